@@ -1,0 +1,340 @@
+//! Causal scaled-dot-product attention over grouped heads: Vaswani et al., arXiv 1706.03762,
+//! equation 1; grouped as in Ainslie et al., arXiv 2305.13245.
+//!
+//! ```text
+//! out[b,h,i] = sum_{t <= S-L+i} softmax_t(scale * q[b,h,i] . k[b,j,t]) v[b,j,t]     j = h / G
+//! ```
+
+use burn::backend::ops::AttentionModuleOptions;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, TensorMetadata};
+use burn::tensor::{Shape, Tensor, assert_shape};
+
+use crate::backend::AttentionBackend;
+
+/// Causal attention of `q` over `k` and `v`, whose last rows are the tokens of `q`.
+///
+/// Query `i` attends keys `0..=S-L+i`; key/value head `j` serves query heads `j*G..(j+1)*G`.
+/// On Flex in f32 it runs tiled, without the whole matrix of scores, and has its own backward
+/// pass; elsewhere it is composed of the backend's operations.
+///
+/// # Shapes
+///
+/// - q: `[batch_size, n_heads, seq_length, head_dim]`
+/// - k, v: `[batch_size, n_kv_heads, key_length, head_dim]`
+/// - output: `[batch_size, n_heads, seq_length, head_dim]`
+///
+/// # Panics
+///
+/// Panics if the shapes disagree, if `n_kv_heads` does not divide `n_heads`, or if there are
+/// fewer keys than queries.
+pub fn causal_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64) -> Tensor<4> {
+    let [batch, heads, length, width] = q.dims();
+    let [_, kv_heads, keys, _] = k.dims();
+    assert_shape!(k, [batch, _, _, width]);
+    assert_shape!(v, [batch, kv_heads, keys, width]);
+    assert!(
+        heads.is_multiple_of(kv_heads),
+        "n_kv_heads must divide n_heads, got {kv_heads} and {heads}"
+    );
+    assert!(
+        keys >= length,
+        "every query needs its own key, got {length} queries and {keys} keys"
+    );
+    let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as AttentionBackend>::causal_attention(
+        q, k, v, scale,
+    ))
+}
+
+/// Causal attention from a backend's own operations, differentiable where they are.
+pub(crate) fn composed_attention<B: Backend>(
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+    scale: f64,
+) -> FloatTensor<B> {
+    let [_, heads, _, width] = q.shape().dims();
+    // Some backends have a fast kernel for the default scale only.
+    let is_default = scale == (width as f64).sqrt().recip();
+    let options = AttentionModuleOptions {
+        scale: (!is_default).then_some(scale),
+        softcap: None,
+        is_causal: true,
+    };
+    let k = repeat_heads::<B>(k, heads);
+    let v = repeat_heads::<B>(v, heads);
+    B::attention(q, k, v, None, None, options)
+}
+
+/// `[B,Hkv,S,Dh]` to `[B,H,S,Dh]`, each head repeated for the query heads that it serves.
+fn repeat_heads<B: Backend>(x: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
+    let [batch, kv_heads, keys, width] = x.shape().dims();
+    if kv_heads == heads {
+        return x;
+    }
+    let group = heads / kv_heads;
+    let x = B::float_reshape(x, Shape::new([batch, kv_heads, 1, keys, width]));
+    let x = B::float_expand(x, Shape::new([batch, kv_heads, group, keys, width]));
+    B::float_reshape(x, Shape::new([batch, heads, keys, width]))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use burn::tensor::activation::softmax;
+    use burn::tensor::{Bool, DType, Device, TensorData};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{assert_close, assert_same, values};
+
+    /// Sizes of one case: `[B, Hkv, G, L, S - L, Dh]`.
+    type Case = [usize; 6];
+
+    struct Inputs {
+        q: Tensor<4>,
+        k: Tensor<4>,
+        v: Tensor<4>,
+    }
+
+    fn inputs([batch, kv_heads, group, length, cached, width]: Case, device: &Device) -> Inputs {
+        let kv = [batch, kv_heads, length + cached, width];
+        Inputs {
+            q: values([batch, kv_heads * group, length, width], 1, device),
+            k: values(kv, 2, device),
+            v: values(kv, 3, device),
+        }
+    }
+
+    fn repeated(x: Tensor<4>, group: usize) -> Tensor<4> {
+        let [batch, heads, keys, width] = x.dims();
+        x.unsqueeze_dim::<5>(2)
+            .repeat_dim(2, group)
+            .reshape([batch, heads * group, keys, width])
+    }
+
+    /// The equation at the head of this file, in the terms of tensors.
+    fn plain(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64) -> Tensor<4> {
+        let (group, length, keys) = (q.dims()[1] / k.dims()[1], q.dims()[2], k.dims()[2]);
+        let later =
+            Tensor::<2, Bool>::tril_mask([length, keys], (keys - length) as i64, &q.device());
+        let scores = q.matmul(repeated(k, group).transpose()) * scale;
+        let scores = scores.mask_fill(later.unsqueeze(), f32::NEG_INFINITY);
+        softmax(scores, 3).matmul(repeated(v, group))
+    }
+
+    fn assert_equals_plain(case: Case) {
+        let device = Device::flex().autodiff();
+        let run = |attention: fn(Tensor<4>, Tensor<4>, Tensor<4>, f64) -> Tensor<4>| {
+            let x = inputs(case, &device);
+            let leaves = [x.q, x.k, x.v].map(Tensor::require_grad);
+            let [q, k, v] = leaves.clone();
+            let out = attention(q, k, v, 0.7);
+            let grads = (out.clone() * values(out.dims(), 4, &device))
+                .sum()
+                .backward();
+            let [dq, dk, dv] = leaves.map(|leaf| leaf.grad(&grads).unwrap());
+            [out.inner(), dq, dk, dv]
+        };
+        for (actual, expected) in run(causal_attention).into_iter().zip(run(plain)) {
+            assert_close(actual, expected, 2e-5);
+        }
+    }
+
+    #[test]
+    fn two_tokens_by_hand() {
+        let device = Device::flex();
+        let tensor = |x: [[f32; 2]; 2]| Tensor::<2>::from_data(x, &device).unsqueeze::<4>();
+        let q = tensor([[1.0, 0.0], [0.0, 1.0]]);
+        let k = tensor([[1.0, 0.0], [0.0, 3f32.ln()]]);
+        let v = tensor([[1.0, 2.0], [5.0, 10.0]]);
+        // Token 0 attends itself alone: v0. Token 1 has scores 0 and ln 3, weights 1/4 and 3/4:
+        // (1 + 3 * 5) / 4 = 4 and (2 + 3 * 10) / 4 = 8.
+        let expected = tensor([[1.0, 2.0], [4.0, 8.0]]);
+        assert_close(causal_attention(q, k, v, 1.0), expected, 1e-6);
+    }
+
+    #[test]
+    fn equals_plain_over_several_tiles_of_keys() {
+        assert_equals_plain([1, 1, 3, 100, 450, 8]);
+        assert_equals_plain([1, 1, 1, 600, 0, 16]);
+    }
+
+    #[test]
+    fn equals_plain_with_more_heads_than_a_tile_has_rows() {
+        assert_equals_plain([1, 1, 70, 3, 2, 4]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn equals_plain(
+            batch in 1usize..3,
+            kv_heads in 1usize..4,
+            group in 1usize..5,
+            length in 1usize..90,
+            cached in prop_oneof![Just(0usize), 1usize..40],
+            width in 1usize..40,
+        ) {
+            assert_equals_plain([batch, kv_heads, group, length, cached, width]);
+        }
+    }
+
+    #[test]
+    fn groups_equal_repeated_heads() {
+        let device = Device::flex();
+        let x = inputs([2, 2, 3, 37, 5, 8], &device);
+        let repeated_heads = causal_attention(
+            x.q.clone(),
+            repeated(x.k.clone(), 3),
+            repeated(x.v.clone(), 3),
+            0.5,
+        );
+        assert_close(causal_attention(x.q, x.k, x.v, 0.5), repeated_heads, 1e-6);
+    }
+
+    #[test]
+    fn later_tokens_leave_earlier_outputs_alone() {
+        let device = Device::flex();
+        let x = inputs([2, 2, 2, 90, 0, 8], &device);
+        let changed = |x: Tensor<4>, salt| {
+            let [batch, heads, _, width] = x.dims();
+            let new = values([batch, heads, 41, width], salt, &device) * 50.0;
+            x.slice_assign([0..batch, 0..heads, 49..90, 0..width], new)
+        };
+        let before = causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), 0.5);
+        let after = causal_attention(changed(x.q, 5), changed(x.k, 6), changed(x.v, 7), 0.5);
+        assert_same(
+            after.clone().narrow(2, 0, 49),
+            before.clone().narrow(2, 0, 49),
+        );
+        assert!(
+            (after - before)
+                .narrow(2, 49, 41)
+                .abs()
+                .max()
+                .into_scalar::<f32>()
+                > 0.1
+        );
+    }
+
+    #[test]
+    fn batch_neighbours_do_not_matter() {
+        let device = Device::flex();
+        let x = inputs([3, 2, 2, 70, 3, 8], &device);
+        let together = causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), 0.5);
+        for i in 0..3 {
+            let [q, k, v] = [&x.q, &x.k, &x.v].map(|x| x.clone().narrow(0, i, 1));
+            assert_same(
+                causal_attention(q, k, v, 0.5),
+                together.clone().narrow(0, i, 1),
+            );
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_matter() {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let device = Device::flex().autodiff();
+                let x = inputs([2, 2, 2, 90, 0, 32], &device);
+                let k = x.k.require_grad();
+                let out = causal_attention(x.q, k.clone(), x.v, 0.2);
+                let grads = out.clone().powi_scalar(2).sum().backward();
+                [out.inner(), k.grad(&grads).unwrap()]
+            })
+        };
+        for (one, four) in run(1).into_iter().zip(run(4)) {
+            assert_same(one, four);
+        }
+    }
+
+    #[test]
+    fn the_order_in_memory_does_not_matter() {
+        let device = Device::flex();
+        let x = inputs([2, 2, 2, 70, 3, 8], &device);
+        let contiguous = causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), 0.5);
+        let reordered = |x: Tensor<4>, axis| {
+            let copy = x.swap_dims(axis, 3) * 1.0;
+            copy.swap_dims(axis, 3)
+        };
+        let strided =
+            causal_attention(reordered(x.q, 1), reordered(x.k, 2), reordered(x.v, 0), 0.5);
+        assert_same(strided, contiguous);
+    }
+
+    #[test]
+    fn large_scores_do_not_overflow() {
+        let device = Device::flex();
+        let x = inputs([1, 1, 1, 20, 0, 4], &device);
+        let (q, k, v) = (x.q * 1e3, x.k * 1e3, x.v);
+        let expected = plain(q.clone(), k.clone(), v.clone(), 1.0);
+        assert_close(causal_attention(q, k, v, 1.0), expected, 1e-4);
+    }
+
+    #[test]
+    fn nan_in_a_query_reaches_its_output_and_no_other() {
+        let device = Device::flex();
+        let x = inputs([1, 1, 1, 3, 0, 2], &device);
+        let nan = Tensor::from_data(TensorData::new(vec![f32::NAN], [1, 1, 1, 1]), &device);
+        let q = x.q.slice_assign([0..1, 0..1, 1..2, 0..1], nan);
+        let out = causal_attention(q, x.k, x.v, 1.0).is_nan().into_data();
+        out.assert_eq(
+            &TensorData::new(vec![false, false, true, true, false, false], [1, 1, 3, 2]),
+            false,
+        );
+    }
+
+    #[test]
+    fn other_element_types_are_composed() {
+        let device = Device::flex();
+        let x = inputs([1, 2, 2, 9, 3, 4], &device);
+        let expected = causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), 0.5);
+        let [q, k, v] = [x.q, x.k, x.v].map(|x| x.cast(DType::F64));
+        let out = causal_attention(q, k, v, 0.5);
+        assert_eq!(out.dtype(), DType::F64);
+        assert_close(out.cast(DType::F32), expected, 1e-6);
+    }
+
+    fn attend_zeros(q: [usize; 4], k: [usize; 4], v: [usize; 4]) {
+        let device = Device::flex();
+        let [q, k, v] = [q, k, v].map(|shape| Tensor::zeros(shape, &device));
+        let _ = causal_attention(q, k, v, 1.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "n_kv_heads must divide n_heads, got 2 and 3")]
+    fn kv_heads_must_divide_heads() {
+        attend_zeros([1, 3, 4, 8], [1, 2, 4, 8], [1, 2, 4, 8]);
+    }
+
+    #[test]
+    #[should_panic(expected = "every query needs its own key, got 5 queries and 4 keys")]
+    fn keys_must_cover_the_queries() {
+        attend_zeros([1, 2, 5, 8], [1, 2, 4, 8], [1, 2, 4, 8]);
+    }
+
+    #[test]
+    #[should_panic(expected = "axis 3 expected 8, got 6")]
+    fn key_width_must_match() {
+        attend_zeros([1, 2, 4, 8], [1, 2, 4, 6], [1, 2, 4, 6]);
+    }
+
+    #[test]
+    #[should_panic(expected = "axis 2 expected 4, got 5")]
+    fn value_length_must_match() {
+        attend_zeros([1, 2, 4, 8], [1, 2, 4, 8], [1, 2, 5, 8]);
+    }
+
+    #[test]
+    #[should_panic(expected = "axis 0 expected 1, got 2")]
+    fn batch_size_must_match() {
+        attend_zeros([1, 2, 4, 8], [2, 2, 4, 8], [2, 2, 4, 8]);
+    }
+}

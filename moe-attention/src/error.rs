@@ -1,0 +1,34 @@
+//! What can be wrong with an attention configuration.
+
+use thiserror::Error;
+
+/// An attention configuration that no layer can have.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum AttentionError {
+    /// A size that must be at least one is zero.
+    #[error("`{0}` is 0: set it to at least 1")]
+    Zero(&'static str),
+    /// The head width is derived from the model width, and the heads do not divide it.
+    #[error(
+        "`n_heads` = {n_heads} does not divide `d_model` = {d_model}: change one of them or set `head_dim`"
+    )]
+    HeadsDoNotDivide {
+        /// The model width.
+        d_model: usize,
+        /// The number of query heads.
+        n_heads: usize,
+    },
+    /// Query heads cannot be shared out evenly over the key/value heads.
+    #[error(
+        "`n_kv_heads` = {n_kv_heads} does not divide `n_heads` = {n_heads}: every key/value head serves the same number of query heads"
+    )]
+    KvHeadsDoNotDivide {
+        /// The number of query heads.
+        n_heads: usize,
+        /// The number of key/value heads.
+        n_kv_heads: usize,
+    },
+    /// Rotary positions turn pairs of coordinates, and the head width is odd.
+    #[error("the head width is {0}: rotary positions need an even one, set `head_dim`")]
+    OddHeadDim(usize),
+}

@@ -1,0 +1,433 @@
+//! Grouped-query attention, Ainslie et al., arXiv 2305.13245, with rotary positions, as in
+//! Mixtral (arXiv 2401.04088) and DeepSeekMoE (arXiv 2401.06066).
+//!
+//! ```text
+//! q = rope(x Wq), k = rope(x Wk), v = x Wv          per head, widths H*Dh, Hkv*Dh, Hkv*Dh
+//! y = concat_h softmax(q_h k_j^T / sqrt(Dh)) v_j Wo    j = h / (H / Hkv), causal
+//! ```
+
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, assert_shape};
+
+use crate::cache::{KeysValues, KvCache};
+use crate::causal::causal_attention;
+use crate::error::AttentionError;
+use crate::rope::{RotaryEmbedding, RotaryEmbeddingConfig};
+
+/// Configuration to create a [`GroupedQueryAttention`] with
+/// [`init`](GroupedQueryAttentionConfig::init).
+#[derive(Config, Debug)]
+pub struct GroupedQueryAttentionConfig {
+    /// The width of the model.
+    pub d_model: usize,
+    /// The number of query heads.
+    pub n_heads: usize,
+    /// The number of key/value heads: `n_heads` is multi-head, 1 is multi-query attention.
+    pub n_kv_heads: usize,
+    /// The width of one head. Defaults to 0, which means `d_model / n_heads`.
+    #[config(default = 0)]
+    pub head_dim: usize,
+    /// The base of the rotary angles. Defaults to 10000.
+    #[config(default = 10_000.0)]
+    pub rope_theta: f64,
+    /// Positions below this have their angles in a table; later ones work, but are computed at
+    /// each call. Defaults to 2048.
+    #[config(default = 2048)]
+    pub max_seq_length: usize,
+    /// The initializer of the four weights. Defaults to Burn's for linear layers.
+    #[config(
+        default = "Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false }"
+    )]
+    pub initializer: Initializer,
+}
+
+/// Causal self-attention in which groups of query heads share one key/value head.
+///
+/// # Params
+///
+/// - query: [`Linear`] of `d_model` to `n_heads * head_dim`, no bias
+/// - key, value: [`Linear`] of `d_model` to `n_kv_heads * head_dim`, no bias
+/// - output: [`Linear`] of `n_heads * head_dim` to `d_model`, no bias
+///
+/// Created with [`GroupedQueryAttentionConfig`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct GroupedQueryAttention {
+    /// The projection to queries.
+    pub query: Linear,
+    /// The projection to keys.
+    pub key: Linear,
+    /// The projection to values.
+    pub value: Linear,
+    /// The projection of the concatenated heads.
+    pub output: Linear,
+    /// The rotary positions of queries and keys.
+    pub rope: RotaryEmbedding,
+    /// The number of query heads.
+    pub n_heads: usize,
+    /// The number of key/value heads.
+    pub n_kv_heads: usize,
+    /// The width of one head.
+    pub head_dim: usize,
+}
+
+impl GroupedQueryAttentionConfig {
+    /// Creates the layer.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the message of [`validate`](Self::validate) where that returns an error.
+    pub fn init(&self, device: &Device) -> GroupedQueryAttention {
+        if let Err(error) = self.validate() {
+            panic!("{error}");
+        }
+        let head_dim = self.resolved_head_dim();
+        let linear = |input, output| {
+            LinearConfig::new(input, output)
+                .with_bias(false)
+                .with_initializer(self.initializer.clone())
+                .init(device)
+        };
+        GroupedQueryAttention {
+            query: linear(self.d_model, self.n_heads * head_dim),
+            key: linear(self.d_model, self.n_kv_heads * head_dim),
+            value: linear(self.d_model, self.n_kv_heads * head_dim),
+            output: linear(self.n_heads * head_dim, self.d_model),
+            rope: RotaryEmbeddingConfig::new(head_dim)
+                .with_theta(self.rope_theta)
+                .with_max_seq_length(self.max_seq_length)
+                .init(device),
+            n_heads: self.n_heads,
+            n_kv_heads: self.n_kv_heads,
+            head_dim,
+        }
+    }
+
+    /// Checks the sizes against each other.
+    ///
+    /// # Errors
+    ///
+    /// Names the size that is zero, the heads that do not divide, or the odd head width.
+    pub fn validate(&self) -> Result<(), AttentionError> {
+        let sizes = [
+            ("d_model", self.d_model),
+            ("n_heads", self.n_heads),
+            ("n_kv_heads", self.n_kv_heads),
+        ];
+        if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
+            return Err(AttentionError::Zero(name));
+        }
+        let (d_model, n_heads, n_kv_heads) = (self.d_model, self.n_heads, self.n_kv_heads);
+        if self.head_dim == 0 && !d_model.is_multiple_of(n_heads) {
+            return Err(AttentionError::HeadsDoNotDivide { d_model, n_heads });
+        }
+        if !n_heads.is_multiple_of(n_kv_heads) {
+            return Err(AttentionError::KvHeadsDoNotDivide {
+                n_heads,
+                n_kv_heads,
+            });
+        }
+        match self.resolved_head_dim() {
+            width if width.is_multiple_of(2) => Ok(()),
+            width => Err(AttentionError::OddHeadDim(width)),
+        }
+    }
+
+    /// The width of one head: `head_dim`, or `d_model / n_heads` where that is 0.
+    pub fn resolved_head_dim(&self) -> usize {
+        match self.head_dim {
+            0 => self.d_model / self.n_heads,
+            head_dim => head_dim,
+        }
+    }
+
+    /// The number of parameters.
+    pub fn n_params(&self) -> usize {
+        2 * self.d_model * (self.n_heads + self.n_kv_heads) * self.resolved_head_dim()
+    }
+
+    /// The bytes that one token adds to a [`KvCache`] of elements of `element_bytes` bytes.
+    pub fn kv_bytes_per_token(&self, element_bytes: usize) -> usize {
+        2 * self.n_kv_heads * self.resolved_head_dim() * element_bytes
+    }
+
+    /// The mean FLOP of one token's forward pass in a sequence of `context` tokens.
+    ///
+    /// One multiply-add counts 2 FLOP. A token attends `(context + 1) / 2` tokens on average, and
+    /// each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP. Softmax and
+    /// rotation are not counted.
+    pub fn flops_per_token(&self, context: usize) -> u64 {
+        let scores = 2 * self.n_heads * self.resolved_head_dim() * (context + 1);
+        (2 * self.n_params() + scores) as u64
+    }
+}
+
+/// Queries, keys and values split into heads, positions applied.
+struct Heads {
+    query: Tensor<4>,
+    kv: KeysValues,
+}
+
+impl GroupedQueryAttention {
+    /// Applies causal attention to whole sequences.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch_size, seq_length, d_model]`
+    /// - output: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the last axis of `x` is not `d_model`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let heads = self.project(x, 0);
+        self.attend(heads.query, heads.kv)
+    }
+
+    /// Applies causal attention to tokens that follow those in `cache`, and adds them to it.
+    ///
+    /// A whole prompt, a part of it or one token: the outputs are those of
+    /// [`forward`](Self::forward) on the tokens so far.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch_size, new_length, d_model]`
+    /// - output: `[batch_size, new_length, d_model]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the last axis of `x` is not `d_model`, or if the batch size is not the cache's.
+    pub fn forward_cache(&self, x: Tensor<3>, cache: &mut KvCache) -> Tensor<3> {
+        let heads = self.project(x, cache.len());
+        self.attend(heads.query, cache.append(heads.kv))
+    }
+
+    fn project(&self, x: Tensor<3>, start: usize) -> Heads {
+        let [d_model, _] = self.query.weight.dims();
+        assert_shape!(x, [_, _, d_model]);
+        let [batch, length, _] = x.dims();
+        // One matrix of all tokens: faster than a product for each sequence.
+        let tokens = x.reshape([batch * length, d_model]);
+        let split = |x: Tensor<2>, n| x.reshape([batch, length, n, self.head_dim]).swap_dims(1, 2);
+        let query = split(self.query.forward(tokens.clone()), self.n_heads);
+        let keys = split(self.key.forward(tokens.clone()), self.n_kv_heads);
+        let values = split(self.value.forward(tokens), self.n_kv_heads);
+        Heads {
+            query: self.rope.forward(query, start),
+            kv: KeysValues {
+                keys: self.rope.forward(keys, start),
+                values,
+            },
+        }
+    }
+
+    fn attend(&self, query: Tensor<4>, kv: KeysValues) -> Tensor<3> {
+        let [batch, n_heads, length, head_dim] = query.dims();
+        let scale = (head_dim as f64).sqrt().recip();
+        let out = causal_attention(query, kv.keys, kv.values, scale).swap_dims(1, 2);
+        let out = self
+            .output
+            .forward(out.reshape([batch * length, n_heads * head_dim]));
+        let [_, d_model] = out.dims();
+        out.reshape([batch, length, d_model])
+    }
+}
+
+impl ModuleDisplay for GroupedQueryAttention {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let [d_model, _] = self.query.weight.dims();
+        content
+            .add("d_model", &d_model)
+            .add("n_heads", &self.n_heads)
+            .add("n_kv_heads", &self.n_kv_heads)
+            .add("head_dim", &self.head_dim)
+            .optional()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Param;
+
+    use super::*;
+    use crate::testing::{assert_close, assert_same, values};
+
+    fn config() -> GroupedQueryAttentionConfig {
+        GroupedQueryAttentionConfig::new(24, 6, 2)
+    }
+
+    #[test]
+    fn head_dim_is_derived_or_given() {
+        assert_eq!(config().resolved_head_dim(), 4);
+        assert_eq!(config().with_head_dim(10).resolved_head_dim(), 10);
+    }
+
+    #[test]
+    fn validate_names_the_fault() {
+        assert_eq!(config().validate(), Ok(()));
+        assert_eq!(
+            GroupedQueryAttentionConfig::new(24, 0, 2).validate(),
+            Err(AttentionError::Zero("n_heads"))
+        );
+        assert_eq!(
+            GroupedQueryAttentionConfig::new(24, 5, 5).validate(),
+            Err(AttentionError::HeadsDoNotDivide {
+                d_model: 24,
+                n_heads: 5
+            })
+        );
+        assert_eq!(
+            GroupedQueryAttentionConfig::new(24, 5, 5)
+                .with_head_dim(8)
+                .validate(),
+            Ok(())
+        );
+        assert_eq!(
+            GroupedQueryAttentionConfig::new(24, 6, 4).validate(),
+            Err(AttentionError::KvHeadsDoNotDivide {
+                n_heads: 6,
+                n_kv_heads: 4
+            })
+        );
+        assert_eq!(
+            GroupedQueryAttentionConfig::new(24, 8, 4).validate(),
+            Err(AttentionError::OddHeadDim(3))
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "`n_kv_heads` = 4 does not divide `n_heads` = 6")]
+    fn init_refuses_what_validate_refuses() {
+        GroupedQueryAttentionConfig::new(24, 6, 4).init(&Device::flex());
+    }
+
+    #[test]
+    fn counts_equal_the_layer() {
+        let config = config();
+        let layer = config.init(&Device::flex());
+        // Query and output 24 x 24, key and value 24 x 8.
+        assert_eq!(config.n_params(), 2 * 24 * 24 + 2 * 24 * 8);
+        assert_eq!(layer.num_params(), config.n_params());
+
+        let mut cache = KvCache::new();
+        layer.forward_cache(values([1, 5, 24], 1, &Device::flex()), &mut cache);
+        assert_eq!(config.kv_bytes_per_token(4), 64);
+        assert_eq!(cache.bytes(), 5 * 64);
+
+        // 3 tokens attend 1, 2 and 3, 2 on average: 2 * 1536 for the weights, 6 heads of width 4,
+        // 2 FLOP, scores and values: 6 * 4 * 2 * 2 * 2 = 192.
+        assert_eq!(config.flops_per_token(3), 2 * 1536 + 192);
+    }
+
+    #[test]
+    fn equals_multi_head_with_repeated_weights() {
+        let device = Device::flex();
+        let grouped = config().init(&device);
+        let mut full = GroupedQueryAttentionConfig::new(24, 6, 6).init(&device);
+        let repeated = |weight: &Param<Tensor<2>>| {
+            let weight = weight.val().reshape([24, 2, 1, 4]).repeat_dim(2, 3);
+            Param::from_tensor(weight.reshape([24, 24]))
+        };
+        full.query = grouped.query.clone();
+        full.output = grouped.output.clone();
+        full.key.weight = repeated(&grouped.key.weight);
+        full.value.weight = repeated(&grouped.value.weight);
+        let x = values([2, 9, 24], 1, &device);
+        assert_close(grouped.forward(x.clone()), full.forward(x), 1e-5);
+    }
+
+    #[test]
+    fn decoding_equals_prefill_however_it_is_split() {
+        let device = Device::flex();
+        let layer = config().with_max_seq_length(8).init(&device);
+        let x = values([2, 13, 24], 1, &device);
+        let expected = layer.forward(x.clone());
+        for split in [
+            vec![13],
+            vec![1; 13],
+            vec![7, 1, 1, 4],
+            vec![1, 12],
+            vec![12, 1],
+        ] {
+            let mut cache = KvCache::new();
+            let parts = split.into_iter().map(|n| {
+                let start = cache.len();
+                layer.forward_cache(x.clone().narrow(1, start, n), &mut cache)
+            });
+            let parts: Vec<_> = parts.collect();
+            assert_close(Tensor::cat(parts, 1), expected.clone(), 1e-5);
+        }
+    }
+
+    #[test]
+    fn later_tokens_leave_earlier_outputs_alone() {
+        let device = Device::flex();
+        let layer = config().init(&device);
+        let x = values([2, 80, 24], 1, &device);
+        let changed = x
+            .clone()
+            .slice_assign([0..2, 50..80, 0..24], values([2, 30, 24], 2, &device));
+        let (before, after) = (layer.forward(x), layer.forward(changed));
+        assert_same(after.narrow(1, 0, 50), before.narrow(1, 0, 50));
+    }
+
+    #[test]
+    fn batch_neighbours_do_not_matter() {
+        let device = Device::flex();
+        let layer = config().init(&device);
+        let x = values([3, 20, 24], 1, &device);
+        let changed = x
+            .clone()
+            .slice_assign([1..3, 0..20, 0..24], values([2, 20, 24], 2, &device));
+        let (before, after) = (layer.forward(x), layer.forward(changed));
+        assert_same(after.narrow(0, 0, 1), before.narrow(0, 0, 1));
+    }
+
+    #[test]
+    fn every_weight_gets_a_gradient() {
+        let device = Device::flex().autodiff();
+        let layer = config().init(&device);
+        let grads = layer
+            .forward(values([2, 9, 24], 1, &device))
+            .powi_scalar(2)
+            .sum()
+            .backward();
+        for linear in [&layer.query, &layer.key, &layer.value, &layer.output] {
+            let grad = linear.weight.grad(&grads).expect("the weight took part");
+            assert!(grad.abs().max().into_scalar::<f32>() > 1e-4);
+        }
+    }
+
+    #[test]
+    fn the_validation_copy_of_a_training_layer_runs_without_autodiff() {
+        let layer = config().init(&Device::flex().autodiff());
+        let x = values([2, 5, 24], 1, &Device::flex());
+        let expected = layer.forward(x.clone().autodiff()).inner();
+        assert_same(layer.valid().forward(x), expected);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            config().init(&Device::flex()).to_string(),
+            "GroupedQueryAttention {d_model: 24, n_heads: 6, n_kv_heads: 2, head_dim: 4, params: 1536}"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "axis 2 expected 24, got 20")]
+    fn width_must_be_d_model() {
+        let device = Device::flex();
+        let _ = config()
+            .init(&device)
+            .forward(Tensor::zeros([1, 2, 20], &device));
+    }
+}

@@ -1,0 +1,31 @@
+//! Attention for mixture-of-experts models on any Burn device.
+//!
+//! ```text
+//! x [B,L,D] --query/key/value--> heads --rotary--> causal attention --output--> [B,L,D]
+//!                                         |
+//!                                         +--> KvCache, while generating
+//! ```
+//!
+//! Axis legend, used by every module: B batch, L query length, S key length (cached tokens
+//! included), D model width, H query heads, Hkv key/value heads, G = H / Hkv, Dh head width.
+
+#![deny(unsafe_code)]
+
+// Without a kernel nobody reads what kernels need.
+#[cfg_attr(not(feature = "flex"), allow(dead_code, unused_variables))]
+mod backend;
+mod cache;
+mod causal;
+mod error;
+#[cfg(feature = "flex")]
+mod flex;
+mod gqa;
+mod rope;
+#[cfg(test)]
+mod testing;
+
+pub use cache::*;
+pub use causal::*;
+pub use error::*;
+pub use gqa::*;
+pub use rope::*;

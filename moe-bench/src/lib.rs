@@ -1,0 +1,3 @@
+//! Benchmarks of the workbench.
+
+pub mod train;

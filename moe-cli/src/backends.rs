@@ -1,0 +1,252 @@
+//! The backends: one table of names, each a Cargo feature of the same name.
+
+use crate::exit::panic_text;
+use crate::invocation;
+use anyhow::anyhow;
+use burn::tensor::{Device, Tensor};
+use moe_train::resolve::nearest;
+use std::panic;
+
+/// A backend of the table.
+#[derive(Debug)]
+pub struct Backend {
+    /// The name, also that of the Cargo feature.
+    pub name: &'static str,
+    /// What it computes on.
+    pub about: &'static str,
+    /// What an index after the name chooses; empty where there is nothing to choose.
+    pub index: &'static str,
+    /// Makes its device; none where the feature is off.
+    open: Option<fn(Option<usize>) -> Device>,
+}
+
+macro_rules! backends {
+    ($($name:literal, $about:literal, $index:literal, |$i:pat_param| $open:expr;)+) => {
+        /// All backends, the default first.
+        pub const BACKENDS: &[Backend] = &[$(Backend {
+            name: $name,
+            about: $about,
+            index: $index,
+            #[cfg(feature = $name)]
+            open: Some(|$i| $open),
+            #[cfg(not(feature = $name))]
+            open: None,
+        }),+];
+    };
+}
+
+backends! {
+    "flex", "CPU, pure Rust, all cores", "", |_| Device::flex();
+    "cuda", "NVIDIA GPU", "GPU", |i| Device::cuda(i.unwrap_or(0));
+    "rocm", "AMD GPU", "GPU", |i| Device::rocm(i.unwrap_or(0));
+    "metal", "Apple GPU", "discrete GPU", |i| Device::metal(graphics(i));
+    "vulkan", "GPU through Vulkan", "discrete GPU", |i| Device::vulkan(graphics(i));
+    "wgpu", "GPU through WebGPU, any system", "discrete GPU", |i| Device::wgpu(graphics(i));
+    "cpu", "CPU, compiled kernels (CubeCL)", "", |_| Device::cpu();
+    "tch", "LibTorch: CPU, or CUDA with an index", "GPU", |i| libtorch(i);
+    "ndarray", "CPU, plain Rust arrays", "", |_| ndarray();
+}
+
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
+fn graphics(index: Option<usize>) -> burn::tensor::DeviceKind {
+    use burn::tensor::DeviceKind;
+    index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu)
+}
+
+#[cfg(feature = "tch")]
+#[allow(deprecated)] // the framework still has it, and so do we
+fn libtorch(index: Option<usize>) -> Device {
+    index.map_or_else(Device::libtorch, Device::libtorch_cuda)
+}
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated)] // the framework still has it, and so do we
+fn ndarray() -> Device {
+    Device::ndarray()
+}
+
+impl Backend {
+    /// Whether this program was built with it.
+    pub fn is_compiled(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Whether it is the one that is built in without asking.
+    pub fn is_default(&self) -> bool {
+        self.name == BACKENDS[0].name
+    }
+}
+
+/// A device of the command line: a backend that is built in and, where it has several, an index.
+#[derive(Debug, Clone)]
+pub struct DeviceChoice {
+    backend: &'static Backend,
+    open: fn(Option<usize>) -> Device,
+    index: Option<usize>,
+}
+
+/// A device that has answered.
+#[derive(Debug)]
+pub struct OpenDevice {
+    /// Its name on the command line.
+    pub name: String,
+    /// The device, without automatic differentiation.
+    pub device: Device,
+}
+
+impl DeviceChoice {
+    /// Reads `NAME` or `NAME:INDEX`.
+    ///
+    /// # Errors
+    ///
+    /// Says the nearest name to an unknown one, and how to build in a backend that is not.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) => (name, Some(index)),
+            None => (text, None),
+        };
+        let backend = BACKENDS.iter().find(|backend| backend.name == name);
+        let backend = backend.ok_or_else(|| unknown(name))?;
+        let index = index.map(|index| parse_index(backend, index)).transpose()?;
+        let open = backend.open.ok_or_else(|| not_compiled(backend))?;
+        Ok(Self {
+            backend,
+            open,
+            index,
+        })
+    }
+
+    /// The default backend, or the first that is built in.
+    pub fn first() -> Result<Self, &'static str> {
+        let mut compiled = BACKENDS.iter().filter_map(|backend| {
+            let open = backend.open?;
+            let index = None;
+            Some(Self {
+                backend,
+                open,
+                index,
+            })
+        });
+        compiled
+            .next()
+            .ok_or("this program has no backend; build it with one, such as `--features flex`")
+    }
+
+    /// The name as it is given on the command line.
+    pub fn name(&self) -> String {
+        match self.index {
+            Some(index) => format!("{}:{index}", self.backend.name),
+            None => self.backend.name.to_owned(),
+        }
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &'static Backend {
+        self.backend
+    }
+
+    /// Starts the device and waits for its first answer, so that one that cannot work fails here.
+    pub fn open(&self) -> anyhow::Result<OpenDevice> {
+        let name = self.name();
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| ()));
+        let answer = panic::catch_unwind(|| probe(self.open, self.index));
+        panic::set_hook(hook);
+        let reason = match answer {
+            Ok(Some(device)) => return Ok(OpenDevice { name, device }),
+            Ok(None) => "it computes 1 + 1 wrongly".to_owned(),
+            Err(payload) => panic_text(&*payload),
+        };
+        Err(anyhow!(
+            "the device `{name}` does not work: {reason}. Check its driver and index, or use another; \
+             `moe list backends` shows those built in"
+        ))
+    }
+}
+
+/// The device, if it adds one and one.
+fn probe(open: fn(Option<usize>) -> Device, index: Option<usize>) -> Option<Device> {
+    let device = open(index);
+    let two = Tensor::<1>::ones([1], &device) + 1.0;
+    (two.into_scalar::<f32>() == 2.0).then_some(device)
+}
+
+fn parse_index(backend: &Backend, text: &str) -> Result<usize, String> {
+    if backend.index.is_empty() {
+        return Err(format!(
+            "`{0}` is one device and takes no index; write `{0}`",
+            backend.name
+        ));
+    }
+    text.parse()
+        .map_err(|_| format!("`{text}` is no index; write `{}:0`", backend.name))
+}
+
+fn unknown(name: &str) -> String {
+    let names = BACKENDS.iter().map(|backend| backend.name);
+    match nearest(name, names.clone()) {
+        Some(near) => format!("there is no backend `{name}`; did you mean `{near}`?"),
+        None => {
+            let names: Vec<&str> = names.collect();
+            format!(
+                "there is no backend `{name}`; there are {}",
+                names.join(", ")
+            )
+        }
+    }
+}
+
+fn not_compiled(backend: &Backend) -> String {
+    format!(
+        "the backend `{}` is not built in; run\n  {} {}",
+        backend.name,
+        invocation::with_feature(backend.name),
+        invocation::arguments()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        DeviceChoice::parse(text).expect_err("it is not a device")
+    }
+
+    #[test]
+    fn a_name_that_is_near_is_suggested() {
+        assert_eq!(
+            error("flexx"),
+            "there is no backend `flexx`; did you mean `flex`?"
+        );
+        assert!(
+            error("abacus")
+                .ends_with("there are flex, cuda, rocm, metal, vulkan, wgpu, cpu, tch, ndarray")
+        );
+    }
+
+    #[test]
+    fn an_index_is_a_number_where_there_are_several() {
+        assert_eq!(
+            error("flex:1"),
+            "`flex` is one device and takes no index; write `flex`"
+        );
+        assert_eq!(error("cuda:x"), "`x` is no index; write `cuda:0`");
+    }
+
+    #[test]
+    fn every_backend_is_a_feature_of_this_crate() {
+        let manifest = include_str!("../Cargo.toml");
+        for backend in BACKENDS {
+            let line = format!("\n{} = [\"burn/{}\"", backend.name, backend.name);
+            assert!(manifest.contains(&line), "{}", backend.name);
+        }
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn flex_is_the_default_and_answers() {
+        let device = DeviceChoice::first().expect("flex is built in").open();
+        assert_eq!(device.expect("a CPU is always there").name, "flex");
+    }
+}

@@ -1,0 +1,174 @@
+//! `moe ablate`: trains a grid of variants over several seeds and compares them.
+
+use crate::exit::{OrUsage, Status, Usage, ablate_error};
+use crate::interrupt;
+use crate::invocation;
+use crate::shared::Shared;
+use crate::terminal::{Align, Progress, columns, duration, print, print_json, si, thousands};
+use burn::tensor::Device;
+use clap::Args;
+use moe_train::ablate::{Plan, PlannedArm, execute};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// The arguments of `moe ablate`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  moe ablate configs/quick.toml -x router.name=mixtral,switch -s 3"
+)]
+pub struct AblateArgs {
+    /// The configuration of all arms
+    config: PathBuf,
+    /// Values that replace the configuration's in all arms
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// An axis: a key and its values, the first the baseline's; several axes make a grid
+    #[arg(short = 'x', long = "axis", value_name = "KEY=A,B", required = true)]
+    axes: Vec<String>,
+    /// The number of seeds of each arm
+    #[arg(short, long, value_name = "N", default_value_t = 3)]
+    seeds: u64,
+}
+
+/// Trains what is missing and prints the table.
+pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if args.seeds == 0 {
+        return Err(Usage::new("--seeds 0 trains nothing; give at least 1"));
+    }
+    let overrides = shared.overrides(&args.overrides);
+    let plan = Plan::new(&args.config, &overrides, &args.axes, args.seeds);
+    let plan = plan.map_err(ablate_error)?;
+    let device = shared.open_device()?;
+    let missing = plan.missing(&shared.runs);
+    let preview = Preview::new(&plan, missing);
+    if shared.dry_run {
+        return preview
+            .estimated(&plan, &device.device, &shared.runs)?
+            .show(shared);
+    }
+    shared.note(&preview.counts());
+    let stop = interrupt::stop_flag("saving, then stopping")?;
+    let log_every = plan.arms[0].config.train.log_every;
+    let mut progress = Progress::new(shared, missing, log_every);
+    let options = shared.run_options(&device);
+    let report = execute(&plan, &device.device, &options, &mut progress, &stop);
+    progress.finish();
+    match report.map_err(ablate_error)? {
+        Some(report) if shared.json => print_json(&report)?,
+        Some(report) => {
+            print(&report.to_string())?;
+            shared.next(&format!("eval {}", shared.runs.join("NAME").display()));
+        }
+        None => {
+            shared.note("interrupted and saved; the same command goes on");
+            shared.next(&invocation::arguments());
+            return Ok(Status::Interrupted);
+        }
+    }
+    Ok(Status::Done)
+}
+
+/// What an ablation would do.
+#[derive(Serialize, Debug)]
+struct Preview {
+    dry_run: bool,
+    seeds: Vec<u64>,
+    n_runs: usize,
+    n_missing: usize,
+    /// At the baseline's speed on this device, measured over three steps.
+    estimated_s: f64,
+    arms: Vec<ArmPreview>,
+}
+
+/// One arm of it.
+#[derive(Serialize, Debug)]
+struct ArmPreview {
+    label: String,
+    run: String,
+    params_active: usize,
+    steps: u64,
+    tokens: u64,
+    causal: bool,
+}
+
+impl Preview {
+    fn new(plan: &Plan, n_missing: usize) -> Self {
+        let arm = |arm: &PlannedArm| ArmPreview {
+            label: arm.label.clone(),
+            run: arm.config.run_name(),
+            params_active: arm.config.account().params_active,
+            steps: arm.config.train.steps,
+            tokens: arm.config.train.steps * arm.config.tokens_per_step(),
+            causal: arm.config.router.info().causality.is_causal(),
+        };
+        Self {
+            dry_run: true,
+            seeds: plan.seeds.clone(),
+            n_runs: plan.arms.len() * plan.seeds.len(),
+            n_missing,
+            estimated_s: 0.0,
+            arms: plan.arms.iter().map(arm).collect(),
+        }
+    }
+
+    /// Times the baseline and estimates the time of what is missing.
+    fn estimated(mut self, plan: &Plan, device: &Device, runs: &Path) -> anyhow::Result<Self> {
+        if self.n_missing > 0 {
+            let speed = moe_bench::train::bench(&plan.arms[0].config, device, 1, 3).or_usage()?;
+            self.estimated_s = plan.estimate_s(runs, speed.tokens_per_s);
+        }
+        Ok(self)
+    }
+
+    fn table(&self) -> String {
+        let header = [
+            "arm",
+            "active parameters",
+            "steps",
+            "tokens",
+            "causal",
+            "run",
+        ];
+        let row = |arm: &ArmPreview| {
+            vec![
+                arm.label.clone(),
+                si(arm.params_active as f64),
+                thousands(arm.steps),
+                thousands(arm.tokens),
+                if arm.causal { "yes" } else { "no" }.to_owned(),
+                arm.run.clone(),
+            ]
+        };
+        let rows: Vec<Vec<String>> = [header.map(String::from).to_vec()]
+            .into_iter()
+            .chain(self.arms.iter().map(row))
+            .collect();
+        use Align::{Left, Right};
+        columns(&rows, &[Left, Right, Right, Right, Left, Left])
+    }
+
+    fn show(&self, shared: &Shared) -> anyhow::Result<Status> {
+        if shared.json {
+            print_json(self)?;
+        } else {
+            let time = duration(self.estimated_s);
+            print(&format!(
+                "{}, about {time}\n\n{}",
+                self.counts(),
+                self.table()
+            ))?;
+            shared.note("nothing was written; leave out --dry-run to train");
+        }
+        Ok(Status::Done)
+    }
+
+    fn counts(&self) -> String {
+        format!(
+            "{} arms, {} seeds: {} runs, {} of them to train",
+            self.arms.len(),
+            self.seeds.len(),
+            self.n_runs,
+            self.n_missing
+        )
+    }
+}

@@ -1,0 +1,19 @@
+use super::{ablate, bench, completions, doctor, eval, generate, inspect, list, train};
+use crate::args::Command;
+use crate::exit::Status;
+use crate::shared::Shared;
+
+/// Runs a command.
+pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
+    match command {
+        Command::List(args) => list::run(args, shared),
+        Command::Inspect(args) => inspect::run(args, shared),
+        Command::Train(args) => train::run(args, shared),
+        Command::Eval(args) => eval::run(args, shared),
+        Command::Generate(args) => generate::run(args, shared),
+        Command::Ablate(args) => ablate::run(args, shared),
+        Command::Bench(args) => bench::run(args, shared),
+        Command::Doctor(args) => doctor::run(args, shared),
+        Command::Completions(args) => completions::run(args),
+    }
+}

@@ -1,0 +1,224 @@
+//! `moe doctor`: is this machine ready?
+
+use crate::backends::{BACKENDS, OpenDevice};
+use crate::exit::Status;
+use crate::shared::Shared;
+use crate::terminal::{pairs, print, print_json, significant};
+use burn::tensor::{Device, Tensor};
+use clap::Args;
+use serde::Serialize;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+/// The version of Burn, as pinned in the workspace.
+const BURN_VERSION: &str = "0.22.1";
+
+/// The side of the square matrices that are multiplied.
+const SIDE: usize = 1024;
+
+/// The arguments of `moe doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  moe doctor --device cuda")]
+pub struct DoctorArgs {}
+
+/// One thing that was looked at.
+#[derive(Serialize, Debug)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    found: String,
+}
+
+/// Prints what was found; not healthy if something is broken.
+pub fn run(_args: &DoctorArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let mut checks = vec![
+        Check::good("moe", env!("CARGO_PKG_VERSION").to_owned()),
+        Check::good("burn", BURN_VERSION.to_owned()),
+        Check::good(
+            "system",
+            format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        ),
+        threads(),
+        Check::good("SIMD", simd_features().join(" ")),
+        backends(),
+    ];
+    match shared.open_device() {
+        Ok(device) => checks.extend(device_checks(&device)),
+        Err(error) => checks.push(Check::bad("device", error.to_string())),
+    }
+    checks.push(write_access(&shared.runs));
+
+    let is_healthy = checks.iter().all(|check| check.ok);
+    if shared.json {
+        print_json(&serde_json::json!({ "ok": is_healthy, "checks": checks }))?;
+    } else {
+        print(&table(&checks))?;
+    }
+    if !is_healthy {
+        return Ok(Status::Unhealthy);
+    }
+    shared.next("train configs/quick.toml");
+    Ok(Status::Done)
+}
+
+impl Check {
+    fn good(name: &'static str, found: String) -> Self {
+        Self {
+            name,
+            ok: true,
+            found,
+        }
+    }
+
+    fn bad(name: &'static str, found: String) -> Self {
+        Self {
+            name,
+            ok: false,
+            found,
+        }
+    }
+}
+
+fn table(checks: &[Check]) -> String {
+    let rows: Vec<(&str, String)> = checks
+        .iter()
+        .map(|check| {
+            let mark = if check.ok { "ok    " } else { "BROKEN" };
+            (check.name, format!("{mark}  {}", check.found))
+        })
+        .collect();
+    pairs(&rows)
+}
+
+fn threads() -> Check {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let limit = std::env::var("RAYON_NUM_THREADS").ok();
+    let limit = limit.map_or(String::new(), |n| format!(", RAYON_NUM_THREADS={n}"));
+    Check::good("threads", format!("{available}{limit}"))
+}
+
+fn backends() -> Check {
+    let compiled = BACKENDS.iter().filter(|backend| backend.is_compiled());
+    let names: Vec<&str> = compiled.map(|backend| backend.name).collect();
+    match names.is_empty() {
+        true => Check::bad(
+            "backends",
+            "none is built in; build with --features flex".to_owned(),
+        ),
+        false => Check::good("backends", names.join(" ")),
+    }
+}
+
+fn device_checks(device: &OpenDevice) -> Vec<Check> {
+    vec![
+        Check::good("device", device.name.clone()),
+        matrix_product(&device.device),
+        gradient(&device.device),
+    ]
+}
+
+/// Ones times ones has `SIDE` everywhere; 2 n^3 FLOP, the best of five after one to warm up.
+fn matrix_product(device: &Device) -> Check {
+    let ones = Tensor::<2>::ones([SIDE, SIDE], device);
+    let mut best = f64::INFINITY;
+    let mut sum = 0.0;
+    for _ in 0..6 {
+        let start = Instant::now();
+        let product = ones.clone().matmul(ones.clone());
+        // reading a number back waits for the device
+        sum = product.slice([0..1, 0..1]).into_scalar::<f32>();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    if sum != SIDE as f32 {
+        return Check::bad(
+            "matrix product",
+            format!("{sum}, not {SIDE}: the device computes wrongly"),
+        );
+    }
+    let flops = 2.0 * (SIDE as f64).powi(3) / best;
+    Check::good(
+        "matrix product",
+        format!(
+            "{} GFLOP/s (f32, {SIDE} x {SIDE})",
+            significant(flops / 1e9, 3)
+        ),
+    )
+}
+
+/// The derivative of x * x at 3 is 6.
+fn gradient(device: &Device) -> Check {
+    let x = Tensor::<1>::from_floats([3.0], &device.clone().autodiff()).require_grad();
+    let gradients = (x.clone() * x.clone()).backward();
+    let found = x
+        .grad(&gradients)
+        .map(|gradient| gradient.into_scalar::<f32>());
+    match found {
+        Some(6.0) => Check::good("gradient", "d(x x)/dx = 6 at 3".to_owned()),
+        other => Check::bad(
+            "gradient",
+            format!("{other:?}, not 6: the device differentiates wrongly"),
+        ),
+    }
+}
+
+/// Writes and deletes a file where runs go, or would go.
+fn write_access(runs: &Path) -> Check {
+    let exists = runs.ancestors().find(|folder| folder.is_dir());
+    let folder = exists.unwrap_or(Path::new("."));
+    let file = folder.join(format!(".moe-doctor-{}", std::process::id()));
+    let written = fs::write(&file, "moe").and_then(|()| fs::remove_file(&file));
+    let runs = runs.display();
+    match written {
+        Ok(()) => Check::good("runs folder", format!("{runs} can be written")),
+        Err(error) => Check::bad(
+            "runs folder",
+            format!("{runs} cannot be written: {error}; choose another with --runs DIR"),
+        ),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn simd_features() -> Vec<&'static str> {
+    let features = [
+        ("sse4.2", is_x86_feature_detected!("sse4.2")),
+        ("avx", is_x86_feature_detected!("avx")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+    ];
+    features
+        .iter()
+        .filter(|(_, found)| *found)
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn simd_features() -> Vec<&'static str> {
+    vec!["neon"]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn simd_features() -> Vec<&'static str> {
+    vec!["unknown"]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_burn_is_the_pinned_one() {
+        let manifest = include_str!("../../../Cargo.toml");
+        assert!(manifest.contains(&format!("burn = {{ version = \"={BURN_VERSION}\"")));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_broken() {
+        // a file is in the place of the folder
+        let file = tempfile::NamedTempFile::new().expect("there is room for an empty file");
+        assert!(write_access(file.path().parent().expect("it lies in a folder")).ok);
+        assert!(!write_access(Path::new("/proc/moe")).ok);
+    }
+}

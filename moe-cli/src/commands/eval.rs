@@ -1,0 +1,91 @@
+//! `moe eval`: scores a run on held-out text.
+
+use super::plan::ReadPlan;
+use crate::exit::{Status, run_error};
+use crate::runs::{find, shown};
+use crate::shared::Shared;
+use crate::terminal::{domain_table, layer_table, print, print_json, thousands};
+use clap::{Args, ValueEnum};
+use moe_train::data::Split;
+use moe_train::run::{EvalMetrics, LoadedRun, evaluate_run};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// The arguments of `moe eval`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  moe eval runs/NAME/seed-0 --split test")]
+pub struct EvalArgs {
+    /// The folder of a run, or one of its checkpoints
+    run: PathBuf,
+    /// The part of the text: training has seen neither, but choices are made by validation
+    #[arg(long, value_enum, default_value_t = HeldOut::Test)]
+    split: HeldOut,
+}
+
+/// The parts of the text that training does not read.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum HeldOut {
+    /// The last 5 % of each file
+    Test,
+    /// The 5 % before them
+    Validation,
+}
+
+impl From<HeldOut> for Split {
+    fn from(split: HeldOut) -> Self {
+        match split {
+            HeldOut::Test => Self::Test,
+            HeldOut::Validation => Self::Validation,
+        }
+    }
+}
+
+/// What is printed in JSON.
+#[derive(Serialize, Debug)]
+struct Report<'a> {
+    folder: &'a Path,
+    causal: bool,
+    #[serde(flatten)]
+    metrics: &'a EvalMetrics,
+}
+
+/// Scores the run and prints bits per byte of each domain.
+pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let path = find(&args.run, &shared.runs)?;
+    let device = shared.open_device()?;
+    let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
+    let causal = run.config.router.info().causality.is_causal();
+    if shared.dry_run {
+        let task = format!("score the {} text", Split::from(args.split));
+        return ReadPlan::new(&run, &device.name, task).show(shared);
+    }
+    let metrics = evaluate_run(&run, args.split.into(), &device.device).map_err(run_error)?;
+    if shared.json {
+        let folder = &run.folder;
+        print_json(&Report {
+            folder,
+            causal,
+            metrics: &metrics,
+        })?;
+        return Ok(Status::Done);
+    }
+    print(&format!(
+        "{}, step {}: {} bytes of {} text\n\n{}\n\n{}",
+        run.folder.display(),
+        metrics.step,
+        thousands(metrics.n_bytes as u64),
+        metrics.split,
+        domain_table(&metrics),
+        layer_table(&metrics.layers)
+    ))?;
+    if !causal {
+        print(
+            "\nnot causal: later tokens influence earlier ones, so generation cannot reach this loss",
+        )?;
+    }
+    shared.next(&format!(
+        "generate {} -p \"In the beginning\" --show-experts",
+        shown(&path)
+    ));
+    Ok(Status::Done)
+}

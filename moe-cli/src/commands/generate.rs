@@ -1,0 +1,247 @@
+//! `moe generate`: continues a text, and shows which expert takes each token.
+
+use super::plan::ReadPlan;
+use crate::exit::{Status, Usage, run_error};
+use crate::generation::{Piece, Trace, bracketed, coloured, legend, page, visible};
+use crate::interrupt;
+use crate::runs::{find, shown};
+use crate::shared::Shared;
+use crate::terminal::{has_colour, print, print_json, print_raw};
+use anyhow::{Context, ensure};
+use burn::tensor::Device;
+use clap::Args;
+use moe_models::{Generator, Sampling};
+use moe_train::data::StreamDecoder;
+use moe_train::run::LoadedRun;
+use serde_json::json;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The arguments of `moe generate`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  moe generate runs/NAME/seed-0 -p \"In the beginning\" --show-experts"
+)]
+pub struct GenerateArgs {
+    /// The folder of a run, or one of its checkpoints
+    run: PathBuf,
+    /// The text to continue
+    #[arg(short, long, value_name = "TEXT")]
+    prompt: String,
+    /// The number of tokens to generate
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
+    tokens: usize,
+    /// What the logits are divided by; 0 takes the most likely token
+    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature)]
+    temperature: f64,
+    /// Draw from the K most likely tokens; 0 means all
+    #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
+    top_k: usize,
+    /// Draw from the most likely tokens of this probability mass; 1 means all
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
+    top_p: f64,
+    /// Colour each token by the expert that it went to first
+    #[arg(long)]
+    show_experts: bool,
+    /// The layer whose experts are shown, from 0. Default: the middle one
+    #[arg(long, value_name = "N")]
+    layer: Option<usize>,
+    /// Also write a page with the experts of each token
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// Continues the prompt.
+pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let sampling = args.sampling(shared)?;
+    let path = find(&args.run, &shared.runs)?;
+    let device = shared.open_device()?;
+    let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
+    let layer = args.checked_layer(run.model.layers.len())?;
+    if shared.dry_run {
+        let task = format!("generate {} tokens", args.tokens);
+        return ReadPlan::new(&run, &device.name, task).show(shared);
+    }
+    warn(&run, args.tokens, shared);
+    let stop = interrupt::stop_flag("stopping")?;
+    let streams = !args.show_experts && !shared.json;
+    let trace = generate(
+        args,
+        &run,
+        sampling,
+        &device.device,
+        &stop,
+        |text| match streams {
+            true => print_stream(text),
+            false => Ok(()),
+        },
+    )?;
+    show(args, &trace, layer, shared)?;
+    if let Some(file) = &args.html {
+        let title = format!("{}, step {}", run.folder.display(), run.step);
+        write_whole(file, &page(&trace, layer, &title))?;
+        shared.note(&format!("wrote {}", file.display()));
+    }
+    if stop.load(Ordering::Relaxed) {
+        return Ok(Status::Interrupted);
+    }
+    if !args.show_experts {
+        shared.next(&format!(
+            "generate {} -p TEXT --show-experts --html experts.html",
+            shown(&path)
+        ));
+    } else {
+        shared.next(&format!("eval {}", shown(&path)));
+    }
+    Ok(Status::Done)
+}
+
+impl GenerateArgs {
+    /// Checks everything that can be checked before the model is read.
+    fn sampling(&self, shared: &Shared) -> anyhow::Result<Sampling> {
+        let problem = if self.prompt.is_empty() {
+            Some("--prompt is empty; give at least one character".to_owned())
+        } else if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            Some(format!(
+                "--temperature {} must be 0 or more",
+                self.temperature
+            ))
+        } else if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            Some(format!(
+                "--top-p {} must be above 0 and at most 1",
+                self.top_p
+            ))
+        } else {
+            self.html.as_deref().and_then(missing_folder)
+        };
+        match problem {
+            Some(problem) => Err(Usage::new(problem)),
+            None => Ok(Sampling {
+                temperature: self.temperature,
+                top_k: self.top_k,
+                top_p: self.top_p,
+                seed: shared.seed.unwrap_or(0),
+            }),
+        }
+    }
+
+    fn checked_layer(&self, n_layers: usize) -> anyhow::Result<usize> {
+        match self.layer {
+            Some(layer) if layer >= n_layers => Err(Usage::new(format!(
+                "--layer {layer}: the model has layers 0 to {}",
+                n_layers - 1
+            ))),
+            layer => Ok(layer.unwrap_or(n_layers / 2)),
+        }
+    }
+}
+
+fn missing_folder(file: &Path) -> Option<String> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let missing = folder.filter(|folder| !folder.is_dir())?;
+    let (file, missing) = (file.display(), missing.display());
+    Some(format!(
+        "--html {file}: there is no folder `{missing}`; create it first"
+    ))
+}
+
+/// Says what makes a text worse than the model's loss promises.
+fn warn(run: &LoadedRun, n_tokens: usize, shared: &Shared) {
+    if !run.config.router.info().causality.is_causal() {
+        shared
+            .note("the router is not causal: token by token it decides otherwise than in training");
+    }
+    let trained = run.config.train.seq_length;
+    if n_tokens > trained {
+        shared.note(&format!(
+            "the model was trained on {trained} tokens at a time; text beyond is weaker"
+        ));
+    }
+}
+
+fn generate(
+    args: &GenerateArgs,
+    run: &LoadedRun,
+    sampling: Sampling,
+    device: &Device,
+    stop: &AtomicBool,
+    mut emit: impl FnMut(&str) -> io::Result<()>,
+) -> anyhow::Result<Trace> {
+    let prompt = run.vocab.encode(&args.prompt);
+    let mut decoder = StreamDecoder::new(&run.vocab);
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut written = Ok(());
+    Generator::new(&run.model, sampling, device).run(&prompt, args.tokens, |token| {
+        let text = decoder.push(token.id);
+        written = emit(&text);
+        pieces.push(Piece {
+            id: token.id,
+            text,
+            experts: token.experts,
+        });
+        written.is_ok() && !stop.load(Ordering::Relaxed)
+    });
+    written?;
+    let rest = decoder.finish();
+    emit(&rest)?;
+    if let Some(last) = pieces.last_mut() {
+        last.text.push_str(&rest);
+    }
+    ensure!(
+        pieces.len() >= prompt.len(),
+        "interrupted before the prompt was read"
+    );
+    Ok(Trace {
+        pieces,
+        n_prompt: prompt.len(),
+        n_experts: run.config.experts.n_experts,
+        n_layers: run.model.layers.len(),
+    })
+}
+
+/// Shows text as it arrives.
+fn print_stream(text: &str) -> io::Result<()> {
+    match io::stdout().is_terminal() {
+        true => print_raw(&visible(text)),
+        false => print_raw(text),
+    }
+}
+
+fn show(args: &GenerateArgs, trace: &Trace, layer: usize, shared: &Shared) -> anyhow::Result<()> {
+    if shared.json {
+        return print_json(&json!({
+            "prompt": args.prompt,
+            "text": trace.text(),
+            "n_prompt_tokens": trace.n_prompt,
+            "tokens": trace.pieces,
+        }));
+    }
+    let text = match (args.show_experts, has_colour()) {
+        (false, _) => "\n".to_owned(),
+        (true, true) => coloured(trace, layer) + "\n\n" + &legend(trace, layer, true),
+        (true, false) => bracketed(trace, layer) + "\n\n" + &legend(trace, layer, false),
+    };
+    Ok(match args.show_experts {
+        true => print(&text)?,
+        false => print_raw(&text)?,
+    })
+}
+
+/// Writes a file through a temporary one beside it, so that it appears whole or not at all.
+fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    fs::write(&temporary, text)
+        .and_then(|()| fs::rename(&temporary, path))
+        .with_context(|| {
+            format!(
+                "cannot write `{}`; check the folder's permissions",
+                path.display()
+            )
+        })
+}

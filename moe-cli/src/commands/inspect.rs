@@ -1,0 +1,116 @@
+//! `moe inspect`: what a model holds and costs, without building it.
+
+use super::plan::training_bytes;
+use crate::exit::Status;
+use crate::invocation::quote;
+use crate::runs::shown;
+use crate::shared::Shared;
+use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
+use clap::Args;
+use moe_models::Account;
+use moe_train::config::RunConfig;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// The arguments of `moe inspect`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  moe inspect configs/quick.toml experts.n_experts=64")]
+pub struct InspectArgs {
+    /// A configuration, or the folder of a run
+    config: PathBuf,
+    /// Values that replace the configuration's, such as router.name=switch
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// What is printed.
+#[derive(Serialize, Debug)]
+struct Inspection {
+    run: String,
+    router: &'static str,
+    causal: bool,
+    tokens_per_step: u64,
+    flops_per_step: u64,
+    #[serde(flatten)]
+    account: Account,
+}
+
+/// Prints the model's size and cost.
+pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let path = config_of(&args.config);
+    let config = shared.load_config(&path, &args.overrides)?;
+    let inspection = Inspection::new(&config);
+    if shared.json {
+        print_json(&inspection)?;
+    } else {
+        print(&inspection.table())?;
+        let overrides: Vec<String> = args.overrides.iter().map(|o| quote(o)).collect();
+        let command = format!("train {} {}", shown(&path), overrides.join(" "));
+        shared.next(command.trim_end());
+    }
+    Ok(Status::Done)
+}
+
+/// The configuration of a run folder, or the path itself.
+fn config_of(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.join("config.toml")
+    } else {
+        path.to_owned()
+    }
+}
+
+impl Inspection {
+    fn new(config: &RunConfig) -> Self {
+        let account = config.account();
+        let tokens_per_step = config.tokens_per_step();
+        Self {
+            run: config.run_name(),
+            router: config.router.name(),
+            causal: config.router.info().causality.is_causal(),
+            tokens_per_step,
+            flops_per_step: account.flops_per_token_training * tokens_per_step,
+            account,
+        }
+    }
+
+    fn table(&self) -> String {
+        let a = &self.account;
+        let count = |n: usize| thousands(n as u64);
+        let size = |n: usize| bytes(n as u64);
+        let share = 100.0 * a.params_active as f64 / a.params_total as f64;
+        let memory = &a.memory;
+        let leak = if self.causal { "" } else { " (not causal)" };
+        pairs(&[
+            ("run", self.run.clone()),
+            ("router", format!("{}{leak}", self.router)),
+            ("parameters", count(a.params_total)),
+            (
+                "  active a token",
+                format!("{} ({} %)", count(a.params_active), significant(share, 3)),
+            ),
+            (
+                "  active, without embedding",
+                count(a.params_active_head_only),
+            ),
+            (
+                "  active, without embedding and head",
+                count(a.params_active_no_embedding),
+            ),
+            ("  embedding and head", count(a.params_embedding)),
+            ("FLOP a token", si(a.flops_per_token as f64)),
+            (
+                "FLOP a token, training",
+                si(a.flops_per_token_training as f64),
+            ),
+            ("FLOP a step", si(self.flops_per_step as f64)),
+            ("tokens a step", thousands(self.tokens_per_step)),
+            ("KV cache a token", size(a.kv_bytes_per_token)),
+            ("memory of training, about", bytes(training_bytes(a))),
+            ("  weights", size(memory.weights_bytes)),
+            ("  gradients", size(memory.gradients_bytes)),
+            ("  optimizer", size(memory.optimizer_bytes)),
+            ("  activations, estimated", size(memory.activations_bytes)),
+        ])
+    }
+}

@@ -1,0 +1,18 @@
+//! The commands, one a file: arguments, a call into the crates below, and what is printed.
+
+pub mod ablate;
+pub mod bench;
+pub mod completions;
+pub mod doctor;
+pub mod eval;
+pub mod generate;
+pub mod inspect;
+pub mod list;
+pub mod train;
+
+mod dispatch;
+mod listing;
+mod plan;
+mod topics;
+
+pub use dispatch::run;

@@ -1,0 +1,141 @@
+//! What `--dry-run` prints: what would happen, where, at what cost, with which configuration.
+
+use crate::exit::{OrUsage, Status};
+use crate::shared::Shared;
+use crate::terminal::{bytes, pairs, print, print_json, si, thousands};
+use moe_models::Account;
+use moe_train::config::RunConfig;
+use moe_train::run::{LoadedRun, RunFolder, finished, run_folder};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What a run would do.
+#[derive(Serialize, Debug)]
+pub struct RunPlan<'a> {
+    dry_run: bool,
+    folder: PathBuf,
+    /// `new`, `resume` or `finished`.
+    state: &'static str,
+    device: &'a str,
+    steps: u64,
+    tokens: u64,
+    causal: bool,
+    account: Account,
+    config: &'a RunConfig,
+}
+
+impl<'a> RunPlan<'a> {
+    /// The plan of a run, if its text is there.
+    pub fn new(config: &'a RunConfig, runs: &Path, device: &'a str) -> anyhow::Result<Self> {
+        config.data.corpus().or_usage()?;
+        Ok(Self {
+            dry_run: true,
+            folder: run_folder(config, runs),
+            state: state(config, runs)?,
+            device,
+            steps: config.train.steps,
+            tokens: config.train.steps * config.tokens_per_step(),
+            causal: config.router.info().causality.is_causal(),
+            account: config.account(),
+            config,
+        })
+    }
+
+    /// Prints it, in text as the resolved configuration under comments.
+    pub fn show(&self, shared: &Shared) -> anyhow::Result<Status> {
+        let causal = if self.causal {
+            "yes"
+        } else {
+            "no: its loss is not that of a language model"
+        };
+        let rows = [
+            ("folder", self.folder.display().to_string()),
+            ("state", self.state.to_owned()),
+            ("device", self.device.to_owned()),
+            ("steps", thousands(self.steps)),
+            ("tokens", thousands(self.tokens)),
+            ("parameters", si(self.account.params_total as f64)),
+            ("active a token", si(self.account.params_active as f64)),
+            ("memory, about", bytes(training_bytes(&self.account))),
+            ("causal", causal.to_owned()),
+        ];
+        show(self, &rows, self.config, shared)
+    }
+}
+
+/// What reading a run would do.
+#[derive(Serialize, Debug)]
+pub struct ReadPlan<'a> {
+    dry_run: bool,
+    task: String,
+    folder: &'a Path,
+    step: u64,
+    device: &'a str,
+    config: &'a RunConfig,
+}
+
+impl<'a> ReadPlan<'a> {
+    /// The plan of a task that reads a run.
+    pub fn new(run: &'a LoadedRun, device: &'a str, task: String) -> Self {
+        Self {
+            dry_run: true,
+            task,
+            folder: &run.folder,
+            step: run.step,
+            device,
+            config: &run.config,
+        }
+    }
+
+    /// Prints it, in text as the resolved configuration under comments.
+    pub fn show(&self, shared: &Shared) -> anyhow::Result<Status> {
+        let rows = [
+            ("task", self.task.clone()),
+            ("folder", self.folder.display().to_string()),
+            ("step", self.step.to_string()),
+            ("device", self.device.to_owned()),
+        ];
+        show(self, &rows, self.config, shared)
+    }
+}
+
+/// The memory of training, the activations estimated.
+pub fn training_bytes(account: &Account) -> u64 {
+    let memory = &account.memory;
+    let parts = [
+        memory.weights_bytes,
+        memory.gradients_bytes,
+        memory.optimizer_bytes,
+        memory.activations_bytes,
+    ];
+    parts.iter().sum::<usize>() as u64
+}
+
+fn show(
+    plan: &impl Serialize,
+    rows: &[(&str, String)],
+    config: &RunConfig,
+    shared: &Shared,
+) -> anyhow::Result<Status> {
+    if shared.json {
+        print_json(plan)?;
+    } else {
+        let table = pairs(rows);
+        let comments: Vec<String> = table.lines().map(|line| format!("# {line}")).collect();
+        print(&format!("{}\n\n{}", comments.join("\n"), config.to_toml()))?;
+        shared.note("nothing was written; leave out --dry-run to go ahead");
+    }
+    Ok(Status::Done)
+}
+
+fn state(config: &RunConfig, runs: &Path) -> anyhow::Result<&'static str> {
+    if finished(config, runs)?.is_some() {
+        return Ok("finished");
+    }
+    let folder = RunFolder::new(run_folder(config, runs));
+    Ok(if folder.checkpoint_steps()?.is_empty() {
+        "new"
+    } else {
+        "resume"
+    })
+}

@@ -1,0 +1,246 @@
+//! What `moe list` lists: one function a topic.
+
+use super::listing::{Cell, Listing};
+use crate::backends::BACKENDS;
+use crate::terminal::{si, thousands};
+use moe_router::RouterConfig;
+use moe_train::config::RunConfig;
+use moe_train::data::Corpus;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// All routers of the registry.
+pub fn routers() -> Listing {
+    let row = |router: RouterConfig| {
+        let info = router.info();
+        vec![
+            Cell::Name(router.name().to_owned()),
+            Cell::Words(info.family.name().to_owned()),
+            Cell::YesNo(info.causality.is_causal()),
+            Cell::Words(info.rule.to_owned()),
+            Cell::Paper(info.paper, info.arxiv),
+        ]
+    };
+    let names = RouterConfig::NAMES.iter();
+    Listing {
+        topic: "routers",
+        header: vec!["name", "family", "causal", "rule", "paper"],
+        rows: names
+            .filter_map(|name| RouterConfig::from_name(name))
+            .map(row)
+            .collect(),
+        remark: None,
+    }
+}
+
+/// The model families.
+pub fn models() -> Listing {
+    Listing {
+        topic: "models",
+        header: vec!["name", "what", "paper"],
+        rows: vec![vec![
+            Cell::Name("mixtral".to_owned()),
+            Cell::Words(
+                "decoder: RMS norms, grouped-query attention with rotary positions, experts in every layer"
+                    .to_owned(),
+            ),
+            Cell::Paper("Jiang et al. 2024", "2401.04088"),
+        ]],
+        remark: None,
+    }
+}
+
+/// The values of the table `[experts]` that are names.
+pub fn experts() -> Listing {
+    let row = |value: &str, what: &str, paper: (&'static str, &'static str)| {
+        vec![
+            Cell::Name(value.to_owned()),
+            Cell::Words(what.to_owned()),
+            Cell::Paper(paper.0, paper.1),
+        ]
+    };
+    let megablocks = ("Gale et al. 2022", "2211.15841");
+    let sparsely_gated = ("Shazeer et al. 2017", "1701.06538");
+    let gelu = ("Hendrycks and Gimpel 2016", "1606.08415");
+    Listing {
+        topic: "experts",
+        header: vec!["setting", "what", "paper"],
+        rows: vec![
+            row(
+                "activation=swiglu",
+                "three matrices: down(silu(gate(x)) * up(x))",
+                ("Shazeer 2020", "2002.05202"),
+            ),
+            row(
+                "activation=gelu",
+                "two matrices: down(gelu(up(x))), tanh form",
+                gelu,
+            ),
+            row("activation=silu", "two matrices: down(silu(up(x)))", gelu),
+            row(
+                "activation=relu",
+                "two matrices: down(relu(up(x)))",
+                ("Fedus et al. 2021", "2101.03961"),
+            ),
+            row(
+                "dispatch=grouped",
+                "all experts in one fused operation",
+                megablocks,
+            ),
+            row(
+                "dispatch=reference",
+                "a loop over the experts: slow and readable",
+                sparsely_gated,
+            ),
+            row(
+                "n_shared_experts=N",
+                "N experts more that every token passes through",
+                ("Dai et al. 2024", "2401.06066"),
+            ),
+        ],
+        remark: None,
+    }
+}
+
+/// The embedded text and the reader's own.
+pub fn data() -> Listing {
+    let corpus = Corpus::nine_domains();
+    let row = |domain: &moe_train::data::Domain| {
+        let bytes: usize = domain.files.iter().map(|file| file.len()).sum();
+        vec![
+            Cell::Name(corpus.name.clone()),
+            Cell::Words(domain.name.clone()),
+            Cell::Number(bytes as u64, thousands(bytes as u64)),
+        ]
+    };
+    Listing {
+        topic: "data",
+        header: vec!["name", "domain", "bytes"],
+        rows: corpus.domains.iter().map(row).collect(),
+        remark: Some(
+            "Your own text: data.name=text data.path=FILE_OR_FOLDER, one domain a file or folder."
+                .to_owned(),
+        ),
+    }
+}
+
+/// The backends, built in or not.
+pub fn backends() -> Listing {
+    let rows = BACKENDS.iter().map(|backend| {
+        let device = match backend.index {
+            "" => backend.name.to_owned(),
+            index => format!("{0}, {0}:I for {index} I", backend.name),
+        };
+        vec![
+            Cell::Name(backend.name.to_owned()),
+            Cell::YesNo(backend.is_compiled()),
+            Cell::Words(backend.about.to_owned()),
+            Cell::Words(device),
+        ]
+    });
+    Listing {
+        topic: "backends",
+        header: vec!["name", "built in", "what", "--device"],
+        rows: rows.collect(),
+        remark: Some(
+            "Build another in: cargo run --release --features NAME -- COMMAND --device NAME"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The run files of the folder `configs`.
+pub fn configs() -> Listing {
+    let paths = toml_files(Path::new("configs"));
+    let remark = match paths.is_empty() {
+        true => {
+            Some("There is no configs/*.toml here; run this in the repository's root.".to_owned())
+        }
+        false => None,
+    };
+    Listing {
+        topic: "configs",
+        header: vec!["file", "router", "parameters", "active", "steps", "about"],
+        rows: paths.iter().map(|path| config_row(path)).collect(),
+        remark,
+    }
+}
+
+fn config_row(path: &Path) -> Vec<Cell> {
+    let file = Cell::Name(path.display().to_string());
+    let count = |n: u64| Cell::Number(n, si(n as f64));
+    let config = match RunConfig::load::<&str>(path, &[]) {
+        Ok(resolved) => resolved.config,
+        Err(error) => {
+            let none = || Cell::Words(String::new());
+            let about = Cell::Words(format!("cannot be used: {error}"));
+            return vec![file, none(), none(), none(), none(), about];
+        }
+    };
+    let account = config.account();
+    vec![
+        file,
+        Cell::Words(config.router.name().to_owned()),
+        count(account.params_total as u64),
+        count(account.params_active as u64),
+        Cell::Number(config.train.steps, thousands(config.train.steps)),
+        Cell::Words(first_comment(path)),
+    ]
+}
+
+/// The first line of a file, if it is a comment.
+fn first_comment(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let first = text.lines().next().and_then(|line| line.strip_prefix('#'));
+    first.unwrap_or_default().trim().to_owned()
+}
+
+fn toml_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_router_has_a_row_of_the_readme_table() {
+        let table = routers().markdown();
+        for name in RouterConfig::NAMES {
+            assert!(table.contains(&format!("\n| `{name}` |")), "{name}");
+        }
+        assert!(table.contains("[Jiang et al. 2024](https://arxiv.org/abs/2401.04088)"));
+    }
+
+    #[test]
+    fn the_listed_settings_are_those_that_configurations_accept() {
+        let file = tempfile::NamedTempFile::new().expect("there is room for an empty file");
+        for setting in experts().rows.iter().map(|row| setting(&row[0])) {
+            let overrides = [format!("experts.{}", setting.replace("=N", "=1"))];
+            assert!(
+                RunConfig::load(file.path(), &overrides).is_ok(),
+                "{setting}"
+            );
+        }
+        for family in models().rows.iter().map(|row| setting(&row[0])) {
+            let overrides = [format!("model.family={family}")];
+            assert!(RunConfig::load(file.path(), &overrides).is_ok(), "{family}");
+        }
+    }
+
+    fn setting(cell: &Cell) -> String {
+        match cell {
+            Cell::Name(name) => name.clone(),
+            other => panic!("{other:?} is not a name"),
+        }
+    }
+}

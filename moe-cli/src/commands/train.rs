@@ -1,0 +1,106 @@
+//! `moe train`: trains a model, or goes on with it.
+
+use super::plan::RunPlan;
+use crate::exit::{Status, run_error};
+use crate::interrupt;
+use crate::invocation;
+use crate::runs::shown;
+use crate::shared::Shared;
+use crate::terminal::{Progress, domain_table, print, print_json, thousands};
+use clap::Args;
+use moe_train::config::RunConfig;
+use moe_train::run::{Outcome, Summary, run_folder, train};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// The arguments of `moe train`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  moe train configs/quick.toml router.name=switch train.steps=500"
+)]
+pub struct TrainArgs {
+    /// The configuration
+    config: PathBuf,
+    /// Values that replace the configuration's, such as router.name=switch
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// What is printed in JSON.
+#[derive(Serialize, Debug)]
+struct Report<'a> {
+    /// `finished`, `already_finished` or `interrupted`.
+    outcome: &'static str,
+    folder: &'a Path,
+    step: u64,
+    summary: Option<&'a Summary>,
+}
+
+/// Trains, and prints the scores on the validation part.
+pub fn run(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let config = shared.load_config(&args.config, &args.overrides)?;
+    let device = shared.open_device()?;
+    if shared.dry_run {
+        return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
+    }
+    let stop = interrupt::stop_flag("saving, then stopping")?;
+    let mut progress = Progress::new(shared, 1, config.train.log_every);
+    let options = shared.run_options(&device);
+    let outcome = train(&config, &device.device, &options, &mut progress, &stop);
+    progress.finish();
+    report(&outcome.map_err(run_error)?, &config, shared)
+}
+
+fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Result<Status> {
+    let folder = run_folder(config, &shared.runs);
+    let (name, step, summary) = match outcome {
+        Outcome::Finished(summary) => ("finished", summary.steps, Some(summary)),
+        Outcome::AlreadyFinished(summary) => ("already_finished", summary.steps, Some(summary)),
+        Outcome::Interrupted { step } => ("interrupted", *step, None),
+    };
+    if shared.json {
+        let folder = &folder;
+        print_json(&Report {
+            outcome: name,
+            folder,
+            step,
+            summary,
+        })?;
+    } else if let Some(summary) = summary {
+        if name == "already_finished" {
+            shared.note(&format!(
+                "this run is finished already; delete {} to train it anew",
+                shown(&folder)
+            ));
+        }
+        print_summary(summary, &folder)?;
+        shared.next(&format!(
+            "generate {} -p \"In the beginning\" --show-experts",
+            shown(&folder)
+        ));
+    }
+    if summary.is_some() {
+        return Ok(Status::Done);
+    }
+    shared.note(&format!(
+        "interrupted after step {step}, which is saved; the same command goes on"
+    ));
+    shared.next(&invocation::arguments());
+    Ok(Status::Interrupted)
+}
+
+fn print_summary(summary: &Summary, folder: &Path) -> anyhow::Result<()> {
+    print(&format!(
+        "{}: {} steps, {} tokens\n\n{}",
+        folder.display(),
+        thousands(summary.steps),
+        thousands(summary.tokens),
+        domain_table(&summary.validation)
+    ))?;
+    if !summary.causal {
+        print(
+            "\nnot causal: later tokens influence earlier ones, so generation cannot reach this loss",
+        )?;
+    }
+    Ok(())
+}

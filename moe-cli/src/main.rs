@@ -1,0 +1,27 @@
+//! The `moe` command: train, compare, inspect and sample mixture-of-experts models.
+//!
+//! Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
+//! configuration, 130 interrupted after saving.
+
+mod args;
+mod backends;
+mod commands;
+mod exit;
+mod generation;
+mod interrupt;
+mod invocation;
+mod runs;
+mod shared;
+mod terminal;
+
+use args::Cli;
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    exit::run(|| commands::run(&cli.command, &cli.shared))
+}

@@ -1,0 +1,92 @@
+//! The flags that all commands have, and what they decide.
+
+use crate::backends::{DeviceChoice, OpenDevice};
+use crate::exit::{OrUsage, Usage};
+use crate::invocation;
+use clap::Args;
+use moe_train::config::RunConfig;
+use moe_train::run::RunOptions;
+use std::path::{Path, PathBuf};
+
+/// The flags that all commands have.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Shared options")]
+pub struct Shared {
+    /// The backend to compute on, with an index where it has several: flex, cuda:1; `moe list
+    /// backends` shows all
+    #[arg(long, global = true, value_name = "NAME", value_parser = DeviceChoice::parse)]
+    pub device: Option<DeviceChoice>,
+    /// Overrides the configuration's seed; in `generate`, the seed of the draws
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The folder of all runs
+    #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+    /// Check everything, print the resolved configuration and the plan, write nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Print one JSON document on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no notes
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Also print the resolved configuration before the work
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+impl Shared {
+    /// Starts the chosen device, or the default one.
+    pub fn open_device(&self) -> anyhow::Result<OpenDevice> {
+        let choice = match &self.device {
+            Some(choice) => choice.clone(),
+            None => DeviceChoice::first().map_err(Usage::new)?,
+        };
+        choice.open()
+    }
+
+    /// The overrides of the command line, `--seed` last.
+    pub fn overrides(&self, given: &[String]) -> Vec<String> {
+        let seed = self.seed.map(|seed| format!("seed={seed}"));
+        given.iter().cloned().chain(seed).collect()
+    }
+
+    /// Reads and checks a configuration and prints what resolving it had to say.
+    pub fn load_config(&self, path: &Path, overrides: &[String]) -> anyhow::Result<RunConfig> {
+        let resolved = RunConfig::load(path, &self.overrides(overrides)).or_usage()?;
+        for note in &resolved.notes {
+            self.note(note);
+        }
+        if self.verbose {
+            eprintln!("{}", resolved.config.to_toml());
+        }
+        Ok(resolved.config)
+    }
+
+    /// What the training code must know beside the configuration.
+    pub fn run_options(&self, device: &OpenDevice) -> RunOptions {
+        RunOptions {
+            runs_dir: self.runs.clone(),
+            device_name: device.name.clone(),
+            argv: std::env::args().collect(),
+        }
+    }
+
+    /// Prints a remark on stderr, unless quiet.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("note: {text}");
+        }
+    }
+
+    /// Prints the next command to try on stderr, unless quiet or in JSON.
+    pub fn next(&self, arguments: &str) {
+        if !self.quiet && !self.json {
+            let device = self.device.as_ref();
+            let flag = device.map_or(String::new(), |d| format!(" --device {}", d.name()));
+            let command = invocation::command(device.map(DeviceChoice::backend));
+            eprintln!("next: {command} {arguments}{flag}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What the commands print: numbers, tables, progress, colours.
+
+mod colour;
+mod numbers;
+mod output;
+mod progress;
+mod scores;
+mod table;
+
+pub use colour::{EXPERT_COLOURS, ExpertStyle, has_colour};
+pub use numbers::{bytes, duration, si, significant, thousands};
+pub use output::{print, print_json, print_raw};
+pub use progress::Progress;
+pub use scores::{domain_table, layer_table};
+pub use table::{Align, columns, markdown, pairs};

@@ -1,0 +1,109 @@
+//! Numbers as people read them: few digits, with their unit.
+
+/// A number with `digits` significant digits: `2.346`, `12300`.
+pub fn significant(x: f64, digits: usize) -> String {
+    if !x.is_finite() || x == 0.0 {
+        return format!("{x}");
+    }
+    let magnitude = x.abs().log10().floor() as i32;
+    let decimals = (digits as i32 - 1 - magnitude).max(0) as usize;
+    format!("{x:.decimals$}")
+}
+
+/// A whole number in groups of three: `12,300`.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number with three significant digits and a decimal prefix: `13.1 M`.
+pub fn si(x: f64) -> String {
+    scaled(x, 1000.0, &["", "k", "M", "G", "T", "P"])
+}
+
+/// A number of bytes with a binary prefix: `50.1 MiB`.
+pub fn bytes(n: u64) -> String {
+    scaled(n as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
+}
+
+fn scaled(x: f64, base: f64, units: &[&str]) -> String {
+    let (mut x, mut unit) = (x, 0);
+    while x.abs() >= base * 0.9995 && unit + 1 < units.len() {
+        (x, unit) = (x / base, unit + 1);
+    }
+    let number = if unit == 0 {
+        format!("{x:.0}")
+    } else {
+        significant(x, 3)
+    };
+    format!("{number} {}", units[unit]).trim_end().to_owned()
+}
+
+/// A time: `4.2s`, `45s`, `1m20s`, `2h05m`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "?".to_owned();
+    }
+    if seconds < 9.95 {
+        return format!("{seconds:.1}s");
+    }
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
+        _ => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(significant(2.34567, 4), "2.346");
+        assert_eq!(significant(0.012345, 3), "0.0123");
+        assert_eq!(significant(12345.6, 3), "12346");
+        assert_eq!(significant(f64::NAN, 3), "NaN");
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(123), "123");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn units_change_before_four_digits() {
+        let cases = [
+            (0.0, "0"),
+            (999.0, "999"),
+            (999.9, "1.00 k"),
+            (13_120_000.0, "13.1 M"),
+            (999_900.0, "1.00 M"),
+        ];
+        for (x, text) in cases {
+            assert_eq!(si(x), text);
+        }
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(52_534_000), "50.1 MiB");
+    }
+
+    #[test]
+    fn durations() {
+        let cases = [
+            (4.21, "4.2s"),
+            (45.4, "45s"),
+            (80.0, "1m20s"),
+            (7500.0, "2h05m"),
+            (f64::INFINITY, "?"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The tables of an evaluation.
+
+use super::{Align, columns, significant};
+use moe_train::run::{EvalMetrics, LayerMetrics};
+
+/// Bits per byte of each domain and of all.
+pub fn domain_table(metrics: &EvalMetrics) -> String {
+    let row = |name: &str, value: f64| vec![name.to_owned(), significant(value, 4)];
+    let header = vec!["domain".to_owned(), format!("{} bits/byte", metrics.split)];
+    let domains = metrics
+        .domains
+        .iter()
+        .map(|(name, value)| row(name, *value));
+    let all = row("all", metrics.bits_per_byte);
+    let rows: Vec<Vec<String>> = [header].into_iter().chain(domains).chain([all]).collect();
+    columns(&rows, &[Align::Left, Align::Right])
+}
+
+/// How each layer uses its experts.
+pub fn layer_table(layers: &[LayerMetrics]) -> String {
+    let header = [
+        "layer",
+        "load entropy",
+        "MaxVio",
+        "dropped (%)",
+        "dead experts",
+    ];
+    let row = |(i, layer): (usize, &LayerMetrics)| {
+        vec![
+            i.to_string(),
+            significant(layer.load_entropy, 3),
+            significant(layer.max_vio, 3),
+            significant(100.0 * layer.drop_rate, 3),
+            layer.dead_experts.to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = [header.map(String::from).to_vec()]
+        .into_iter()
+        .chain(layers.iter().enumerate().map(row))
+        .collect();
+    columns(&rows, &[Align::Right; 5])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_an_evaluation() {
+        let layer = LayerMetrics {
+            load_share: vec![0.5, 0.5],
+            load_entropy: 0.98765,
+            entropy: 0.5,
+            max_vio: 0.25,
+            drop_rate: 0.0125,
+            dead_experts: 1,
+        };
+        let metrics = EvalMetrics {
+            step: 10,
+            split: "test".into(),
+            whole: true,
+            bits_per_byte: 2.3,
+            loss: 1.6,
+            n_bytes: 100,
+            domains: [("law".to_owned(), 2.25), ("prose".to_owned(), 2.3504)].into(),
+            layers: vec![layer],
+        };
+        assert_eq!(
+            domain_table(&metrics),
+            "domain  test bits/byte\nlaw              2.250\nprose            2.350\nall              2.300"
+        );
+        assert_eq!(
+            layer_table(&metrics.layers),
+            "layer  load entropy  MaxVio  dropped (%)  dead experts\n    0         0.988   0.250         1.25             1"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! Grouped matrix products and the fused mixture feed-forward, as operations of their own.
+//!
+//! Rows sorted by expert meet a stack of expert matrices, the layout of MegaBlocks
+//! (arXiv 2211.15841) and of grouped GEMM kernels. Slicing the stack under automatic differentiation
+//! would allocate a full-size gradient per slice, so both operations bring their own backward pass.
+//! On Burn's CPU backend they run on the tensors' memory; elsewhere they compose the backend's
+//! primitives, and on a backend whose feature is off they fall back to [`reference`](crate::reference).
+
+mod backend;
+#[cfg(feature = "flex")]
+mod curve;
+#[cfg(feature = "flex")]
+mod flex;
+mod generic;
+#[cfg(feature = "flex")]
+mod kernel;
+mod kernels;
+#[cfg(feature = "flex")]
+mod native;
+#[cfg(feature = "flex")]
+mod native_backward;
+#[cfg(feature = "flex")]
+mod native_ffn;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "flex")]
+mod tile;
+
+use std::sync::Arc;
+
+use burn::backend::{Dispatch, DispatchTensor, DispatchTensorKind};
+use burn::tensor::{Tensor, assert_shape};
+
+use self::backend::MoeBackend;
+use crate::{Activation, RowPlan, reference};
+
+/// The weight stacks of a bank of experts.
+#[derive(Clone, Debug)]
+pub struct ExpertWeights {
+    /// Gate projections, `[n_experts, d_model, d_expert]`; present if and only if the activation is gated.
+    pub gate: Option<Tensor<3>>,
+    /// Up projections, `[n_experts, d_model, d_expert]`.
+    pub up: Tensor<3>,
+    /// Down projections, `[n_experts, d_expert, d_model]`.
+    pub down: Tensor<3>,
+}
+
+/// Multiplies every row by its expert's matrix: `y_n = x_n W_e` for the expert `e` of row `n`.
+///
+/// Differentiable in `x` and `w`.
+///
+/// # Shapes
+///
+/// - x: `[n_rows, d_in]`, rows sorted by expert
+/// - w: `[n_experts, d_in, d_out]`
+/// - ends: `[n_experts]`, cumulative row ends as in [`RowPlan::ends`]
+/// - output: `[n_rows, d_out]`
+///
+/// # Panics
+///
+/// Panics if a shape disagrees, or if `ends` decreases or does not end at `n_rows`.
+pub fn grouped_matmul(x: Tensor<2>, w: Tensor<3>, ends: impl Into<Arc<[u32]>>) -> Tensor<2> {
+    let ends = ends.into();
+    let [n_rows, d_in] = x.dims();
+    assert_shape!(w, [ends.len(), d_in, _]);
+    assert!(
+        ends.is_sorted() && ends.last().copied().unwrap_or(0) as usize == n_rows,
+        "grouped_matmul: ends {ends:?} must rise to the number of rows, {n_rows}"
+    );
+    if !is_listed(&x) {
+        return reference::grouped_matmul(x, w, &ends);
+    }
+    Tensor::from_dispatch(<Dispatch as MoeBackend>::grouped_matmul(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        ends,
+    ))
+}
+
+/// Applies the experts to their tokens and sums the results by gate:
+/// `y_t = sum over the kept assignments a of token t of gates_a expert_a(x_t)`.
+///
+/// An expert is `down(silu(x gate) * (x up))` or `down(act(x up))`, see [`Activation`]. A token without
+/// kept assignments gives zeros. Differentiable in `x`, `gates` and every stack. On the CPU
+/// backend the result and all gradients are the same bits for any number of threads.
+///
+/// # Shapes
+///
+/// - x: `[n_tokens, d_model]`
+/// - weights: see [`ExpertWeights`]
+/// - gates: `[n_assignments]`, those of dropped assignments are ignored
+/// - output: `[n_tokens, d_model]`
+///
+/// # Panics
+///
+/// Panics if a shape disagrees with the plan or another shape, or if the gate stack is present
+/// without a gated activation or the reverse.
+pub fn moe_ffn(
+    x: Tensor<2>,
+    weights: ExpertWeights,
+    gates: Tensor<1>,
+    plan: Arc<RowPlan>,
+    activation: Activation,
+) -> Tensor<2> {
+    check_ffn(&x, &weights, &gates, &plan, activation);
+    if !is_listed(&x) {
+        return reference::moe_ffn(x, weights, gates, &plan, activation);
+    }
+    let [x, up, down] = [
+        x.into_dispatch(),
+        weights.up.into_dispatch(),
+        weights.down.into_dispatch(),
+    ];
+    let gates = gates.into_dispatch();
+    Tensor::from_dispatch(match weights.gate {
+        Some(gate) => {
+            let gate = gate.into_dispatch();
+            <Dispatch as MoeBackend>::gated_ffn(x, gate, up, down, gates, plan, activation)
+        }
+        None => <Dispatch as MoeBackend>::plain_ffn(x, up, down, gates, plan, activation),
+    })
+}
+
+fn check_ffn(
+    x: &Tensor<2>,
+    weights: &ExpertWeights,
+    gates: &Tensor<1>,
+    plan: &RowPlan,
+    activation: Activation,
+) {
+    let [_, d_model, d_expert] = weights.up.dims();
+    let n_experts = plan.n_experts();
+    assert_shape!(x, [plan.n_tokens(), d_model]);
+    assert_shape!(weights.up, [n_experts, d_model, d_expert]);
+    assert_shape!(weights.down, [n_experts, d_expert, d_model]);
+    assert_shape!(gates, [plan.n_assignments()]);
+    assert_eq!(
+        weights.gate.is_some(),
+        activation.is_gated(),
+        "moe_ffn: a gate stack goes with a gated activation, got {activation:?}"
+    );
+    if let Some(gate) = &weights.gate {
+        assert_shape!(gate, [n_experts, d_model, d_expert]);
+    }
+}
+
+/// Whether the operations know the tensor's backend, that is, whether this crate has its feature.
+fn is_listed(x: &Tensor<2>) -> bool {
+    fn is_listed_kind(kind: &DispatchTensorKind) -> bool {
+        match kind {
+            DispatchTensorKind::Autodiff(inner) => is_listed_kind(inner),
+            #[cfg(feature = "flex")]
+            DispatchTensorKind::Flex(_) => true,
+            #[cfg(feature = "cube")]
+            DispatchTensorKind::Cube(_) => true,
+            #[cfg(feature = "ndarray")]
+            DispatchTensorKind::NdArray(_) => true,
+            #[cfg(feature = "tch")]
+            DispatchTensorKind::LibTorch(_) => true,
+            #[allow(unreachable_patterns)]
+            _ => false,
+        }
+    }
+    let DispatchTensor { kind, .. } = x.clone().into_dispatch();
+    is_listed_kind(&kind)
+}

@@ -1,0 +1,278 @@
+//! The operations as an extension of Burn's backends, with their own backward pass.
+
+// Two of the backends are deprecated by Burn but still supported here.
+#![allow(deprecated)]
+// Without any backend the generated dispatch has nobody to pass its arguments to.
+#![cfg_attr(
+    not(any(
+        feature = "flex",
+        feature = "cube",
+        feature = "ndarray",
+        feature = "tch"
+    )),
+    allow(unused_variables)
+)]
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::{
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, NodeGuard, Ops, OpsKind},
+};
+use burn::backend::{Autodiff, Backend, backend_extension, tensor::FloatTensor};
+
+use super::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels};
+use crate::{Activation, RowPlan};
+
+/// A backend that runs grouped products and mixture feed-forwards.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    Cube: cfg(feature = "cube"),
+    NdArray: cfg(feature = "ndarray"),
+    LibTorch: cfg(feature = "tch"),
+    Autodiff
+)]
+pub trait MoeBackend: Backend {
+    /// See [`grouped_matmul`](crate::grouped_matmul).
+    fn grouped_matmul(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        ends: Arc<[u32]>,
+    ) -> FloatTensor<Self>;
+
+    /// See [`moe_ffn`](crate::moe_ffn); three weight stacks.
+    fn gated_ffn(
+        x: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        plan: Arc<RowPlan>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// See [`moe_ffn`](crate::moe_ffn); two weight stacks.
+    fn plain_ffn(
+        x: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        plan: Arc<RowPlan>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+}
+
+/// A backend without differentiation runs its kernels.
+macro_rules! run_kernels {
+    ($($feature:literal $backend:ident),*) => {$(
+        #[cfg(feature = $feature)]
+        impl MoeBackend for burn::backend::$backend {
+            fn grouped_matmul(
+                x: FloatTensor<Self>,
+                w: FloatTensor<Self>,
+                ends: Arc<[u32]>,
+            ) -> FloatTensor<Self> {
+                Self::product(x, w, &ends)
+            }
+
+            fn gated_ffn(
+                x: FloatTensor<Self>,
+                gate: FloatTensor<Self>,
+                up: FloatTensor<Self>,
+                down: FloatTensor<Self>,
+                gates: FloatTensor<Self>,
+                plan: Arc<RowPlan>,
+                activation: Activation,
+            ) -> FloatTensor<Self> {
+                let inputs = FfnInputs { x, gate: Some(gate), up, down, gates };
+                Self::ffn(inputs, &plan, activation)
+            }
+
+            fn plain_ffn(
+                x: FloatTensor<Self>,
+                up: FloatTensor<Self>,
+                down: FloatTensor<Self>,
+                gates: FloatTensor<Self>,
+                plan: Arc<RowPlan>,
+                activation: Activation,
+            ) -> FloatTensor<Self> {
+                let inputs = FfnInputs { x, gate: None, up, down, gates };
+                Self::ffn(inputs, &plan, activation)
+            }
+        }
+    )*};
+}
+run_kernels!("flex" Flex, "cube" Cube, "ndarray" NdArray, "tch" LibTorch);
+
+#[cfg(feature = "cube")]
+impl MoeKernels for burn::backend::Cube {}
+#[cfg(feature = "ndarray")]
+impl MoeKernels for burn::backend::NdArray {}
+#[cfg(feature = "tch")]
+impl MoeKernels for burn::backend::LibTorch {}
+
+impl<B: MoeKernels, C: CheckpointStrategy> MoeBackend for Autodiff<B, C> {
+    fn grouped_matmul(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        ends: Arc<[u32]>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), w.node()];
+        let [x, w] = [x.into_primitive(), w.into_primitive()];
+        match ProductStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let out = B::product(x.clone(), w.clone(), &ends);
+                prep.finish(ProductState { x, w, ends }, out)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::product(x, w, &ends)),
+        }
+    }
+
+    fn gated_ffn(
+        x: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        plan: Arc<RowPlan>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), up.node(), down.node(), gates.node(), gate.node()];
+        let inputs = FfnInputs {
+            x: x.into_primitive(),
+            gate: Some(gate.into_primitive()),
+            up: up.into_primitive(),
+            down: down.into_primitive(),
+            gates: gates.into_primitive(),
+        };
+        track_ffn::<B, C, 5>(nodes, inputs, plan, activation)
+    }
+
+    fn plain_ffn(
+        x: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        plan: Arc<RowPlan>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), up.node(), down.node(), gates.node()];
+        let inputs = FfnInputs {
+            x: x.into_primitive(),
+            gate: None,
+            up: up.into_primitive(),
+            down: down.into_primitive(),
+            gates: gates.into_primitive(),
+        };
+        track_ffn::<B, C, 4>(nodes, inputs, plan, activation)
+    }
+}
+
+#[derive(Debug)]
+struct ProductStep;
+
+#[derive(Clone, Debug)]
+struct ProductState<T> {
+    x: T,
+    w: T,
+    ends: Arc<[u32]>,
+}
+
+impl<B: MoeKernels> Backward<B, 2> for ProductStep {
+    type State = ProductState<FloatTensor<B>>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let d_y = grads.consume::<B>(&ops.node);
+        let ProductState { x, w, ends } = ops.state;
+        let gradients = B::product_backward(x, w, &ends, d_y);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct FfnStep;
+
+#[derive(Clone, Debug)]
+struct FfnState<T> {
+    inputs: FfnInputs<T>,
+    kept: FfnKept<T>,
+    plan: Arc<RowPlan>,
+    activation: Activation,
+}
+
+impl<B: MoeKernels> Backward<B, 5> for FfnStep {
+    type State = FfnState<FloatTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
+        register_ffn::<B, 5>(ops, grads);
+    }
+}
+
+impl<B: MoeKernels> Backward<B, 4> for FfnStep {
+    type State = FfnState<FloatTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        register_ffn::<B, 4>(ops, grads);
+    }
+}
+
+/// Runs the feed-forward and records it; the parents are x, up, down, gates and, if any, gate.
+fn track_ffn<B: MoeKernels, C: CheckpointStrategy, const N: usize>(
+    nodes: [NodeGuard; N],
+    inputs: FfnInputs<FloatTensor<B>>,
+    plan: Arc<RowPlan>,
+    activation: Activation,
+) -> FloatTensor<Autodiff<B, C>>
+where
+    FfnStep: Backward<B, N, State = FfnState<FloatTensor<B>>>,
+{
+    match FfnStep.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let FfnTracked { out, kept } = B::ffn_tracked(inputs.clone(), &plan, activation);
+            let state = FfnState {
+                inputs,
+                kept,
+                plan,
+                activation,
+            };
+            prep.finish(state, out)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(B::ffn(inputs, &plan, activation)),
+    }
+}
+
+fn register_ffn<B: MoeKernels, const N: usize>(
+    ops: Ops<FfnState<FloatTensor<B>>, N>,
+    grads: &mut Gradients,
+) {
+    let d_out = grads.consume::<B>(&ops.node);
+    let FfnState {
+        inputs,
+        kept,
+        plan,
+        activation,
+    } = ops.state;
+    let FfnInputs {
+        x,
+        gate,
+        up,
+        down,
+        gates,
+    } = B::ffn_backward(inputs, kept, &plan, activation, d_out);
+    let gradients = [Some(x), Some(up), Some(down), Some(gates), gate];
+    for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+        if let (Some(parent), Some(gradient)) = (parent, gradient) {
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The grouped matrix product on slices: one task a tile of rows, or a piece of a weight gradient.
+
+use rayon::prelude::*;
+
+use super::kernel::{Mat, Write, gemm};
+use super::tile::{
+    Piece, TILE_ROWS, Term, gemm_nt, nt_scratch, pieces, split_rows, tiles, with_scratch,
+};
+use crate::plan::block;
+
+/// Rows grouped by expert times a stack of matrices.
+pub(super) struct Product<'a> {
+    /// `[n_rows, d_in]`, sorted by expert.
+    pub x: &'a [f32],
+    /// `[n_experts, d_in, d_out]`.
+    pub w: &'a [f32],
+    /// `[n_experts]`, cumulative row ends.
+    pub ends: &'a [u32],
+    pub d_in: usize,
+    pub d_out: usize,
+}
+
+impl Product<'_> {
+    /// `[n_rows, d_out]`: `y_n = x_n W_e` for the expert `e` of row `n`.
+    pub fn forward(&self) -> Vec<f32> {
+        let tiles = tiles(self.ends, TILE_ROWS);
+        let mut y = vec![0.0; self.x.len() / self.d_in * self.d_out];
+        let parts = split_rows(&mut y, self.d_out, &tiles);
+        tiles
+            .par_iter()
+            .zip(parts)
+            .with_max_len(1)
+            .for_each(|(tile, y)| {
+                let x = &self.x[tile.rows.start * self.d_in..tile.rows.end * self.d_in];
+                gemm(
+                    y,
+                    Mat::new(x, self.d_in),
+                    Mat::new(self.matrix(tile.expert), self.d_out),
+                    Write::Set,
+                );
+            });
+        y
+    }
+
+    /// `[n_rows, d_in]`: `dx_n = dy_n W_e^T`.
+    pub fn d_x(&self, d_y: &[f32]) -> Vec<f32> {
+        let tiles = tiles(self.ends, TILE_ROWS);
+        let mut d_x = vec![0.0; self.x.len()];
+        let parts = split_rows(&mut d_x, self.d_in, &tiles);
+        tiles
+            .par_iter()
+            .zip(parts)
+            .with_max_len(1)
+            .for_each(|(tile, d_x)| {
+                let a = &d_y[tile.rows.start * self.d_out..tile.rows.end * self.d_out];
+                let w = self.matrix(tile.expert);
+                with_scratch(
+                    [nt_scratch(tile.rows.len(), self.d_in, self.d_out)],
+                    |[scratch]| gemm_nt(d_x, self.d_in, self.d_out, &[Term { a, w }], scratch),
+                );
+            });
+        d_x
+    }
+
+    /// `[n_experts, d_in, d_out]`: `dW_e = sum over rows n of e of x_n^T dy_n`.
+    pub fn d_w(&self, d_y: &[f32]) -> Vec<f32> {
+        let mut d_w = vec![0.0; self.w.len()];
+        pieces(&mut d_w, self.d_in, self.d_out)
+            .into_par_iter()
+            .with_max_len(1)
+            .for_each(
+                |Piece {
+                     expert,
+                     rows: columns,
+                     values,
+                 }| {
+                    let rows = block(self.ends, expert);
+                    if rows.is_empty() {
+                        return;
+                    }
+                    let x = Mat::new(
+                        &self.x[rows.start * self.d_in..rows.end * self.d_in],
+                        self.d_in,
+                    );
+                    let d_y = &d_y[rows.start * self.d_out..rows.end * self.d_out];
+                    gemm(
+                        values,
+                        x.columns(columns).t(),
+                        Mat::new(d_y, self.d_out),
+                        Write::Set,
+                    );
+                },
+            );
+        d_w
+    }
+
+    fn matrix(&self, expert: usize) -> &[f32] {
+        let size = self.d_in * self.d_out;
+        &self.w[expert * size..(expert + 1) * size]
+    }
+}

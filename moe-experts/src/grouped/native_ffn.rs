@@ -1,0 +1,157 @@
+//! The fused mixture feed-forward on slices, forward.
+//!
+//! One task a tile of an expert's rows: gather the tokens, project, activate with the gate folded in,
+//! project back. Then every token sums its rows. No sum depends on the number of threads.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::kernel::{Mat, Write, gemm, hidden_row};
+use super::tile::{TILE_ROWS, Tile, split_rows, tiles, with_scratch};
+use crate::{Activation, RowPlan};
+
+/// The inputs of the mixture feed-forward.
+pub(super) struct Ffn<'a> {
+    /// `[n_tokens, d_model]`.
+    pub x: &'a [f32],
+    /// `[n_experts, d_model, d_expert]`, if the activation is gated.
+    pub gate: Option<&'a [f32]>,
+    /// `[n_experts, d_model, d_expert]`.
+    pub up: &'a [f32],
+    /// `[n_experts, d_expert, d_model]`.
+    pub down: &'a [f32],
+    /// `[n_assignments]`.
+    pub gates: &'a [f32],
+    pub plan: &'a RowPlan,
+    pub activation: Activation,
+    pub d_model: usize,
+    pub d_expert: usize,
+}
+
+/// Pre-activations `[n_rows, d_expert]`; empty where there is no gate projection or nothing is kept.
+#[derive(Default)]
+pub(super) struct PreActivations {
+    pub gate: Vec<f32>,
+    pub up: Vec<f32>,
+}
+
+impl Ffn<'_> {
+    /// `[n_tokens, d_model]`, keeping nothing.
+    pub fn forward(&self) -> Vec<f32> {
+        self.run(&mut PreActivations::default())
+    }
+
+    /// `[n_tokens, d_model]`, with the pre-activations written to `pre`.
+    pub fn forward_keeping(&self, pre: &mut PreActivations) -> Vec<f32> {
+        let size = self.plan.n_rows() * self.d_expert;
+        pre.up = vec![0.0; size];
+        pre.gate = vec![0.0; if self.gate.is_some() { size } else { 0 }];
+        self.run(pre)
+    }
+
+    fn run(&self, pre: &mut PreActivations) -> Vec<f32> {
+        let tiles = tiles(self.plan.ends(), TILE_ROWS);
+        let width_of = |kept: &[f32]| if kept.is_empty() { 0 } else { self.d_expert };
+        let [gate_width, up_width] = [width_of(&pre.gate), width_of(&pre.up)];
+        with_scratch([self.plan.n_rows() * self.d_model], |[y_nd]| {
+            tiles
+                .par_iter()
+                .zip(split_rows(y_nd, self.d_model, &tiles))
+                .zip(split_rows(&mut pre.gate, gate_width, &tiles))
+                .zip(split_rows(&mut pre.up, up_width, &tiles))
+                .with_max_len(1)
+                .for_each(|(((tile, y), gate), up)| self.forward_tile(tile, gate, up, y));
+            self.sum_rows(y_nd)
+        })
+    }
+
+    fn forward_tile(&self, tile: &Tile, gate: &mut [f32], up: &mut [f32], y: &mut [f32]) {
+        let [r, d, f] = [tile.rows.len(), self.d_model, self.d_expert];
+        let lent = |kept: &[f32], wanted| if kept.is_empty() && wanted { r * f } else { 0 };
+        let lengths = [
+            r * d,
+            r * f,
+            lent(gate, self.gate.is_some()),
+            lent(up, true),
+        ];
+        with_scratch(lengths, |[x, hidden, gate_scratch, up_scratch]| {
+            let gate = if gate.is_empty() { gate_scratch } else { gate };
+            let up = if up.is_empty() { up_scratch } else { up };
+            self.gather(self.x, tile.rows.clone(), 0..d, x);
+            if let Some(stack) = self.gate {
+                let w = self.matrix(stack, tile.expert);
+                gemm(gate, Mat::new(x, d), Mat::new(w, f), Write::Set);
+            }
+            let w = self.matrix(self.up, tile.expert);
+            gemm(up, Mat::new(x, d), Mat::new(w, f), Write::Set);
+            self.hidden(tile.rows.clone(), gate, up, 0..f, hidden);
+            let w = self.matrix(self.down, tile.expert);
+            gemm(y, Mat::new(hidden, f), Mat::new(w, d), Write::Set);
+        });
+    }
+
+    /// Hidden columns of some rows, times each row's gate; the pre-activations start at the first row.
+    pub(super) fn hidden(
+        &self,
+        rows: Range<usize>,
+        gate: &[f32],
+        up: &[f32],
+        columns: Range<usize>,
+        hidden: &mut [f32],
+    ) {
+        for (i, out) in hidden.chunks_mut(columns.len()).enumerate() {
+            let at = i * self.d_expert + columns.start..i * self.d_expert + columns.end;
+            let gate = self.gate.map(|_| &gate[at.clone()]);
+            hidden_row(
+                self.activation,
+                gate,
+                &up[at],
+                self.row_gate(rows.start + i),
+                out,
+            );
+        }
+    }
+
+    pub(super) fn row_gate(&self, row: usize) -> f32 {
+        self.gates[self.plan.rows_assignment()[row] as usize]
+    }
+
+    /// Columns of the tokens of some rows.
+    pub(super) fn gather(
+        &self,
+        source: &[f32],
+        rows: Range<usize>,
+        columns: Range<usize>,
+        out: &mut [f32],
+    ) {
+        let tokens = &self.plan.rows_token()[rows];
+        for (out, &token) in out.chunks_mut(columns.len()).zip(tokens) {
+            let start = token as usize * self.d_model;
+            out.copy_from_slice(&source[start + columns.start..start + columns.end]);
+        }
+    }
+
+    /// `[n_tokens, d_model]`: every token's rows, summed in ascending order.
+    pub(super) fn sum_rows(&self, rows_nd: &[f32]) -> Vec<f32> {
+        const TOKENS: usize = 32;
+        let d = self.d_model;
+        let mut out = vec![0.0; self.plan.n_tokens() * d];
+        out.par_chunks_mut(TOKENS * d)
+            .enumerate()
+            .for_each(|(i, chunk)| {
+                for (j, out) in chunk.chunks_mut(d).enumerate() {
+                    for &row in self.plan.rows_of_token(i * TOKENS + j) {
+                        let row = &rows_nd[row as usize * d..(row as usize + 1) * d];
+                        out.iter_mut().zip(row).for_each(|(o, r)| *o += r);
+                    }
+                }
+            });
+        out
+    }
+
+    pub(super) fn matrix<'s>(&self, stack: &'s [f32], expert: usize) -> &'s [f32] {
+        let size = self.d_model * self.d_expert;
+        &stack[expert * size..(expert + 1) * size]
+    }
+}

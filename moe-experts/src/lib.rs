@@ -1,0 +1,18 @@
+//! Expert banks, dispatch and combine, and the mixture-of-experts layer.
+//!
+//! Axis legend: T tokens, D model width, E experts, K experts a token, C capacity, A assignments,
+//! N rows (kept assignments), S slots, F expert hidden width.
+
+mod account;
+mod activation;
+mod experts;
+mod grouped;
+mod layer;
+mod plan;
+pub mod reference;
+
+pub use activation::Activation;
+pub use experts::{Dispatch, Experts, ExpertsConfig};
+pub use grouped::{ExpertWeights, grouped_matmul, moe_ffn};
+pub use layer::{MoeLayer, MoeLayerConfig, MoeOutput};
+pub use plan::RowPlan;

@@ -1,0 +1,30 @@
+use moe_attention::AttentionError;
+use moe_router::RouterError;
+use thiserror::Error;
+
+/// What is wrong with a model's configuration.
+#[derive(Error, Debug, Clone, PartialEq)]
+pub enum ModelError {
+    /// The attention's sizes do not fit together.
+    #[error("[attention] {0}")]
+    Attention(#[from] AttentionError),
+    /// The router's values do not fit the layer.
+    #[error("{0}")]
+    Router(#[from] RouterError),
+    /// A size that must be at least 1.
+    #[error("{key} = 0: it must be at least 1")]
+    Zero {
+        /// The configuration key.
+        key: &'static str,
+    },
+    /// A router that lets later tokens influence earlier ones, in a decoder.
+    #[error(
+        "the router \"{router}\" is not causal: {reason}. A decoder trained with it sees the text that it is to predict, and its loss means nothing. Choose another router, or set model.allow_leak = true to train it all the same; its results are marked"
+    )]
+    Leak {
+        /// The router's name.
+        router: String,
+        /// Why later tokens reach earlier ones.
+        reason: &'static str,
+    },
+}

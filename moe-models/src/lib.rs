@@ -1,0 +1,17 @@
+//! Mixture-of-experts models composed of routers, experts and attention.
+//!
+//! A model returns the [`Routing`](moe_router::Routing) of each of its MoE layers beside its output.
+
+mod account;
+mod decoder;
+mod error;
+mod generate;
+pub mod mixtral;
+mod seed;
+
+pub use account::{Account, MemoryEstimate};
+pub use decoder::{DecoderCache, DecoderInput, DecoderOutput};
+pub use error::ModelError;
+pub use generate::{GeneratedToken, Generator, Sampling};
+pub use mixtral::{Mixtral, MixtralConfig};
+pub use seed::{path_seed, seed_parameters};

@@ -1,0 +1,91 @@
+use crate::parts::top_k_into;
+use crate::{Plan, Routing, routing::to_vec};
+use burn::tensor::{Tensor, TensorData};
+
+/// The sequence-wise balance loss of DeepSeek-V3 (arXiv 2412.19437, equations 17 to 20), averaged over
+/// the sequences of the batch.
+///
+/// `f_e = E / (k M) * #{t: e among the k largest of t's own scores}`, without the selection bias and
+/// without groups; `P_e` is the sequence's mean of the normalised scores. Perfect balance gives 1.
+///
+/// # Shapes
+///
+/// - output: `[1]`
+pub fn sequence(routing: &Routing) -> Tensor<1> {
+    let n_experts = routing.n_experts();
+    let group_size = routing.n_tokens() / routing.n_groups;
+    let shape_gme = [routing.n_groups, group_size, n_experts];
+
+    let mut tokens_g = vec![0.0f32; routing.n_groups];
+    (0..routing.n_tokens())
+        .filter(|&t| !is_padding(routing, t))
+        .for_each(|t| tokens_g[t / group_size] += 1.0);
+    let f_ge = chosen_share(routing, &tokens_g);
+
+    let n_g = Tensor::<1>::from_floats(tokens_g.as_slice(), &routing.probs.device());
+    let probs_ge = super::without_padding(routing.probs.clone(), routing)
+        .reshape(shape_gme)
+        .sum_dim(1)
+        .reshape([routing.n_groups, n_experts])
+        / n_g.clamp_min(1.0).unsqueeze_dim(1);
+    (f_ge * probs_ge).sum() / routing.n_groups as f64
+}
+
+/// `E / k` times the share of each sequence's tokens that rank an expert among their `k` best, `[G, E]`.
+fn chosen_share(routing: &Routing, tokens_g: &[f32]) -> Tensor<2> {
+    let n_experts = routing.n_experts();
+    let group_size = routing.n_tokens() / routing.n_groups;
+    let k = match &routing.plan {
+        Plan::Sparse(plan) => {
+            let n = plan.assignments.len() as f64;
+            ((n / routing.n_routed_tokens().max(1) as f64).round() as usize).clamp(1, n_experts)
+        }
+        Plan::Soft(_) => n_experts,
+    };
+    let probs_te = to_vec(routing.probs.clone().detach());
+    let mut share_ge = vec![0.0f32; routing.n_groups * n_experts];
+    let mut best_k = vec![0; k];
+    for (t, row_e) in probs_te.chunks(n_experts).enumerate() {
+        if is_padding(routing, t) {
+            continue;
+        }
+        let group = t / group_size;
+        top_k_into(row_e, &mut best_k);
+        for &expert in &best_k {
+            let step = n_experts as f32 / (k as f32 * tokens_g[group]);
+            share_ge[group * n_experts + expert as usize] += step;
+        }
+    }
+    let data = TensorData::new(share_ge, [routing.n_groups, n_experts]);
+    Tensor::from_data(data, &routing.probs.device())
+}
+
+fn is_padding(routing: &Routing, t: usize) -> bool {
+    routing.padding.as_ref().is_some_and(|padding| padding[t])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::testing::{routing, scalar};
+    use approx::assert_abs_diff_eq;
+    use burn::tensor::Device;
+
+    #[test]
+    fn is_computed_in_each_sequence() {
+        // two sequences of two tokens, each all on one expert: balanced as a batch, not as sequences
+        let pairs = [(0, 0), (1, 0), (2, 1), (3, 1)];
+        let probs = [0.9, 0.1, 0.9, 0.1, 0.1, 0.9, 0.1, 0.9];
+        let r = routing(&pairs, &probs, 2, &Device::flex()).groups(2);
+        // each: f = (2, 0), P = (0.9, 0.1): 1.8
+        assert_abs_diff_eq!(scalar(sequence(&r)), 1.8, epsilon = 1e-5);
+    }
+
+    #[test]
+    fn counts_by_scores_and_not_by_the_choice() {
+        // a bias sent both tokens to expert 1; their own scores prefer expert 0
+        let r = routing(&[(0, 1), (1, 1)], &[0.8, 0.2, 0.6, 0.4], 2, &Device::flex());
+        // f = (2, 0), P = (0.7, 0.3): 1.4
+        assert_abs_diff_eq!(scalar(sequence(&r)), 1.4, epsilon = 1e-5);
+    }
+}

@@ -1,0 +1,56 @@
+use thiserror::Error;
+
+/// What is wrong with a router's configuration.
+#[derive(Error, Debug, Clone, PartialEq)]
+pub enum RouterError {
+    /// More experts a token than there are.
+    #[error(
+        "router.top_k = {top_k} is larger than experts.n_experts = {n_experts}: lower the one or raise the other"
+    )]
+    TopK {
+        /// Experts a token.
+        top_k: usize,
+        /// Experts of the layer.
+        n_experts: usize,
+    },
+    /// A value outside its range.
+    #[error("router.{key} = {value} is out of range: it must be {range}")]
+    Range {
+        /// The configuration key.
+        key: &'static str,
+        /// The value given.
+        value: f64,
+        /// What it must be.
+        range: &'static str,
+    },
+    /// Groups of experts that do not fit together.
+    #[error("router groups do not fit: {0}")]
+    Groups(String),
+}
+
+/// Checks that a token can choose `top_k` of `n_experts` experts.
+pub(crate) fn check_top_k(top_k: usize, n_experts: usize) -> Result<(), RouterError> {
+    if top_k == 0 {
+        return Err(RouterError::Range {
+            key: "top_k",
+            value: 0.0,
+            range: "at least 1",
+        });
+    }
+    if top_k > n_experts {
+        return Err(RouterError::TopK { top_k, n_experts });
+    }
+    Ok(())
+}
+
+/// Checks that a factor is a positive, finite number.
+pub(crate) fn check_positive(key: &'static str, value: f64) -> Result<(), RouterError> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(RouterError::Range {
+        key,
+        value,
+        range: "a finite number above 0",
+    })
+}

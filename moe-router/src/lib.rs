@@ -1,0 +1,55 @@
+//! Routers for mixture-of-experts models: tokens in, a [`Routing`] value out.
+//!
+//! A [`Router`] decides which token goes to which expert with which weight, and nothing else. What it
+//! returns is a plain value; experts, losses, metrics and figures consume that value:
+//!
+//! ```text
+//! tokens [T, D] --Router--> Routing --> experts, balance losses, metrics
+//! ```
+//!
+//! # Axes
+//!
+//! Inside routing and dispatch functions a local's suffix spells its shape:
+//!
+//! ```text
+//! T = tokens (all sequences of the batch, one after the other)   D = model width
+//! G = groups (sequences or images); a router never mixes two     M = tokens of a group, T = G * M
+//! E = experts         K = experts a token    C = capacity (tokens an expert takes from a group)
+//! N = assignments     S = slots              F = hidden width of an expert
+//! ```
+//!
+//! # Example
+//!
+//! ```
+//! use burn::tensor::{Device, Distribution, Tensor};
+//! use moe_router::{MixtralConfig, Preset, Router, RouterInput, RouterShape};
+//!
+//! let device = Device::flex();
+//! let shape = RouterShape { d_model: 16, n_experts: 8, layer: 0 };
+//! let router = MixtralConfig { top_k: 2 }.init(&shape, &device);
+//! let tokens = Tensor::random([32, 16], Distribution::Default, &device);
+//!
+//! let routing = router.route(RouterInput::new(tokens));
+//! assert_eq!(routing.load().kept.iter().sum::<f64>(), 64.0); // 32 tokens, 2 experts each
+//! ```
+#[macro_use]
+mod registry;
+
+pub mod balance;
+pub mod metrics;
+pub mod parts;
+pub mod zoo;
+
+mod assignments;
+mod error;
+mod load;
+mod router;
+mod routing;
+
+pub use assignments::Assignments;
+pub use balance::{BalanceConfig, LossTerm};
+pub use error::RouterError;
+pub use load::Load;
+pub use router::{Causality, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
+pub use routing::{NoisyLogits, Plan, Routing, SoftPlan, SparsePlan};
+pub use zoo::*;

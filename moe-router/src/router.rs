@@ -1,0 +1,223 @@
+use crate::{BalanceConfig, Load, RouterError, Routing};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+
+/// Decides which token goes to which expert with which weight.
+///
+/// Implement it for a module of your own to use it in any layer or model of this workspace.
+pub trait Router: Module {
+    /// Routes the tokens of a batch. Changes nothing: the same input gives the same routing.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[T, d_model]`
+    /// - output: a [`Routing`] of `T` tokens
+    fn route(&self, input: RouterInput) -> Routing;
+
+    /// Whether later tokens of a sequence can influence what happens to earlier ones.
+    fn causality(&self) -> Causality;
+
+    /// Advances state that is not trained by gradients (a selection bias, a threshold), after an
+    /// optimizer step, from the load of all the step's micro-batches. Most routers have none.
+    fn advance(self, _load: &Load) -> Self {
+        self
+    }
+}
+
+/// The tokens to route and what a router may know about them.
+#[derive(Debug, Clone)]
+pub struct RouterInput {
+    /// The tokens, `[T, D]`: the sequences of the batch, one after the other.
+    pub x_td: Tensor<2>,
+    /// The number of sequences (or images) `G`; each has `T / G` tokens. Default: 1.
+    pub n_groups: usize,
+    /// The vocabulary id of each token `[T]`, for routers that look at it. Default: unknown.
+    pub token_ids: Option<Arc<[u32]>>,
+    /// The position in its sequence of each group's first token, above 0 when a cache is in use.
+    /// Default: 0.
+    pub start: usize,
+    /// The seed of this call's noise. Present while training, absent in evaluation.
+    pub noise: Option<u64>,
+    /// Which tokens `[T]` are padding, and so go to no expert. Default: none.
+    pub padding: Option<Arc<[bool]>>,
+}
+
+impl RouterInput {
+    /// One group of tokens `[T, D]`, in evaluation.
+    pub fn new(x_td: Tensor<2>) -> Self {
+        Self {
+            x_td,
+            n_groups: 1,
+            token_ids: None,
+            start: 0,
+            noise: None,
+            padding: None,
+        }
+    }
+
+    /// Sets the number of sequences that the tokens belong to.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not divide the number of tokens.
+    pub fn groups(mut self, n_groups: usize) -> Self {
+        let n_tokens = self.n_tokens();
+        assert!(
+            n_groups > 0 && n_tokens.is_multiple_of(n_groups),
+            "{n_groups} groups do not divide {n_tokens} tokens"
+        );
+        self.n_groups = n_groups;
+        self
+    }
+
+    /// Sets the vocabulary ids of the tokens.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is not one for each token.
+    pub fn token_ids(mut self, token_ids: Arc<[u32]>) -> Self {
+        assert_eq!(token_ids.len(), self.n_tokens(), "one id for each token");
+        self.token_ids = Some(token_ids);
+        self
+    }
+
+    /// Sets the position of each group's first token.
+    pub fn start(mut self, start: usize) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Sets the seed of the noise of a training step.
+    pub fn noise(mut self, seed: Option<u64>) -> Self {
+        self.noise = seed;
+        self
+    }
+
+    /// Marks padding tokens.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is not one mark for each token.
+    pub fn padding(mut self, padding: Arc<[bool]>) -> Self {
+        assert_eq!(padding.len(), self.n_tokens(), "one mark for each token");
+        self.padding = Some(padding);
+        self
+    }
+
+    /// The number of tokens `T`.
+    pub fn n_tokens(&self) -> usize {
+        self.x_td.dims()[0]
+    }
+
+    /// The number of tokens of a group `M`.
+    pub fn group_size(&self) -> usize {
+        self.n_tokens() / self.n_groups
+    }
+
+    /// Whether token `t` is padding.
+    pub fn is_padding(&self, t: usize) -> bool {
+        self.padding.as_ref().is_some_and(|padding| padding[t])
+    }
+}
+
+/// Whether later tokens of a sequence can influence what happens to earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Causality {
+    /// They cannot: the router may be used in a decoder.
+    Causal,
+    /// They can, for the reason given. A decoder refuses such a router unless told otherwise.
+    Leaks(&'static str),
+}
+
+impl Causality {
+    /// Whether the router may be used in a decoder.
+    pub fn is_causal(self) -> bool {
+        self == Causality::Causal
+    }
+}
+
+/// What decides: the token, the expert, nobody (a mixture of all), or a fixed rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Each token chooses experts.
+    TokenChoice,
+    /// Each expert chooses tokens.
+    ExpertChoice,
+    /// Every slot is a mixture of all tokens.
+    Soft,
+    /// A rule without learned parameters.
+    Fixed,
+}
+
+impl Family {
+    /// The family's name as printed in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::TokenChoice => "token choice",
+            Family::ExpertChoice => "expert choice",
+            Family::Soft => "soft",
+            Family::Fixed => "fixed",
+        }
+    }
+}
+
+/// What is known about a router before it is built.
+#[derive(Debug, Clone, Copy)]
+pub struct RouterInfo {
+    /// What decides.
+    pub family: Family,
+    /// Whether it may be used in a decoder.
+    pub causality: Causality,
+    /// Authors and year of the source.
+    pub paper: &'static str,
+    /// The source's arXiv number, or "" if it has none.
+    pub arxiv: &'static str,
+    /// The rule in one line.
+    pub rule: &'static str,
+}
+
+/// What a router must know of the layer that it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouterShape {
+    /// The width of the tokens.
+    pub d_model: usize,
+    /// The number of experts.
+    pub n_experts: usize,
+    /// The layer's index in its model.
+    pub layer: usize,
+}
+
+/// The configuration of a named router: what the registry needs to list, check and build it.
+pub trait Preset: Serialize + DeserializeOwned + Default + Clone {
+    /// The router that this configures.
+    type Router: Router;
+
+    /// What is known about the router.
+    const INFO: RouterInfo;
+
+    /// Checks the values against the number of experts of a layer.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong, where, and what to do.
+    fn validate(&self, n_experts: usize) -> Result<(), RouterError>;
+
+    /// The balance losses that its source trains it with. Default: none.
+    fn balance(&self) -> BalanceConfig {
+        BalanceConfig::default()
+    }
+
+    /// How many experts compute an average token: what sparse accounting multiplies by.
+    fn experts_per_token(&self, n_experts: usize) -> f64;
+
+    /// The router's own parameters in a layer, trained or not.
+    fn n_params(&self, shape: &RouterShape) -> usize {
+        shape.d_model * shape.n_experts
+    }
+
+    /// Builds the router.
+    fn init(&self, shape: &RouterShape, device: &Device) -> Self::Router;
+}

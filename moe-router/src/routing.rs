@@ -1,0 +1,282 @@
+use crate::{Assignments, Load};
+use burn::tensor::{Tensor, assert_shape};
+use std::sync::Arc;
+
+/// Which token goes to which expert with which weight: what every router returns.
+#[derive(Debug, Clone)]
+pub struct Routing {
+    /// Who goes where.
+    pub plan: Plan,
+    /// The router's raw scores, `[T, E]`.
+    pub logits: Tensor<2>,
+    /// The scores as a distribution over experts, `[T, E]`.
+    pub probs: Tensor<2>,
+    /// The number of sequences that the tokens belong to.
+    pub n_groups: usize,
+    /// Which tokens `[T]` are padding; they count in no loss and no metric.
+    pub padding: Option<Arc<[bool]>>,
+    /// The noisy scores of a router that trains its noise, present while training.
+    pub noisy: Option<NoisyLogits>,
+}
+
+/// The two shapes that a plan can have.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// A list of assignments.
+    Sparse(SparsePlan),
+    /// Mixtures of tokens.
+    Soft(SoftPlan),
+}
+
+/// A list of assignments (token, expert, weight), of any length.
+#[derive(Debug, Clone)]
+pub struct SparsePlan {
+    /// Tokens, experts, and which assignments were dropped, `[N]` each.
+    pub assignments: Arc<Assignments>,
+    /// The weight of each assignment `[N]`, differentiable; that of a dropped one is not used.
+    pub weights: Tensor<1>,
+}
+
+/// Slots owned by experts: slot `s` belongs to expert `s / (S / E)`.
+#[derive(Debug, Clone)]
+pub struct SoftPlan {
+    /// How much of each token a slot takes, `[G, M, S]`; each slot's column sums to 1.
+    pub dispatch: Tensor<3>,
+    /// How much of each slot's output a token gets, `[G, M, S]`; each token's row sums to 1.
+    pub combine: Tensor<3>,
+}
+
+/// Noisy scores `H = z + noise * std` (Shazeer et al. 2017, arXiv 1701.06538, equation 4).
+#[derive(Debug, Clone)]
+pub struct NoisyLogits {
+    /// The noisy scores that decided, `[T, E]`.
+    pub logits: Tensor<2>,
+    /// The standard deviation of the noise, `[T, E]`.
+    pub std: Tensor<2>,
+}
+
+impl Routing {
+    /// A routing by a list of assignments, of one group without padding.
+    ///
+    /// # Shapes
+    ///
+    /// - weights: `[N]`, one for each assignment
+    /// - logits, probs: `[T, E]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if a shape differs, or if an assignment names a token or an expert that does not exist.
+    pub fn sparse(
+        assignments: Assignments,
+        weights: Tensor<1>,
+        logits: Tensor<2>,
+        probs: Tensor<2>,
+    ) -> Self {
+        let [n_tokens, n_experts] = logits.dims();
+        assert_shape!(probs, [n_tokens, n_experts]);
+        assert_shape!(weights, [assignments.len()]);
+        for (&token, &expert) in assignments.tokens().iter().zip(assignments.experts()) {
+            assert!(
+                (token as usize) < n_tokens && (expert as usize) < n_experts,
+                "assignment of token {token} to expert {expert}: there are {n_tokens} tokens and {n_experts} experts"
+            );
+        }
+        let plan = Plan::Sparse(SparsePlan {
+            assignments: Arc::new(assignments),
+            weights,
+        });
+        Self::new(plan, logits, probs)
+    }
+
+    /// A routing by mixtures of tokens.
+    ///
+    /// # Shapes
+    ///
+    /// - dispatch, combine: `[G, M, S]`, `S` a multiple of `E`
+    /// - logits, probs: `[G * M, E]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if a shape differs.
+    pub fn soft(plan: SoftPlan, logits: Tensor<2>, probs: Tensor<2>) -> Self {
+        let [n_groups, group_size, n_slots] = plan.dispatch.dims();
+        let [n_tokens, n_experts] = logits.dims();
+        assert_shape!(plan.combine, [n_groups, group_size, n_slots]);
+        assert_shape!(probs, [n_tokens, n_experts]);
+        assert!(
+            n_groups * group_size == n_tokens && n_slots.is_multiple_of(n_experts),
+            "soft plan of {n_groups} groups of {group_size} tokens and {n_slots} slots does not fit {n_tokens} tokens and {n_experts} experts"
+        );
+        Self::new(Plan::Soft(plan), logits, probs).groups(n_groups)
+    }
+
+    fn new(plan: Plan, logits: Tensor<2>, probs: Tensor<2>) -> Self {
+        Self {
+            plan,
+            logits,
+            probs,
+            n_groups: 1,
+            padding: None,
+            noisy: None,
+        }
+    }
+
+    /// Sets the number of sequences that the tokens belong to.
+    pub fn groups(mut self, n_groups: usize) -> Self {
+        self.n_groups = n_groups;
+        self
+    }
+
+    /// Marks padding tokens.
+    pub fn padding(mut self, padding: Option<Arc<[bool]>>) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// Sets the noisy scores of a training step.
+    pub fn noisy(mut self, noisy: Option<NoisyLogits>) -> Self {
+        self.noisy = noisy;
+        self
+    }
+
+    /// The number of tokens `T`, padding included.
+    pub fn n_tokens(&self) -> usize {
+        self.logits.dims()[0]
+    }
+
+    /// The number of experts `E`.
+    pub fn n_experts(&self) -> usize {
+        self.logits.dims()[1]
+    }
+
+    /// The number of tokens that are not padding.
+    pub fn n_routed_tokens(&self) -> usize {
+        let padded = self
+            .padding
+            .as_ref()
+            .map_or(0, |padding| padding.iter().filter(|&&p| p).count());
+        self.n_tokens() - padded
+    }
+
+    /// How many assignments each expert received.
+    pub fn load(&self) -> Load {
+        let n_tokens = self.n_routed_tokens() as f64;
+        match &self.plan {
+            Plan::Sparse(plan) => {
+                let counts = plan.assignments.count_by_expert(self.n_experts());
+                Load {
+                    kept: counts.kept,
+                    asked: counts.asked,
+                    n_tokens,
+                }
+            }
+            Plan::Soft(plan) => {
+                let mass = soft_load(&plan.combine, self.n_experts());
+                Load {
+                    kept: mass.clone(),
+                    asked: mass,
+                    n_tokens,
+                }
+            }
+        }
+    }
+
+    /// The expert with the largest weight for each token `[T]`; none for a token without an expert.
+    pub fn first_expert(&self) -> Vec<Option<usize>> {
+        let n_experts = self.n_experts();
+        match &self.plan {
+            Plan::Sparse(plan) => {
+                let weights = to_vec(plan.weights.clone());
+                let mut best = vec![(f32::NEG_INFINITY, None); self.n_tokens()];
+                let assignments = &plan.assignments;
+                for (n, &weight) in weights.iter().enumerate() {
+                    let slot = &mut best[assignments.tokens()[n] as usize];
+                    if assignments.kept()[n] && weight > slot.0 {
+                        *slot = (weight, Some(assignments.experts()[n] as usize));
+                    }
+                }
+                best.into_iter().map(|(_, expert)| expert).collect()
+            }
+            Plan::Soft(_) => to_vec(self.probs.clone().reshape([-1]))
+                .chunks(n_experts)
+                .map(|row_e| crate::parts::top_k(row_e, 1).first().map(|&e| e as usize))
+                .collect(),
+        }
+    }
+}
+
+/// The combine mass of each expert's slots, `[E]`.
+fn soft_load(combine_gms: &Tensor<3>, n_experts: usize) -> Vec<f64> {
+    let [n_groups, group_size, n_slots] = combine_gms.dims();
+    let mass_e = combine_gms
+        .clone()
+        .reshape([n_groups * group_size, n_experts, n_slots / n_experts])
+        .sum_dim(2)
+        .sum_dim(0)
+        .reshape([n_experts]);
+    to_vec(mass_e).into_iter().map(f64::from).collect()
+}
+
+/// A tensor's values on the host.
+pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec::<f32>()
+        .expect("the data was just converted to f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    fn tensor<const D: usize, const N: usize>(values: [f32; N], shape: [usize; D]) -> Tensor<D> {
+        Tensor::<1>::from_floats(values, &Device::flex()).reshape(shape)
+    }
+
+    #[test]
+    fn load_and_first_expert_of_a_sparse_plan() {
+        // token 0 -> experts 1 (0.3) and 0 (0.7); token 1 -> expert 1 (1.0, dropped)
+        let mut assignments = Assignments::with_capacity(3);
+        assignments.push(0, 1);
+        assignments.push(0, 0);
+        assignments.push(1, 1);
+        assignments.drop_assignment(2);
+        let scores = tensor([0.0; 4], [2, 2]);
+        let routing = Routing::sparse(
+            assignments,
+            tensor([0.3, 0.7, 1.0], [3]),
+            scores.clone(),
+            scores,
+        );
+
+        assert_eq!(routing.load().kept, [1.0, 1.0]);
+        assert_eq!(routing.load().asked, [1.0, 2.0]);
+        assert_eq!(routing.first_expert(), [Some(0), None]);
+    }
+
+    #[test]
+    fn load_of_a_soft_plan_is_its_combine_mass() {
+        // one group of two tokens, two experts with one slot each
+        let map = tensor([0.25, 0.75, 0.5, 0.5], [1, 2, 2]);
+        let scores = tensor([0.25, 0.75, 0.5, 0.5], [2, 2]);
+        let plan = SoftPlan {
+            dispatch: map.clone(),
+            combine: map,
+        };
+        let routing = Routing::soft(plan, scores.clone(), scores);
+
+        assert_eq!(routing.load().kept, [0.75, 1.25]); // 0.25 + 0.5, 0.75 + 0.5
+        assert_eq!(routing.first_expert(), [Some(1), Some(0)]); // a tie goes to the lowest
+    }
+
+    #[test]
+    #[should_panic(expected = "assignment of token 0 to expert 2")]
+    fn an_expert_that_does_not_exist_panics() {
+        let mut assignments = Assignments::default();
+        assignments.push(0, 2);
+        let scores = tensor([0.0; 2], [1, 2]);
+        let _ = Routing::sparse(assignments, tensor([1.0], [1]), scores.clone(), scores);
+    }
+}

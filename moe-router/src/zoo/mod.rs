@@ -1,0 +1,18 @@
+//! The routers, one a file.
+//!
+//! To add one: write its file, with a configuration that implements [`Preset`](crate::Preset) and a
+//! module that implements [`Router`](crate::Router), and add one line to the list below. The command
+//! line, configuration files, ablations, benches and the documentation all loop over that list.
+
+mod common;
+
+routers! {
+    "mixtral" => mixtral::{Mixtral, MixtralConfig},
+    "switch" => switch::{Switch, SwitchConfig},
+    "noisy_topk" => noisy_topk::{NoisyTopK, NoisyTopKConfig},
+    "deepseek_v3" => deepseek_v3::{DeepSeekV3, DeepSeekV3Config},
+    "expert_choice" => expert_choice::{ExpertChoice, ExpertChoiceConfig},
+    "soft" => soft::{SoftMoe, SoftMoeConfig},
+    "hash" => hash::{Hash, HashConfig},
+    "random" => random::{Random, RandomConfig},
+}

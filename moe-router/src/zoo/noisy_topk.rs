@@ -1,0 +1,166 @@
+//! Noisy top-k gating with trainable noise (Shazeer et al. 2017, arXiv 1701.06538, equations 3 to 5).
+
+use super::common;
+use crate::error::check_top_k;
+use crate::parts::{gather_weights, normalise_per_token, standard_normal, token_choice};
+use crate::{
+    BalanceConfig, Causality, Family, NoisyLogits, Preset, Router, RouterError, RouterInfo,
+    RouterInput, RouterShape, Routing,
+};
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::activation::{softmax, softplus};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Configuration to create a [`NoisyTopK`] router.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoisyTopKConfig {
+    /// The number of experts a token. Default: 2
+    pub top_k: usize,
+}
+
+/// `H = x W_g + StandardNormal * Softplus(x W_noise)`; softmax over the `k` largest of `H`. The noise
+/// acts in training alone. `W_noise` starts at zero, as in the paper (appendix A), so that the
+/// experts start out equally likely.
+#[derive(Module, Debug)]
+pub struct NoisyTopK {
+    /// The gate, `[d_model, n_experts]`.
+    pub gate: Linear,
+    /// The scale of the noise, `[d_model, n_experts]`.
+    pub noise: Param<Tensor<2>>,
+    /// The number of experts a token.
+    pub top_k: usize,
+}
+
+impl Default for NoisyTopKConfig {
+    fn default() -> Self {
+        Self { top_k: 2 }
+    }
+}
+
+impl Preset for NoisyTopKConfig {
+    type Router = NoisyTopK;
+
+    const INFO: RouterInfo = RouterInfo {
+        family: Family::TokenChoice,
+        causality: Causality::Causal,
+        paper: "Shazeer et al. 2017",
+        arxiv: "1701.06538",
+        rule: "softmax over the top-k of scores with trainable noise",
+    };
+
+    fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
+        check_top_k(self.top_k, n_experts)
+    }
+
+    /// The paper's `w_importance` and `w_load` of its language models, 0.1 each (appendix C.1).
+    fn balance(&self) -> BalanceConfig {
+        BalanceConfig {
+            importance: 0.1,
+            load: 0.1,
+            ..Default::default()
+        }
+    }
+
+    fn experts_per_token(&self, _n_experts: usize) -> f64 {
+        self.top_k as f64
+    }
+
+    fn n_params(&self, shape: &RouterShape) -> usize {
+        2 * shape.d_model * shape.n_experts
+    }
+
+    fn init(&self, shape: &RouterShape, device: &Device) -> NoisyTopK {
+        let shape_de = [shape.d_model, shape.n_experts];
+        NoisyTopK {
+            gate: common::gate(shape, device),
+            noise: Param::from_tensor(Tensor::zeros(shape_de, device)),
+            top_k: self.top_k,
+        }
+    }
+}
+
+impl Router for NoisyTopK {
+    fn route(&self, input: RouterInput) -> Routing {
+        let clean_te = common::logits(&self.gate, &input);
+        let noisy = input.noise.map(|seed| {
+            let std_te = softplus(input.x_td.clone().matmul(self.noise.val()), 1.0);
+            let noise_te = standard_normal(seed, clean_te.dims(), &clean_te.device());
+            NoisyLogits {
+                logits: clean_te.clone() + noise_te * std_te.clone(),
+                std: std_te,
+            }
+        });
+        let scores_te = noisy.as_ref().map_or(&clean_te, |noisy| &noisy.logits);
+
+        let assignments = token_choice(&input, &common::host(scores_te), self.top_k);
+        // softmax(KeepTopK(H, k)): the softmax over all, renormalised over the k kept
+        let noisy_probs_te = softmax(scores_te.clone(), 1);
+        let weights_n = gather_weights(&noisy_probs_te, &assignments);
+        let weights_n = normalise_per_token(weights_n, self.top_k, 0.0);
+
+        let probs_te = softmax(clean_te.clone(), 1);
+        Routing::sparse(assignments, weights_n, clean_te, probs_te)
+            .groups(input.n_groups)
+            .padding(input.padding)
+            .noisy(noisy)
+    }
+
+    fn causality(&self) -> Causality {
+        NoisyTopKConfig::INFO.causality
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Plan;
+
+    fn router(device: &Device) -> NoisyTopK {
+        let shape = RouterShape {
+            d_model: 4,
+            n_experts: 4,
+            layer: 0,
+        };
+        let mut router = NoisyTopKConfig::default().init(&shape, device);
+        router.gate.weight = Param::from_tensor(Tensor::eye(4, device));
+        router
+    }
+
+    #[test]
+    fn noise_has_the_std_of_softplus_and_acts_in_training_alone() {
+        let device = Device::flex();
+        let x = Tensor::from_floats([[4.0, 3.0, 2.0, 1.0]], &device);
+        let router = router(&device);
+
+        let clean = router.route(RouterInput::new(x.clone()));
+        assert!(clean.noisy.is_none());
+        let Plan::Sparse(plan) = &clean.plan else {
+            panic!("a sparse plan");
+        };
+        assert_eq!(plan.assignments.experts(), [0, 1]);
+
+        let noisy = router.route(RouterInput::new(x).noise(Some(7))).noisy;
+        let noisy = noisy.expect("noise in training");
+        // W_noise = 0: softplus(0) = ln 2
+        let std: f32 = noisy.std.max().into_scalar();
+        assert!((std - std::f32::consts::LN_2).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_noise_scale_is_trained() {
+        let device = Device::flex().autodiff();
+        let x = Tensor::from_floats([[0.4, 0.3, 0.2, 0.1], [0.1, 0.0, 0.3, 0.2]], &device);
+        let router = router(&device);
+        let routing = router.route(RouterInput::new(x).noise(Some(7)));
+        let Plan::Sparse(plan) = &routing.plan else {
+            panic!("a sparse plan");
+        };
+        let grads = plan.weights.clone().powi_scalar(2).sum().backward();
+        let grad = router.noise.val().grad(&grads).expect("a gradient");
+        let size: f32 = grad.abs().sum().into_scalar();
+        assert!(size > 0.0);
+    }
+}

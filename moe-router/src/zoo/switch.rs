@@ -1,0 +1,177 @@
+//! The Switch Transformer's router: one expert a token, with a capacity (Fedus et al. 2021,
+//! arXiv 2101.03961, equations 1 to 3).
+
+use super::common;
+use crate::error::check_positive;
+use crate::parts::{Capacity, drop_over_capacity, gather_weights, token_choice, uniform_noise};
+use crate::{
+    BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
+    RouterShape, Routing,
+};
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, activation::softmax};
+use serde::{Deserialize, Serialize};
+
+/// Configuration to create a [`Switch`] router.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwitchConfig {
+    /// The capacity of an expert relative to a balanced load. Default: 1.25
+    pub capacity_factor: f64,
+    /// The width of the input jitter in training: tokens are multiplied by U(1 - j, 1 + j) before
+    /// the gate. Default: 0.01
+    pub jitter: f64,
+}
+
+/// Each token takes its best expert, weighted by that expert's probability; tokens that come after
+/// an expert is full are dropped, and the residual passes them on.
+///
+/// The capacity is that of a sequence, so a sequence does not depend on its neighbours in the batch.
+#[derive(Module, Debug)]
+pub struct Switch {
+    /// The gate, `[d_model, n_experts]`.
+    pub gate: Linear,
+    /// The capacity of an expert relative to a balanced load.
+    pub capacity_factor: f64,
+    /// The width of the input jitter in training.
+    pub jitter: f64,
+}
+
+impl Default for SwitchConfig {
+    fn default() -> Self {
+        Self {
+            capacity_factor: 1.25,
+            jitter: 0.01,
+        }
+    }
+}
+
+impl Preset for SwitchConfig {
+    type Router = Switch;
+
+    const INFO: RouterInfo = RouterInfo {
+        family: Family::TokenChoice,
+        causality: Causality::Causal,
+        paper: "Fedus et al. 2021",
+        arxiv: "2101.03961",
+        rule: "the best expert, by its probability; dropped at capacity",
+    };
+
+    fn validate(&self, _n_experts: usize) -> Result<(), RouterError> {
+        check_positive("capacity_factor", self.capacity_factor)?;
+        if (0.0..1.0).contains(&self.jitter) {
+            return Ok(());
+        }
+        Err(RouterError::Range {
+            key: "jitter",
+            value: self.jitter,
+            range: "at least 0 and below 1",
+        })
+    }
+
+    /// The paper's alpha, 0.01.
+    fn balance(&self) -> BalanceConfig {
+        BalanceConfig {
+            load_balance: 0.01,
+            ..Default::default()
+        }
+    }
+
+    fn experts_per_token(&self, _n_experts: usize) -> f64 {
+        1.0
+    }
+
+    fn init(&self, shape: &RouterShape, device: &Device) -> Switch {
+        Switch {
+            gate: common::gate(shape, device),
+            capacity_factor: self.capacity_factor,
+            jitter: self.jitter,
+        }
+    }
+}
+
+impl Router for Switch {
+    fn route(&self, input: RouterInput) -> Routing {
+        let mut gate_input = input.clone();
+        if let Some(seed) = input.noise.filter(|_| self.jitter > 0.0) {
+            let noise_td = uniform_noise(seed, input.x_td.dims(), &input.x_td.device());
+            gate_input.x_td = gate_input.x_td * (noise_td * self.jitter + 1.0);
+        }
+        let logits_te = common::logits(&self.gate, &gate_input);
+        let probs_te = softmax(logits_te.clone(), 1);
+        let n_experts = logits_te.dims()[1];
+
+        let mut assignments = token_choice(&input, &common::host(&logits_te), 1);
+        let capacity = Capacity {
+            factor: self.capacity_factor,
+        }
+        .switch(input.group_size(), n_experts);
+        drop_over_capacity(&mut assignments, input.group_size(), n_experts, capacity);
+        let weights_n = gather_weights(&probs_te, &assignments);
+
+        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+            .groups(input.n_groups)
+            .padding(input.padding)
+    }
+
+    fn causality(&self) -> Causality {
+        SwitchConfig::INFO.causality
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Plan;
+    use burn::module::Param;
+    use burn::tensor::{Tensor, TensorData, Tolerance};
+
+    fn router(capacity_factor: f64, device: &Device) -> Switch {
+        let shape = RouterShape {
+            d_model: 2,
+            n_experts: 2,
+            layer: 0,
+        };
+        let config = SwitchConfig {
+            capacity_factor,
+            jitter: 0.01,
+        };
+        let mut router = config.init(&shape, device);
+        router.gate.weight = Param::from_tensor(Tensor::eye(2, device));
+        router
+    }
+
+    #[test]
+    fn later_tokens_of_a_sequence_are_dropped_at_capacity() {
+        let device = Device::flex();
+        // two sequences of two tokens; all prefer expert 0; C = floor(2 / 2 * 1.0) = 1
+        let x = Tensor::from_floats([[1.0, 0.0]; 4], &device);
+        let routing = router(1.0, &device).route(RouterInput::new(x).groups(2));
+
+        let Plan::Sparse(plan) = &routing.plan else {
+            panic!("a sparse plan");
+        };
+        assert_eq!(plan.assignments.experts(), [0, 0, 0, 0]);
+        assert_eq!(plan.assignments.kept(), [true, false, true, false]);
+        // the weight is the probability itself: 1 / (1 + e^-1)
+        let expected = TensorData::from([0.7310586f32; 4]);
+        plan.weights
+            .to_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    #[test]
+    fn jitter_acts_in_training_alone() {
+        let device = Device::flex();
+        let x = Tensor::from_floats([[1.0, 0.5]], &device);
+        let router = router(1.0, &device);
+        let logits = |noise| {
+            let input = RouterInput::new(x.clone()).noise(noise);
+            router.route(input).logits.into_data()
+        };
+        assert_eq!(logits(None), x.to_data());
+        assert_ne!(logits(Some(1)), x.to_data());
+        assert_eq!(logits(Some(1)), logits(Some(1)));
+    }
+}

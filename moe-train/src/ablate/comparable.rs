@@ -1,0 +1,115 @@
+//! The rule of a fair comparison: the same budget for both arms, seed by seed.
+
+use super::outcome::SeedResult;
+
+/// Largest relative difference of active parameters that still counts as equal.
+const PARAMS_TOLERANCE: f64 = 0.01;
+
+/// Why an arm may not be compared with the baseline, with both numbers; `None` if it may.
+///
+/// Steps and tokens must be equal, active parameters may differ by 1 % of the baseline's, and both
+/// losses must be finite. Results are paired in order.
+pub(super) fn obstacle(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {
+    baseline
+        .iter()
+        .zip(arm)
+        .find_map(|(baseline, arm)| obstacle_of_seed(baseline, arm))
+}
+
+fn obstacle_of_seed(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
+    let difference = arm.params_active.abs_diff(baseline.params_active) as f64;
+    let seed = arm.seed;
+
+    if !baseline.loss.is_finite() {
+        Some(format!("the baseline's loss is not finite for seed {seed}"))
+    } else if !arm.loss.is_finite() {
+        Some(format!("its loss is not finite for seed {seed}"))
+    } else if arm.steps != baseline.steps {
+        Some(against("steps differ", baseline.steps, arm.steps))
+    } else if arm.tokens != baseline.tokens {
+        Some(against("tokens differ", baseline.tokens, arm.tokens))
+    } else if difference > PARAMS_TOLERANCE * baseline.params_active as f64 {
+        Some(against(
+            "active parameters differ by more than 1 %",
+            baseline.params_active,
+            arm.params_active,
+        ))
+    } else {
+        None
+    }
+}
+
+fn against(what: &str, baseline: u64, arm: u64) -> String {
+    format!("{what}: {arm} against {baseline}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result() -> SeedResult {
+        SeedResult {
+            seed: 3,
+            loss: 2.5,
+            tokens_per_s: 1000.0,
+            max_vio: 0.5,
+            entropy: 0.9,
+            drop_rate: 0.0,
+            dead_experts: 0.0,
+            steps: 200,
+            tokens: 6400,
+            params_active: 1000,
+            causal: true,
+        }
+    }
+
+    fn reason(change: impl Fn(&mut SeedResult)) -> Option<String> {
+        let mut arm = result();
+        change(&mut arm);
+        // The first seed is as it should be: every seed is looked at.
+        obstacle(&[result(), result()], &[result(), arm])
+    }
+
+    #[test]
+    fn equal_budgets_are_comparable() {
+        assert_eq!(reason(|_| ()), None);
+        assert_eq!(reason(|arm| arm.loss = 9.0), None);
+    }
+
+    #[test]
+    fn reasons_give_both_numbers() {
+        assert_eq!(
+            reason(|arm| arm.steps = 100),
+            Some("steps differ: 100 against 200".into())
+        );
+        assert_eq!(
+            reason(|arm| arm.tokens = 3200),
+            Some("tokens differ: 3200 against 6400".into())
+        );
+    }
+
+    #[test]
+    fn one_percent_of_parameters_is_tolerated() {
+        assert_eq!(reason(|arm| arm.params_active = 1010), None);
+        assert_eq!(reason(|arm| arm.params_active = 990), None);
+        assert_eq!(
+            reason(|arm| arm.params_active = 1011),
+            Some("active parameters differ by more than 1 %: 1011 against 1000".into())
+        );
+    }
+
+    #[test]
+    fn a_diverged_run_is_not_compared() {
+        assert_eq!(
+            reason(|arm| arm.loss = f64::NAN),
+            Some("its loss is not finite for seed 3".into())
+        );
+
+        let mut diverged = result();
+        diverged.loss = f64::INFINITY;
+        assert_eq!(
+            obstacle(&[diverged], &[result()]),
+            Some("the baseline's loss is not finite for seed 3".into())
+        );
+    }
+}

@@ -1,0 +1,103 @@
+use serde::{Deserialize, Serialize};
+
+/// What an arm gave, over its seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    /// Name of the arm, such as `router.name=switch`.
+    pub label: String,
+    /// One result a seed.
+    pub seeds: Vec<SeedResult>,
+}
+
+/// What one run of an arm gave. Numbers that are not finite are `null` in JSON and come back as
+/// not-a-number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedResult {
+    /// The seed; arms are paired by it.
+    pub seed: u64,
+    /// Validation loss, bits per byte.
+    #[serde(with = "nullable")]
+    pub loss: f64,
+    /// Training speed, tokens per second.
+    #[serde(with = "nullable")]
+    pub tokens_per_s: f64,
+    /// Largest load over mean load, minus one; 0 is perfect balance.
+    #[serde(with = "nullable")]
+    pub max_vio: f64,
+    /// Entropy of the experts' load over that of a balanced one, in \[0, 1\]; 1 is perfect balance.
+    #[serde(with = "nullable")]
+    pub entropy: f64,
+    /// Share of the assignments that were dropped, in \[0, 1\].
+    #[serde(with = "nullable")]
+    pub drop_rate: f64,
+    /// Number of experts without any token.
+    #[serde(with = "nullable")]
+    pub dead_experts: f64,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Training tokens.
+    pub tokens: u64,
+    /// Parameters that one token uses.
+    pub params_active: u64,
+    /// Whether no later token influences an earlier one.
+    pub causal: bool,
+}
+
+/// Numbers that may be not finite, which JSON cannot write.
+pub(super) mod nullable {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            serializer.serialize_f64(*value)
+        } else {
+            serializer.serialize_none()
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(input)?.unwrap_or(f64::NAN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn result() -> SeedResult {
+        SeedResult {
+            seed: 3,
+            loss: 2.5,
+            tokens_per_s: 1000.0,
+            max_vio: 0.5,
+            entropy: 0.9,
+            drop_rate: 0.125,
+            dead_experts: 0.0,
+            steps: 100,
+            tokens: 6400,
+            params_active: 5000,
+            causal: true,
+        }
+    }
+
+    #[test]
+    fn json_round_trip() {
+        let text = serde_json::to_string(&result()).unwrap();
+        assert_eq!(serde_json::from_str::<SeedResult>(&text).unwrap(), result());
+    }
+
+    #[test]
+    fn a_diverged_loss_survives_json() {
+        let diverged = SeedResult {
+            loss: f64::NAN,
+            ..result()
+        };
+        let text = serde_json::to_string(&diverged).unwrap();
+
+        assert!(text.contains("\"loss\":null"), "{text}");
+        let back: SeedResult = serde_json::from_str(&text).unwrap();
+        assert!(back.loss.is_nan());
+        assert_eq!(back.tokens_per_s, 1000.0);
+    }
+}

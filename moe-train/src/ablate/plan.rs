@@ -1,0 +1,121 @@
+use super::{Grid, GridError, TableError};
+use crate::config::{ConfigError, RunConfig};
+use crate::run::{RunError, finished};
+use std::path::Path;
+use thiserror::Error;
+
+/// Why an ablation could not be made.
+#[derive(Error, Debug)]
+pub enum AblateError {
+    /// An axis.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// The configuration of an arm.
+    #[error("arm {label}: {source}")]
+    Arm {
+        /// The arm.
+        label: String,
+        /// What is wrong with it.
+        source: ConfigError,
+    },
+    /// A run.
+    #[error("run {label} seed {seed}: {source}")]
+    Run {
+        /// The arm.
+        label: String,
+        /// The seed.
+        seed: u64,
+        /// What went wrong.
+        source: RunError,
+    },
+    /// The table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+/// An arm with its configuration; the seed is set for each run.
+#[derive(Debug, Clone)]
+pub struct PlannedArm {
+    /// The arm's overrides, as a label.
+    pub label: String,
+    /// The configuration.
+    pub config: RunConfig,
+}
+
+/// All runs of an ablation: each arm with each seed. Runs of the same seed see the same text in the
+/// same order, and start from the same weights in everything that their models share.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The arms; the first is the baseline.
+    pub arms: Vec<PlannedArm>,
+    /// The seeds, from the configuration's own upwards.
+    pub seeds: Vec<u64>,
+}
+
+impl Plan {
+    /// Resolves the configuration of every arm.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an axis cannot be read or an arm's configuration is wrong.
+    pub fn new(
+        path: &Path,
+        overrides: &[String],
+        axes: &[String],
+        n_seeds: u64,
+    ) -> Result<Self, AblateError> {
+        let grid = Grid::parse(axes)?;
+        let mut arms = Vec::new();
+        for arm in grid.arms() {
+            let all = [overrides, &arm.overrides].concat();
+            match RunConfig::load(path, &all) {
+                Ok(resolved) => arms.push(PlannedArm {
+                    label: arm.label,
+                    config: resolved.config,
+                }),
+                Err(source) => {
+                    let label = arm.label;
+                    return Err(AblateError::Arm { label, source });
+                }
+            }
+        }
+        let first = arms.first().map_or(0, |arm| arm.config.seed);
+        Ok(Self {
+            arms,
+            seeds: (first..first + n_seeds).collect(),
+        })
+    }
+
+    /// The configuration of each run, seed by seed, so that whole pairs are done early.
+    pub fn runs(&self) -> impl Iterator<Item = RunConfig> + '_ {
+        self.seeds.iter().flat_map(|&seed| {
+            self.arms.iter().map(move |arm| RunConfig {
+                seed,
+                ..arm.config.clone()
+            })
+        })
+    }
+
+    /// The number of runs that are not finished yet.
+    pub fn missing(&self, runs_dir: &Path) -> usize {
+        self.missing_runs(runs_dir).count()
+    }
+
+    /// Seconds that the missing runs take at a training speed measured for the baseline; an arm that
+    /// does more work a token is taken to be slower by as much.
+    pub fn estimate_s(&self, runs_dir: &Path, tokens_per_s: f64) -> f64 {
+        let flops = |config: &RunConfig| config.account().flops_per_token as f64;
+        let baseline = flops(&self.arms[0].config);
+        self.missing_runs(runs_dir)
+            .map(|config| {
+                let tokens = (config.train.steps * config.tokens_per_step()) as f64;
+                tokens / tokens_per_s * flops(&config) / baseline
+            })
+            .sum()
+    }
+
+    fn missing_runs<'a>(&'a self, runs_dir: &'a Path) -> impl Iterator<Item = RunConfig> + 'a {
+        self.runs()
+            .filter(move |config| !matches!(finished(config, runs_dir), Ok(Some(_))))
+    }
+}

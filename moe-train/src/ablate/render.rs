@@ -1,0 +1,290 @@
+//! The text form of an ablation table: aligned columns and footnotes, without box art.
+
+use std::fmt;
+
+use super::figures::{Align, columns, plus_minus, significant};
+use super::table::{AblationReport, ArmReport};
+use crate::stats::{Comparison, Verdict, seeds_needed};
+
+const ALIGN: [Align; 12] = [
+    Align::Left,
+    Align::Right,
+    Align::Right,
+    Align::Right,
+    Align::Right,
+    Align::Right,
+    Align::Right,
+    Align::Right,
+    Align::Right,
+    Align::Right,
+    Align::Right,
+    Align::Left,
+];
+
+impl fmt::Display for AblationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = vec![header(self)];
+        rows.extend(self.arms.iter().map(row));
+
+        writeln!(f, "{}\n", title(self))?;
+        writeln!(f, "{}", columns(&rows, &ALIGN))?;
+        f.write_str(&footnotes(self).join("\n"))
+    }
+}
+
+fn title(report: &AblationReport) -> String {
+    let seeds: Vec<String> = report.seeds.iter().map(u64::to_string).collect();
+    let mut title = format!(
+        "{}, {} {}; loss is {}, lower is better.",
+        counted(report.arms.len(), "arm"),
+        if seeds.len() == 1 { "seed" } else { "seeds" },
+        seeds.join(", "),
+        report.metric
+    );
+    if let Some(run) = report.arms.first().and_then(|arm| arm.seeds.first()) {
+        title.push_str(&format!(
+            "\nBaseline {}: {} steps, {} tokens, {} active parameters.",
+            report.baseline, run.steps, run.tokens, run.params_active
+        ));
+    }
+    title
+}
+
+fn header(report: &AblationReport) -> Vec<String> {
+    let interval = format!("{} % interval", percent(report.bootstrap.level));
+    [
+        "arm",
+        "loss (bits/byte)",
+        "difference",
+        &interval,
+        "p",
+        "p Holm",
+        "tokens/s",
+        "MaxVio",
+        "entropy",
+        "dropped (%)",
+        "dead experts",
+        "verdict",
+    ]
+    .map(String::from)
+    .to_vec()
+}
+
+fn row(arm: &ArmReport) -> Vec<String> {
+    let mark = if arm.causal { "" } else { " †" };
+    let mut cells = vec![
+        format!("{}{mark}", arm.label),
+        plus_minus(arm.loss.mean, arm.loss.std),
+    ];
+    cells.extend(comparison_cells(arm.comparison.as_ref()));
+    cells.push(plus_minus(arm.tokens_per_s.mean, arm.tokens_per_s.std));
+    cells.extend(
+        [
+            arm.max_vio.mean,
+            arm.entropy.mean,
+            100.0 * arm.drop_rate.mean,
+            arm.dead_experts.mean,
+        ]
+        .map(|x| significant(x, 3)),
+    );
+    cells.push(match &arm.verdict {
+        None => "baseline".into(),
+        Some(verdict) => verdict.to_string(),
+    });
+    cells
+}
+
+fn comparison_cells(comparison: Option<&Comparison>) -> [String; 4] {
+    let Some(comparison) = comparison else {
+        return ["-", "-", "-", "-"].map(String::from);
+    };
+    let p = |p: Option<f64>| p.map_or("-".into(), |p| significant(p, 3));
+    [
+        signed(comparison.mean_difference),
+        comparison.interval.map_or("-".into(), |interval| {
+            format!("[{}, {}]", signed(interval.low), signed(interval.high))
+        }),
+        p(comparison.p),
+        p(comparison.p_holm),
+    ]
+}
+
+fn counted(n: usize, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{plural}")
+}
+
+fn signed(x: f64) -> String {
+    let sign = if x > 0.0 { "+" } else { "" };
+    format!("{sign}{}", significant(x, 3))
+}
+
+fn percent(share: f64) -> f64 {
+    (share * 1e5).round() / 1e3
+}
+
+fn footnotes(report: &AblationReport) -> Vec<String> {
+    let mut notes = vec![
+        "±: standard deviation over seeds (n - 1); columns without it are means over seeds.".into(),
+        "MaxVio: largest expert load over mean load, minus 1; 0 is perfect balance. entropy: of the \
+         experts' load over that of a balanced one; 1 is perfect balance."
+            .into(),
+    ];
+    if report.n_compared > 0 {
+        notes.push(difference_note(report));
+    }
+    if report.n_compared > 0 && report.seeds.len() > 1 {
+        notes.extend(test_notes(report));
+    }
+    if report.arms.iter().any(|arm| !arm.comparable) {
+        notes.push(
+            "not comparable: the budget or the outcome rules out a fair comparison, so no test is \
+             made."
+                .into(),
+        );
+    }
+    if report.arms.iter().any(|arm| !arm.causal) {
+        notes.push(
+            "†: not causal; later tokens influence the routing of earlier ones, so generation \
+             cannot reach this loss."
+                .into(),
+        );
+    }
+    notes
+}
+
+fn difference_note(report: &AblationReport) -> String {
+    let n = report.seeds.len();
+    if n == 1 {
+        return "difference: arm minus baseline; one seed gives no interval and no test.".into();
+    }
+    let how = if report.bootstrap.is_exact(n) {
+        format!("all {n}^{n} draws")
+    } else {
+        format!(
+            "{} resamples, generator seed {}",
+            report.bootstrap.resamples, report.bootstrap.seed
+        )
+    };
+    format!(
+        "difference: arm minus baseline, seed against same seed; interval: percentile bootstrap of \
+         its mean ({how}), too narrow for few seeds."
+    )
+}
+
+fn test_notes(report: &AblationReport) -> Vec<String> {
+    let (n, alpha) = (report.seeds.len(), report.alpha);
+    let arms = counted(report.n_compared, "compared arm");
+    let patterns = if n <= 20 {
+        format!("exact two-sided sign-flip test, all 2^{n} patterns")
+    } else {
+        "two-sided sign-flip test, 100000 random patterns".to_string()
+    };
+    let mut notes = vec![
+        format!("p: {patterns}; p Holm: corrected for {arms} by Holm's method."),
+        format!(
+            "smallest reachable p: {}, after Holm's correction {}.",
+            significant(report.smallest_p, 3),
+            significant(report.smallest_p_holm, 3)
+        ),
+        format!(
+            "verdict: better or worse where p Holm <= {alpha} and the interval does not contain 0."
+        ),
+    ];
+    let too_few = |arm: &ArmReport| matches!(arm.verdict, Some(Verdict::TooFewSeeds { .. }));
+    if let (true, Some(needed)) = (
+        report.arms.iter().any(too_few),
+        seeds_needed(alpha, report.n_compared),
+    ) {
+        notes.push(format!(
+            "To reach {alpha} with {arms}, run at least {needed} seeds."
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ablate::{AblationConfig, ArmResult, SeedResult};
+
+    fn arm(label: &str, losses: &[f64]) -> ArmResult {
+        let seed = |(seed, loss): (u64, &f64)| SeedResult {
+            seed,
+            loss: *loss,
+            tokens_per_s: 12_000.0 + 100.0 * seed as f64,
+            max_vio: 0.25,
+            entropy: 0.9,
+            drop_rate: 0.0125,
+            dead_experts: 0.0,
+            steps: 200,
+            tokens: 102_400,
+            params_active: 50_000,
+            causal: true,
+        };
+        ArmResult {
+            label: label.into(),
+            seeds: (0..).zip(losses).map(seed).collect(),
+        }
+    }
+
+    fn text(arms: &[ArmResult]) -> String {
+        AblationReport::new(arms, &AblationConfig::default())
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn golden_text() {
+        // switch - mixtral: 0.05, 0.03, 0.04; expert_choice - mixtral: -0.2, 0.01, -0.02.
+        let mut leaky = arm("router.name=expert_choice", &[1.9, 2.12, 2.1]);
+        let mut short = arm("router.name=hash", &[2.5, 2.5, 2.5]);
+        for (leaky, short) in leaky.seeds.iter_mut().zip(&mut short.seeds) {
+            leaky.causal = false;
+            short.steps = 100;
+        }
+        let arms = [
+            arm("router.name=mixtral", &[2.1, 2.11, 2.12]),
+            arm("router.name=switch", &[2.15, 2.14, 2.16]),
+            leaky,
+            short,
+        ];
+
+        assert_eq!(text(&arms), include_str!("golden_table.txt").trim_end());
+    }
+
+    #[test]
+    fn one_seed_has_no_test_notes() {
+        let text = text(&[arm("a", &[2.0]), arm("b", &[2.5])]);
+
+        assert!(
+            text.contains("b               2.500      +0.500              -  -       -  "),
+            "{text}"
+        );
+        assert!(text.contains("one seed: no test possible"));
+        assert!(text.contains("one seed gives no interval and no test."));
+        assert!(!text.contains("Holm's"));
+    }
+
+    #[test]
+    fn six_seeds_need_no_more() {
+        let text = text(&[
+            arm("a", &[2.0; 6]),
+            arm("b", &[1.5, 1.4, 1.5, 1.6, 1.5, 1.5]),
+        ]);
+
+        let row = text.lines().find(|line| line.starts_with("b ")).unwrap();
+        assert!(row.ends_with("better"), "{row}");
+        assert!(text.contains("10000 resamples, generator seed 0"));
+        assert!(!text.contains("run at least"));
+    }
+
+    #[test]
+    fn lines_have_no_trailing_spaces() {
+        let text = text(&[arm("a", &[2.0; 3]), arm("b", &[f64::NAN; 3])]);
+
+        assert!(text.lines().all(|line| line == line.trim_end()));
+        assert!(text.contains("not comparable: its loss is not finite for seed 0"));
+    }
+}

@@ -1,0 +1,113 @@
+//! From a configuration to the things that it describes.
+
+use super::{ConfigError, RunConfig};
+use crate::data::VocabKind;
+use burn::tensor::Device;
+use moe_attention::GroupedQueryAttentionConfig;
+use moe_experts::MoeLayerConfig;
+use moe_models::{Account, Mixtral, MixtralConfig, seed_parameters};
+
+impl RunConfig {
+    /// The number of vocabulary entries.
+    pub fn vocab_size(&self) -> usize {
+        match self.data.vocab {
+            VocabKind::Bytes => 256,
+            VocabKind::Bpe => self.data.vocab_size,
+        }
+    }
+
+    /// The model's configuration.
+    pub fn model(&self) -> MixtralConfig {
+        let (model, attention, experts) = (&self.model, &self.attention, &self.experts);
+        MixtralConfig {
+            vocab_size: self.vocab_size(),
+            n_layers: model.n_layers,
+            norm_eps: model.norm_eps,
+            attention: GroupedQueryAttentionConfig::new(
+                model.d_model,
+                attention.n_heads,
+                attention.n_kv_heads,
+            )
+            .with_head_dim(attention.head_dim)
+            .with_rope_theta(attention.rope_theta)
+            .with_max_seq_length(self.train.seq_length),
+            moe: MoeLayerConfig {
+                d_model: model.d_model,
+                n_experts: experts.n_experts,
+                d_expert: experts.d_expert,
+                n_shared_experts: experts.n_shared_experts,
+                activation: experts.activation,
+                dispatch: experts.dispatch,
+            },
+            allow_leak: model.allow_leak,
+        }
+    }
+
+    /// Builds the model with the weights that the seed gives.
+    pub fn init_model(&self, device: &Device) -> Mixtral {
+        let model = self
+            .model()
+            .init(|shape| self.router.init(shape, device), device);
+        seed_parameters(model, self.seed, self.model.n_layers)
+    }
+
+    /// The size and cost of the model.
+    pub fn account(&self) -> Account {
+        let train = &self.train;
+        self.model()
+            .account(&self.router, train.batch_size, train.seq_length)
+    }
+
+    /// The tokens of an optimizer step.
+    pub fn tokens_per_step(&self) -> u64 {
+        (self.train.batch_size * self.train.seq_length * self.train.accumulate) as u64
+    }
+
+    /// Checks that all values fit together.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong, where, and what to do.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.model().validate(&self.router)?;
+        let t = &self.train;
+        let at_least_one = [
+            ("steps", t.steps),
+            ("batch_size", t.batch_size as u64),
+            ("seq_length", t.seq_length as u64),
+            ("accumulate", t.accumulate as u64),
+            ("log_every", t.log_every),
+            ("eval_every", t.eval_every),
+            ("eval_windows", t.eval_windows as u64),
+            ("checkpoint_every", t.checkpoint_every),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                return Err(range(key, 0.0, "at least 1"));
+            }
+        }
+        if !(t.lr > 0.0 && t.lr.is_finite()) {
+            return Err(range("lr", t.lr, "a finite number above 0"));
+        }
+        let not_negative = [
+            ("final_lr", t.final_lr),
+            ("weight_decay", t.weight_decay),
+            ("clip_norm", t.clip_norm),
+        ];
+        for (key, value) in not_negative {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(range(key, value, "a finite number of at least 0"));
+            }
+        }
+        for (key, value) in [("beta_1", t.beta_1), ("beta_2", t.beta_2)] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(range(key, value, "at least 0 and below 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn range(key: &'static str, value: f64, range: &'static str) -> ConfigError {
+    ConfigError::Range { key, value, range }
+}

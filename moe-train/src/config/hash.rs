@@ -1,0 +1,73 @@
+use super::{ModelFamily, RunConfig};
+use crate::data::DataName;
+use sha2::{Digest, Sha256};
+
+impl RunConfig {
+    /// The name of the question that a run answers, the same for all seeds:
+    /// `<data>-<model>-<router>-<hash>`, where the hash is of everything but the seed.
+    pub fn run_name(&self) -> String {
+        let data = match self.data.name {
+            DataName::NineDomains => "nine-domains".to_owned(),
+            DataName::Text => path_word(&self.data.path),
+        };
+        let family = match self.model.family {
+            ModelFamily::Mixtral => "mixtral",
+        };
+        format!("{data}-{family}-{}-{}", self.router.name(), self.hash())
+    }
+
+    /// Eight hexadecimal digits that depend on everything but the seed.
+    pub fn hash(&self) -> String {
+        let question = Self {
+            seed: 0,
+            ..self.clone()
+        };
+        Sha256::digest(question.to_toml())
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// The last part of a path as a word for a folder's name.
+fn path_word(path: &str) -> String {
+    let stem = std::path::Path::new(path)
+        .file_stem()
+        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let word: String = stem
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '-' })
+        .take(24)
+        .collect();
+    if word.is_empty() {
+        "text".to_owned()
+    } else {
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_does_not_depend_on_the_seed_and_does_on_the_rest() {
+        let a = RunConfig::with_router("switch").unwrap();
+        let seed = RunConfig {
+            seed: 7,
+            ..a.clone()
+        };
+        let mut lr = a.clone();
+        lr.train.lr = 1e-4;
+        assert_eq!(a.run_name(), seed.run_name());
+        assert_ne!(a.run_name(), lr.run_name());
+        assert!(a.run_name().starts_with("nine-domains-mixtral-switch-"));
+    }
+
+    #[test]
+    fn a_path_becomes_a_word() {
+        assert_eq!(path_word("/data/my text.txt"), "my-text");
+        assert_eq!(path_word(""), "text");
+    }
+}

@@ -1,0 +1,131 @@
+//! What can be wrong with the data of a run: each message says what, where and what to do.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Split;
+
+/// An error of reading, splitting or encoding text.
+#[derive(Debug, Error)]
+pub enum DataError {
+    /// The path of the configuration does not exist.
+    #[error(
+        "data.path: `{path}` does not exist; give a text file, a folder, or several separated by commas"
+    )]
+    MissingPath {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// `data.name = "text"` without a path.
+    #[error(
+        "data.path is empty, but data.name = \"text\" reads your own text; set data.path to a file or folder"
+    )]
+    EmptyPath,
+    /// A path was given, but the name selects the embedded corpus.
+    #[error(
+        "data.path = \"{path}\" is not read, because data.name = \"nine_domains\"; set data.name = \"text\" or remove data.path"
+    )]
+    UnusedPath {
+        /// The path as it was given.
+        path: String,
+    },
+    /// A folder without a single file that is not hidden.
+    #[error(
+        "`{path}` holds no text file (hidden files are skipped); put UTF-8 files or folders of them there"
+    )]
+    NoTextFiles {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of zero bytes.
+    #[error("`{path}` is empty; remove it or put text into it")]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is not text, or not in UTF-8.
+    #[error(
+        "`{path}` is not UTF-8 at byte {offset}; convert it (`iconv -t utf-8`), or move it away or hide it (a leading dot) if it is not text"
+    )]
+    InvalidUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Bytes before the first one that is not UTF-8.
+        offset: usize,
+    },
+    /// Two files or folders would be the same domain.
+    #[error(
+        "`{first}` and `{second}` are both the domain `{name}`; rename one, or put both into one folder `{name}`"
+    )]
+    DuplicateDomain {
+        /// The name of the domain.
+        name: String,
+        /// The first file or folder with this name.
+        first: PathBuf,
+        /// The second.
+        second: PathBuf,
+    },
+    /// More domains than a label can tell apart.
+    #[error(
+        "{n_domains} domains are too many, at most 65536 have a label; group the files in folders, one a domain"
+    )]
+    TooManyDomains {
+        /// The number of domains found.
+        n_domains: usize,
+    },
+    /// A part of a domain that does not fill one window.
+    #[error(
+        "domain `{domain}`: its {split} part has {tokens} tokens ({bytes} bytes), one window needs {needed} \
+         (train.seq_length + 1); add text (about {} bytes in all), or make train.seq_length smaller",
+        .split.file_bytes(*needed, *bytes, *tokens)
+    )]
+    TooShort {
+        /// The name of the domain.
+        domain: String,
+        /// The part that is too short.
+        split: Split,
+        /// Its length in tokens.
+        tokens: usize,
+        /// Its length in bytes.
+        bytes: usize,
+        /// Tokens that one window needs: the sequence length and one.
+        needed: usize,
+    },
+    /// A vocabulary smaller than the 256 bytes that it starts from.
+    #[error(
+        "data.vocab_size = {size} is too small: byte-level BPE starts from the 256 bytes; use 257 or more, or data.vocab = \"bytes\""
+    )]
+    VocabTooSmall {
+        /// The size that was asked for.
+        size: usize,
+    },
+    /// A text without enough different pairs to learn the vocabulary from.
+    #[error(
+        "data.vocab_size = {size} is too large: the train text gives {reached} tokens; set data.vocab_size = {reached}, or add text"
+    )]
+    VocabTooLarge {
+        /// The size that was asked for.
+        size: usize,
+        /// The size at which no pair was left to merge.
+        reached: usize,
+    },
+    /// A vocabulary file that cannot be written, read or used.
+    #[error(
+        "vocabulary `{path}`: {reason}; it must be the tokenizer.json of a byte-level BPE without a normalizer"
+    )]
+    BadVocab {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system refused to read or write.
+    #[error("`{path}`: {source}; check the path and its permissions")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,40 @@
+//! Text data: domains of text, vocabularies, training and evaluation windows, all exactly repeatable.
+//!
+//! ```text
+//! Corpus --split--> train / validation / test --Vocab--> TextData --Sampler-----> Batch
+//!                                                            `-----EvalWindows--> EvalBatch
+//! ```
+//!
+//! A [`Corpus`] is a list of domains, a domain a list of files. Each file is split by position, the
+//! vocabulary is learned from the train parts alone, and the domain of every window stays with it
+//! as a label: it shows which experts a domain goes to.
+
+mod batch;
+mod bpe;
+mod corpus;
+mod dataset;
+mod error;
+mod eval;
+mod sampler;
+mod split;
+mod stream;
+mod summary;
+mod tensors;
+mod text;
+mod vocab;
+
+pub use batch::*;
+pub use bpe::*;
+pub use corpus::*;
+pub use dataset::*;
+pub use error::*;
+pub use eval::*;
+pub use sampler::*;
+pub use split::*;
+pub use stream::*;
+pub use summary::*;
+pub use tensors::*;
+pub use vocab::*;
+
+#[cfg(test)]
+use dataset::test_data;

@@ -1,0 +1,8 @@
+//! Data, training, evaluation and ablation of mixture-of-experts models.
+
+pub mod ablate;
+pub mod config;
+pub mod data;
+pub mod resolve;
+pub mod run;
+pub mod stats;

@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::ResolveError;
+use super::nearest::nearest;
+
+/// A configuration file: its table, and the line of each key for messages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigFile {
+    path: PathBuf,
+    table: toml::Table,
+    lines: BTreeMap<String, usize>,
+}
+
+impl ConfigFile {
+    /// Reads and parses a TOML file.
+    ///
+    /// # Errors
+    ///
+    /// [`FileMissing`](ResolveError::FileMissing) with the nearest file name of the directory,
+    /// [`FileUnreadable`](ResolveError::FileUnreadable), or
+    /// [`Syntax`](ResolveError::Syntax) with line and column.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, ResolveError> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => ResolveError::FileMissing {
+                path: path.into(),
+                hint: missing_hint(path),
+            },
+            _ => ResolveError::FileUnreadable {
+                path: path.into(),
+                source,
+            },
+        })?;
+
+        Self::parse(path, &text)
+    }
+
+    /// Parses the text of a TOML file; `path` is used in messages only.
+    ///
+    /// # Errors
+    ///
+    /// [`Syntax`](ResolveError::Syntax) with line and column.
+    pub fn parse(path: impl Into<PathBuf>, text: &str) -> Result<Self, ResolveError> {
+        let path = path.into();
+        let table: toml::Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => return Err(syntax_error(path, text, &error)),
+        };
+        let mut lines = BTreeMap::new();
+        if let Ok(spanned) = DeTable::parse(text) {
+            collect_lines(spanned.get_ref(), "", text, &mut lines);
+        }
+
+        Ok(Self { path, table, lines })
+    }
+
+    /// The path as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file says, unchecked.
+    pub fn table(&self) -> &toml::Table {
+        &self.table
+    }
+
+    /// Where a dotted key stands: `path:line`, or the path alone for a key that the file lacks.
+    pub fn place(&self, key: &str) -> String {
+        match self.lines.get(key) {
+            Some(line) => format!("{}:{line}", self.path.display()),
+            None => self.path.display().to_string(),
+        }
+    }
+}
+
+fn syntax_error(path: PathBuf, text: &str, error: &toml::de::Error) -> ResolveError {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or(text);
+
+    ResolveError::Syntax {
+        path,
+        line: line_of(text, start),
+        column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+        message: error.message().replace('\n', ", "),
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
+}
+
+fn collect_lines(
+    table: &DeTable<'_>,
+    prefix: &str,
+    text: &str,
+    lines: &mut BTreeMap<String, usize>,
+) {
+    for (name, value) in table {
+        let key = super::known::join(prefix, name.get_ref());
+        lines.insert(key.clone(), line_of(text, name.span().start));
+        if let Some(inner) = value.get_ref().as_table() {
+            collect_lines(inner, &key, text, lines);
+        }
+    }
+}
+
+fn missing_hint(path: &Path) -> String {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return format!("the directory `{}` does not exist", directory.display());
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".toml"))
+        .collect();
+    names.sort();
+    let wanted = path.file_name().unwrap_or_default().to_string_lossy();
+
+    match nearest(&wanted, names.iter().map(String::as_str)) {
+        Some(name) => format!("did you mean `{}`?", path.with_file_name(name).display()),
+        None if names.is_empty() => format!("`{}` holds no .toml file", directory.display()),
+        None => format!("`{}` holds {}", directory.display(), names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const TEXT: &str = "seed = 0\n\n[router]\nname = \"switch\"\nlimits.drop = 1\n";
+
+    #[test]
+    fn keys_know_their_lines() {
+        let file = ConfigFile::parse("a.toml", TEXT).unwrap();
+
+        assert_eq!(file.place("seed"), "a.toml:1");
+        assert_eq!(file.place("router"), "a.toml:3");
+        assert_eq!(file.place("router.name"), "a.toml:4");
+        assert_eq!(file.place("router.limits.drop"), "a.toml:5");
+        assert_eq!(file.place("train.lr"), "a.toml");
+    }
+
+    #[test]
+    fn broken_toml_says_line_and_column() {
+        // The `]` is missing after `router`: the error stands at line 2, after the name.
+        let error = ConfigFile::parse("a.toml", "seed = 0\n[router\nx = 1\n").unwrap_err();
+        let message = error.to_string();
+
+        assert!(
+            message.starts_with("a.toml:2:8: this is not valid TOML: "),
+            "{message}"
+        );
+        assert!(message.contains("expected `]`"), "{message}");
+    }
+
+    #[test]
+    fn repeated_key_is_a_syntax_error() {
+        let error = ConfigFile::parse("a.toml", "seed = 0\nseed = 1\n").unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "a.toml:2:1: this is not valid TOML: duplicate key"
+        );
+    }
+
+    #[test]
+    fn missing_file_hints_its_neighbour() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().join("mixtral.toml");
+        std::fs::write(&real, TEXT).unwrap();
+        let wrong = directory.path().join("mixtrl.toml");
+
+        let message = ConfigFile::read(&wrong).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!(
+                "there is no configuration file `{}`; did you mean `{}`?",
+                wrong.display(),
+                real.display()
+            )
+        );
+
+        let message = ConfigFile::read(directory.path().join("zzz"))
+            .unwrap_err()
+            .to_string();
+        assert!(message.ends_with("holds mixtral.toml"), "{message}");
+    }
+
+    #[test]
+    fn missing_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("none/a.toml");
+
+        let message = ConfigFile::read(path).unwrap_err().to_string();
+        assert!(message.ends_with("none` does not exist"), "{message}");
+    }
+
+    #[test]
+    fn directory_is_unreadable() {
+        let directory = tempfile::tempdir().unwrap();
+
+        let error = ConfigFile::read(directory.path()).unwrap_err();
+        assert!(matches!(error, ResolveError::FileUnreadable { .. }));
+    }
+
+    #[test]
+    fn reading_gives_table_and_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.toml");
+        std::fs::write(&path, TEXT).unwrap();
+
+        let file = ConfigFile::read(&path).unwrap();
+        assert_eq!(file.path(), path);
+        assert_eq!(file.table()["router"]["name"].as_str(), Some("switch"));
+    }
+}

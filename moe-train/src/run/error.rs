@@ -1,0 +1,53 @@
+use crate::config::ConfigError;
+use crate::data::DataError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a run could not go on.
+#[derive(Error, Debug)]
+pub enum RunError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A file of the run folder could not be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of the run folder does not hold what it should.
+    #[error("{path} is damaged: {what}. Delete the folder {folder} to start the run anew")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// No run where one was expected.
+    #[error(
+        "{0} is not a run: it has no config.toml. Give the folder of a run (runs/NAME/seed-N) or one of its checkpoints"
+    )]
+    NotARun(PathBuf),
+    /// A run without a checkpoint.
+    #[error("{0} has no checkpoint yet: train it first")]
+    NoCheckpoint(PathBuf),
+    /// The loss is not a number any more.
+    #[error(
+        "the loss of step {step} is {loss}: training has diverged. Lower train.lr or train.clip_norm; the last checkpoint is kept"
+    )]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+    },
+}

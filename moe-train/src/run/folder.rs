@@ -1,0 +1,99 @@
+use super::RunError;
+use super::files::file_error;
+use crate::config::RunConfig;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folder of a run: `<runs>/<name>/seed-<n>`.
+pub fn run_folder(config: &RunConfig, runs_dir: &Path) -> PathBuf {
+    runs_dir
+        .join(config.run_name())
+        .join(format!("seed-{}", config.seed))
+}
+
+/// The files of a run.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// The folder at a path, which need not exist.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The resolved configuration.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// Versions, device, times.
+    pub fn manifest(&self) -> PathBuf {
+        self.path.join("manifest.json")
+    }
+
+    /// One line a logged step or evaluation.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// What a finished run came to.
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// What happened, in words.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
+    /// The vocabulary that was learned from the text, if one was.
+    pub fn vocabulary(&self) -> PathBuf {
+        self.path.join("tokenizer.json")
+    }
+
+    /// The folder of all checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The checkpoint after a step.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.checkpoints().join(format!("step-{step}"))
+    }
+
+    /// The steps of all whole checkpoints, in order.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the folder exists and cannot be read.
+    pub fn checkpoint_steps(&self) -> Result<Vec<u64>, RunError> {
+        let folder = self.checkpoints();
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(&folder).map_err(file_error("list", &folder))?;
+        let mut steps: Vec<u64> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| name.strip_prefix("step-")?.parse().ok())
+            .collect();
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// Creates the folder.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be created.
+    pub fn create(&self) -> Result<(), RunError> {
+        let folder = self.checkpoints();
+        fs::create_dir_all(&folder).map_err(file_error("create", &folder))
+    }
+}

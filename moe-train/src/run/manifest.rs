@@ -1,0 +1,83 @@
+//! Where, when and with what a run was made: everything that may differ between two equal runs.
+
+use serde::{Deserialize, Serialize};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The file `manifest.json` of a run folder.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+pub struct Manifest {
+    /// This workbench's version.
+    pub version: String,
+    /// Burn's version.
+    pub burn: String,
+    /// The git commit of the working directory, or "" outside of a repository.
+    pub commit: String,
+    /// The device.
+    pub device: String,
+    /// The operating system and processor architecture.
+    pub host: String,
+    /// The number of threads that the processor offers.
+    pub threads: usize,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// When the run was started or last continued, seconds since 1970.
+    pub started_at: u64,
+    /// Seconds of training, all continuations together.
+    pub wall_s: f64,
+    /// Training tokens a second over all of them.
+    pub tokens_per_s: f64,
+    /// The most memory that the process held, bytes; 0 where the system does not tell.
+    pub peak_memory_bytes: u64,
+}
+
+impl Manifest {
+    /// What can be said before the first step.
+    pub fn new(device: &str, argv: &[String]) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            burn: "0.22.1".to_owned(),
+            commit: git_commit(),
+            device: device.to_owned(),
+            host: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            argv: argv.to_vec(),
+            started_at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |time| time.as_secs()),
+            ..Self::default()
+        }
+    }
+
+    /// Takes the time and the memory that the run has needed.
+    pub fn measured(mut self, wall_s: f64, tokens: u64) -> Self {
+        self.wall_s = wall_s;
+        self.tokens_per_s = if wall_s > 0.0 {
+            tokens as f64 / wall_s
+        } else {
+            0.0
+        };
+        self.peak_memory_bytes = peak_memory_bytes();
+        self
+    }
+}
+
+fn git_commit() -> String {
+    Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// The high-water mark of this process's memory, where Linux tells.
+fn peak_memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .map_or(0, |kib| kib * 1024)
+}

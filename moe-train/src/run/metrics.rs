@@ -1,0 +1,125 @@
+//! What a run reports.
+
+use moe_router::metrics::{dead_experts, drop_rate, load_entropy, max_vio};
+use moe_router::{Load, Routing, metrics};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A line of `metrics.jsonl` about an optimizer step.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub struct StepMetrics {
+    /// The step, from 1.
+    pub step: u64,
+    /// Training tokens up to and with this step.
+    pub tokens: u64,
+    /// The whole loss: language model plus weighted balance losses.
+    pub loss: f64,
+    /// The language model's loss, nats a token.
+    pub lm_loss: f64,
+    /// Each balance loss, mean over the layers, not weighted.
+    pub balance: BTreeMap<String, f64>,
+    /// The learning rate.
+    pub lr: f64,
+    /// The gradient's global norm before clipping.
+    pub grad_norm: f64,
+    /// The routing of each MoE layer.
+    pub layers: Vec<LayerMetrics>,
+    /// Training tokens a second: the one figure here that differs from run to run.
+    pub tokens_per_s: f64,
+}
+
+/// The routing of a layer over a step or an evaluation.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub struct LayerMetrics {
+    /// Each expert's share of the computed assignments.
+    pub load_share: Vec<f64>,
+    /// The entropy of those shares over that of a balanced load.
+    pub load_entropy: f64,
+    /// The mean entropy of a token's distribution over experts, over that of the uniform one.
+    pub entropy: f64,
+    /// The largest load over the mean, minus 1.
+    pub max_vio: f64,
+    /// The share of assignments that were dropped.
+    pub drop_rate: f64,
+    /// The number of experts that computed nothing.
+    pub dead_experts: usize,
+}
+
+/// An evaluation.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub struct EvalMetrics {
+    /// The step after which it was made.
+    pub step: u64,
+    /// The part of the data: `validation` or `test`.
+    pub split: String,
+    /// Whether the whole part was scored, or evenly spaced windows of it.
+    pub whole: bool,
+    /// Bits per byte of text.
+    pub bits_per_byte: f64,
+    /// Nats per token.
+    pub loss: f64,
+    /// The bytes that were scored.
+    pub n_bytes: usize,
+    /// Bits per byte of each domain.
+    pub domains: BTreeMap<String, f64>,
+    /// The routing of each MoE layer.
+    pub layers: Vec<LayerMetrics>,
+}
+
+/// What a finished run came to. Holds no time: the same configuration gives the same summary.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The name of the question: the run folder's parent.
+    pub run: String,
+    /// The seed.
+    pub seed: u64,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Training tokens.
+    pub tokens: u64,
+    /// All parameters.
+    pub params_total: usize,
+    /// The parameters that a token passes through.
+    pub params_active: usize,
+    /// Whether the router is causal; if not, the loss is not that of a language model.
+    pub causal: bool,
+    /// The training loss of the last step, nats a token.
+    pub lm_loss: f64,
+    /// The last evaluation, over the whole validation part.
+    pub validation: EvalMetrics,
+}
+
+/// The load and the entropy of a layer, summed over batches.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LayerMeter {
+    pub(super) load: Load,
+    entropy_sum: f64,
+    n_batches: f64,
+}
+
+impl LayerMeter {
+    pub(super) fn add(&mut self, routing: &Routing) {
+        self.load = std::mem::take(&mut self.load).merge(&routing.load());
+        self.entropy_sum += metrics::entropy(routing);
+        self.n_batches += 1.0;
+    }
+
+    pub(super) fn metrics(&self) -> LayerMetrics {
+        LayerMetrics {
+            load_share: self.load.share(),
+            load_entropy: load_entropy(&self.load),
+            entropy: self.entropy_sum / self.n_batches.max(1.0),
+            max_vio: max_vio(&self.load),
+            drop_rate: drop_rate(&self.load),
+            dead_experts: dead_experts(&self.load),
+        }
+    }
+}
+
+/// Adds the routings of a batch to one meter a layer.
+pub(super) fn add_routings(meters: &mut Vec<LayerMeter>, routings: &[Routing]) {
+    meters.resize_with(routings.len(), LayerMeter::default);
+    for (meter, routing) in meters.iter_mut().zip(routings) {
+        meter.add(routing);
+    }
+}

@@ -1,0 +1,29 @@
+//! A run: the step loop, its folder, its checkpoints, its evaluation.
+
+mod checkpoint;
+mod clip;
+mod error;
+mod evaluate;
+mod files;
+mod folder;
+mod loaded;
+mod manifest;
+mod metrics;
+mod observer;
+mod optimizer;
+mod schedule;
+mod step;
+mod train;
+
+pub use clip::clip_by_global_norm;
+pub use error::RunError;
+pub use evaluate::evaluate;
+pub use folder::{RunFolder, run_folder};
+pub use loaded::{LoadedRun, evaluate_run, read_manifest};
+pub use manifest::Manifest;
+pub use metrics::{EvalMetrics, LayerMetrics, StepMetrics, Summary};
+pub use observer::{Event, Observer, Silent};
+pub use optimizer::adamw;
+pub use schedule::learning_rate;
+pub use step::Trainer;
+pub use train::{Outcome, RunOptions, finished, train};

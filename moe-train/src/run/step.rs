@@ -1,0 +1,142 @@
+use super::metrics::{LayerMeter, add_routings};
+use super::{StepMetrics, adamw, clip_by_global_norm, learning_rate};
+use crate::config::RunConfig;
+use crate::data::{BatchTensors, Batches};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use moe_models::{DecoderInput, DecoderOutput, Mixtral};
+use moe_router::parts::mix_seed;
+use moe_router::{BalanceConfig, Load};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What a training step changes: the model, the optimizer's moments, and the step itself. Everything
+/// else (data order, noise, learning rate) is a function of the step and the configuration.
+pub struct Trainer {
+    /// The model, on a device with gradients.
+    pub model: Mixtral,
+    /// The optimizer with its moments.
+    pub optimizer: ModuleOptimizer,
+    /// The number of steps made.
+    pub step: u64,
+    config: RunConfig,
+    device: Device,
+}
+
+impl Trainer {
+    /// A trainer before its first step.
+    pub fn new(config: &RunConfig, device: &Device) -> Self {
+        let device = device.clone().autodiff();
+        let model = config.init_model(&device);
+        Self {
+            optimizer: adamw(&model, &config.train),
+            model,
+            step: 0,
+            config: config.clone(),
+            device,
+        }
+    }
+
+    /// The device of the model, with gradients.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The number of windows of text that the steps so far have used.
+    pub fn consumed(&self) -> u64 {
+        let train = &self.config.train;
+        self.step * (train.batch_size * train.accumulate) as u64
+    }
+
+    /// Makes one optimizer step: gradients of all micro-batches, clipping, AdamW, router state.
+    pub fn step(&mut self, batches: &mut Batches<'_>) -> StepMetrics {
+        let started = Instant::now();
+        let train = &self.config.train;
+        self.step += 1;
+
+        let mut sums = StepSums::default();
+        let mut accumulator = GradientsAccumulator::new();
+        for micro in 0..train.accumulate {
+            let batch = BatchTensors::new(&batches.draw(), &self.device);
+            let seed = mix_seed(mix_seed(self.config.seed, self.step), micro as u64);
+            let output = self
+                .model
+                .forward(DecoderInput::new(batch.inputs).noise(seed));
+            let loss = sums.add(&output, batch.targets, &self.config.balance);
+            let grads = (loss / train.accumulate as f64).backward();
+            let grads = GradientsParams::from_grads(grads, &self.model);
+            accumulator.accumulate(&self.model, grads);
+        }
+
+        let mut grads = accumulator.grads();
+        let grad_norm = clip_by_global_norm(&self.model, &mut grads, train.clip_norm);
+        let lr = learning_rate(train, self.step);
+        let model = self.optimizer.step(lr, self.model.clone(), grads);
+        let loads: Vec<Load> = sums.meters.iter().map(|meter| meter.load.clone()).collect();
+        self.model = model.advance_routers(&loads);
+
+        let tokens = self.config.tokens_per_step();
+        let mean = |sum: f64| sum / train.accumulate as f64;
+        StepMetrics {
+            step: self.step,
+            tokens: self.step * tokens,
+            loss: mean(sums.loss),
+            lm_loss: mean(sums.lm_loss),
+            balance: sums
+                .balance
+                .into_iter()
+                .map(|(k, v)| (k, mean(v)))
+                .collect(),
+            lr,
+            grad_norm,
+            layers: sums.meters.iter().map(LayerMeter::metrics).collect(),
+            tokens_per_s: tokens as f64 / started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+/// Sums over the micro-batches of a step.
+#[derive(Default)]
+struct StepSums {
+    loss: f64,
+    lm_loss: f64,
+    balance: BTreeMap<String, f64>,
+    meters: Vec<LayerMeter>,
+}
+
+impl StepSums {
+    /// Adds a micro-batch, and returns its loss: the language model's plus the weighted balance
+    /// losses, each averaged over the layers.
+    fn add(
+        &mut self,
+        output: &DecoderOutput,
+        targets: Tensor<2, burn::tensor::Int>,
+        balance: &BalanceConfig,
+    ) -> Tensor<1> {
+        let [batch, length, vocab_size] = output.logits.dims();
+        let logits = output.logits.clone().reshape([batch * length, vocab_size]);
+        let targets = targets.reshape([batch * length]);
+        let lm_loss = CrossEntropyLossConfig::new()
+            .init(&logits.device())
+            .forward(logits, targets);
+        self.lm_loss += scalar(&lm_loss);
+
+        let mut loss = lm_loss;
+        let n_layers = output.routings.len() as f64;
+        for routing in &output.routings {
+            for term in balance.terms(routing) {
+                *self.balance.entry(term.name.to_owned()).or_default() +=
+                    scalar(&term.value) / n_layers;
+                loss = loss + term.value * (term.weight / n_layers);
+            }
+        }
+        self.loss += scalar(&loss);
+        add_routings(&mut self.meters, &output.routings);
+        loss
+    }
+}
+
+fn scalar(x: &Tensor<1>) -> f64 {
+    f64::from(x.clone().detach().into_scalar::<f32>())
+}

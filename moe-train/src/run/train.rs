@@ -1,0 +1,284 @@
+//! From a configuration to a finished run, or the rest of one.
+
+use super::checkpoint::{self, CheckpointState};
+use super::files::{file_error, write_json, write_whole};
+use super::loaded::read_summary;
+use super::{
+    EvalMetrics, Event, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
+    evaluate, run_folder,
+};
+use crate::config::RunConfig;
+use crate::data::{Split, TextData, VocabKind};
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::Serialize;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// What a run needs to know that does not change its numbers.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The folder of all runs.
+    pub runs_dir: PathBuf,
+    /// The device's name, for the manifest.
+    pub device_name: String,
+    /// The command line, for the manifest.
+    pub argv: Vec<String>,
+}
+
+/// How a call of [`train`] ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The run is finished.
+    Finished(Summary),
+    /// The run was finished before.
+    AlreadyFinished(Summary),
+    /// The run was told to stop, and has saved a checkpoint.
+    Interrupted {
+        /// The steps made.
+        step: u64,
+    },
+}
+
+/// The summary of a run that is finished.
+///
+/// # Errors
+///
+/// Returns an error if there is a summary that cannot be read.
+pub fn finished(config: &RunConfig, runs_dir: &Path) -> Result<Option<Summary>, RunError> {
+    read_summary(&RunFolder::new(run_folder(config, runs_dir)))
+}
+
+/// Trains until the last step, or until `stop` is set. A run folder that exists is continued from its
+/// newest checkpoint, and gives the same numbers as a run that was never stopped.
+///
+/// # Errors
+///
+/// Returns an error if the data or a file of the run folder cannot be read or written, or if the loss
+/// is not a number any more.
+pub fn train(
+    config: &RunConfig,
+    device: &Device,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome, RunError> {
+    if let Some(summary) = finished(config, &options.runs_dir)? {
+        return Ok(Outcome::AlreadyFinished(summary));
+    }
+    let data = TextData::load(&config.data, config.train.seq_length)?;
+    let mut run = Run::open(config, device, options, &data, observer)?;
+    let sampler = data.sampler(config.seed);
+    let mut batches = sampler.batches(run.trainer.consumed(), config.train.batch_size);
+
+    while run.trainer.step < config.train.steps {
+        let metrics = run.trainer.step(&mut batches);
+        run.record(&metrics, observer)?;
+        let step = run.trainer.step;
+        let last = step == config.train.steps;
+        if step.is_multiple_of(config.train.eval_every) && !last {
+            run.evaluate(Some(config.train.eval_windows), observer)?;
+        }
+        let stopping = stop.load(Ordering::Relaxed);
+        if step.is_multiple_of(config.train.checkpoint_every) || last || stopping {
+            run.save(observer)?;
+        }
+        if stopping && !last {
+            run.log("interrupted")?;
+            return Ok(Outcome::Interrupted { step });
+        }
+    }
+    run.finish(observer).map(Outcome::Finished)
+}
+
+/// A run in progress.
+struct Run<'a> {
+    config: &'a RunConfig,
+    data: &'a TextData,
+    folder: RunFolder,
+    manifest: Manifest,
+    trainer: Trainer,
+    metrics: fs::File,
+    lm_loss: f64,
+    /// Seconds of training before this call.
+    wall_before: f64,
+    started: Instant,
+}
+
+impl<'a> Run<'a> {
+    /// Creates the run folder, or goes back to its newest checkpoint.
+    fn open(
+        config: &'a RunConfig,
+        device: &Device,
+        options: &RunOptions,
+        data: &'a TextData,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, RunError> {
+        let folder = RunFolder::new(run_folder(config, &options.runs_dir));
+        folder.create()?;
+        write_whole(&folder.config(), config.to_toml().as_bytes())?;
+        if config.data.vocab == VocabKind::Bpe {
+            data.vocab().save(folder.vocabulary())?;
+        }
+        let manifest = Manifest::new(&options.device_name, &options.argv);
+        write_json(&folder.manifest(), &manifest)?;
+
+        let mut trainer = Trainer::new(config, device);
+        let state = checkpoint::resume(&folder, &mut trainer)?;
+        let metrics = continue_metrics(&folder, trainer.step)?;
+        observer.on(Event::Started {
+            folder: folder.path(),
+            data: &data.describe(),
+            account: &config.account(),
+            total_steps: config.train.steps,
+            resumed_at: state.as_ref().map(|state| state.step),
+        });
+        let run = Self {
+            config,
+            data,
+            folder,
+            manifest,
+            trainer,
+            metrics,
+            lm_loss: state.as_ref().map_or(f64::NAN, |state| state.lm_loss),
+            wall_before: state.as_ref().map_or(0.0, |state| state.wall_s),
+            started: Instant::now(),
+        };
+        run.log(&match state {
+            Some(state) => format!("continued after step {}", state.step),
+            None => "started".to_owned(),
+        })?;
+        Ok(run)
+    }
+
+    fn record(
+        &mut self,
+        metrics: &StepMetrics,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        observer.on(Event::Step(metrics));
+        self.lm_loss = metrics.lm_loss;
+        if !metrics.loss.is_finite() {
+            let (step, loss) = (metrics.step, metrics.loss);
+            self.log(&format!("diverged: the loss of step {step} is {loss}"))?;
+            return Err(RunError::Diverged { step, loss });
+        }
+        let every = self.config.train.log_every;
+        if metrics.step.is_multiple_of(every) || metrics.step == self.config.train.steps {
+            self.write_line("train", metrics)?;
+        }
+        Ok(())
+    }
+
+    /// Scores the validation part; all of it without a limit on windows.
+    fn evaluate(
+        &mut self,
+        max_windows: Option<usize>,
+        observer: &mut dyn Observer,
+    ) -> Result<EvalMetrics, RunError> {
+        let device = self.trainer.device().clone().without_autodiff();
+        let mut metrics = evaluate(
+            &self.trainer.model.valid(),
+            self.data,
+            Split::Validation,
+            max_windows,
+            self.config.train.batch_size,
+            &device,
+        );
+        metrics.step = self.trainer.step;
+        self.write_line("eval", &metrics)?;
+        observer.on(Event::Evaluated(&metrics));
+        Ok(metrics)
+    }
+
+    fn save(&mut self, observer: &mut dyn Observer) -> Result<(), RunError> {
+        let step = self.trainer.step;
+        let state = CheckpointState {
+            step,
+            consumed: self.trainer.consumed(),
+            seed: self.config.seed,
+            wall_s: self.wall_s(),
+            lm_loss: self.lm_loss,
+        };
+        let path = checkpoint::save(&self.folder, &self.trainer, &state)?;
+        observer.on(Event::Saved { step, path: &path });
+        Ok(())
+    }
+
+    fn finish(mut self, observer: &mut dyn Observer) -> Result<Summary, RunError> {
+        let config = self.config;
+        let wall_s = self.wall_s();
+        let account = config.account();
+        let summary = Summary {
+            run: config.run_name(),
+            seed: config.seed,
+            steps: config.train.steps,
+            tokens: config.train.steps * config.tokens_per_step(),
+            params_total: account.params_total,
+            params_active: account.params_active,
+            causal: config.router.info().causality.is_causal(),
+            lm_loss: self.lm_loss,
+            validation: self.evaluate(None, observer)?,
+        };
+        let manifest = self.manifest.clone().measured(wall_s, summary.tokens);
+        write_json(&self.folder.manifest(), &manifest)?;
+        write_json(&self.folder.summary(), &summary)?;
+        self.log("finished")?;
+        Ok(summary)
+    }
+
+    fn wall_s(&self) -> f64 {
+        self.wall_before + self.started.elapsed().as_secs_f64()
+    }
+
+    fn write_line<T: Serialize>(&mut self, kind: &str, metrics: &T) -> Result<(), RunError> {
+        #[derive(Serialize)]
+        struct Line<'a, T> {
+            kind: &'a str,
+            #[serde(flatten)]
+            metrics: &'a T,
+        }
+        let mut line = serde_json::to_string(&Line { kind, metrics }).expect("plain data is JSON");
+        line.push('\n');
+        self.metrics
+            .write_all(line.as_bytes())
+            .map_err(file_error("write", &self.folder.metrics()))
+    }
+
+    /// Adds a line to `log.txt`.
+    fn log(&self, what: &str) -> Result<(), RunError> {
+        let path = self.folder.log();
+        let line = format!("step {}: {what}\n", self.trainer.step);
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(line.as_bytes()))
+            .map_err(file_error("write", &path))
+    }
+}
+
+/// Opens `metrics.jsonl` for lines after `step`: lines of later steps, written before the run was
+/// killed, will be written again.
+fn continue_metrics(folder: &RunFolder, step: u64) -> Result<fs::File, RunError> {
+    let path = folder.metrics();
+    let kept: String = fs::read_to_string(&path)
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| {
+            let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
+            value
+                .and_then(|value| value["step"].as_u64())
+                .is_some_and(|line_step| line_step <= step)
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    write_whole(&path, kept.as_bytes())?;
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .map_err(file_error("open", &path))
+}
