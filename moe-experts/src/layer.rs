@@ -143,3 +143,136 @@ impl<R: Router> MoeLayer<R> {
             .reshape([n_tokens, d_model])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+    use moe_router::{Assignments, MixtralConfig, Preset, RouterShape, SoftMoeConfig};
+
+    fn config(n_experts: usize, n_shared_experts: usize) -> MoeLayerConfig {
+        MoeLayerConfig {
+            d_model: 6,
+            n_experts,
+            d_expert: 5,
+            n_shared_experts,
+            activation: Activation::SwiGlu,
+            dispatch: Dispatch::Grouped,
+        }
+    }
+
+    fn shape(n_experts: usize) -> RouterShape {
+        RouterShape {
+            d_model: 6,
+            n_experts,
+            layer: 0,
+        }
+    }
+
+    fn tokens(n: usize) -> Tensor<2> {
+        Tensor::random([n, 6], Distribution::Default, &Device::flex())
+    }
+
+    fn close(left: Tensor<2>, right: Tensor<2>) {
+        let tolerance = Tolerance::absolute(1e-5);
+        left.into_data()
+            .assert_approx_eq::<f32>(&right.into_data(), tolerance);
+    }
+
+    #[test]
+    fn one_expert_is_the_plain_feed_forward() {
+        let device = Device::flex();
+        let router = MixtralConfig { top_k: 1 }.init(&shape(1), &device);
+        let layer = config(1, 0).init(router, &device);
+        let x = tokens(7);
+        let plain = layer
+            .experts
+            .forward_rows(x.clone(), &[7], Dispatch::Reference);
+        close(layer.forward(RouterInput::new(x)).output, plain);
+    }
+
+    #[test]
+    fn identical_experts_give_the_feed_forward_and_shared_experts_add_theirs() {
+        let device = Device::flex();
+        let router = MixtralConfig { top_k: 2 }.init(&shape(4), &device);
+        let mut layer = config(4, 2).init(router, &device);
+        let same = |stack: &burn::module::Param<Tensor<3>>| {
+            let first = stack.val().slice([0..1]);
+            burn::module::Param::from_tensor(first.repeat_dim(0, 4))
+        };
+        layer.experts.gate = layer.experts.gate.as_ref().map(same);
+        layer.experts.up = same(&layer.experts.up);
+        layer.experts.down = same(&layer.experts.down);
+
+        let x = tokens(9);
+        // Mixtral's weights of a token sum to 1
+        let ends = [9, 9, 9, 9];
+        let routed = layer
+            .experts
+            .forward_rows(x.clone(), &ends, Dispatch::Reference);
+        let shared = layer.shared.as_ref().expect("shared experts");
+        let shared = shared.forward_rows(x.clone(), &[9], Dispatch::Reference);
+        close(layer.forward(RouterInput::new(x)).output, routed + shared);
+    }
+
+    #[test]
+    fn soft_slots_equal_the_sum_written_out() {
+        let device = Device::flex();
+        let router = SoftMoeConfig {
+            slots_per_expert: 2,
+        }
+        .init(&shape(3), &device);
+        let layer = config(3, 0).init(router, &device);
+        let x = tokens(8); // two groups of four
+        let output = layer.forward(RouterInput::new(x.clone()).groups(2));
+        let Plan::Soft(plan) = &output.routing.plan else {
+            panic!("a soft plan");
+        };
+        let mut expected = Vec::new();
+        for group in 0..2 {
+            let x_md = x.clone().slice([group * 4..group * 4 + 4]);
+            let mut y_md = Tensor::zeros([4, 6], &device);
+            for slot in 0..6 {
+                let column = |map: &Tensor<3>| {
+                    let one = [group..group + 1, 0..4, slot..slot + 1];
+                    map.clone().slice(one).reshape([4, 1])
+                };
+                let slot_1d = column(&plan.dispatch).transpose().matmul(x_md.clone());
+                let mut ends = [0u32; 3];
+                ends[slot / 2..].fill(1); // slots 0 and 1 are expert 0's, and so on
+                let done = layer
+                    .experts
+                    .forward_rows(slot_1d, &ends, Dispatch::Reference);
+                y_md = y_md + column(&plan.combine).matmul(done);
+            }
+            expected.push(y_md);
+        }
+        close(output.output, Tensor::cat(expected, 0));
+    }
+
+    /// A router that sends nobody anywhere.
+    #[derive(Module, Debug)]
+    struct Nowhere {
+        n_experts: usize,
+    }
+
+    impl Router for Nowhere {
+        fn route(&self, input: RouterInput) -> Routing {
+            let device = input.x_td.device();
+            let scores = Tensor::zeros([input.n_tokens(), self.n_experts], &device);
+            let weights = Tensor::zeros([0], &device);
+            Routing::sparse(Assignments::default(), weights, scores.clone(), scores)
+        }
+
+        fn causality(&self) -> moe_router::Causality {
+            moe_router::Causality::Causal
+        }
+    }
+
+    #[test]
+    fn a_token_without_an_expert_gets_zeros() {
+        let layer = config(3, 0).init(Nowhere { n_experts: 3 }, &Device::flex());
+        let output = layer.forward(RouterInput::new(tokens(4))).output;
+        close(output, Tensor::zeros([4, 6], &Device::flex()));
+    }
+}

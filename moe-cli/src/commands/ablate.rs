@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// The arguments of `moe ablate`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  moe ablate configs/quick.toml -x router.name=mixtral,switch -s 3"
+    after_help = "Example:\n  moe ablate configs/quickstart.toml -x router.name=mixtral,switch -s 3"
 )]
 pub struct AblateArgs {
     /// The configuration of all arms

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// The arguments of `moe bench`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  moe bench train configs/quick.toml router.name=switch")]
+#[command(after_help = "Example:\n  moe bench train configs/quickstart.toml router.name=switch")]
 pub struct BenchArgs {
     #[command(subcommand)]
     what: What,

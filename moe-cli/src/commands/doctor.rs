@@ -58,7 +58,7 @@ pub fn run(_args: &DoctorArgs, shared: &Shared) -> anyhow::Result<Status> {
     if !is_healthy {
         return Ok(Status::Unhealthy);
     }
-    shared.next("train configs/quick.toml");
+    shared.next("train configs/quickstart.toml");
     Ok(Status::Done)
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// The arguments of `moe inspect`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  moe inspect configs/quick.toml experts.n_experts=64")]
+#[command(after_help = "Example:\n  moe inspect configs/quickstart.toml experts.n_experts=64")]
 pub struct InspectArgs {
     /// A configuration, or the folder of a run
     config: PathBuf,
@@ -51,7 +51,7 @@ pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
-/// The configuration of a run folder, or the path itself.
+/// The configuration of a run folder or of one of its checkpoints, or the path itself.
 fn config_of(path: &Path) -> PathBuf {
     if path.is_dir() {
         path.join("config.toml")

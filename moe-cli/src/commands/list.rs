@@ -74,7 +74,7 @@ pub fn run(args: &ListArgs, shared: &Shared) -> anyhow::Result<Status> {
         Format::Md => print(&sections(&listings, "## ", Listing::markdown))?,
         Format::Text => {
             print(&sections(&listings, "", Listing::text))?;
-            shared.next("inspect configs/quick.toml router.name=switch");
+            shared.next("inspect configs/quickstart.toml router.name=switch");
         }
     }
     Ok(Status::Done)

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// The arguments of `moe train`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  moe train configs/quick.toml router.name=switch train.steps=500"
+    after_help = "Example:\n  moe train configs/quickstart.toml router.name=switch train.steps=500"
 )]
 pub struct TrainArgs {
     /// The configuration

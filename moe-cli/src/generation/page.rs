@@ -32,7 +32,7 @@ fn style(n_experts: usize) -> String {
     format!(
         ":root {{ color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --tint: 55%; }}\n\
          @media (prefers-color-scheme: dark) {{\n  \
-         :root {{ --ink: #e8e8e8; --paper: #161616; --tint: 45%; }}\n}}\n\
+         :root {{ --ink: #e8e8e8; --paper: #161616; --tint: 40%; }}\n}}\n\
          body {{ color: var(--ink); background: var(--paper); font: 16px/1.6 sans-serif;\n  \
          max-width: 50em; margin: 2em auto; padding: 0 1em; }}\n\
          h1 {{ font-size: 1.2em; }}\n\
@@ -45,13 +45,13 @@ fn style(n_experts: usize) -> String {
 
 fn expert_style(expert: usize) -> String {
     let ExpertStyle { colour, cycle } = ExpertStyle::of(expert);
-    let rgb = EXPERT_COLOURS[colour].rgb;
+    let [_, red, green, blue] = EXPERT_COLOURS[colour].rgb.to_be_bytes();
     let border = match BORDERS[cycle % BORDERS.len()] {
         "none" => String::new(),
         line => format!(" border-bottom: {line} var(--ink);"),
     };
     format!(
-        ".e{expert} {{ background: color-mix(in srgb, #{rgb:06x} var(--tint), transparent);{border} }}\n"
+        ".e{expert} {{ background: rgb({red} {green} {blue} / var(--tint));{border} }}\n"
     )
 }
 

@@ -5,8 +5,12 @@ pub fn significant(x: f64, digits: usize) -> String {
     if !x.is_finite() || x == 0.0 {
         return format!("{x}");
     }
-    let magnitude = x.abs().log10().floor() as i32;
-    let decimals = (digits as i32 - 1 - magnitude).max(0) as usize;
+    // rounding first: 9.996 with three digits is 10.0, which has another magnitude
+    let rounded = format!("{:.*e}", digits - 1, x);
+    let magnitude = rounded
+        .split_once('e')
+        .and_then(|(_, e)| e.parse::<i32>().ok());
+    let decimals = (digits as i32 - 1 - magnitude.unwrap_or(0)).max(0) as usize;
     format!("{x:.decimals$}")
 }
 
@@ -70,6 +74,7 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!(significant(2.34567, 4), "2.346");
         assert_eq!(significant(0.012345, 3), "0.0123");
+        assert_eq!(significant(9.996, 3), "10.0");
         assert_eq!(significant(12345.6, 3), "12346");
         assert_eq!(significant(f64::NAN, 3), "NaN");
         assert_eq!(thousands(7), "7");

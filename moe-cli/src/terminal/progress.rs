@@ -82,7 +82,10 @@ impl Progress {
             Look::Quiet => (),
             Look::Bar(bar) => {
                 bar.set_position(metrics.step);
-                bar.set_message(figures);
+                bar.set_message(match metrics.step == self.total_steps {
+                    true => "scoring the validation text".to_owned(),
+                    false => figures,
+                });
             }
             Look::Lines => {
                 let is_last = metrics.step == self.total_steps;
@@ -153,7 +156,7 @@ impl Observer for Progress {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}")
+    let style = ProgressStyle::with_template("{bar:16} {pos}/{len}  {wide_msg}")
         .expect("the template is checked by a test");
     ProgressBar::new(0).with_style(style)
 }

@@ -1,0 +1,50 @@
+//! The size and cost of a model without building it: Mixtral 8x7B with several routers.
+
+use moe_attention::GroupedQueryAttentionConfig;
+use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_models::MixtralConfig;
+use moe_router::RouterConfig;
+
+fn main() {
+    let config = MixtralConfig {
+        vocab_size: 32_000,
+        n_layers: 32,
+        norm_eps: 1e-5,
+        attention: GroupedQueryAttentionConfig::new(4096, 32, 8),
+        moe: MoeLayerConfig {
+            d_model: 4096,
+            n_experts: 8,
+            d_expert: 14_336,
+            n_shared_experts: 0,
+            activation: Activation::SwiGlu,
+            dispatch: Dispatch::Grouped,
+        },
+        allow_leak: false,
+    };
+
+    println!("router           parameters  active a token   GFLOP a token");
+    for name in ["mixtral", "switch", "hash"] {
+        let router = RouterConfig::from_name(name).expect("a name of the list");
+        let account = config.account(&router, 1, 4096); // one sequence of 4,096 tokens
+        println!(
+            "{name:<12} {:>14} {:>15} {:>15.1}",
+            account.params_total,
+            account.params_active,
+            account.flops_per_token as f64 / 1e9
+        );
+    }
+
+    let router = RouterConfig::from_name("mixtral").expect("a name of the list");
+    let account = config.account(&router, 1, 4096);
+    println!(
+        "keys and values: {} bytes a token in f32",
+        account.kv_bytes_per_token
+    );
+    println!(
+        "training in f32: {:.0} GiB of weights, gradients and moments",
+        (account.memory.weights_bytes
+            + account.memory.gradients_bytes
+            + account.memory.optimizer_bytes) as f64
+            / f64::from(1 << 30)
+    );
+}

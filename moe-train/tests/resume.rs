@@ -1,0 +1,162 @@
+//! A run that was stopped and continued gives the numbers of one that was not.
+
+use burn::tensor::Device;
+use moe_train::config::RunConfig;
+use moe_train::run::{
+    Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Silent, Summary,
+    evaluate_run, run_folder, train,
+};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn config(router: &str) -> RunConfig {
+    let mut config = RunConfig::with_router(router).unwrap();
+    config.model.d_model = 16;
+    config.model.n_layers = 2;
+    config.attention.n_heads = 2;
+    config.attention.n_kv_heads = 1;
+    config.experts.n_experts = 4;
+    config.experts.d_expert = 16;
+    config.train.steps = 12;
+    config.train.batch_size = 2;
+    config.train.seq_length = 32;
+    config.train.accumulate = 2;
+    config.train.warmup_steps = 2;
+    config.train.log_every = 1;
+    config.train.eval_every = 6;
+    config.train.eval_windows = 9;
+    config.train.checkpoint_every = 5;
+    config
+}
+
+fn options(runs: &Path) -> RunOptions {
+    RunOptions {
+        runs_dir: runs.to_owned(),
+        device_name: "flex".to_owned(),
+        argv: Vec::new(),
+    }
+}
+
+/// Sets the stop flag after a step, as Ctrl-C does.
+struct StopAfter<'a> {
+    step: u64,
+    stop: &'a AtomicBool,
+}
+
+impl Observer for StopAfter<'_> {
+    fn on(&mut self, event: Event<'_>) {
+        if let Event::Step(metrics) = event
+            && metrics.step == self.step
+        {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn run(config: &RunConfig, runs: &Path, stop_after: Option<u64>) -> Option<Summary> {
+    let stop = AtomicBool::new(false);
+    let step = stop_after.unwrap_or(u64::MAX);
+    let mut observer = StopAfter { step, stop: &stop };
+    match train(config, &Device::flex(), &options(runs), &mut observer, &stop).unwrap() {
+        Outcome::Finished(summary) => Some(summary),
+        Outcome::AlreadyFinished(_) => panic!("not finished before"),
+        Outcome::Interrupted { .. } => None,
+    }
+}
+
+/// The lines of metrics.jsonl without the one figure that differs from run to run.
+fn metrics(config: &RunConfig, runs: &Path) -> Vec<serde_json::Value> {
+    let path = RunFolder::new(run_folder(config, runs)).metrics();
+    std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+            value.as_object_mut().unwrap().remove("tokens_per_s");
+            value
+        })
+        .collect()
+}
+
+#[test]
+fn stopping_and_continuing_changes_no_bit() {
+    for router in ["deepseek_v3", "noisy_topk", "switch"] {
+        let config = config(router);
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let expected = run(&config, whole.path(), None).unwrap();
+        assert_eq!(run(&config, parts.path(), Some(3)), None);
+        assert_eq!(run(&config, parts.path(), Some(8)), None);
+        let summary = run(&config, parts.path(), None).unwrap();
+
+        assert_eq!(summary, expected, "{router}");
+        assert_eq!(
+            metrics(&config, parts.path()),
+            metrics(&config, whole.path()),
+            "{router}"
+        );
+    }
+}
+
+#[test]
+fn a_finished_run_is_reported_and_can_be_opened() {
+    let config = config("mixtral");
+    let runs = tempfile::tempdir().unwrap();
+    let summary = run(&config, runs.path(), None).unwrap();
+    let device = Device::flex();
+    let stop = AtomicBool::new(false);
+    let again = train(&config, &device, &options(runs.path()), &mut Silent, &stop).unwrap();
+    let Outcome::AlreadyFinished(again) = again else {
+        panic!("finished before");
+    };
+    assert_eq!(again, summary);
+
+    let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &device).unwrap();
+    assert_eq!((loaded.step, &loaded.config), (12, &config));
+    let validation = evaluate_run(&loaded, moe_train::data::Split::Validation, &device).unwrap();
+    assert_eq!(validation, summary.validation);
+}
+
+#[test]
+fn training_lowers_the_loss_and_logs_every_balance_loss() {
+    let mut config = config("noisy_topk");
+    config.train.steps = 40;
+    config.train.lr = 1e-2;
+    let runs = tempfile::tempdir().unwrap();
+    let _ = run(&config, runs.path(), None).unwrap();
+    let lines = metrics(&config, runs.path());
+    let trained: Vec<_> = lines.iter().filter(|l| l["kind"] == "train").collect();
+    let loss = |i: usize| trained[i]["lm_loss"].as_f64().unwrap();
+    assert!(loss(39) < loss(0) - 1.0, "{} to {}", loss(0), loss(39));
+    assert!(trained[0]["balance"]["importance"].is_number());
+    assert!(trained[0]["balance"]["load"].is_number());
+    assert_eq!(trained[0]["layers"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_selection_bias_moves_in_training_and_is_saved() {
+    let config = config("deepseek_v3");
+    let runs = tempfile::tempdir().unwrap();
+    let _ = run(&config, runs.path(), None).unwrap();
+    let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &Device::flex()).unwrap();
+    let moe_router::AnyRouter::DeepSeekV3(router) = &loaded.model.layers[0].moe.router else {
+        panic!("the configured router");
+    };
+    let bias: Vec<f32> = router.bias.val().into_data().try_into_vec().unwrap();
+    // 12 steps of 0.001, and some experts are never at the mean
+    assert!(bias.iter().any(|b| b.abs() > 1e-4), "{bias:?}");
+    assert!(bias.iter().all(|b| b.abs() < 0.0121), "{bias:?}");
+}
+
+#[test]
+fn a_folder_that_is_no_run_and_a_damaged_checkpoint_are_errors() {
+    let runs = tempfile::tempdir().unwrap();
+    let error = LoadedRun::open(runs.path(), &Device::flex()).unwrap_err();
+    assert!(matches!(error, RunError::NotARun(_)), "{error}");
+
+    let config = config("hash");
+    let _ = run(&config, runs.path(), None).unwrap();
+    let folder = RunFolder::new(run_folder(&config, runs.path()));
+    std::fs::write(folder.checkpoint(12).join("model.bpk"), b"not a model").unwrap();
+    let error = LoadedRun::open(folder.path(), &Device::flex()).unwrap_err();
+    assert!(matches!(error, RunError::Damaged { .. }), "{error}");
+}
