@@ -1,5 +1,7 @@
 //! Grouped-query attention over 8 sequences of 256 tokens: 8 query heads and 4 key/value heads of
 //! width 32, projections and rotary positions included.
+//!
+//! `cargo bench --workspace --bench attention`
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

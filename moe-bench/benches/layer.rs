@@ -1,5 +1,7 @@
 //! A mixture of 8 experts, 2 of them a token, against one expert twice as wide, which costs the same
 //! FLOP a token: what routing, dispatch and combine cost. 2,048 tokens of width 256.
+//!
+//! `cargo bench --workspace --bench layer`
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

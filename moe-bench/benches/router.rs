@@ -1,5 +1,7 @@
 //! Routing 4,096 tokens of width 256, 16 sequences, over 64 experts, by every router of the list with
 //! its defaults: the forward pass, in evaluation.
+//!
+//! `cargo bench --workspace --bench router`
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

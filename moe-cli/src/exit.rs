@@ -24,7 +24,7 @@ pub struct Usage(anyhow::Error);
 
 impl Usage {
     /// A usage error with a message.
-    pub fn new(message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> anyhow::Error {
+    pub fn error(message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> anyhow::Error {
         Self(anyhow::Error::msg(message)).into()
     }
 }

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 pub fn find(given: &Path, runs: &Path) -> anyhow::Result<PathBuf> {
     let candidates = [given.to_owned(), runs.join(given)];
     let Some(path) = candidates.into_iter().find(|path| path.exists()) else {
-        return Err(Usage::new(missing(given, runs)));
+        return Err(Usage::error(missing(given, runs)));
     };
     let seeds = folders(&path, "seed-");
     match seeds.as_slice() {
         [] => Ok(path),
         [seed] => Ok(path.join(seed)),
-        [first, ..] => Err(Usage::new(format!(
+        [first, ..] => Err(Usage::error(format!(
             "`{}` holds several runs: {}; give one, such as `{}`",
             path.display(),
             seeds.join(", "),

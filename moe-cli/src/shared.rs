@@ -41,7 +41,7 @@ impl Shared {
     pub fn open_device(&self) -> anyhow::Result<OpenDevice> {
         let choice = match &self.device {
             Some(choice) => choice.clone(),
-            None => DeviceChoice::first().map_err(Usage::new)?,
+            None => DeviceChoice::first().map_err(Usage::error)?,
         };
         choice.open()
     }

@@ -197,7 +197,7 @@ mod tests {
         let router = MixtralConfig { top_k: 2 }.init(&shape(4), &device);
         let mut layer = config(4, 2).init(router, &device);
         let same = |stack: &burn::module::Param<Tensor<3>>| {
-            let first = stack.val().slice([0..1]);
+            let first = stack.val().narrow(0, 0, 1);
             burn::module::Param::from_tensor(first.repeat_dim(0, 4))
         };
         layer.experts.gate = layer.experts.gate.as_ref().map(same);
@@ -230,7 +230,7 @@ mod tests {
         };
         let mut expected = Vec::new();
         for group in 0..2 {
-            let x_md = x.clone().slice([group * 4..group * 4 + 4]);
+            let x_md = x.clone().narrow(0, group * 4, 4);
             let mut y_md = Tensor::zeros([4, 6], &device);
             for slot in 0..6 {
                 let column = |map: &Tensor<3>| {

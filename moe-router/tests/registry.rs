@@ -95,7 +95,7 @@ fn causality_is_as_declared() {
         let leaked = (0..8).any(|_| {
             let before = random(12, &device);
             let after = Tensor::cat(
-                vec![before.clone().slice([0..11]), random(1, &device) * 9.0],
+                vec![before.clone().narrow(0, 0, 11), random(1, &device) * 9.0],
                 0,
             );
             let route = |x| first_tokens(&router.route(input(x, 1)), 11);

@@ -1,4 +1,5 @@
 //! A run that was stopped and continued gives the numbers of one that was not.
+#![allow(clippy::unwrap_used)]
 
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
@@ -57,7 +58,15 @@ fn run(config: &RunConfig, runs: &Path, stop_after: Option<u64>) -> Option<Summa
     let stop = AtomicBool::new(false);
     let step = stop_after.unwrap_or(u64::MAX);
     let mut observer = StopAfter { step, stop: &stop };
-    match train(config, &Device::flex(), &options(runs), &mut observer, &stop).unwrap() {
+    match train(
+        config,
+        &Device::flex(),
+        &options(runs),
+        &mut observer,
+        &stop,
+    )
+    .unwrap()
+    {
         Outcome::Finished(summary) => Some(summary),
         Outcome::AlreadyFinished(_) => panic!("not finished before"),
         Outcome::Interrupted { .. } => None,
@@ -159,4 +168,18 @@ fn a_folder_that_is_no_run_and_a_damaged_checkpoint_are_errors() {
     std::fs::write(folder.checkpoint(12).join("model.bpk"), b"not a model").unwrap();
     let error = LoadedRun::open(folder.path(), &Device::flex()).unwrap_err();
     assert!(matches!(error, RunError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn two_processes_do_not_train_one_run() {
+    let config = config("hash");
+    let runs = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(run_folder(&config, runs.path()));
+    let lock = folder.create().unwrap();
+    let stop = AtomicBool::new(false);
+    let device = Device::flex();
+    let again = || train(&config, &device, &options(runs.path()), &mut Silent, &stop);
+    assert!(matches!(again(), Err(RunError::Busy(_))));
+    drop(lock);
+    assert!(matches!(again(), Ok(Outcome::Finished(_))));
 }

@@ -1,8 +1,7 @@
 //! A router of your own in a model of this workspace, trained by a plain loop.
 
 use burn::module::Module;
-use burn::nn::loss::CrossEntropyLossConfig;
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::{Linear, LinearConfig, loss::CrossEntropyLossConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor};
@@ -36,10 +35,8 @@ impl Router for SigmoidRouter {
     }
 }
 
-fn main() {
-    let device = Device::flex().autodiff();
-    device.seed(0);
-    let config = MixtralConfig {
+fn decoder() -> MixtralConfig {
+    MixtralConfig {
         vocab_size: 256,
         n_layers: 2,
         norm_eps: 1e-5,
@@ -53,32 +50,28 @@ fn main() {
             dispatch: Dispatch::Grouped,
         },
         allow_leak: false,
-    };
+    }
+}
+
+fn main() {
+    let device = Device::flex().autodiff();
+    device.seed(0);
     let gate = LinearConfig::new(32, 4).with_bias(false);
-    let mut model = config.init(
-        |_| SigmoidRouter {
-            gate: gate.init(&device),
-        },
-        &device,
-    );
+    let router = |gate| SigmoidRouter { gate };
+    let mut model = decoder().init(|_| router(gate.init(&device)), &device);
     let mut optimizer = AdamWConfig::new().init();
 
     let text = b"the cat sat on the mat and the dog sat on the log; ".repeat(2);
-    let ids: Vec<i32> = text.iter().map(|&byte| i32::from(byte)).collect();
-    let ids = Tensor::<1, Int>::from_ints(ids.as_slice(), &device).unsqueeze::<2>();
-    let [_, n] = ids.dims();
-    let (inputs, targets) = (ids.clone().slice([0..1, 0..n - 1]), ids.slice([0..1, 1..n]));
+    let n = text.len() - 1; // each byte but the last predicts the next
+    let ids = Tensor::<1, Int>::from_data(text.as_slice(), &device);
+    let (inputs, targets) = (ids.clone().narrow(0, 0, n), ids.narrow(0, 1, n));
     for step in 0..=60 {
-        let output = model.forward(DecoderInput::new(inputs.clone()));
-        let logits = output.logits.reshape([n - 1, 256]);
-        let loss = CrossEntropyLossConfig::new()
-            .init(&device)
-            .forward(logits, targets.clone().reshape([n - 1]));
+        let output = model.forward(DecoderInput::new(inputs.clone().reshape([1, n])));
+        let loss = CrossEntropyLossConfig::new().init(&device);
+        let loss = loss.forward(output.logits.reshape([n, 256]), targets.clone());
         if step % 10 == 0 {
-            println!(
-                "step {step:>3}  loss {:.3} nats",
-                loss.clone().into_scalar::<f32>()
-            );
+            let nats: f32 = loss.clone().into_scalar();
+            println!("step {step:>3}  loss {nats:.3}");
         }
         let grads = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(5e-3, model, grads);

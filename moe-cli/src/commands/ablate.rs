@@ -4,7 +4,9 @@ use crate::exit::{OrUsage, Status, Usage, ablate_error};
 use crate::interrupt;
 use crate::invocation;
 use crate::shared::Shared;
-use crate::terminal::{Align, Progress, columns, duration, print, print_json, si, thousands};
+use crate::terminal::{
+    Align, Progress, columns, counted, duration, print, print_json, si, thousands,
+};
 use burn::tensor::Device;
 use clap::Args;
 use moe_train::ablate::{Plan, PlannedArm, execute};
@@ -33,11 +35,12 @@ pub struct AblateArgs {
 /// Trains what is missing and prints the table.
 pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     if args.seeds == 0 {
-        return Err(Usage::new("--seeds 0 trains nothing; give at least 1"));
+        return Err(Usage::error("--seeds 0 trains nothing; give at least 1"));
     }
     let overrides = shared.overrides(&args.overrides);
     let plan = Plan::new(&args.config, &overrides, &args.axes, args.seeds);
     let plan = plan.map_err(ablate_error)?;
+    check(&plan)?;
     let device = shared.open_device()?;
     let missing = plan.missing(&shared.runs);
     let preview = Preview::new(&plan, missing);
@@ -66,6 +69,24 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
         }
     }
     Ok(Status::Done)
+}
+
+/// Checks what would otherwise fail after the first arms were trained.
+fn check(plan: &Plan) -> anyhow::Result<()> {
+    for (i, arm) in plan.arms.iter().enumerate() {
+        let name = arm.config.run_name();
+        let twin = plan.arms[..i]
+            .iter()
+            .find(|other| other.config.run_name() == name);
+        if let Some(twin) = twin {
+            return Err(Usage::error(format!(
+                "the arms `{}` and `{}` are the same run; remove one (--seeds varies the seed)",
+                twin.label, arm.label
+            )));
+        }
+        arm.config.data.corpus().or_usage()?;
+    }
+    Ok(())
 }
 
 /// What an ablation would do.
@@ -164,10 +185,10 @@ impl Preview {
 
     fn counts(&self) -> String {
         format!(
-            "{} arms, {} seeds: {} runs, {} of them to train",
-            self.arms.len(),
-            self.seeds.len(),
-            self.n_runs,
+            "{}, {}: {}, {} of them to train",
+            counted(self.arms.len(), "arm"),
+            counted(self.seeds.len(), "seed"),
+            counted(self.n_runs, "run"),
             self.n_missing
         )
     }

@@ -48,7 +48,7 @@ pub fn run(args: &BenchArgs, shared: &Shared) -> anyhow::Result<Status> {
 
 fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
     if args.steps == 0 {
-        return Err(Usage::new("--steps 0 measures nothing; give at least 1"));
+        return Err(Usage::error("--steps 0 measures nothing; give at least 1"));
     }
     let config = shared.load_config(&args.config, &args.overrides)?;
     let device = shared.open_device()?;

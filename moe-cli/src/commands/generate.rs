@@ -2,22 +2,20 @@
 
 use super::plan::ReadPlan;
 use crate::exit::{Status, Usage, run_error};
-use crate::generation::{Piece, Trace, bracketed, coloured, legend, page, visible};
+use crate::generation::{Generation, Trace, bracketed, coloured, legend, page, picture, visible};
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
-use crate::terminal::{has_colour, print, print_json, print_raw};
-use anyhow::{Context, ensure};
-use burn::tensor::Device;
+use crate::terminal::{has_colour, print_json, print_raw};
+use anyhow::Context;
 use clap::Args;
-use moe_models::{Generator, Sampling};
-use moe_train::data::StreamDecoder;
+use moe_models::Sampling;
 use moe_train::run::LoadedRun;
 use serde_json::json;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// The arguments of `moe generate`.
 #[derive(Args, Debug)]
@@ -51,6 +49,9 @@ pub struct GenerateArgs {
     /// Also write a page with the experts of each token
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Also write a picture (SVG) with the first expert of each token
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Continues the prompt.
@@ -67,34 +68,34 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
     warn(&run, args.tokens, shared);
     let stop = interrupt::stop_flag("stopping")?;
     let streams = !args.show_experts && !shared.json;
-    let trace = generate(
-        args,
-        &run,
+    let generation = Generation {
+        run: &run,
+        n_tokens: args.tokens,
         sampling,
-        &device.device,
-        &stop,
-        |text| match streams {
-            true => print_stream(text),
-            false => Ok(()),
-        },
-    )?;
+        stop: &stop,
+    };
+    let trace = generation.trace(&args.prompt, &device.device, |text| match streams {
+        true => print_stream(text),
+        false => Ok(()),
+    })?;
     show(args, &trace, layer, shared)?;
     if let Some(file) = &args.html {
         let title = format!("{}, step {}", run.folder.display(), run.step);
         write_whole(file, &page(&trace, layer, &title))?;
         shared.note(&format!("wrote {}", file.display()));
     }
+    if let Some(file) = &args.svg {
+        write_whole(file, &picture(&trace, layer))?;
+        shared.note(&format!("wrote {}", file.display()));
+    }
     if stop.load(Ordering::Relaxed) {
         return Ok(Status::Interrupted);
     }
-    if !args.show_experts {
-        shared.next(&format!(
-            "generate {} -p TEXT --show-experts --html experts.html",
-            shown(&path)
-        ));
-    } else {
-        shared.next(&format!("eval {}", shown(&path)));
-    }
+    let path = shown(&path);
+    shared.next(&match args.show_experts {
+        true => format!("eval {path}"),
+        false => format!("generate {path} -p TEXT --show-experts --html experts.html"),
+    });
     Ok(Status::Done)
 }
 
@@ -114,10 +115,13 @@ impl GenerateArgs {
                 self.top_p
             ))
         } else {
-            self.html.as_deref().and_then(missing_folder)
+            let files = [("--html", &self.html), ("--svg", &self.svg)];
+            files
+                .into_iter()
+                .find_map(|(flag, file)| missing_folder(flag, file.as_deref()?))
         };
         match problem {
-            Some(problem) => Err(Usage::new(problem)),
+            Some(problem) => Err(Usage::error(problem)),
             None => Ok(Sampling {
                 temperature: self.temperature,
                 top_k: self.top_k,
@@ -129,7 +133,7 @@ impl GenerateArgs {
 
     fn checked_layer(&self, n_layers: usize) -> anyhow::Result<usize> {
         match self.layer {
-            Some(layer) if layer >= n_layers => Err(Usage::new(format!(
+            Some(layer) if layer >= n_layers => Err(Usage::error(format!(
                 "--layer {layer}: the model has layers 0 to {}",
                 n_layers - 1
             ))),
@@ -138,14 +142,14 @@ impl GenerateArgs {
     }
 }
 
-fn missing_folder(file: &Path) -> Option<String> {
+fn missing_folder(flag: &str, file: &Path) -> Option<String> {
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let missing = folder.filter(|folder| !folder.is_dir())?;
     let (file, missing) = (file.display(), missing.display());
     Some(format!(
-        "--html {file}: there is no folder `{missing}`; create it first"
+        "{flag} {file}: there is no folder `{missing}`; create it first"
     ))
 }
 
@@ -161,46 +165,6 @@ fn warn(run: &LoadedRun, n_tokens: usize, shared: &Shared) {
             "the model was trained on {trained} tokens at a time; text beyond is weaker"
         ));
     }
-}
-
-fn generate(
-    args: &GenerateArgs,
-    run: &LoadedRun,
-    sampling: Sampling,
-    device: &Device,
-    stop: &AtomicBool,
-    mut emit: impl FnMut(&str) -> io::Result<()>,
-) -> anyhow::Result<Trace> {
-    let prompt = run.vocab.encode(&args.prompt);
-    let mut decoder = StreamDecoder::new(&run.vocab);
-    let mut pieces: Vec<Piece> = Vec::new();
-    let mut written = Ok(());
-    Generator::new(&run.model, sampling, device).run(&prompt, args.tokens, |token| {
-        let text = decoder.push(token.id);
-        written = emit(&text);
-        pieces.push(Piece {
-            id: token.id,
-            text,
-            experts: token.experts,
-        });
-        written.is_ok() && !stop.load(Ordering::Relaxed)
-    });
-    written?;
-    let rest = decoder.finish();
-    emit(&rest)?;
-    if let Some(last) = pieces.last_mut() {
-        last.text.push_str(&rest);
-    }
-    ensure!(
-        pieces.len() >= prompt.len(),
-        "interrupted before the prompt was read"
-    );
-    Ok(Trace {
-        pieces,
-        n_prompt: prompt.len(),
-        n_experts: run.config.experts.n_experts,
-        n_layers: run.model.layers.len(),
-    })
 }
 
 /// Shows text as it arrives.
@@ -221,14 +185,12 @@ fn show(args: &GenerateArgs, trace: &Trace, layer: usize, shared: &Shared) -> an
         }));
     }
     let text = match (args.show_experts, has_colour()) {
-        (false, _) => "\n".to_owned(),
+        (false, _) => String::new(),
         (true, true) => coloured(trace, layer) + "\n\n" + &legend(trace, layer, true),
         (true, false) => bracketed(trace, layer) + "\n\n" + &legend(trace, layer, false),
     };
-    Ok(match args.show_experts {
-        true => print(&text)?,
-        false => print_raw(&text)?,
-    })
+    print_raw(&format!("{text}\n"))?;
+    Ok(())
 }
 
 /// Writes a file through a temporary one beside it, so that it appears whole or not at all.

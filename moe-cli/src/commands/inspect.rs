@@ -53,10 +53,15 @@ pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
 
 /// The configuration of a run folder or of one of its checkpoints, or the path itself.
 fn config_of(path: &Path) -> PathBuf {
-    if path.is_dir() {
-        path.join("config.toml")
-    } else {
-        path.to_owned()
+    let mut inside = path
+        .ancestors()
+        .take(3)
+        .map(|folder| folder.join("config.toml"));
+    match path.is_dir() {
+        true => inside
+            .find(|file| file.is_file())
+            .unwrap_or(path.join("config.toml")),
+        false => path.to_owned(),
     }
 }
 

@@ -1,9 +1,14 @@
-//! A generated text with the experts of each token, on a terminal and as a page.
+//! A generated text with the experts of each token, on a terminal, as a page and as a picture.
 
 mod ansi;
 mod page;
+mod picture;
+mod sample;
 mod trace;
 
 pub use ansi::{bracketed, coloured, legend, visible};
+use page::escape;
 pub use page::page;
+pub use picture::picture;
+pub use sample::Generation;
 pub use trace::{Piece, Trace};

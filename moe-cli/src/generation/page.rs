@@ -50,9 +50,7 @@ fn expert_style(expert: usize) -> String {
         "none" => String::new(),
         line => format!(" border-bottom: {line} var(--ink);"),
     };
-    format!(
-        ".e{expert} {{ background: rgb({red} {green} {blue} / var(--tint));{border} }}\n"
-    )
+    format!(".e{expert} {{ background: rgb({red} {green} {blue} / var(--tint));{border} }}\n")
 }
 
 fn legend_item(share: &Share) -> String {
@@ -76,7 +74,7 @@ fn span(piece: &Piece, layer: usize) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let escaped = |c: char| match c {
         '&' => "&amp;".to_owned(),
         '<' => "&lt;".to_owned(),

@@ -8,7 +8,7 @@ mod scores;
 mod table;
 
 pub use colour::{EXPERT_COLOURS, ExpertStyle, has_colour};
-pub use numbers::{bytes, duration, si, significant, thousands};
+pub use numbers::{bytes, counted, duration, si, significant, thousands};
 pub use output::{print, print_json, print_raw};
 pub use progress::Progress;
 pub use scores::{domain_table, layer_table};

@@ -14,6 +14,12 @@ pub fn significant(x: f64, digits: usize) -> String {
     format!("{x:.decimals$}")
 }
 
+/// A number of things: `1 seed`, `3 seeds`.
+pub fn counted(n: usize, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(n as u64))
+}
+
 /// A whole number in groups of three: `12,300`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
@@ -77,6 +83,8 @@ mod tests {
         assert_eq!(significant(9.996, 3), "10.0");
         assert_eq!(significant(12345.6, 3), "12346");
         assert_eq!(significant(f64::NAN, 3), "NaN");
+        assert_eq!(counted(1, "seed"), "1 seed");
+        assert_eq!(counted(1200, "run"), "1,200 runs");
         assert_eq!(thousands(7), "7");
         assert_eq!(thousands(123), "123");
         assert_eq!(thousands(1_234_567), "1,234,567");

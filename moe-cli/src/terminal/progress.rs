@@ -1,6 +1,6 @@
 //! Progress of training on stderr: a bar on a terminal, plain lines elsewhere.
 
-use super::{duration, si, significant, thousands};
+use super::{counted, duration, si, significant, thousands};
 use crate::shared::Shared;
 use indicatif::{ProgressBar, ProgressStyle};
 use moe_train::run::{Event, Observer, StepMetrics};
@@ -136,9 +136,9 @@ impl Observer for Progress {
                 });
                 self.say(&format!("run   {which}{}{resumed}", folder.display()));
                 self.say(&format!(
-                    "data  {}, {} domains, {} training tokens, vocabulary of {}",
+                    "data  {}, {}, {} training tokens, vocabulary of {}",
                     data.corpus,
-                    data.domains.len(),
+                    counted(data.domains.len(), "domain"),
                     thousands(data.total().tokens[0] as u64),
                     thousands(data.vocab_size as u64)
                 ));

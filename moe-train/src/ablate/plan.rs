@@ -16,7 +16,7 @@ pub enum AblateError {
         /// The arm.
         label: String,
         /// What is wrong with it.
-        source: ConfigError,
+        source: Box<ConfigError>,
     },
     /// A run.
     #[error("run {label} seed {seed}: {source}")]
@@ -26,7 +26,7 @@ pub enum AblateError {
         /// The seed.
         seed: u64,
         /// What went wrong.
-        source: RunError,
+        source: Box<RunError>,
     },
     /// The table.
     #[error(transparent)]
@@ -74,8 +74,10 @@ impl Plan {
                     config: resolved.config,
                 }),
                 Err(source) => {
-                    let label = arm.label;
-                    return Err(AblateError::Arm { label, source });
+                    return Err(AblateError::Arm {
+                        label: arm.label,
+                        source: Box::new(source),
+                    });
                 }
             }
         }

@@ -33,7 +33,7 @@ pub fn execute(
             let failed = |source| AblateError::Run {
                 label: arm.label.clone(),
                 seed,
-                source,
+                source: Box::new(source),
             };
             let config = seeded(arm, seed);
             let outcome = train(&config, device, options, observer, stop).map_err(failed)?;

@@ -40,6 +40,11 @@ pub enum RunError {
     /// A run without a checkpoint.
     #[error("{0} has no checkpoint yet: train it first")]
     NoCheckpoint(PathBuf),
+    /// Another process is training the same run.
+    #[error(
+        "another process is training {0}: wait for it, or stop it and call again to go on from its checkpoint"
+    )]
+    Busy(PathBuf),
     /// The loss is not a number any more.
     #[error(
         "the loss of step {step} is {loss}: training has diverged. Lower train.lr or train.clip_norm; the last checkpoint is kept"

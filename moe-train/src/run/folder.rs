@@ -87,13 +87,21 @@ impl RunFolder {
         Ok(steps)
     }
 
-    /// Creates the folder.
+    /// Creates the folder and takes its lock, which lasts as long as the file that is returned and
+    /// ends with the process, however that ends.
     ///
     /// # Errors
     ///
-    /// Returns an error if it cannot be created.
-    pub fn create(&self) -> Result<(), RunError> {
+    /// Returns an error if the folder cannot be created or another process holds the lock.
+    pub fn create(&self) -> Result<fs::File, RunError> {
         let folder = self.checkpoints();
-        fs::create_dir_all(&folder).map_err(file_error("create", &folder))
+        fs::create_dir_all(&folder).map_err(file_error("create", &folder))?;
+        let path = self.path.join(".lock");
+        let file = fs::File::create(&path).map_err(file_error("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(RunError::Busy(self.path.clone())),
+            Err(fs::TryLockError::Error(source)) => Err(file_error("lock", &path)(source)),
+        }
     }
 }

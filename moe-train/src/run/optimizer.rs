@@ -51,7 +51,7 @@ mod tests {
         };
         let mut optimizer = adamw(&linear, &config);
         // a gradient of zero: only the decay moves, w -= lr * 0.5 * w
-        let loss = linear.forward(Tensor::zeros([1, 1], &device)).sum() * 0.0;
+        let loss = linear.forward(Tensor::<2>::zeros([1, 1], &device)).sum() * 0.0;
         let grads = GradientsParams::from_grads(loss.backward(), &linear);
         let linear = optimizer.step(0.1, linear, grads);
 

@@ -100,6 +100,8 @@ struct Run<'a> {
     data: &'a TextData,
     folder: RunFolder,
     manifest: Manifest,
+    /// Keeps other processes out of the folder.
+    _lock: fs::File,
     trainer: Trainer,
     metrics: fs::File,
     lm_loss: f64,
@@ -118,7 +120,7 @@ impl<'a> Run<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
-        folder.create()?;
+        let lock = folder.create()?;
         write_whole(&folder.config(), config.to_toml().as_bytes())?;
         if config.data.vocab == VocabKind::Bpe {
             data.vocab().save(folder.vocabulary())?;
@@ -141,6 +143,7 @@ impl<'a> Run<'a> {
             data,
             folder,
             manifest,
+            _lock: lock,
             trainer,
             metrics,
             lm_loss: state.as_ref().map_or(f64::NAN, |state| state.lm_loss),
@@ -262,7 +265,7 @@ impl<'a> Run<'a> {
 }
 
 /// Opens `metrics.jsonl` for lines after `step`: lines of later steps, written before the run was
-/// killed, will be written again.
+/// killed, will be written again, and so will the last evaluation, which follows the last checkpoint.
 fn continue_metrics(folder: &RunFolder, step: u64) -> Result<fs::File, RunError> {
     let path = folder.metrics();
     let kept: String = fs::read_to_string(&path)
@@ -270,9 +273,9 @@ fn continue_metrics(folder: &RunFolder, step: u64) -> Result<fs::File, RunError>
         .lines()
         .filter(|line| {
             let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-            value
-                .and_then(|value| value["step"].as_u64())
-                .is_some_and(|line_step| line_step <= step)
+            value.is_some_and(|value| {
+                value["step"].as_u64().is_some_and(|at| at <= step) && value["whole"] != true
+            })
         })
         .map(|line| format!("{line}\n"))
         .collect();

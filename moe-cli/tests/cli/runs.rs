@@ -1,0 +1,339 @@
+//! Training, scoring, sampling and comparing a tiny model, and being stopped.
+
+use crate::place::{Ended, Place};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The lines of a run's metrics without the one figure that differs from run to run.
+fn metrics_without_speed(folder: &Path) -> Vec<Value> {
+    let mut lines = lines(&folder.join("metrics.jsonl"));
+    for line in &mut lines {
+        line.as_object_mut().unwrap().remove("tokens_per_s");
+    }
+    lines
+}
+
+#[test]
+fn train_then_eval_then_generate() {
+    let place = Place::new();
+    let first = place.moe("train tiny.toml");
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    assert!(
+        first.stderr.contains("step 20/20  loss "),
+        "{}",
+        first.stderr
+    );
+    assert!(first.stderr.contains("\nnext: "), "{}", first.stderr);
+    assert!(
+        first.stdout.contains("validation bits/byte"),
+        "{}",
+        first.stdout
+    );
+    assert!(first.stdout.contains("\nenglish ") && first.stdout.contains("\nfrench "));
+    let folder = place.run_folder("runs");
+    metrics_are_whole(&folder);
+
+    let again = place.moe("train tiny.toml");
+    assert_eq!((again.code, &again.stdout), (0, &first.stdout));
+    assert!(
+        again.stderr.contains("finished already"),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(place.json("train tiny.toml")["outcome"], "already_finished");
+
+    let run = folder
+        .strip_prefix(place.dir.path())
+        .unwrap()
+        .display()
+        .to_string();
+    evaluates(&place, &run);
+    generates(&place, &run);
+}
+
+fn metrics_are_whole(folder: &Path) {
+    let lines = lines(&folder.join("metrics.jsonl"));
+    let of =
+        |kind: &str| -> Vec<&Value> { lines.iter().filter(|line| line["kind"] == kind).collect() };
+    let steps: Vec<u64> = of("train")
+        .iter()
+        .map(|line| line["step"].as_u64().unwrap())
+        .collect();
+    assert_eq!(steps, [5, 10, 15, 20]);
+    for line in of("train") {
+        for field in [
+            "tokens",
+            "loss",
+            "lm_loss",
+            "balance",
+            "lr",
+            "grad_norm",
+            "layers",
+            "tokens_per_s",
+        ] {
+            assert!(!line[field].is_null(), "{field}: {line}");
+        }
+        assert_eq!(line["layers"][0]["load_share"].as_array().unwrap().len(), 4);
+    }
+    let last = *of("eval").last().unwrap();
+    assert_eq!(
+        (last["step"].as_u64(), &last["split"]),
+        (Some(20), &Value::from("validation"))
+    );
+    for field in ["bits_per_byte", "loss", "n_bytes", "domains", "layers"] {
+        assert!(!last[field].is_null(), "{field}: {last}");
+    }
+    for file in [
+        "config.toml",
+        "manifest.json",
+        "summary.json",
+        "log.txt",
+        "checkpoints/step-20",
+    ] {
+        assert!(folder.join(file).exists(), "{file}");
+    }
+}
+
+fn evaluates(place: &Place, run: &str) {
+    let summary: Value =
+        serde_json::from_slice(&fs::read(place.path(run).join("summary.json")).unwrap()).unwrap();
+    let validation = place.json(&format!("eval {run} --split validation"));
+    assert_eq!(
+        validation["bits_per_byte"],
+        summary["validation"]["bits_per_byte"]
+    );
+
+    let text = place.moe(&format!("eval {run}"));
+    assert_eq!(text.code, 0, "{}", text.stderr);
+    for word in ["test bits/byte", "english", "french", "all", "MaxVio"] {
+        assert!(text.stdout.contains(word), "{}", text.stdout);
+    }
+    // a checkpoint, the question's folder, and the name inside the folder of runs are the same run
+    let question = Path::new(run).parent().unwrap();
+    let name = question.strip_prefix("runs").unwrap();
+    for path in [
+        &format!("{run}/checkpoints/step-20"),
+        &question.display().to_string(),
+        &name.display().to_string(),
+    ] {
+        assert_eq!(
+            place.moe(&format!("eval {path}")).stdout,
+            text.stdout,
+            "{path}"
+        );
+    }
+}
+
+fn generates(place: &Place, run: &str) {
+    let greedy = format!("generate {run} -p 'The théâtre' -n 30 --temperature 0");
+    let json = place.json(&greedy);
+    let tokens = json["tokens"].as_array().unwrap();
+    // bytes: é and â have two each
+    assert_eq!(
+        (tokens.len(), &json["n_prompt_tokens"]),
+        (13 + 30, &Value::from(13))
+    );
+    let text: String = tokens
+        .iter()
+        .map(|token| token["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        text,
+        format!("The théâtre{}", json["text"].as_str().unwrap())
+    );
+    assert_eq!(tokens[0]["experts"].as_array().unwrap().len(), 1);
+
+    let plain = place.moe(&greedy);
+    assert_eq!((plain.code, plain.stdout), (0, format!("{text}\n")));
+
+    let shown = place.moe(&format!(
+        "{greedy} --show-experts --html page.html --svg page.svg"
+    ));
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(!shown.stdout.contains('\x1b'), "no colour in a pipe");
+    assert!(
+        shown
+            .stdout
+            .contains("first expert of each token in layer 0")
+    );
+    let page = fs::read_to_string(place.path("page.html")).unwrap();
+    let picture = fs::read_to_string(place.path("page.svg")).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.contains("prefers-color-scheme"));
+    assert!(page.contains("title=\"layer 0: e") && page.contains("prefers-color-scheme"));
+
+    let seeds: Vec<Value> = ["1", "1", "2"]
+        .iter()
+        .map(|seed| {
+            place.json(&format!(
+                "generate {run} -p a -n 40 --temperature 2 --seed {seed}"
+            ))
+        })
+        .collect();
+    assert_eq!(seeds[0], seeds[1]);
+    assert_ne!(seeds[0], seeds[2]);
+
+    let layer = place.moe(&format!("generate {run} -p a --layer 1"));
+    assert_eq!(layer.code, 2);
+    assert!(layer.stderr.contains("layers 0 to 0"), "{}", layer.stderr);
+}
+
+#[test]
+fn ablate_is_one_document_and_skips_what_exists() {
+    let place = Place::new();
+    let line = "ablate tiny.toml -x router.name=mixtral,hash -s 2";
+    let plan = place.json(&format!("{line} --dry-run"));
+    assert_eq!(
+        (&plan["n_runs"], &plan["n_missing"]),
+        (&Value::from(4), &Value::from(4))
+    );
+    assert_eq!(place.entries(), ["text", "tiny.toml"]);
+
+    let first = place.json(line);
+    assert_eq!(first["seeds"], serde_json::json!([0, 1]));
+    let labels: Vec<&str> = first["arms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arm| arm["label"].as_str().unwrap())
+        .collect();
+    assert_eq!(labels, ["router.name=mixtral", "router.name=hash"]);
+    assert_eq!(place.json(&format!("{line} --dry-run"))["n_missing"], 0);
+
+    let summaries = modified(&place.path("runs"));
+    let second = place.moe(line);
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    assert!(
+        !second.stderr.contains("step "),
+        "nothing is trained again: {}",
+        second.stderr
+    );
+    assert!(second.stdout.contains("verdict"), "{}", second.stdout);
+    assert_eq!(place.json(line), first);
+    assert_eq!(modified(&place.path("runs")), summaries);
+}
+
+/// When each file below a folder was written.
+fn modified(path: &Path) -> BTreeMap<PathBuf, std::time::SystemTime> {
+    let mut times = BTreeMap::new();
+    for entry in fs::read_dir(path).unwrap().map(|entry| entry.unwrap()) {
+        let path = entry.path();
+        if path.is_dir() {
+            times.extend(modified(&path));
+        } else {
+            times.insert(path, entry.metadata().unwrap().modified().unwrap());
+        }
+    }
+    times
+}
+
+/// A run of a second or more that saves often.
+const LONG: &str = "train tiny.toml train.steps=400 train.checkpoint_every=20 train.eval_every=50";
+
+fn start(place: &Place, line: &str) -> Child {
+    place
+        .command(line)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the run has a checkpoint of a step beyond the first.
+fn wait_for_checkpoint(place: &Place, runs: &str, child: &mut Child) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be stopped"
+        );
+        let questions = fs::read_dir(place.path(runs)).into_iter().flatten();
+        for question in questions.map(|question| question.unwrap().path()) {
+            let checkpoints = question.join("seed-0/checkpoints");
+            let steps = fs::read_dir(checkpoints).into_iter().flatten().flatten();
+            let names = steps.map(|step| step.file_name().into_string().unwrap());
+            if names
+                .into_iter()
+                .any(|name| name.starts_with("step-") && name != "step-20")
+            {
+                return;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("no checkpoint within a minute");
+}
+
+#[test]
+fn a_killed_run_goes_on_and_gives_the_same_numbers() {
+    let place = Place::new();
+    let whole = place.moe(&format!("{LONG} --runs whole"));
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+
+    let line = format!("{LONG} --runs killed");
+    let mut child = start(&place, &line);
+    wait_for_checkpoint(&place, "killed", &mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!place.run_folder("killed").join("summary.json").exists());
+
+    let rest = place.moe(&line);
+    assert_eq!(rest.code, 0, "{}", rest.stderr);
+    assert!(
+        rest.stderr.contains("going on after step "),
+        "{}",
+        rest.stderr
+    );
+    let (whole, killed) = (place.run_folder("whole"), place.run_folder("killed"));
+    assert_eq!(
+        fs::read_to_string(whole.join("summary.json")).unwrap(),
+        fs::read_to_string(killed.join("summary.json")).unwrap()
+    );
+    assert_eq!(
+        metrics_without_speed(&whole),
+        metrics_without_speed(&killed)
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_exits_with_130() {
+    let place = Place::new();
+    let mut child = start(&place, LONG);
+    wait_for_checkpoint(&place, "runs", &mut child);
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("interrupted after step "),
+        "{}",
+        ended.stderr
+    );
+
+    let plan = place.json(&format!("{LONG} --dry-run"));
+    assert_eq!(plan["state"], "resume");
+    let rest = place.moe(LONG);
+    assert_eq!(rest.code, 0, "{}", rest.stderr);
+    assert!(
+        rest.stderr.contains("going on after step "),
+        "{}",
+        rest.stderr
+    );
+}
