@@ -246,6 +246,9 @@ def main():
     if router != "mixtral":
         raise SystemExit(f'router.name = "{router}": this script builds "mixtral" only')
     torch.set_num_threads(args.threads)
+    attention = config["attention"]
+    # 0 means the model's width divided by the heads
+    attention["head_dim"] = attention.get("head_dim") or config["model"]["d_model"] // attention["n_heads"]
     vocab_size = args.vocab_size or vocab_size_of(config)
 
     kernels = usable_kernels(args.experts)

@@ -1,5 +1,6 @@
 //! How the program ends: exit codes, and errors without backtraces.
 
+use crate::terminal::say;
 use moe_train::ablate::AblateError;
 use moe_train::run::RunError;
 use std::fmt;
@@ -72,7 +73,7 @@ pub fn ablate_error(error: AblateError) -> anyhow::Error {
 fn is_usage(error: &RunError) -> bool {
     matches!(
         error,
-        RunError::Config(_) | RunError::Data(_) | RunError::NotARun(_)
+        RunError::Config(_) | RunError::Data(_) | RunError::NotARun(_) | RunError::DataChanged(_)
     )
 }
 
@@ -94,7 +95,7 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<Status>) -> ExitCode {
         Ok(Ok(Status::Interrupted)) => ExitCode::from(130),
         Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("error: {}", message(&error));
+            say(format!("error: {}", message(&error)));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
         Ok(Ok(Status::Unhealthy)) | Err(_) => ExitCode::FAILURE,
@@ -122,10 +123,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn print_panic(info: &PanicHookInfo<'_>) {
     let place = info.location().map_or(String::new(), |l| format!(" ({l})"));
-    eprintln!(
+    say(format!(
         "error: {}{place}. This is a bug in moe: please report it with the command that you ran",
         panic_text(info.payload())
-    );
+    ));
 }
 
 /// The text of a panic.

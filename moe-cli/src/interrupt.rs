@@ -1,5 +1,6 @@
 //! Ctrl-C: the first asks to stop after saving, the second stops at once.
 
+use crate::terminal::say;
 use anyhow::Context;
 use std::process;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ pub fn stop_flag(what_follows: &'static str) -> anyhow::Result<Arc<AtomicBool>> 
         if flag.swap(true, Ordering::SeqCst) {
             process::exit(130);
         }
-        eprintln!("\n{what_follows}; Ctrl-C again stops at once");
+        say(format!("\n{what_follows}; Ctrl-C again stops at once"));
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(stop)

@@ -3,6 +3,7 @@
 use crate::backends::{DeviceChoice, OpenDevice};
 use crate::exit::{OrUsage, Usage};
 use crate::invocation;
+use crate::terminal::say;
 use clap::Args;
 use moe_train::config::RunConfig;
 use moe_train::run::RunOptions;
@@ -59,7 +60,7 @@ impl Shared {
             self.note(note);
         }
         if self.verbose {
-            eprintln!("{}", resolved.config.to_toml());
+            say(resolved.config.to_toml());
         }
         Ok(resolved.config)
     }
@@ -76,7 +77,7 @@ impl Shared {
     /// Prints a remark on stderr, unless quiet.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("note: {text}");
+            say(format!("note: {text}"));
         }
     }
 
@@ -84,9 +85,12 @@ impl Shared {
     pub fn next(&self, arguments: &str) {
         if !self.quiet && !self.json {
             let device = self.device.as_ref();
-            let flag = device.map_or(String::new(), |d| format!(" --device {}", d.name()));
+            let named = arguments.contains("--device");
+            let flag = device
+                .filter(|_| !named)
+                .map_or(String::new(), |d| format!(" --device {}", d.name()));
             let command = invocation::command(device.map(DeviceChoice::backend));
-            eprintln!("next: {command} {arguments}{flag}");
+            say(format!("next: {command} {arguments}{flag}"));
         }
     }
 }

@@ -9,6 +9,7 @@ mod runs;
 
 use place::{Ended, Place};
 use std::fs;
+use std::io;
 use std::process::Stdio;
 
 /// The commands of `wrong.txt`, each with what stderr must say.
@@ -263,4 +264,20 @@ fn a_reader_that_leaves_is_no_error() {
     drop(child.stdout.take());
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn nobody_reading_stderr_changes_nothing() {
+    let place = Place::new();
+    let code = |line: &str| {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.command(line);
+        command.stdout(Stdio::null()).stderr(writer);
+        command.status().unwrap().code()
+    };
+    assert_eq!(code("list routers"), Some(0));
+    assert_eq!(code("train tiny.toml --verbose"), Some(0));
+    assert!(place.run_folder("runs").join("summary.json").exists());
+    assert_eq!(code("train tiny.tom"), Some(2));
 }

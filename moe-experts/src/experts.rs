@@ -116,7 +116,7 @@ impl Experts {
     ///
     /// Panics if a shape disagrees, or if `ends` decreases or does not end at `n_rows`.
     pub fn forward_rows(&self, rows: Tensor<2>, ends: &[u32], dispatch: Dispatch) -> Tensor<2> {
-        let gates = Tensor::ones([rows.dims()[0]], &rows.device());
+        let gates = Tensor::ones([rows.dims()[0]], (&rows.device(), rows.dtype()));
         self.forward(rows, gates, Arc::new(RowPlan::identity(ends)), dispatch)
     }
 

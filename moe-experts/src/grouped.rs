@@ -13,6 +13,7 @@ mod curve;
 mod flex;
 mod generic;
 #[cfg(feature = "flex")]
+#[allow(unsafe_code)] // the one module that has it
 mod kernel;
 mod kernels;
 #[cfg(feature = "flex")]

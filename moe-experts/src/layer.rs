@@ -106,7 +106,7 @@ impl<R: Router> MoeLayer<R> {
             x_td.dims()[0],
             n_experts,
         );
-        let weights_n = plan.weights.clone();
+        let weights_n = plan.weights.clone().cast(x_td.dtype());
         self.experts
             .forward(x_td, weights_n, Arc::new(rows), self.dispatch)
     }
@@ -120,7 +120,9 @@ impl<R: Router> MoeLayer<R> {
         let per_expert = n_slots / n_experts;
 
         let x_gmd = x_td.reshape([n_groups, group_size, d_model]);
-        let slots_gsd = plan.dispatch.clone().swap_dims(1, 2).matmul(x_gmd);
+        let dtype = x_gmd.dtype();
+        let dispatch_gsm = plan.dispatch.clone().cast(dtype).swap_dims(1, 2);
+        let slots_gsd = dispatch_gsm.matmul(x_gmd);
         // rows must come expert by expert: [G, E, P, D] -> [E, G, P, D]
         let rows_nd = slots_gsd
             .reshape([n_groups, n_experts, per_expert, d_model])
@@ -139,6 +141,7 @@ impl<R: Router> MoeLayer<R> {
             .reshape([n_groups, n_slots, d_model]);
         plan.combine
             .clone()
+            .cast(dtype)
             .matmul(slots_gsd)
             .reshape([n_tokens, d_model])
     }

@@ -3,6 +3,8 @@
 //! Axis legend: T tokens, D model width, E experts, K experts a token, C capacity, A assignments,
 //! N rows (kept assignments), S slots, F expert hidden width.
 
+#![deny(unsafe_code)]
+
 mod account;
 mod activation;
 mod experts;

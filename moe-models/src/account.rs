@@ -1,7 +1,8 @@
 //! What a model holds and costs, without building it.
 //!
 //! A multiplication with its addition counts as 2 FLOP; the backward pass costs twice the forward
-//! pass. Normalisation, activations, softmax and routing decisions are left out.
+//! pass. Normalisation, activations, softmax, routing decisions and the mixing maps of soft slots are
+//! left out.
 
 use crate::MixtralConfig;
 use moe_router::RouterConfig;
@@ -63,7 +64,8 @@ impl MixtralConfig {
         // a causal token sees (L + 1) / 2 keys on average
         let attention = self.attention.flops_per_token(seq_length);
         let gate = 2 * routers as u64;
-        let experts = 2 * self.moe.n_params_active(per_token) as u64;
+        let rows = router.rows_per_token(self.moe.n_experts, seq_length);
+        let experts = 2 * self.moe.n_params_active(rows) as u64;
         let flops = n as u64 * (attention + experts) + gate + 2 * embedding as u64;
         Account {
             params_total: total,
@@ -78,7 +80,7 @@ impl MixtralConfig {
                 weights_bytes: total * F32,
                 gradients_bytes: total * F32,
                 optimizer_bytes: 2 * total * F32,
-                activations_bytes: self.activations(per_token, batch_size * seq_length) * F32,
+                activations_bytes: self.activations(rows, batch_size * seq_length) * F32,
             },
         }
     }
@@ -86,13 +88,13 @@ impl MixtralConfig {
     /// Numbers kept for the backward pass: of each layer the residual stream and its norms (6 D),
     /// queries, keys, values and the attention's output, and each expert's pre-activations; and the
     /// logits with their softmax.
-    fn activations(&self, experts_per_token: f64, n_tokens: usize) -> usize {
+    fn activations(&self, rows_per_token: f64, n_tokens: usize) -> usize {
         let d = self.d_model();
         let heads = 2
             * (self.attention.n_heads + self.attention.n_kv_heads)
             * self.attention.resolved_head_dim();
         let stacks = self.moe.activation.n_stacks() - 1;
-        let width = experts_per_token * self.moe.d_expert as f64
+        let width = rows_per_token * self.moe.d_expert as f64
             + (self.moe.n_shared_experts * self.moe.d_expert) as f64;
         let experts = (stacks as f64 * width) as usize;
         let scores = 3 * self.moe.n_experts;

@@ -17,6 +17,16 @@ pub enum ModelError {
         /// The configuration key.
         key: &'static str,
     },
+    /// Attention and experts of different width.
+    #[error(
+        "attention is {attention} wide and the experts {experts}: both must be the model's d_model"
+    )]
+    Width {
+        /// The attention's width.
+        attention: usize,
+        /// The experts' width.
+        experts: usize,
+    },
     /// A router that lets later tokens influence earlier ones, in a decoder.
     #[error(
         "the router \"{router}\" is not causal: {reason}. A decoder trained with it sees the text that it is to predict, and its loss means nothing. Choose another router, or set model.allow_leak = true to train it all the same; its results are marked"

@@ -2,7 +2,7 @@
 
 use crate::{DecoderCache, DecoderInput, DecoderOutput, Mixtral};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use moe_router::Router;
+use moe_router::{Router, Routing};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -116,8 +116,9 @@ impl<'a, R: Router> Generator<'a, R> {
         // the experts of a token are known once it has passed through the model
         for step in 0..=max_new_tokens {
             let output = self.advance(&pending);
+            let first: Vec<_> = output.routings.iter().map(Routing::first_expert).collect();
             for (position, &id) in pending.iter().enumerate() {
-                let experts = first_experts(&output, position);
+                let experts = first.iter().map(|layer| layer[position]).collect();
                 if !emit(GeneratedToken { id, experts }) {
                     return;
                 }
@@ -157,14 +158,6 @@ impl<'a, R: Router> Generator<'a, R> {
         }
         chosen as u32
     }
-}
-
-fn first_experts(output: &DecoderOutput, position: usize) -> Vec<Option<usize>> {
-    output
-        .routings
-        .iter()
-        .map(|routing| routing.first_expert()[position])
-        .collect()
 }
 
 #[cfg(test)]

@@ -101,6 +101,15 @@ macro_rules! routers {
                 }
             }
 
+            /// How many rows the experts compute for an average token of a sequence.
+            pub fn rows_per_token(&self, n_experts: usize, seq_length: usize) -> f64 {
+                match self {
+                    $(Self::$router(config) => {
+                        $crate::Preset::rows_per_token(config, n_experts, seq_length)
+                    })+
+                }
+            }
+
             /// The router's own parameters in a layer, trained or not.
             pub fn n_params(&self, shape: &$crate::RouterShape) -> usize {
                 match self {

@@ -210,8 +210,15 @@ pub trait Preset: Serialize + DeserializeOwned + Default + Clone {
         BalanceConfig::default()
     }
 
-    /// How many experts compute an average token: what sparse accounting multiplies by.
+    /// How many experts' parameters an average token passes through: what active parameters are
+    /// counted by.
     fn experts_per_token(&self, n_experts: usize) -> f64;
+
+    /// How many rows the experts compute for an average token of a sequence: what FLOP are counted by.
+    /// Default: as many as experts.
+    fn rows_per_token(&self, n_experts: usize, _seq_length: usize) -> f64 {
+        self.experts_per_token(n_experts)
+    }
 
     /// The router's own parameters in a layer, trained or not.
     fn n_params(&self, shape: &RouterShape) -> usize {

@@ -40,9 +40,10 @@ pub struct SparsePlan {
 /// Slots owned by experts: slot `s` belongs to expert `s / (S / E)`.
 #[derive(Debug, Clone)]
 pub struct SoftPlan {
-    /// How much of each token a slot takes, `[G, M, S]`; each slot's column sums to 1.
+    /// How much of each token a slot takes, `[G, M, S]`; each slot's column sums to 1. Zero for padding.
     pub dispatch: Tensor<3>,
-    /// How much of each slot's output a token gets, `[G, M, S]`; each token's row sums to 1.
+    /// How much of each slot's output a token gets, `[G, M, S]`; each token's row sums to 1. Zero for
+    /// padding.
     pub combine: Tensor<3>,
 }
 
@@ -199,7 +200,12 @@ impl Routing {
             }
             Plan::Soft(_) => to_vec(self.probs.clone().reshape([-1]))
                 .chunks(n_experts)
-                .map(|row_e| crate::parts::top_k(row_e, 1).first().map(|&e| e as usize))
+                .enumerate()
+                .map(|(t, row_e)| {
+                    let padded = self.padding.as_ref().is_some_and(|padding| padding[t]);
+                    let best = crate::parts::top_k(row_e, 1).first().copied();
+                    best.filter(|_| !padded).map(|e| e as usize)
+                })
                 .collect(),
         }
     }

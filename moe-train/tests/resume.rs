@@ -183,3 +183,39 @@ fn two_processes_do_not_train_one_run() {
     drop(lock);
     assert!(matches!(again(), Ok(Outcome::Finished(_))));
 }
+
+#[test]
+fn a_text_that_changed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.txt");
+    std::fs::write(&text, "a quick brown fox ".repeat(80)).unwrap();
+    let mut config = config("hash");
+    config.data.name = moe_train::data::DataName::Text;
+    config.data.path = text.display().to_string();
+    let runs = folder.path().join("runs");
+    assert_eq!(run(&config, &runs, Some(3)), None);
+
+    std::fs::write(&text, "a lazy black hound".repeat(80)).unwrap();
+    let stop = AtomicBool::new(false);
+    let device = Device::flex();
+    let changed = train(&config, &device, &options(&runs), &mut Silent, &stop);
+    assert!(matches!(changed, Err(RunError::DataChanged(_))));
+}
+
+#[test]
+fn a_run_that_diverges_is_an_error_and_leaves_no_summary() {
+    let mut config = config("hash");
+    config.train.lr = 1e30;
+    config.train.clip_norm = 0.0;
+    config.train.warmup_steps = 0;
+    let runs = tempfile::tempdir().unwrap();
+    let stop = AtomicBool::new(false);
+    let device = Device::flex();
+    let result = train(&config, &device, &options(runs.path()), &mut Silent, &stop);
+    assert!(matches!(result, Err(RunError::Diverged { .. })));
+    assert!(
+        !RunFolder::new(run_folder(&config, runs.path()))
+            .summary()
+            .exists()
+    );
+}

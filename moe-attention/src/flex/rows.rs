@@ -118,7 +118,7 @@ impl Turned {
             ..
         } = sizes;
         let mut data = vec![0.0; batch * kv_heads * width * keys];
-        data.par_chunks_exact_mut(width * keys)
+        data.par_chunks_exact_mut((width * keys).max(1))
             .enumerate()
             .for_each(|(lane, out)| {
                 for from in (0..keys).step_by(TURNED_ROWS) {

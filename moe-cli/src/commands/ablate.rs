@@ -3,6 +3,7 @@
 use crate::exit::{OrUsage, Status, Usage, ablate_error};
 use crate::interrupt;
 use crate::invocation;
+use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{
     Align, Progress, columns, counted, duration, print, print_json, si, thousands,
@@ -10,6 +11,9 @@ use crate::terminal::{
 use burn::tensor::Device;
 use clap::Args;
 use moe_train::ablate::{Plan, PlannedArm, execute};
+use moe_train::config::RunConfig;
+use moe_train::data::TextData;
+use moe_train::run::{finished, run_folder};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -29,27 +33,30 @@ pub struct AblateArgs {
     axes: Vec<String>,
     /// The number of seeds of each arm
     #[arg(short, long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
 }
 
 /// Trains what is missing and prints the table.
 pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
-    if args.seeds == 0 {
-        return Err(Usage::error("--seeds 0 trains nothing; give at least 1"));
-    }
     let overrides = shared.overrides(&args.overrides);
     let plan = Plan::new(&args.config, &overrides, &args.axes, args.seeds);
     let plan = plan.map_err(ablate_error)?;
-    check(&plan)?;
-    let device = shared.open_device()?;
+    plan.notes.iter().for_each(|note| shared.note(note));
+    check_twins(&plan)?;
     let missing = plan.missing(&shared.runs);
-    let preview = Preview::new(&plan, missing);
-    if shared.dry_run {
-        return preview
-            .estimated(&plan, &device.device, &shared.runs)?
-            .show(shared);
+    if missing > 0 {
+        check_text(&plan)?;
     }
-    shared.note(&preview.counts());
+    let device = shared.open_device()?;
+    let mut preview = Preview::new(&plan, missing);
+    if shared.dry_run || !shared.quiet {
+        preview = preview.estimated(&plan, &device.device, &shared.runs)?;
+    }
+    if shared.dry_run {
+        return preview.show(shared);
+    }
+    shared.note(&preview.text());
     let stop = interrupt::stop_flag("saving, then stopping")?;
     let log_every = plan.arms[0].config.train.log_every;
     let mut progress = Progress::new(shared, missing, log_every);
@@ -60,7 +67,7 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
         Some(report) if shared.json => print_json(&report)?,
         Some(report) => {
             print(&report.to_string())?;
-            shared.next(&format!("eval {}", shared.runs.join("NAME").display()));
+            next(&plan, shared);
         }
         None => {
             shared.note("interrupted and saved; the same command goes on");
@@ -71,8 +78,17 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
-/// Checks what would otherwise fail after the first arms were trained.
-fn check(plan: &Plan) -> anyhow::Result<()> {
+/// Points to the first finished run; one that diverged has no score.
+fn next(plan: &Plan, shared: &Shared) {
+    let is_finished = |config: &RunConfig| matches!(finished(config, &shared.runs), Ok(Some(_)));
+    if let Some(config) = plan.runs().find(is_finished) {
+        let folder = run_folder(&config, &shared.runs);
+        shared.next(&format!("eval {}", shown(&folder)));
+    }
+}
+
+/// Refuses arms that would share their run folders.
+fn check_twins(plan: &Plan) -> anyhow::Result<()> {
     for (i, arm) in plan.arms.iter().enumerate() {
         let name = arm.config.run_name();
         let twin = plan.arms[..i]
@@ -84,7 +100,19 @@ fn check(plan: &Plan) -> anyhow::Result<()> {
                 twin.label, arm.label
             )));
         }
-        arm.config.data.corpus().or_usage()?;
+    }
+    Ok(())
+}
+
+/// Loads each text once: what is wrong with it would otherwise show after other arms were trained.
+fn check_text(plan: &Plan) -> anyhow::Result<()> {
+    let mut loaded = Vec::new();
+    for arm in &plan.arms {
+        let text = (&arm.config.data, arm.config.train.seq_length);
+        if !loaded.contains(&text) {
+            TextData::load(text.0, text.1).or_usage()?;
+            loaded.push(text);
+        }
     }
     Ok(())
 }
@@ -172,24 +200,24 @@ impl Preview {
         if shared.json {
             print_json(self)?;
         } else {
-            let time = duration(self.estimated_s);
-            print(&format!(
-                "{}, about {time}\n\n{}",
-                self.counts(),
-                self.table()
-            ))?;
+            print(&self.text())?;
             shared.note("nothing was written; leave out --dry-run to train");
         }
         Ok(Status::Done)
     }
 
-    fn counts(&self) -> String {
+    fn text(&self) -> String {
+        let time = match self.n_missing {
+            0 => String::new(),
+            _ => format!(", about {}", duration(self.estimated_s)),
+        };
         format!(
-            "{}, {}: {}, {} of them to train",
+            "{}, {}: {}, {} of them to train{time}\n\n{}",
             counted(self.arms.len(), "arm"),
             counted(self.seeds.len(), "seed"),
             counted(self.n_runs, "run"),
-            self.n_missing
+            self.n_missing,
+            self.table()
         )
     }
 }

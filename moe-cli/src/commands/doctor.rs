@@ -6,13 +6,11 @@ use crate::shared::Shared;
 use crate::terminal::{pairs, print, print_json, significant};
 use burn::tensor::{Device, Tensor};
 use clap::Args;
+use moe_train::run::BURN_VERSION;
 use serde::Serialize;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
-
-/// The version of Burn, as pinned in the workspace.
-const BURN_VERSION: &str = "0.22.1";
 
 /// The side of the square matrices that are multiplied.
 const SIDE: usize = 1024;

@@ -5,6 +5,7 @@ use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, thousands};
 use moe_models::Account;
 use moe_train::config::RunConfig;
+use moe_train::data::TextData;
 use moe_train::run::{LoadedRun, RunFolder, finished, run_folder};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -25,9 +26,9 @@ pub struct RunPlan<'a> {
 }
 
 impl<'a> RunPlan<'a> {
-    /// The plan of a run, if its text is there.
+    /// The plan of a run, if its text is there and long enough.
     pub fn new(config: &'a RunConfig, runs: &Path, device: &'a str) -> anyhow::Result<Self> {
-        config.data.corpus().or_usage()?;
+        TextData::load(&config.data, config.train.seq_length).or_usage()?;
         Ok(Self {
             dry_run: true,
             folder: run_folder(config, runs),

@@ -1,6 +1,7 @@
-//! The one way to stdout.
+//! The one way to stdout, and the one to stderr.
 
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, Write};
 
 /// Prints text and a line break.
@@ -19,4 +20,9 @@ pub fn print_raw(text: &str) -> io::Result<()> {
 pub fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     print(&serde_json::to_string_pretty(value)?)?;
     Ok(())
+}
+
+/// Prints a line on stderr. Nobody reading it is no reason to stop, so an error is ignored.
+pub fn say(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }

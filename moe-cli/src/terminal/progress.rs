@@ -1,6 +1,6 @@
 //! Progress of training on stderr: a bar on a terminal, plain lines elsewhere.
 
-use super::{counted, duration, si, significant, thousands};
+use super::{counted, duration, say, si, significant, thousands};
 use crate::shared::Shared;
 use indicatif::{ProgressBar, ProgressStyle};
 use moe_train::run::{Event, Observer, StepMetrics};
@@ -59,8 +59,8 @@ impl Progress {
     fn say(&self, text: &str) {
         match &self.look {
             Look::Quiet => (),
-            Look::Lines => eprintln!("{text}"),
-            Look::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Look::Lines => say(text),
+            Look::Bar(bar) => bar.suspend(|| say(text)),
         }
     }
 
@@ -90,7 +90,10 @@ impl Progress {
             Look::Lines => {
                 let is_last = metrics.step == self.total_steps;
                 if is_last || metrics.step.is_multiple_of(self.log_every) {
-                    eprintln!("step {}/{}  {figures}", metrics.step, self.total_steps);
+                    say(format!(
+                        "step {}/{}  {figures}",
+                        metrics.step, self.total_steps
+                    ));
                 }
             }
         }

@@ -220,7 +220,28 @@ fn ablate_is_one_document_and_skips_what_exists() {
     );
     assert!(second.stdout.contains("verdict"), "{}", second.stdout);
     assert_eq!(place.json(line), first);
+    let (_, next) = second.stderr.split_once(" eval ").unwrap();
+    assert!(place.path(next.trim()).is_dir(), "{next}");
     assert_eq!(modified(&place.path("runs")), summaries);
+}
+
+#[test]
+fn ablate_shows_its_plan_and_what_it_dropped_before_it_trains() {
+    let place = Place::new();
+    let biased = fs::read_to_string(place.path("tiny.toml")).unwrap();
+    let biased = biased.replace("\"mixtral\"", "\"deepseek_v3\"\nbias_update_speed = 1e-2");
+    fs::write(place.path("biased.toml"), biased).unwrap();
+    let ended = place.moe("ablate biased.toml -x router.name=deepseek_v3,mixtral -s 1");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let (plan, _) = ended.stderr.split_once("\nrun   ").unwrap();
+    for words in [
+        "note: 2 arms, 1 seed: 2 runs, 2 of them to train, about ",
+        "\nrouter.name=deepseek_v3  ",
+        "\nnote: router.name=mixtral: ",
+        "bias_update_speed",
+    ] {
+        assert!(format!("\n{plan}").contains(words), "{words}: {plan}");
+    }
 }
 
 /// When each file below a folder was written.

@@ -54,7 +54,8 @@ impl Curve for Relu {
     #[inline(always)]
     fn at(x: f32) -> Point {
         Point {
-            value: x.max(0.0),
+            // not `max`, which hides a value that is not a number
+            value: if x < 0.0 { 0.0 } else { x },
             slope: if x > 0.0 { 1.0 } else { 0.0 },
         }
     }

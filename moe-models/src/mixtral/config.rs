@@ -56,6 +56,12 @@ impl MixtralConfig {
             }
         }
         self.attention.validate()?;
+        if self.attention.d_model != self.moe.d_model {
+            return Err(ModelError::Width {
+                attention: self.attention.d_model,
+                experts: self.moe.d_model,
+            });
+        }
         router.validate(self.moe.n_experts)?;
         match router.info().causality {
             Causality::Leaks(reason) if !self.allow_leak => Err(ModelError::Leak {

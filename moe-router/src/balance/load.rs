@@ -1,21 +1,25 @@
-use super::{cv_squared, mean_over_tokens};
+use super::{cv_squared, experts_per_token, mean_over_tokens};
 use crate::parts::kth_largest;
-use crate::{Load, NoisyLogits, Plan, Routing, routing::to_vec};
+use crate::{Load, NoisyLogits, Routing, routing::to_vec};
 use burn::tensor::{Tensor, TensorData};
 
 /// `CV(Load(X))^2` with the smooth load estimator: the probability that each expert is chosen again
 /// if its noise alone is drawn anew (Shazeer et al. 2017, arXiv 1701.06538, equations 8 to 11).
 ///
 /// Without noise (in evaluation, or for a router that has none) the load is a count without a
-/// gradient, and the loss its squared coefficient of variation.
+/// gradient, and the loss its squared coefficient of variation. Differs from the paper: the threshold
+/// that a score must exceed is held constant in the gradient.
 ///
 /// # Shapes
 ///
 /// - output: `[1]`
 pub fn load(routing: &Routing) -> Tensor<1> {
     match &routing.noisy {
-        Some(noisy) => cv_squared(mean_over_tokens(chosen_again(routing, noisy), routing)),
-        None => cv_squared(counted(&routing.load(), routing)),
+        Some(noisy) if experts_per_token(routing) < routing.n_experts() => {
+            cv_squared(mean_over_tokens(chosen_again(routing, noisy), routing))
+        }
+        // without noise, or if every expert is chosen whatever the noise
+        _ => cv_squared(counted(&routing.load(), routing)),
     }
 }
 
@@ -38,13 +42,6 @@ fn kth_excluding(noisy: &NoisyLogits, k: usize) -> Tensor<2> {
     }
     let data = TensorData::new(threshold_te, [n_tokens, n_experts]);
     Tensor::from_data(data, &noisy.logits.device())
-}
-
-fn experts_per_token(routing: &Routing) -> usize {
-    let Plan::Sparse(plan) = &routing.plan else {
-        return routing.n_experts();
-    };
-    plan.assignments.len() / routing.n_routed_tokens().max(1)
 }
 
 fn counted(load: &Load, routing: &Routing) -> Tensor<1> {

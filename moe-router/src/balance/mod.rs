@@ -3,7 +3,7 @@
 //! Each is computed for one layer; the model's loss is the mean over its MoE layers. Shares of
 //! assignments are counted on the host and carry no gradient; probabilities carry it.
 
-use crate::Routing;
+use crate::{Plan, Routing};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,15 @@ fn cv_squared(x_e: Tensor<1>) -> Tensor<1> {
     let mean = x_e.clone().mean();
     let variance = (x_e - mean.clone()).square().mean();
     variance / (mean.square() + 1e-10)
+}
+
+/// The number of experts that an average token asked for, from 1 to `E`.
+fn experts_per_token(routing: &Routing) -> usize {
+    let Plan::Sparse(plan) = &routing.plan else {
+        return routing.n_experts();
+    };
+    let mean = plan.assignments.len() as f64 / routing.n_routed_tokens().max(1) as f64;
+    (mean.round() as usize).clamp(1, routing.n_experts())
 }
 
 /// The rows of `x_te` of tokens that are not padding, others zero.

@@ -1,5 +1,5 @@
 use crate::parts::top_k_into;
-use crate::{Plan, Routing, routing::to_vec};
+use crate::{Routing, routing::to_vec};
 use burn::tensor::{Tensor, TensorData};
 
 /// The sequence-wise balance loss of DeepSeek-V3 (arXiv 2412.19437, equations 17 to 20), averaged over
@@ -28,20 +28,15 @@ pub fn sequence(routing: &Routing) -> Tensor<1> {
         .sum_dim(1)
         .reshape([routing.n_groups, n_experts])
         / n_g.clamp_min(1.0).unsqueeze_dim(1);
-    (f_ge * probs_ge).sum() / routing.n_groups as f64
+    let n_sequences = tokens_g.iter().filter(|&&n| n > 0.0).count().max(1);
+    (f_ge * probs_ge).sum() / n_sequences as f64
 }
 
 /// `E / k` times the share of each sequence's tokens that rank an expert among their `k` best, `[G, E]`.
 fn chosen_share(routing: &Routing, tokens_g: &[f32]) -> Tensor<2> {
     let n_experts = routing.n_experts();
     let group_size = routing.n_tokens() / routing.n_groups;
-    let k = match &routing.plan {
-        Plan::Sparse(plan) => {
-            let n = plan.assignments.len() as f64;
-            ((n / routing.n_routed_tokens().max(1) as f64).round() as usize).clamp(1, n_experts)
-        }
-        Plan::Soft(_) => n_experts,
-    };
+    let k = super::experts_per_token(routing);
     let probs_te = to_vec(routing.probs.clone().detach());
     let mut share_ge = vec![0.0f32; routing.n_groups * n_experts];
     let mut best_k = vec![0; k];

@@ -16,7 +16,7 @@ impl Capacity {
     }
 }
 
-/// Drops assignments that find their expert full: each expert keeps the first `capacity`
+/// Drops assignments that find their expert full: each expert keeps the first `capacity(group)`
 /// assignments of each group, in the order of the list.
 ///
 /// Token `t` belongs to group `t / group_size`, so an earlier token never loses its place to a later
@@ -29,8 +29,11 @@ pub fn drop_over_capacity(
     assignments: &mut Assignments,
     group_size: usize,
     n_experts: usize,
-    capacity: usize,
+    capacity: impl Fn(usize) -> usize,
 ) {
+    if assignments.is_empty() {
+        return;
+    }
     assert!(group_size > 0, "a group has at least one token");
     let n_groups = assignments
         .tokens()
@@ -38,11 +41,12 @@ pub fn drop_over_capacity(
         .map(|&t| t as usize / group_size + 1)
         .max()
         .unwrap_or(0);
+    let capacity_g: Vec<usize> = (0..n_groups).map(capacity).collect();
     let mut taken_ge = vec![0usize; n_groups * n_experts];
     for n in 0..assignments.len() {
         let group = assignments.tokens()[n] as usize / group_size;
         let taken = &mut taken_ge[group * n_experts + assignments.experts()[n] as usize];
-        if *taken == capacity {
+        if *taken == capacity_g[group] {
             assignments.drop_assignment(n);
         } else {
             *taken += 1;
@@ -68,7 +72,7 @@ mod tests {
         for token in 0..4 {
             assignments.push(token, 0);
         }
-        drop_over_capacity(&mut assignments, 2, 1, 1);
+        drop_over_capacity(&mut assignments, 2, 1, |_| 1);
         assert_eq!(assignments.kept(), [true, false, true, false]);
     }
 
@@ -84,7 +88,7 @@ mod tests {
                 for (t, &e) in experts.iter().enumerate() {
                     a.push(t as u32, e);
                 }
-                drop_over_capacity(&mut a, group_size, 4, capacity);
+                drop_over_capacity(&mut a, group_size, 4, |_| capacity);
                 a
             };
             let (less, more) = (run(capacity), run(capacity + 1));

@@ -48,7 +48,12 @@ pub fn top_k_into(scores: &[f32], best: &mut [u32]) {
 }
 
 /// The `k`-th largest score (`k` from 1); minus infinity if there are fewer.
+///
+/// # Panics
+///
+/// Panics if `k` is zero.
 pub fn kth_largest(scores: &[f32], k: usize) -> f32 {
+    assert!(k > 0, "the largest score is the first, not the zeroth");
     if k > scores.len() {
         return f32::NEG_INFINITY;
     }

@@ -51,7 +51,8 @@ impl Preset for MixtralConfig {
         check_top_k(self.top_k, n_experts)
     }
 
-    /// The released 8x7B model's coefficient, 0.02.
+    /// The number of the released 8x7B configuration, 0.02. Its loss sums shares to `k` and so weighs `k`
+    /// times as much as [`load_balance`](crate::balance::load_balance()).
     fn balance(&self) -> BalanceConfig {
         BalanceConfig {
             load_balance: 0.02,

@@ -10,7 +10,7 @@ use crate::{
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{softmax, softplus};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [`NoisyTopK`] router.
@@ -22,8 +22,8 @@ pub struct NoisyTopKConfig {
 }
 
 /// `H = x W_g + StandardNormal * Softplus(x W_noise)`; softmax over the `k` largest of `H`. The noise
-/// acts in training alone. `W_noise` starts at zero, as in the paper (appendix A), so that the
-/// experts start out equally likely.
+/// acts in training alone. `W_noise` starts at zero. Differs from the paper (appendix A): `W_g` does
+/// not.
 #[derive(Module, Debug)]
 pub struct NoisyTopK {
     /// The gate, `[d_model, n_experts]`.
@@ -86,7 +86,10 @@ impl Router for NoisyTopK {
     fn route(&self, input: RouterInput) -> Routing {
         let clean_te = common::logits(&self.gate, &input);
         let noisy = input.noise.map(|seed| {
-            let std_te = softplus(input.x_td.clone().matmul(self.noise.val()), 1.0);
+            let std_te = softplus(
+                input.x_td.clone().matmul(self.noise.val()).cast(DType::F32),
+                1.0,
+            );
             let noise_te = standard_normal(seed, clean_te.dims(), &clean_te.device());
             NoisyLogits {
                 logits: clean_te.clone() + noise_te * std_te.clone(),

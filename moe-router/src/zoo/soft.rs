@@ -68,6 +68,10 @@ impl Preset for SoftMoeConfig {
         n_experts as f64
     }
 
+    fn rows_per_token(&self, n_experts: usize, seq_length: usize) -> f64 {
+        (n_experts * self.slots_per_expert) as f64 / seq_length as f64
+    }
+
     fn n_params(&self, shape: &RouterShape) -> usize {
         shape.d_model * shape.n_experts * self.slots_per_expert + 1
     }
@@ -94,7 +98,8 @@ impl Router for SoftMoe {
         let n_tokens = input.n_tokens();
         let shape_gms = [input.n_groups, input.group_size(), self.phi.dims()[1]];
 
-        let phi_ds = unit(self.phi.val(), 0) * self.scale.val().unsqueeze();
+        let scale = self.scale.val().cast(DType::F32).unsqueeze();
+        let phi_ds = unit(self.phi.val().cast(DType::F32), 0) * scale;
         let x_td = unit(input.x_td.clone().cast(DType::F32), 1);
         let scores_ts = x_td.matmul(phi_ds);
         let mut scores_gms = scores_ts.reshape(shape_gms);
@@ -102,9 +107,17 @@ impl Router for SoftMoe {
             Some(padding) => scores_gms.clone() + padding_bias(padding, &shape_gms, &scores_gms),
             None => scores_gms.clone(),
         };
+        let kept = |map_gms: Tensor<3>| match &input.padding {
+            Some(padding) => {
+                let keep = |&pad: &bool| if pad { 0.0 } else { 1.0 };
+                let keep_t: Vec<f32> = padding.iter().map(keep).collect();
+                map_gms.clone() * column(&keep_t, &shape_gms, &map_gms)
+            }
+            None => map_gms,
+        };
         let plan = SoftPlan {
-            dispatch: softmax(dispatch_scores, 1),
-            combine: softmax(scores_gms.clone(), 2),
+            dispatch: kept(softmax(dispatch_scores, 1)),
+            combine: kept(softmax(scores_gms.clone(), 2)),
         };
 
         // an expert's score is the log-sum-exp of its slots' scores: its softmax is the combine mass
@@ -126,15 +139,15 @@ impl Router for SoftMoe {
 
 /// Minus infinity, nearly, for padding tokens, so that no slot takes any of them.
 fn padding_bias(padding: &[bool], shape_gms: &[usize; 3], like: &Tensor<3>) -> Tensor<3> {
-    let bias: Vec<f32> = padding
-        .iter()
-        .map(|&pad| if pad { -1e30 } else { 0.0 })
-        .collect();
-    Tensor::<1>::from_floats(bias.as_slice(), &like.device()).reshape([
-        shape_gms[0],
-        shape_gms[1],
-        1,
-    ])
+    let bias = |&pad: &bool| if pad { -1e30 } else { 0.0 };
+    let bias_t: Vec<f32> = padding.iter().map(bias).collect();
+    column(&bias_t, shape_gms, like)
+}
+
+/// One number for each token, `[G, M, 1]`.
+fn column(values_t: &[f32], shape_gms: &[usize; 3], like: &Tensor<3>) -> Tensor<3> {
+    let shape = [shape_gms[0], shape_gms[1], 1];
+    Tensor::<1>::from_floats(values_t, &like.device()).reshape(shape)
 }
 
 #[cfg(test)]
@@ -190,5 +203,17 @@ mod tests {
         let (_, plan) = route(Some(padding));
         let taken = to_vec(plan.dispatch.slice([0..1, 3..4]));
         assert!(taken.iter().all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn padding_gets_nothing_and_counts_nothing() {
+        let mut padding = [false; 8];
+        padding[4..].fill(true); // the whole second group
+        let (routing, plan) = route(Some(padding));
+        let given = to_vec(plan.combine.slice([1..2, 0..4]));
+        assert!(given.iter().all(|&x| x == 0.0));
+        let load: f64 = routing.load().kept.iter().sum();
+        assert_abs_diff_eq!(load, 4.0, epsilon = 1e-5);
+        assert_eq!(routing.first_expert()[4..], [None; 4]);
     }
 }

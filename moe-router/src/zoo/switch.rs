@@ -27,7 +27,9 @@ pub struct SwitchConfig {
 /// Each token takes its best expert, weighted by that expert's probability; tokens that come after
 /// an expert is full are dropped, and the residual passes them on.
 ///
-/// The capacity is that of a sequence, so a sequence does not depend on its neighbours in the batch.
+/// The capacity is that of a sequence, so a sequence does not depend on its neighbours in the batch. It
+/// depends on the sequence's length, though not on what later tokens are: a prefix by itself may drop
+/// tokens that the full pass keeps, and a cached step, alone in its group, drops nothing.
 #[derive(Module, Debug)]
 pub struct Switch {
     /// The gate, `[d_model, n_experts]`.
@@ -105,9 +107,14 @@ impl Router for Switch {
         let mut assignments = token_choice(&input, &common::host(&logits_te), 1);
         let capacity = Capacity {
             factor: self.capacity_factor,
-        }
-        .switch(input.group_size(), n_experts);
-        drop_over_capacity(&mut assignments, input.group_size(), n_experts, capacity);
+        };
+        let size = input.group_size();
+        let capacity_of = |group: usize| {
+            let tokens = group * size..(group + 1) * size;
+            let n_tokens = tokens.filter(|&t| !input.is_padding(t)).count();
+            capacity.switch(n_tokens, n_experts)
+        };
+        drop_over_capacity(&mut assignments, size, n_experts, capacity_of);
         let weights_n = gather_weights(&probs_te, &assignments);
 
         Routing::sparse(assignments, weights_n, logits_te, probs_te)

@@ -7,7 +7,7 @@ const PARAMS_TOLERANCE: f64 = 0.01;
 
 /// Why an arm may not be compared with the baseline, with both numbers; `None` if it may.
 ///
-/// Steps and tokens must be equal, active parameters may differ by 1 % of the baseline's, and both
+/// Both must be causal or both not. Steps and tokens must be equal, active parameters may differ by 1 % of the baseline's, and both
 /// losses must be finite. Results are paired in order.
 pub(super) fn obstacle(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {
     baseline
@@ -24,6 +24,8 @@ fn obstacle_of_seed(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
         Some(format!("the baseline's loss is not finite for seed {seed}"))
     } else if !arm.loss.is_finite() {
         Some(format!("its loss is not finite for seed {seed}"))
+    } else if arm.causal != baseline.causal {
+        Some("one is causal and the other is not".to_owned())
     } else if arm.steps != baseline.steps {
         Some(against("steps differ", baseline.steps, arm.steps))
     } else if arm.tokens != baseline.tokens {

@@ -50,6 +50,8 @@ pub struct Plan {
     pub arms: Vec<PlannedArm>,
     /// The seeds, from the configuration's own upwards.
     pub seeds: Vec<u64>,
+    /// Keys of the file that were dropped for an arm that chose something else, in words.
+    pub notes: Vec<String>,
 }
 
 impl Plan {
@@ -65,14 +67,18 @@ impl Plan {
         n_seeds: u64,
     ) -> Result<Self, AblateError> {
         let grid = Grid::parse(axes)?;
-        let mut arms = Vec::new();
+        let (mut arms, mut notes) = (Vec::new(), Vec::new());
         for arm in grid.arms() {
             let all = [overrides, &arm.overrides].concat();
             match RunConfig::load(path, &all) {
-                Ok(resolved) => arms.push(PlannedArm {
-                    label: arm.label,
-                    config: resolved.config,
-                }),
+                Ok(resolved) => {
+                    let note = |note| format!("{}: {note}", arm.label);
+                    notes.extend(resolved.notes.into_iter().map(note));
+                    arms.push(PlannedArm {
+                        label: arm.label,
+                        config: resolved.config,
+                    });
+                }
                 Err(source) => {
                     return Err(AblateError::Arm {
                         label: arm.label,
@@ -84,7 +90,8 @@ impl Plan {
         let first = arms.first().map_or(0, |arm| arm.config.seed);
         Ok(Self {
             arms,
-            seeds: (first..first + n_seeds).collect(),
+            seeds: (0..n_seeds).map(|n| first.saturating_add(n)).collect(),
+            notes,
         })
     }
 

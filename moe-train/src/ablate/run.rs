@@ -1,8 +1,8 @@
 use super::{AblateError, AblationConfig, AblationReport, ArmResult, Plan, PlannedArm, SeedResult};
 use crate::config::RunConfig;
 use crate::run::{
-    LayerMetrics, Manifest, Observer, Outcome, RunFolder, RunOptions, Summary, read_manifest,
-    run_folder, train,
+    LayerMetrics, Manifest, Observer, Outcome, RunError, RunFolder, RunOptions, Summary,
+    read_manifest, run_folder, train,
 };
 use burn::tensor::Device;
 use std::sync::atomic::AtomicBool;
@@ -36,7 +36,13 @@ pub fn execute(
                 source: Box::new(source),
             };
             let config = seeded(arm, seed);
-            let outcome = train(&config, device, options, observer, stop).map_err(failed)?;
+            let outcome = match train(&config, device, options, observer, stop) {
+                Err(RunError::Diverged { .. }) => {
+                    result.seeds.push(diverged(&config));
+                    continue;
+                }
+                outcome => outcome.map_err(failed)?,
+            };
             let (Outcome::Finished(summary) | Outcome::AlreadyFinished(summary)) = outcome else {
                 return Ok(None);
             };
@@ -47,6 +53,23 @@ pub fn execute(
     }
     let report = AblationReport::new(&results, &AblationConfig::default())?;
     Ok(Some(report))
+}
+
+/// The result of a run whose loss was not a number any more.
+fn diverged(config: &RunConfig) -> SeedResult {
+    SeedResult {
+        seed: config.seed,
+        loss: f64::NAN,
+        tokens_per_s: f64::NAN,
+        max_vio: f64::NAN,
+        entropy: f64::NAN,
+        drop_rate: f64::NAN,
+        dead_experts: f64::NAN,
+        steps: config.train.steps,
+        tokens: config.train.steps * config.tokens_per_step(),
+        params_active: config.account().params_active as u64,
+        causal: config.router.info().causality.is_causal(),
+    }
 }
 
 fn seeded(arm: &PlannedArm, seed: u64) -> RunConfig {

@@ -72,34 +72,53 @@ impl RunConfig {
         self.model().validate(&self.router)?;
         let t = &self.train;
         let at_least_one = [
-            ("steps", t.steps),
-            ("batch_size", t.batch_size as u64),
-            ("seq_length", t.seq_length as u64),
-            ("accumulate", t.accumulate as u64),
-            ("log_every", t.log_every),
-            ("eval_every", t.eval_every),
-            ("eval_windows", t.eval_windows as u64),
-            ("checkpoint_every", t.checkpoint_every),
+            ("train.steps", t.steps),
+            ("train.batch_size", t.batch_size as u64),
+            ("train.seq_length", t.seq_length as u64),
+            ("train.accumulate", t.accumulate as u64),
+            ("train.log_every", t.log_every),
+            ("train.eval_every", t.eval_every),
+            ("train.eval_windows", t.eval_windows as u64),
+            ("train.checkpoint_every", t.checkpoint_every),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
                 return Err(range(key, 0.0, "at least 1"));
             }
         }
-        if !(t.lr > 0.0 && t.lr.is_finite()) {
-            return Err(range("lr", t.lr, "a finite number above 0"));
+        let positive = [
+            ("train.lr", t.lr),
+            ("attention.rope_theta", self.attention.rope_theta),
+            ("model.norm_eps", self.model.norm_eps),
+        ];
+        for (key, value) in positive {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(range(key, value, "a finite number above 0"));
+            }
+        }
+        if t.warmup_steps > t.steps {
+            let warmup = t.warmup_steps as f64;
+            return Err(range("train.warmup_steps", warmup, "at most train.steps"));
+        }
+        if t.steps.checked_mul(self.tokens_per_step()).is_none() {
+            let steps = t.steps as f64;
+            return Err(range(
+                "train.steps",
+                steps,
+                "fewer: their tokens cannot be counted",
+            ));
         }
         let not_negative = [
-            ("final_lr", t.final_lr),
-            ("weight_decay", t.weight_decay),
-            ("clip_norm", t.clip_norm),
+            ("train.final_lr", t.final_lr),
+            ("train.weight_decay", t.weight_decay),
+            ("train.clip_norm", t.clip_norm),
         ];
         for (key, value) in not_negative {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(range(key, value, "a finite number of at least 0"));
             }
         }
-        for (key, value) in [("beta_1", t.beta_1), ("beta_2", t.beta_2)] {
+        for (key, value) in [("train.beta_1", t.beta_1), ("train.beta_2", t.beta_2)] {
             if !(0.0..1.0).contains(&value) {
                 return Err(range(key, value, "at least 0 and below 1"));
             }

@@ -15,8 +15,8 @@ pub enum ConfigError {
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A training value outside its range.
-    #[error("train.{key} = {value} is out of range: it must be {range}")]
+    /// A value outside its range.
+    #[error("{key} = {value} is out of range: it must be {range}")]
     Range {
         /// The key.
         key: &'static str,

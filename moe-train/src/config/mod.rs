@@ -11,7 +11,7 @@ pub use tables::{
 };
 
 use crate::data::DataConfig;
-use crate::resolve::{Layers, ResolveError, Selection, resolve_with_notes, typed};
+use crate::resolve::{ConfigFile, Layers, ResolveError, Selection, resolve_with_notes, typed};
 use moe_router::{BalanceConfig, RouterConfig};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -62,10 +62,14 @@ impl RunConfig {
         let resolved = resolve_with_notes(&layers, &SELECTORS, &defaults)?;
         let config: RunConfig = typed(resolved.table)?;
         config.validate()?;
-        Ok(Resolved {
-            config,
-            notes: resolved.notes,
-        })
+        let mut notes = resolved.notes;
+        notes.extend(
+            layers
+                .file
+                .as_ref()
+                .and_then(|file| kept_losses(file, &config)),
+        );
+        Ok(Resolved { config, notes })
     }
 
     /// Reads back the resolved file of a run folder.
@@ -91,6 +95,23 @@ impl RunConfig {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("tables of numbers, strings and booleans are TOML")
     }
+}
+
+/// A note if the file's balance losses were meant for another router than the one in use.
+fn kept_losses(file: &ConfigFile, config: &RunConfig) -> Option<String> {
+    let losses = file.table().get("balance")?.as_table()?;
+    let router = file
+        .table()
+        .get("router")
+        .and_then(|table| table.get("name"));
+    let of_file = router.and_then(|name| name.as_str()).unwrap_or("mixtral");
+    let now = config.router.name();
+    (of_file != now && !losses.is_empty()).then(|| {
+        format!(
+            "{}: the file's [balance] stays in force with `router.name` = `{now}`; override its keys to change them",
+            file.place("balance")
+        )
+    })
 }
 
 /// All keys with their defaults, for a choice of selectors.

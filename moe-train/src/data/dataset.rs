@@ -1,6 +1,7 @@
 //! The data of a run: a corpus, split and encoded.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{
     Corpus, DataError, DataSummary, DomainSummary, EvalWindows, Sampler, Split, Vocab, VocabConfig,
@@ -175,6 +176,19 @@ impl TextData {
         max_windows: Option<usize>,
     ) -> EvalWindows<'_> {
         EvalWindows::new(self, split, context, max_windows)
+    }
+
+    /// A hash of all tokens of all parts: equal for equal text under an equal vocabulary.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in self.parts.iter().flatten() {
+            hash.update((part.tokens.len() as u64).to_le_bytes());
+            for token in &part.tokens {
+                hash.update(token.to_le_bytes());
+            }
+        }
+        let digest = hash.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Bytes and tokens of every domain and part.

@@ -43,14 +43,12 @@ pub(super) fn save(
 
     let model = temporary.join(MODEL);
     let record = trainer.model.clone().into_record();
-    record
-        .save(&model)
-        .map_err(|e| damaged(&model, folder.path(), &e))?;
+    record.save(&model).map_err(|e| unsaved(&model, &e))?;
     let optimizer = temporary.join(OPTIMIZER);
     let record = trainer.optimizer.to_record();
     record
         .save(&optimizer)
-        .map_err(|e| damaged(&optimizer, folder.path(), &e))?;
+        .map_err(|e| unsaved(&optimizer, &e))?;
     write_json(&temporary.join(STATE), state)?;
 
     remove(&target)?;
@@ -63,11 +61,19 @@ pub(super) fn save(
     Ok(target)
 }
 
+fn unsaved(path: &Path, what: &dyn std::fmt::Display) -> RunError {
+    RunError::Save {
+        path: path.to_owned(),
+        what: what.to_string(),
+    }
+}
+
 /// Puts a trainer back to where it was after the newest checkpoint, if there is one.
 pub(super) fn resume(
     folder: &RunFolder,
     trainer: &mut Trainer,
 ) -> Result<Option<CheckpointState>, RunError> {
+    remove_unfinished(folder)?;
     let Some(&step) = folder.checkpoint_steps()?.last() else {
         return Ok(None);
     };
@@ -100,6 +106,16 @@ fn load_optimizer(
     let path = checkpoint.join(OPTIMIZER);
     let record = OptimizerRecord::load(&path).map_err(|e| damaged(&path, folder, &e))?;
     Ok(optimizer.load_record(record))
+}
+
+/// Deletes what a killed process left of a checkpoint that it was writing.
+fn remove_unfinished(folder: &RunFolder) -> Result<(), RunError> {
+    let checkpoints = folder.checkpoints();
+    let entries = fs::read_dir(&checkpoints).map_err(file_error("list", &checkpoints))?;
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(".step-"))
+        .try_for_each(|entry| remove(&entry.path()))
 }
 
 fn remove(path: &Path) -> Result<(), RunError> {

@@ -40,6 +40,21 @@ pub enum RunError {
     /// A run without a checkpoint.
     #[error("{0} has no checkpoint yet: train it first")]
     NoCheckpoint(PathBuf),
+    /// The text is not the one that the run began with.
+    #[error(
+        "the text of data.path has changed since the run {0} began: restore the text, or delete that folder to train on the new one"
+    )]
+    DataChanged(PathBuf),
+    /// A checkpoint could not be written.
+    #[error(
+        "cannot write {path}: {what}. The last checkpoint is kept: make room or allow writing there, and give the same command again"
+    )]
+    Save {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        what: String,
+    },
     /// Another process is training the same run.
     #[error(
         "another process is training {0}: wait for it, or stop it and call again to go on from its checkpoint"

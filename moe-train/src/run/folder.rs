@@ -58,6 +58,11 @@ impl RunFolder {
         self.path.join("tokenizer.json")
     }
 
+    /// A hash of the text and its vocabulary.
+    pub fn data_hash(&self) -> PathBuf {
+        self.path.join("data.sha256")
+    }
+
     /// The folder of all checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")

@@ -1,7 +1,7 @@
 use super::files::read_json;
 use super::{EvalMetrics, Manifest, RunError, RunFolder, checkpoint, evaluate};
 use crate::config::RunConfig;
-use crate::data::{Split, TextData, Vocab};
+use crate::data::{Split, TextData, Vocab, VocabKind};
 use burn::tensor::Device;
 use moe_models::Mixtral;
 use std::path::{Path, PathBuf};
@@ -40,9 +40,9 @@ impl LoadedRun {
         let device = device.clone().without_autodiff();
         let model = config.init_model(&device);
         let model = checkpoint::load_model(&folder.checkpoint(step), folder.path(), model)?;
-        let vocab = match folder.vocabulary() {
-            learned if learned.exists() => Vocab::load(learned)?,
-            _ => Vocab::Bytes,
+        let vocab = match config.data.vocab {
+            VocabKind::Bytes => Vocab::Bytes,
+            VocabKind::Bpe => Vocab::load(folder.vocabulary())?,
         };
         Ok(Self {
             folder: folder.path().to_owned(),

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The version of Burn that this workspace is pinned to.
+pub const BURN_VERSION: &str = "0.22.1";
+
 /// The file `manifest.json` of a run folder.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
 pub struct Manifest {
@@ -36,7 +39,7 @@ impl Manifest {
     pub fn new(device: &str, argv: &[String]) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            burn: "0.22.1".to_owned(),
+            burn: BURN_VERSION.to_owned(),
             commit: git_commit(),
             device: device.to_owned(),
             host: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),

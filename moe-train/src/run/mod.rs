@@ -20,7 +20,7 @@ pub use error::RunError;
 pub use evaluate::evaluate;
 pub use folder::{RunFolder, run_folder};
 pub use loaded::{LoadedRun, evaluate_run, read_manifest};
-pub use manifest::Manifest;
+pub use manifest::{BURN_VERSION, Manifest};
 pub use metrics::{EvalMetrics, LayerMetrics, StepMetrics, Summary};
 pub use observer::{Event, Observer, Silent};
 pub use optimizer::adamw;

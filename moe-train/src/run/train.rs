@@ -8,12 +8,12 @@ use super::{
     evaluate, run_folder,
 };
 use crate::config::RunConfig;
-use crate::data::{Split, TextData, VocabKind};
+use crate::data::{DataName, Split, TextData, VocabKind};
 use burn::module::Module;
 use burn::tensor::Device;
 use serde::Serialize;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -66,10 +66,16 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, RunError> {
-    if let Some(summary) = finished(config, &options.runs_dir)? {
-        return Ok(Outcome::AlreadyFinished(summary));
+    let before = finished(config, &options.runs_dir)?;
+    if let (Some(summary), DataName::NineDomains) = (&before, config.data.name) {
+        return Ok(Outcome::AlreadyFinished(summary.clone()));
     }
     let data = TextData::load(&config.data, config.train.seq_length)?;
+    if let Some(summary) = before {
+        let folder = RunFolder::new(run_folder(config, &options.runs_dir));
+        check_data(&folder, &data)?;
+        return Ok(Outcome::AlreadyFinished(summary));
+    }
     let mut run = Run::open(config, device, options, &data, observer)?;
     let sampler = data.sampler(config.seed);
     let mut batches = sampler.batches(run.trainer.consumed(), config.train.batch_size);
@@ -121,9 +127,14 @@ impl<'a> Run<'a> {
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
         let lock = folder.create()?;
-        write_whole(&folder.config(), config.to_toml().as_bytes())?;
-        if config.data.vocab == VocabKind::Bpe {
-            data.vocab().save(folder.vocabulary())?;
+        if folder.data_hash().exists() {
+            check_data(&folder, data)?;
+        } else {
+            write_whole(&folder.data_hash(), data.fingerprint().as_bytes())?;
+            write_whole(&folder.config(), config.to_toml().as_bytes())?;
+            if config.data.vocab == VocabKind::Bpe {
+                data.vocab().save(folder.vocabulary())?;
+            }
         }
         let manifest = Manifest::new(&options.device_name, &options.argv);
         write_json(&folder.manifest(), &manifest)?;
@@ -164,7 +175,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), RunError> {
         observer.on(Event::Step(metrics));
         self.lm_loss = metrics.lm_loss;
-        if !metrics.loss.is_finite() {
+        if !(metrics.loss.is_finite() && metrics.grad_norm.is_finite()) {
             let (step, loss) = (metrics.step, metrics.loss);
             self.log(&format!("diverged: the loss of step {step} is {loss}"))?;
             return Err(RunError::Diverged { step, loss });
@@ -192,6 +203,11 @@ impl<'a> Run<'a> {
             &device,
         );
         metrics.step = self.trainer.step;
+        if !metrics.bits_per_byte.is_finite() {
+            let (step, loss) = (metrics.step, metrics.loss);
+            self.log(&format!("diverged: the validation loss is {loss}"))?;
+            return Err(RunError::Diverged { step, loss });
+        }
         self.write_line("eval", &metrics)?;
         observer.on(Event::Evaluated(&metrics));
         Ok(metrics)
@@ -264,12 +280,26 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Refuses to go on with another text than the one that the run began with.
+fn check_data(folder: &RunFolder, data: &TextData) -> Result<(), RunError> {
+    let path = folder.data_hash();
+    let saved = fs::read_to_string(&path).map_err(file_error("read", &path))?;
+    if saved == data.fingerprint() {
+        return Ok(());
+    }
+    Err(RunError::DataChanged(folder.path().to_owned()))
+}
+
 /// Opens `metrics.jsonl` for lines after `step`: lines of later steps, written before the run was
 /// killed, will be written again, and so will the last evaluation, which follows the last checkpoint.
 fn continue_metrics(folder: &RunFolder, step: u64) -> Result<fs::File, RunError> {
     let path = folder.metrics();
-    let kept: String = fs::read_to_string(&path)
-        .unwrap_or_default()
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        bytes => bytes.map_err(file_error("read", &path))?,
+    };
+    // a line that was torn by a kill is not JSON, and is dropped
+    let kept: String = String::from_utf8_lossy(&bytes)
         .lines()
         .filter(|line| {
             let value: Option<serde_json::Value> = serde_json::from_str(line).ok();

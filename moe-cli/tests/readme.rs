@@ -1,0 +1,89 @@
+//! What README.md says is what the program does.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).expect("README.md")
+}
+
+fn moe(arguments: &[String]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_moe"))
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("moe runs")
+}
+
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (i, part) in line.split('"').enumerate() {
+        match i % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
+/// The arguments of every `cargo run --release -- ...` line.
+fn commands() -> Vec<Vec<String>> {
+    readme()
+        .lines()
+        .filter_map(|line| line.strip_prefix("cargo run --release -- "))
+        .map(|line| words(line.split(" #").next().unwrap_or(line)))
+        .collect()
+}
+
+#[test]
+fn the_router_table_is_the_programs_own() {
+    let arguments = ["list", "routers", "--format", "md"].map(str::to_owned);
+    let table = String::from_utf8(moe(&arguments).stdout).expect("text");
+    assert!(table.lines().count() >= 10, "{table}");
+    assert!(
+        readme().contains(table.trim()),
+        "README.md's router table differs from `moe list routers --format md`:\n{table}"
+    );
+}
+
+#[test]
+fn every_command_is_accepted() {
+    let commands = commands();
+    assert!(commands.len() >= 6, "{commands:?}");
+    for mut arguments in commands {
+        // these read a run that does not exist in a fresh clone
+        if ["generate", "eval"].contains(&arguments[0].as_str()) {
+            let help = [arguments[0].clone(), "--help".to_owned()];
+            let help = String::from_utf8(moe(&help).stdout).expect("text");
+            for flag in arguments.iter().filter(|a| a.starts_with("--")) {
+                assert!(help.contains(flag.as_str()), "{flag} in {arguments:?}");
+            }
+            continue;
+        }
+        if ["train", "ablate", "bench"].contains(&arguments[0].as_str()) {
+            arguments.push("--dry-run".to_owned());
+        }
+        let output = moe(&arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn every_linked_file_exists() {
+    let text = readme();
+    let links: Vec<&str> = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|link| !link.starts_with("http") && !link.starts_with('#'))
+        .collect();
+    assert!(links.len() >= 5, "{links:?}");
+    for link in links {
+        assert!(root().join(link).exists(), "README.md links to {link}");
+    }
+}

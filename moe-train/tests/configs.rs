@@ -1,0 +1,82 @@
+//! Every shipped configuration resolves, and says at its head what it costs and what to expect.
+#![allow(clippy::unwrap_used)]
+
+use moe_train::config::RunConfig;
+use std::path::{Path, PathBuf};
+
+fn configs() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() >= 3, "{paths:?}");
+    paths
+}
+
+#[test]
+fn all_resolve_and_come_back_from_their_resolved_form() {
+    for path in configs() {
+        let config = RunConfig::load::<&str>(&path, &[]).unwrap().config;
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), config.to_toml()).unwrap();
+        let back = RunConfig::load_resolved(file.path()).unwrap();
+        assert_eq!(back, config, "{}", path.display());
+    }
+}
+
+#[test]
+fn all_state_size_time_and_result() {
+    for path in configs() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let head: String = text.lines().take_while(|l| l.starts_with('#')).collect();
+        for word in ["Size:", "Time:", "Expect:", "parameters", "bits per byte"] {
+            assert!(head.contains(word), "{}: no \"{word}\"", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_stated_size_is_the_counted_one() {
+    for path in configs() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let account = RunConfig::load::<&str>(&path, &[])
+            .unwrap()
+            .config
+            .account();
+        let size = text.lines().find(|l| l.contains("Size:")).unwrap();
+        for count in [account.params_total, account.params_active] {
+            let stated = grouped(count);
+            assert!(size.contains(&stated), "{}: {stated}", path.display());
+        }
+    }
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[test]
+fn switching_the_router_switches_its_table_and_its_losses() {
+    let path = &configs()[0];
+    let load = |overrides: &[&str]| RunConfig::load(path, overrides).unwrap().config;
+    let switch = load(&["router.name=switch"]);
+    assert_eq!(switch.router.name(), "switch");
+    assert_eq!(switch.balance.load_balance, 0.01);
+    let deepseek = load(&["router.name=deepseek_v3", "router.top_k=3"]);
+    assert_eq!(deepseek.balance.load_balance, 0.0);
+    assert_eq!(deepseek.balance.sequence, 1e-4);
+    let error = RunConfig::load(path, &["router.name=switch", "router.top_k=2"]).unwrap_err();
+    assert!(error.to_string().contains("router.top_k"), "{error}");
+}
