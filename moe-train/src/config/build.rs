@@ -96,10 +96,6 @@ impl RunConfig {
                 return Err(range(key, value, "a finite number above 0"));
             }
         }
-        if t.warmup_steps > t.steps {
-            let warmup = t.warmup_steps as f64;
-            return Err(range("train.warmup_steps", warmup, "at most train.steps"));
-        }
         if t.steps.checked_mul(self.tokens_per_step()).is_none() {
             let steps = t.steps as f64;
             return Err(range(

@@ -85,7 +85,8 @@ pub struct TrainConfig {
     pub lr: f64,
     /// The last learning rate as a share of the highest. Default: 0.05
     pub final_lr: f64,
-    /// The number of steps over which the learning rate rises. Default: 50
+    /// The number of steps over which the learning rate rises; a run of fewer steps ends while it rises.
+    /// Default: 50
     pub warmup_steps: u64,
     /// AdamW's decay of matrices; norms and biases have none. Default: 0.1
     pub weight_decay: f64,

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod clip;
+mod continued;
 mod error;
 mod evaluate;
 mod files;

@@ -1,6 +1,7 @@
 //! From a configuration to a finished run, or the rest of one.
 
 use super::checkpoint::{self, CheckpointState};
+use super::continued::{check_data, continue_metrics};
 use super::files::{file_error, write_json, write_whole};
 use super::loaded::read_summary;
 use super::{
@@ -13,7 +14,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde::Serialize;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -130,11 +131,12 @@ impl<'a> Run<'a> {
         if folder.data_hash().exists() {
             check_data(&folder, data)?;
         } else {
-            write_whole(&folder.data_hash(), data.fingerprint().as_bytes())?;
             write_whole(&folder.config(), config.to_toml().as_bytes())?;
             if config.data.vocab == VocabKind::Bpe {
                 data.vocab().save(folder.vocabulary())?;
             }
+            // last: the folder counts as created once this is there
+            write_whole(&folder.data_hash(), data.fingerprint().as_bytes())?;
         }
         let manifest = Manifest::new(&options.device_name, &options.argv);
         write_json(&folder.manifest(), &manifest)?;
@@ -278,40 +280,4 @@ impl<'a> Run<'a> {
             .and_then(|mut file| file.write_all(line.as_bytes()))
             .map_err(file_error("write", &path))
     }
-}
-
-/// Refuses to go on with another text than the one that the run began with.
-fn check_data(folder: &RunFolder, data: &TextData) -> Result<(), RunError> {
-    let path = folder.data_hash();
-    let saved = fs::read_to_string(&path).map_err(file_error("read", &path))?;
-    if saved == data.fingerprint() {
-        return Ok(());
-    }
-    Err(RunError::DataChanged(folder.path().to_owned()))
-}
-
-/// Opens `metrics.jsonl` for lines after `step`: lines of later steps, written before the run was
-/// killed, will be written again, and so will the last evaluation, which follows the last checkpoint.
-fn continue_metrics(folder: &RunFolder, step: u64) -> Result<fs::File, RunError> {
-    let path = folder.metrics();
-    let bytes = match fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        bytes => bytes.map_err(file_error("read", &path))?,
-    };
-    // a line that was torn by a kill is not JSON, and is dropped
-    let kept: String = String::from_utf8_lossy(&bytes)
-        .lines()
-        .filter(|line| {
-            let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-            value.is_some_and(|value| {
-                value["step"].as_u64().is_some_and(|at| at <= step) && value["whole"] != true
-            })
-        })
-        .map(|line| format!("{line}\n"))
-        .collect();
-    write_whole(&path, kept.as_bytes())?;
-    fs::OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .map_err(file_error("open", &path))
 }
