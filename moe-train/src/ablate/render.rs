@@ -130,11 +130,17 @@ fn footnotes(report: &AblationReport) -> Vec<String> {
          experts' load over that of a balanced one; 1 is perfect balance."
             .into(),
     ];
-    if report.n_compared > 0 {
+    if report.arms.iter().any(|arm| arm.comparison.is_some()) {
         notes.push(difference_note(report));
     }
-    if report.n_compared > 0 && report.seeds.len() > 1 {
-        notes.extend(test_notes(report));
+    if report.seeds.len() > 1 {
+        notes.extend(match report.n_compared {
+            0 => vec![format!(
+                "smallest p that these seeds can reach: {}.",
+                significant(report.smallest_p, 3)
+            )],
+            _ => test_notes(report),
+        });
     }
     if report.arms.iter().any(|arm| !arm.comparable) {
         notes.push(

@@ -81,7 +81,8 @@ pub struct ArmReport {
     pub drop_rate: Spread,
     /// Experts without any token.
     pub dead_experts: Spread,
-    /// The comparison with the baseline; `None` for the baseline and where not comparable.
+    /// The comparison with the baseline, without a test where not comparable; `None` for the baseline
+    /// and where a loss is not finite.
     pub comparison: Option<Comparison>,
     /// The verdict; `None` for the baseline.
     pub verdict: Option<Verdict>,
@@ -196,17 +197,22 @@ impl ArmReport {
     fn compare(&mut self, baseline: &Self, config: &AblationConfig) {
         self.reason = obstacle(&baseline.seeds, &self.seeds);
         self.comparable = self.reason.is_none();
-        self.comparison = self
-            .comparable
-            .then(|| compare(&baseline.losses(), &self.losses(), &config.bootstrap));
+        let (theirs, ours) = (baseline.losses(), self.losses());
+        let finite = theirs.iter().chain(&ours).all(|loss| loss.is_finite());
+        self.comparison = finite
+            .then(|| compare(&theirs, &ours, &config.bootstrap))
+            .map(|comparison| match self.comparable {
+                true => comparison,
+                false => comparison.without_test(),
+            });
     }
 
     fn draw_verdict(&mut self, alpha: f64) {
-        self.verdict = match (&self.comparison, &self.reason) {
-            (Some(comparison), _) => Some(comparison.verdict(Goal::Lower, alpha)),
-            (None, Some(reason)) => Some(Verdict::NotComparable {
+        self.verdict = match (&self.reason, &self.comparison) {
+            (Some(reason), _) => Some(Verdict::NotComparable {
                 reason: reason.clone(),
             }),
+            (None, Some(comparison)) => Some(comparison.verdict(Goal::Lower, alpha)),
             (None, None) => None,
         };
     }
@@ -216,6 +222,7 @@ impl ArmReport {
 fn correct(arms: &mut [ArmReport]) -> usize {
     let mut comparisons: Vec<&mut Comparison> = arms
         .iter_mut()
+        .filter(|arm| arm.comparable)
         .filter_map(|arm| arm.comparison.as_mut())
         .collect();
     let n_compared = comparisons.len();
@@ -357,7 +364,8 @@ mod tests {
         let short = &report.arms[1];
 
         assert!(!short.comparable);
-        assert_eq!(short.comparison, None);
+        let comparison = short.comparison.as_ref().unwrap();
+        assert_eq!((comparison.p, comparison.p_holm), (None, None));
         assert_eq!(
             short.verdict.as_ref().unwrap().to_string(),
             "not comparable: steps differ: 100 against 200"

@@ -31,6 +31,15 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// The differences alone, for results that may be described and not tested.
+    pub fn without_test(self) -> Self {
+        Self {
+            p: None,
+            p_holm: None,
+            ..self
+        }
+    }
+
     /// Draws the verdict at level `alpha` from the corrected p-value, or from the raw one where
     /// there was only this comparison.
     pub fn verdict(&self, goal: Goal, alpha: f64) -> Verdict {
