@@ -4,7 +4,7 @@
 
 use super::common;
 use crate::error::{check_positive, check_top_k};
-use crate::parts::{gather_weights, normalise_per_token, token_choice, top_k};
+use crate::parts::{ExpertGroups, GroupScore, gather_weights, normalise_per_token, token_choice};
 use crate::{
     BalanceConfig, Causality, Family, Load, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing, routing::to_vec,
@@ -81,25 +81,7 @@ impl Preset for DeepSeekV3Config {
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         check_top_k(self.top_k, n_experts)?;
         check_positive("routed_scaling_factor", self.routed_scaling_factor)?;
-        let (groups, chosen) = (self.n_groups, self.topk_groups);
-        if groups == 0 || !n_experts.is_multiple_of(groups) {
-            return Err(RouterError::Groups(format!(
-                "router.n_groups = {groups} does not divide experts.n_experts = {n_experts}"
-            )));
-        }
-        if chosen == 0 || chosen > groups {
-            return Err(RouterError::Groups(format!(
-                "router.topk_groups = {chosen} must be from 1 to router.n_groups = {groups}"
-            )));
-        }
-        if self.top_k > chosen * (n_experts / groups) {
-            return Err(RouterError::Groups(format!(
-                "router.top_k = {} is more than the {} experts of {chosen} groups: raise router.topk_groups or lower router.top_k",
-                self.top_k,
-                chosen * (n_experts / groups)
-            )));
-        }
-        Ok(())
+        groups(self.n_groups, self.topk_groups).validate(self.top_k, n_experts)
     }
 
     /// The paper's sequence-wise loss, alpha = 1e-4.
@@ -133,25 +115,12 @@ impl Preset for DeepSeekV3Config {
     }
 }
 
-impl DeepSeekV3 {
-    /// Sets the scores of experts outside the token's best groups to minus infinity. A group's score
-    /// is the sum of its two largest biased affinities. Differs from the published modelling code,
-    /// which fills with zero and so lets masked experts win when allowed scores are negative.
-    fn mask_groups(&self, scores_e: &mut [f32]) {
-        let group_len = scores_e.len() / self.n_groups;
-        let group_scores: Vec<f32> = scores_e
-            .chunks(group_len)
-            .map(|group| {
-                let best = top_k(group, group_len.min(2));
-                best.iter().map(|&e| group[e as usize]).sum()
-            })
-            .collect();
-        let chosen = top_k(&group_scores, self.topk_groups);
-        for (g, group) in scores_e.chunks_mut(group_len).enumerate() {
-            if !chosen.contains(&(g as u32)) {
-                group.fill(f32::NEG_INFINITY);
-            }
-        }
+/// Groups by the sum of their two largest biased affinities.
+fn groups(n_groups: usize, topk_groups: usize) -> ExpertGroups {
+    ExpertGroups {
+        n_groups,
+        topk_groups,
+        score: GroupScore::TopTwoSum,
     }
 }
 
@@ -163,11 +132,7 @@ impl Router for DeepSeekV3 {
 
         let bias_e = self.bias.val().detach().unsqueeze();
         let mut choice_te = common::host(&(affinity_te.clone().detach() + bias_e));
-        if self.n_groups > 1 {
-            choice_te
-                .chunks_mut(n_experts)
-                .for_each(|scores_e| self.mask_groups(scores_e));
-        }
+        groups(self.n_groups, self.topk_groups).mask(&mut choice_te, n_experts);
         let assignments = token_choice(&input, &choice_te, self.top_k);
 
         let mut weights_n = gather_weights(&affinity_te, &assignments);
