@@ -5,11 +5,15 @@
 //! line, configuration files, ablations, benches and the documentation all loop over that list.
 
 mod common;
+#[cfg(test)]
+mod testing;
 
 routers! {
     "mixtral" => mixtral::{Mixtral, MixtralConfig},
     "switch" => switch::{Switch, SwitchConfig},
     "noisy_topk" => noisy_topk::{NoisyTopK, NoisyTopKConfig},
+    "deepseek_moe" => deepseek_moe::{DeepSeekMoe, DeepSeekMoeConfig},
+    "deepseek_v2" => deepseek_v2::{DeepSeekV2, DeepSeekV2Config},
     "deepseek_v3" => deepseek_v3::{DeepSeekV3, DeepSeekV3Config},
     "expert_choice" => expert_choice::{ExpertChoice, ExpertChoiceConfig},
     "soft" => soft::{SoftMoe, SoftMoeConfig},
