@@ -59,7 +59,8 @@ impl MixtralConfig {
             .sum();
         let outside_experts = n * (self.attention.n_params() + 2 * d) + d + routers;
         let body_active = outside_experts + n * self.moe.n_params_active(per_token);
-        let total = 2 * embedding + outside_experts + n * self.moe.n_params();
+        let tables = if self.tied_embeddings { 1 } else { 2 };
+        let total = tables * embedding + outside_experts + n * self.moe.n_params();
 
         // a causal token sees (L + 1) / 2 keys on average
         let attention = self.attention.flops_per_token(seq_length);
@@ -69,8 +70,8 @@ impl MixtralConfig {
         let flops = n as u64 * (attention + experts) + gate + 2 * embedding as u64;
         Account {
             params_total: total,
-            params_embedding: 2 * embedding,
-            params_active: body_active + 2 * embedding,
+            params_embedding: tables * embedding,
+            params_active: body_active + tables * embedding,
             params_active_head_only: body_active + embedding,
             params_active_no_embedding: body_active,
             flops_per_token: flops,

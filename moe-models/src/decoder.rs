@@ -1,80 +1,60 @@
-//! What goes into a decoder and what comes out.
+//! What all decoders have in common: what goes in, what comes out, and the trait between.
 
-use burn::tensor::{Int, Tensor};
-use moe_attention::KvCache;
-use moe_router::Routing;
-use std::sync::Arc;
+mod any;
+mod cache;
+mod config;
+mod context;
+mod input;
+mod output;
 
-/// The tokens of a batch.
-#[derive(Debug, Clone)]
-pub struct DecoderInput {
-    /// Vocabulary ids, `[B, L]`.
-    pub tokens: Tensor<2, Int>,
-    /// The seed of this call's router noise. Present while training, absent in evaluation.
-    pub noise: Option<u64>,
-}
+pub use any::AnyDecoder;
+pub use cache::DecoderCache;
+pub use config::DecoderConfig;
+pub use input::DecoderInput;
+pub use output::{DecoderOutput, DecoderTrace};
 
-/// What a decoder returns.
-#[derive(Debug, Clone)]
-pub struct DecoderOutput {
-    /// The scores of the next token at each position, `[B, L, V]`.
-    pub logits: Tensor<3>,
-    /// The routing of each MoE layer, tokens `[B * L]`.
-    pub routings: Vec<Routing>,
-}
+pub(crate) use context::TokenContext;
+pub(crate) use output::Tracer;
 
-/// The keys and values of all layers, for generation token by token.
-#[derive(Debug, Clone, Default)]
-pub struct DecoderCache {
-    /// One cache a layer.
-    pub layers: Vec<KvCache>,
-}
+use burn::module::Module;
+use moe_router::Load;
 
-impl DecoderInput {
-    /// Tokens `[B, L]` in evaluation.
-    pub fn new(tokens: Tensor<2, Int>) -> Self {
-        Self {
-            tokens,
-            noise: None,
-        }
-    }
+/// A decoder-only language model of any family.
+pub trait Decoder: Module {
+    /// Applies the forward pass to whole sequences.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens: `[B, L]`
+    /// - logits: `[B, L, V]`
+    fn forward(&self, input: DecoderInput) -> DecoderOutput;
 
-    /// Sets the seed of the noise of a training step.
-    pub fn noise(mut self, seed: u64) -> Self {
-        self.noise = Some(seed);
-        self
-    }
+    /// Applies the forward pass to the tokens that follow those in the cache, and adds them to it.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens: `[B, L]`, the new tokens alone
+    /// - logits: `[B, L, V]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the cache has another number of layers than the model.
+    fn forward_cache(&self, input: DecoderInput, cache: &mut DecoderCache) -> DecoderOutput;
 
-    /// The vocabulary ids on the host, `[B * L]`, read once for all layers.
-    pub(crate) fn token_ids(&self) -> Arc<[u32]> {
-        let ids = self.tokens.to_data().convert::<i64>();
-        let ids: Vec<i64> = ids
-            .try_into_vec()
-            .expect("the data was just converted to i64");
-        ids.into_iter().map(|id| id as u32).collect()
-    }
-}
+    /// An empty cache for this model.
+    fn new_cache(&self) -> DecoderCache;
 
-impl DecoderCache {
-    /// An empty cache for `n_layers` layers.
-    pub fn new(n_layers: usize) -> Self {
-        Self {
-            layers: vec![KvCache::default(); n_layers],
-        }
-    }
+    /// Advances the routers' state after an optimizer step, from the load of each layer in the order
+    /// of [`DecoderOutput::routings`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is not one load for each layer that has a router.
+    fn advance_routers(self, loads: &[Load]) -> Self;
 
-    /// The number of tokens seen.
-    pub fn len(&self) -> usize {
-        self.layers.first().map_or(0, KvCache::len)
-    }
+    /// The number of decoder layers, dense ones included.
+    fn n_layers(&self) -> usize;
 
-    /// Whether no token was seen yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The bytes that keys and values of all layers hold.
-    pub fn bytes(&self) -> usize {
-        self.layers.iter().map(KvCache::bytes).sum()
-    }
+    /// The number of decoder layers that are mixtures of experts.
+    fn n_moe_layers(&self) -> usize;
 }

@@ -1,8 +1,8 @@
 //! Sampling text from a decoder, token by token, from a cache.
 
-use crate::{DecoderCache, DecoderInput, DecoderOutput, Mixtral};
+use crate::{Decoder, DecoderCache, DecoderInput, DecoderOutput};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use moe_router::{Router, Routing};
+use moe_router::Routing;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -79,21 +79,21 @@ pub struct GeneratedToken {
 
 /// Generates the continuation of a prompt.
 #[derive(Debug)]
-pub struct Generator<'a, R: Router> {
-    model: &'a Mixtral<R>,
+pub struct Generator<'a, M: Decoder> {
+    model: &'a M,
     device: Device,
     cache: DecoderCache,
     sampling: Sampling,
     rng: ChaCha8Rng,
 }
 
-impl<'a, R: Router> Generator<'a, R> {
+impl<'a, M: Decoder> Generator<'a, M> {
     /// A generator with an empty cache.
-    pub fn new(model: &'a Mixtral<R>, sampling: Sampling, device: &Device) -> Self {
+    pub fn new(model: &'a M, sampling: Sampling, device: &Device) -> Self {
         Self {
             model,
             device: device.clone(),
-            cache: DecoderCache::new(model.layers.len()),
+            cache: model.new_cache(),
             sampling,
             rng: ChaCha8Rng::seed_from_u64(sampling.seed),
         }

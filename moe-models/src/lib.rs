@@ -10,7 +10,9 @@ pub mod mixtral;
 mod seed;
 
 pub use account::{Account, MemoryEstimate};
-pub use decoder::{DecoderCache, DecoderInput, DecoderOutput};
+pub use decoder::{
+    AnyDecoder, Decoder, DecoderCache, DecoderConfig, DecoderInput, DecoderOutput, DecoderTrace,
+};
 pub use error::ModelError;
 pub use generate::{GeneratedToken, Generator, Sampling};
 pub use mixtral::{Mixtral, MixtralConfig};

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_attention::GroupedQueryAttentionConfig;
 use moe_experts::{Activation, Dispatch, MoeLayerConfig};
 use moe_models::{
-    DecoderCache, DecoderInput, Generator, Mixtral, MixtralConfig, ModelError, Sampling,
+    Decoder, DecoderCache, DecoderInput, Generator, Mixtral, MixtralConfig, ModelError, Sampling,
     seed_parameters,
 };
 use moe_router::RouterConfig;
@@ -26,6 +26,7 @@ fn config(n_shared_experts: usize, activation: Activation) -> MixtralConfig {
             activation,
             dispatch: Dispatch::Grouped,
         },
+        tied_embeddings: false,
         allow_leak: true,
     }
 }
@@ -238,4 +239,43 @@ fn generation_repeats_with_its_seed_and_names_experts() {
     );
     assert_eq!(tokens, run(1));
     assert_ne!(tokens, run(2));
+}
+
+#[test]
+fn a_trace_holds_what_each_layer_adds() {
+    let device = Device::flex();
+    let router = RouterConfig::from_name("mixtral").expect("a router");
+    let model = model(&router, &device);
+    let input = DecoderInput::new(tokens(&[1, 2, 3, 4], 1, &device));
+    assert!(model.forward(input.clone()).trace.is_none());
+    let output = model.forward(input.traced());
+    let trace = output.trace.expect("a trace");
+    let sizes = [&trace.hidden, &trace.attention, &trace.feed_forward].map(Vec::len);
+    assert_eq!(sizes, [3, 2, 2]);
+    let first = trace.hidden[0].clone() + trace.attention[0].clone();
+    let after = first + trace.feed_forward[0].clone();
+    assert_eq!(values(after), values(trace.hidden[1].clone()));
+    let head = model.head.as_ref().expect("a head of its own");
+    let logits = head.forward(trace.hidden[2].clone());
+    assert_eq!(values(logits), values(output.logits));
+}
+
+#[test]
+fn a_tied_head_is_the_embedding() {
+    let device = Device::flex();
+    let router = RouterConfig::from_name("mixtral").expect("a router");
+    let config = MixtralConfig {
+        tied_embeddings: true,
+        ..config(0, Activation::SwiGlu)
+    };
+    let model = config.init(|shape| router.init(shape, &device), &device);
+    assert_eq!(
+        config.account(&router, 1, 4).params_total,
+        model.num_params()
+    );
+    let input = DecoderInput::new(tokens(&[1, 2, 3, 4], 1, &device)).traced();
+    let output = model.forward(input);
+    let last = output.trace.expect("a trace").hidden[2].clone();
+    let table = model.embedding.weight.val().transpose().unsqueeze();
+    assert_eq!(values(last.matmul(table)), values(output.logits));
 }

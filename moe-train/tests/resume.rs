@@ -147,7 +147,8 @@ fn the_selection_bias_moves_in_training_and_is_saved() {
     let runs = tempfile::tempdir().unwrap();
     let _ = run(&config, runs.path(), None).unwrap();
     let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &Device::flex()).unwrap();
-    let moe_router::AnyRouter::DeepSeekV3(router) = &loaded.model.layers[0].moe.router else {
+    let moe_models::AnyDecoder::Mixtral(model) = &loaded.model;
+    let moe_router::AnyRouter::DeepSeekV3(router) = &model.layers[0].moe.router else {
         panic!("the configured router");
     };
     let bias: Vec<f32> = router.bias.val().into_data().try_into_vec().unwrap();

@@ -19,6 +19,7 @@ fn main() {
             activation: Activation::SwiGlu,
             dispatch: Dispatch::Grouped,
         },
+        tied_embeddings: false,
         allow_leak: false,
     };
 

@@ -7,7 +7,7 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor};
 use moe_attention::GroupedQueryAttentionConfig;
 use moe_experts::{Activation, Dispatch, MoeLayerConfig};
-use moe_models::{DecoderInput, MixtralConfig};
+use moe_models::{Decoder, DecoderInput, MixtralConfig};
 use moe_router::parts::{gather_weights, token_choice};
 use moe_router::{Causality, Router, RouterInput, Routing};
 
@@ -49,6 +49,7 @@ fn decoder() -> MixtralConfig {
             activation: Activation::SwiGlu,
             dispatch: Dispatch::Grouped,
         },
+        tied_embeddings: false,
         allow_leak: false,
     }
 }

@@ -9,7 +9,7 @@ use crate::shared::Shared;
 use crate::terminal::{has_colour, print_json, print_raw};
 use anyhow::Context;
 use clap::Args;
-use moe_models::Sampling;
+use moe_models::{Decoder, Sampling};
 use moe_train::run::LoadedRun;
 use serde_json::json;
 use std::fs;
@@ -60,7 +60,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
-    let layer = args.checked_layer(run.model.layers.len())?;
+    let layer = args.checked_layer(run.model.n_moe_layers())?;
     if shared.dry_run {
         let task = format!("generate {} tokens", args.tokens);
         return ReadPlan::new(&run, &device.name, task).show(shared);

@@ -1,7 +1,7 @@
 use super::{Piece, Trace};
 use anyhow::ensure;
 use burn::tensor::Device;
-use moe_models::{Generator, Sampling};
+use moe_models::{Decoder, Generator, Sampling};
 use moe_train::data::StreamDecoder;
 use moe_train::run::LoadedRun;
 use std::io;
@@ -57,7 +57,7 @@ impl Generation<'_> {
             pieces,
             n_prompt: prompt.len(),
             n_experts: self.run.config.experts.n_experts,
-            n_layers: self.run.model.layers.len(),
+            n_layers: self.run.model.n_moe_layers(),
         })
     }
 }

@@ -1,10 +1,10 @@
+use crate::decoder::{TokenContext, Tracer};
 use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
 use moe_attention::{GroupedQueryAttention, KvCache};
 use moe_experts::MoeLayer;
-use moe_router::{AnyRouter, Router, RouterInput, Routing};
-use std::sync::Arc;
+use moe_router::{AnyRouter, Router, Routing};
 
 /// A pre-norm decoder layer: `x += attention(norm(x)); x += moe(norm(x))`.
 #[derive(Module, Debug)]
@@ -19,21 +19,9 @@ pub struct MixtralBlock<R: Router = AnyRouter> {
     pub moe: MoeLayer<R>,
 }
 
-/// What the tokens of a call have in common.
-#[derive(Debug, Clone)]
-pub(super) struct TokenContext {
-    pub(super) ids: Arc<[u32]>,
-    pub(super) start: usize,
-    pub(super) noise: Option<u64>,
-}
-
-/// What a block returns.
-pub(super) struct BlockOutput {
-    pub(super) x: Tensor<3>,
-    pub(super) routing: Routing,
-}
-
 impl<R: Router> MixtralBlock<R> {
+    /// Adds attention and experts to the residual stream; returns it with the routing.
+    ///
     /// # Shapes
     ///
     /// - x: `[B, L, D]`
@@ -43,28 +31,21 @@ impl<R: Router> MixtralBlock<R> {
         x: Tensor<3>,
         context: &TokenContext,
         cache: Option<&mut KvCache>,
-    ) -> BlockOutput {
+        tracer: &mut Tracer,
+    ) -> (Tensor<3>, Routing) {
+        tracer.hidden(&x);
         let normed = self.attention_norm.forward(x.clone());
         let attended = match cache {
             Some(cache) => self.attention.forward_cache(normed, cache),
             None => self.attention.forward(normed),
         };
+        tracer.attention(&attended);
         let x = x + attended;
 
-        let [batch, length, d_model] = x.dims();
-        let tokens = self
-            .moe_norm
-            .forward(x.clone())
-            .reshape([batch * length, d_model]);
-        let input = RouterInput::new(tokens)
-            .groups(batch)
-            .token_ids(context.ids.clone())
-            .start(context.start)
-            .noise(context.noise);
-        let moe = self.moe.forward(input);
-        BlockOutput {
-            x: x + moe.output.reshape([batch, length, d_model]),
-            routing: moe.routing,
-        }
+        let normed = self.moe_norm.forward(x.clone());
+        let moe = self.moe.forward(context.router_input(normed));
+        let output = moe.output.reshape(x.dims());
+        tracer.feed_forward(&output);
+        (x + output, moe.routing)
     }
 }

@@ -20,6 +20,8 @@ pub struct MixtralConfig {
     pub attention: GroupedQueryAttentionConfig,
     /// The experts of each layer.
     pub moe: MoeLayerConfig,
+    /// Whether the output head is the embedding, transposed.
+    pub tied_embeddings: bool,
     /// Whether a router that is not causal is allowed.
     pub allow_leak: bool,
 }
@@ -104,9 +106,11 @@ impl MixtralConfig {
                 .init(device),
             layers,
             norm: norm.init(device),
-            head: LinearConfig::new(self.d_model(), self.vocab_size)
-                .with_bias(false)
-                .init(device),
+            head: (!self.tied_embeddings).then(|| {
+                LinearConfig::new(self.d_model(), self.vocab_size)
+                    .with_bias(false)
+                    .init(device)
+            }),
         }
     }
 }

@@ -1,9 +1,10 @@
 use super::MixtralBlock;
-use super::block::TokenContext;
+use crate::decoder::{Decoder, TokenContext, Tracer};
 use crate::{DecoderCache, DecoderInput, DecoderOutput};
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::nn::{Embedding, Linear, RmsNorm};
-use moe_router::parts::mix_seed;
+use burn::tensor::Tensor;
+use burn::tensor::module::linear;
 use moe_router::{AnyRouter, Load, Router};
 
 /// A decoder-only transformer whose feed-forward layers are mixtures of experts; generic in the
@@ -16,32 +17,50 @@ pub struct Mixtral<R: Router = AnyRouter> {
     pub layers: Vec<MixtralBlock<R>>,
     /// The final norm.
     pub norm: RmsNorm,
-    /// The output head, `[d_model, vocab_size]`.
-    pub head: Linear,
+    /// The output head, `[d_model, vocab_size]`; none if it is the embedding, transposed.
+    pub head: Option<Linear>,
 }
 
 impl<R: Router> Mixtral<R> {
-    /// Applies the forward pass to whole sequences.
-    ///
-    /// # Shapes
-    ///
-    /// - tokens: `[B, L]`
-    /// - logits: `[B, L, V]`
-    pub fn forward(&self, input: DecoderInput) -> DecoderOutput {
+    fn run(&self, input: DecoderInput, mut cache: Option<&mut DecoderCache>) -> DecoderOutput {
+        let context = TokenContext {
+            ids: input.token_ids(),
+            start: cache.as_ref().map_or(0, |cache| cache.len()),
+            noise: input.noise,
+        };
+        let mut tracer = Tracer::new(input.traced);
+        let mut x = self.embedding.forward(input.tokens);
+        let mut routings = Vec::with_capacity(self.layers.len());
+        for (i, block) in self.layers.iter().enumerate() {
+            let layer_cache = cache.as_mut().map(|cache| &mut cache.layers[i]);
+            let (output, routing) =
+                block.forward(x, &context.of_layer(i), layer_cache, &mut tracer);
+            x = output;
+            routings.push(routing);
+        }
+        let x = self.norm.forward(x);
+        tracer.hidden(&x);
+        DecoderOutput {
+            logits: self.logits(x),
+            routings,
+            trace: tracer.finish(),
+        }
+    }
+
+    fn logits(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.head {
+            Some(head) => head.forward(x),
+            None => linear(x, self.embedding.weight.val().transpose(), None),
+        }
+    }
+}
+
+impl<R: Router + ModuleDisplay> Decoder for Mixtral<R> {
+    fn forward(&self, input: DecoderInput) -> DecoderOutput {
         self.run(input, None)
     }
 
-    /// Applies the forward pass to the tokens that follow those in the cache, and adds them to it.
-    ///
-    /// # Shapes
-    ///
-    /// - tokens: `[B, L]`, the new tokens alone
-    /// - logits: `[B, L, V]`
-    ///
-    /// # Panics
-    ///
-    /// Panics if the cache has another number of layers than the model.
-    pub fn forward_cache(&self, input: DecoderInput, cache: &mut DecoderCache) -> DecoderOutput {
+    fn forward_cache(&self, input: DecoderInput, cache: &mut DecoderCache) -> DecoderOutput {
         assert_eq!(
             cache.layers.len(),
             self.layers.len(),
@@ -50,12 +69,11 @@ impl<R: Router> Mixtral<R> {
         self.run(input, Some(cache))
     }
 
-    /// Advances the routers' state after an optimizer step, from the load of each layer.
-    ///
-    /// # Panics
-    ///
-    /// Panics if there is not one load for each layer.
-    pub fn advance_routers(mut self, loads: &[Load]) -> Self {
+    fn new_cache(&self) -> DecoderCache {
+        DecoderCache::new(self.layers.len())
+    }
+
+    fn advance_routers(mut self, loads: &[Load]) -> Self {
         assert_eq!(loads.len(), self.layers.len(), "one load for each layer");
         self.layers = self
             .layers
@@ -69,24 +87,11 @@ impl<R: Router> Mixtral<R> {
         self
     }
 
-    fn run(&self, input: DecoderInput, mut cache: Option<&mut DecoderCache>) -> DecoderOutput {
-        let mut context = TokenContext {
-            ids: input.token_ids(),
-            start: cache.as_ref().map_or(0, |cache| cache.len()),
-            noise: None,
-        };
-        let mut x = self.embedding.forward(input.tokens);
-        let mut routings = Vec::with_capacity(self.layers.len());
-        for (i, block) in self.layers.iter().enumerate() {
-            context.noise = input.noise.map(|seed| mix_seed(seed, i as u64));
-            let layer_cache = cache.as_mut().map(|cache| &mut cache.layers[i]);
-            let output = block.forward(x, &context, layer_cache);
-            x = output.x;
-            routings.push(output.routing);
-        }
-        DecoderOutput {
-            logits: self.head.forward(self.norm.forward(x)),
-            routings,
-        }
+    fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn n_moe_layers(&self) -> usize {
+        self.layers.len()
     }
 }

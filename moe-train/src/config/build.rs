@@ -1,11 +1,11 @@
 //! From a configuration to the things that it describes.
 
-use super::{ConfigError, RunConfig};
+use super::{ConfigError, ModelFamily, RunConfig};
 use crate::data::VocabKind;
 use burn::tensor::Device;
 use moe_attention::GroupedQueryAttentionConfig;
 use moe_experts::MoeLayerConfig;
-use moe_models::{Account, Mixtral, MixtralConfig, seed_parameters};
+use moe_models::{Account, AnyDecoder, DecoderConfig, MixtralConfig};
 
 impl RunConfig {
     /// The number of vocabulary entries.
@@ -17,7 +17,13 @@ impl RunConfig {
     }
 
     /// The model's configuration.
-    pub fn model(&self) -> MixtralConfig {
+    pub fn model(&self) -> DecoderConfig {
+        match self.model.family {
+            ModelFamily::Mixtral => DecoderConfig::Mixtral(self.mixtral()),
+        }
+    }
+
+    fn mixtral(&self) -> MixtralConfig {
         let (model, attention, experts) = (&self.model, &self.attention, &self.experts);
         MixtralConfig {
             vocab_size: self.vocab_size(),
@@ -39,16 +45,14 @@ impl RunConfig {
                 activation: experts.activation,
                 dispatch: experts.dispatch,
             },
+            tied_embeddings: model.tied_embeddings,
             allow_leak: model.allow_leak,
         }
     }
 
     /// Builds the model with the weights that the seed gives.
-    pub fn init_model(&self, device: &Device) -> Mixtral {
-        let model = self
-            .model()
-            .init(|shape| self.router.init(shape, device), device);
-        seed_parameters(model, self.seed, self.model.n_layers)
+    pub fn init_model(&self, device: &Device) -> AnyDecoder {
+        self.model().init(&self.router, self.seed, device)
     }
 
     /// The size and cost of the model.

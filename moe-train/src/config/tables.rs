@@ -24,6 +24,8 @@ pub struct ModelConfig {
     pub n_layers: usize,
     /// The epsilon of the RMS norms. Default: 1e-5
     pub norm_eps: f64,
+    /// Whether the output head is the embedding, transposed. Default: false
+    pub tied_embeddings: bool,
     /// Whether a decoder accepts a router that is not causal. Default: false
     pub allow_leak: bool,
 }
@@ -114,6 +116,7 @@ impl Default for ModelConfig {
             d_model: 256,
             n_layers: 4,
             norm_eps: 1e-5,
+            tied_embeddings: false,
             allow_leak: false,
         }
     }

@@ -5,7 +5,7 @@ use super::{RunError, RunFolder, Trainer};
 use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
-use moe_models::Mixtral;
+use moe_models::AnyDecoder;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,8 +89,8 @@ pub(super) fn resume(
 pub(super) fn load_model(
     checkpoint: &Path,
     folder: &Path,
-    model: Mixtral,
-) -> Result<Mixtral, RunError> {
+    model: AnyDecoder,
+) -> Result<AnyDecoder, RunError> {
     let path = checkpoint.join(MODEL);
     let record = ModuleRecord::load(&path).map_err(|e| damaged(&path, folder, &e))?;
     model

@@ -2,7 +2,7 @@ use super::EvalMetrics;
 use super::metrics::{LayerMeter, add_routings};
 use crate::data::{BatchTensors, EvalBatch, Split, TextData};
 use burn::tensor::{Device, Tensor, activation::log_softmax};
-use moe_models::{DecoderInput, Mixtral};
+use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use std::collections::BTreeMap;
 use std::f64::consts::LN_2;
 
@@ -11,7 +11,7 @@ use std::f64::consts::LN_2;
 ///
 /// At most `max_windows` evenly spaced windows, if given.
 pub fn evaluate(
-    model: &Mixtral,
+    model: &AnyDecoder,
     data: &TextData,
     split: Split,
     max_windows: Option<usize>,

@@ -3,7 +3,7 @@ use super::{EvalMetrics, Manifest, RunError, RunFolder, checkpoint, evaluate};
 use crate::config::RunConfig;
 use crate::data::{Split, TextData, Vocab, VocabKind};
 use burn::tensor::Device;
-use moe_models::Mixtral;
+use moe_models::AnyDecoder;
 use std::path::{Path, PathBuf};
 
 /// A trained model with what it was trained by.
@@ -14,7 +14,7 @@ pub struct LoadedRun {
     /// Its configuration.
     pub config: RunConfig,
     /// The model, without gradients.
-    pub model: Mixtral,
+    pub model: AnyDecoder,
     /// Its vocabulary.
     pub vocab: Vocab,
     /// The step of the checkpoint.

@@ -5,7 +5,7 @@ use crate::data::{BatchTensors, Batches};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use moe_models::{DecoderInput, DecoderOutput, Mixtral};
+use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
 use moe_router::parts::mix_seed;
 use moe_router::{BalanceConfig, Load};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::time::Instant;
 /// else (data order, noise, learning rate) is a function of the step and the configuration.
 pub struct Trainer {
     /// The model, on a device with gradients.
-    pub model: Mixtral,
+    pub model: AnyDecoder,
     /// The optimizer with its moments.
     pub optimizer: ModuleOptimizer,
     /// The number of steps made.
