@@ -1,4 +1,4 @@
-use crate::{Assignments, Load};
+use crate::{Assignments, ExpertGroups, Load};
 use burn::tensor::{Tensor, assert_shape};
 use std::sync::Arc;
 
@@ -17,6 +17,10 @@ pub struct Routing {
     pub padding: Option<Arc<[bool]>>,
     /// The noisy scores of a router that trains its noise, present while training.
     pub noisy: Option<NoisyLogits>,
+    /// The gate whose columns score the experts `[D, E]`, if there is one.
+    pub gate: Option<Tensor<2>>,
+    /// How the experts are grouped, if the router limits a token to some of the groups.
+    pub expert_groups: Option<ExpertGroups>,
 }
 
 /// The two shapes that a plan can have.
@@ -119,6 +123,8 @@ impl Routing {
             n_groups: 1,
             padding: None,
             noisy: None,
+            gate: None,
+            expert_groups: None,
         }
     }
 
@@ -137,6 +143,18 @@ impl Routing {
     /// Sets the noisy scores of a training step.
     pub fn noisy(mut self, noisy: Option<NoisyLogits>) -> Self {
         self.noisy = noisy;
+        self
+    }
+
+    /// Sets the gate whose columns score the experts, `[D, E]`.
+    pub fn gate(mut self, gate_de: Tensor<2>) -> Self {
+        self.gate = Some(gate_de);
+        self
+    }
+
+    /// Sets how the experts are grouped.
+    pub fn expert_groups(mut self, groups: ExpertGroups) -> Self {
+        self.expert_groups = Some(groups);
         self
     }
 

@@ -55,7 +55,24 @@ losses! {
     load,
     /// Weight of the sequence-wise loss [`sequence()`]. Default: the router's own
     sequence,
+    /// Weight of the expert-level loss [`expert()`]. Default: the router's own
+    expert,
+    /// Weight of the device-level loss [`device()`]. Default: the router's own
+    device,
+    /// Weight of the communication loss [`communication()`]. Default: the router's own
+    communication,
+    /// Weight of the divergence from balance [`kl()`]. Default: the router's own
+    kl,
+    /// Weight of the entropy of the router's choice [`entropy()`]. Default: the router's own
+    entropy,
+    /// Weight of the orthogonality of the gate [`orthogonality()`]. Default: the router's own
+    orthogonality,
 }
+
+mod pooled;
+mod sequences;
+
+pub use pooled::{load_balance_pooled, load_balance_pooled_by_sequence};
 
 /// One balance loss of one layer.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
+use super::sequences::{group_size, is_padding, mean_probs, mean_product, tokens_by_sequence};
 use crate::parts::top_k_into;
 use crate::{Routing, routing::to_vec};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 /// The sequence-wise balance loss of DeepSeek-V3 (arXiv 2412.19437, equations 17 to 20), averaged over
 /// the sequences of the batch.
@@ -12,30 +13,14 @@ use burn::tensor::{Tensor, TensorData};
 ///
 /// - output: `[1]`
 pub fn sequence(routing: &Routing) -> Tensor<1> {
-    let n_experts = routing.n_experts();
-    let group_size = routing.n_tokens() / routing.n_groups;
-    let shape_gme = [routing.n_groups, group_size, n_experts];
-
-    let mut tokens_g = vec![0.0f32; routing.n_groups];
-    (0..routing.n_tokens())
-        .filter(|&t| !is_padding(routing, t))
-        .for_each(|t| tokens_g[t / group_size] += 1.0);
-    let f_ge = chosen_share(routing, &tokens_g);
-
-    let n_g = Tensor::<1>::from_floats(tokens_g.as_slice(), &routing.probs.device());
-    let probs_ge = super::without_padding(routing.probs.clone(), routing)
-        .reshape(shape_gme)
-        .sum_dim(1)
-        .reshape([routing.n_groups, n_experts])
-        / n_g.clamp_min(1.0).unsqueeze_dim(1);
-    let n_sequences = tokens_g.iter().filter(|&&n| n > 0.0).count().max(1);
-    (f_ge * probs_ge).sum() / n_sequences as f64
+    mean_product(chosen_share(routing), mean_probs(routing), routing)
 }
 
-/// `E / k` times the share of each sequence's tokens that rank an expert among their `k` best, `[G, E]`.
-fn chosen_share(routing: &Routing, tokens_g: &[f32]) -> Tensor<2> {
+/// `E / k` times the share of each sequence's tokens that rank an expert among their `k` best, `[G, E]`
+/// row by row.
+fn chosen_share(routing: &Routing) -> Vec<f32> {
     let n_experts = routing.n_experts();
-    let group_size = routing.n_tokens() / routing.n_groups;
+    let tokens_g = tokens_by_sequence(routing);
     let k = super::experts_per_token(routing);
     let probs_te = to_vec(routing.probs.clone().detach());
     let mut share_ge = vec![0.0f32; routing.n_groups * n_experts];
@@ -44,19 +29,14 @@ fn chosen_share(routing: &Routing, tokens_g: &[f32]) -> Tensor<2> {
         if is_padding(routing, t) {
             continue;
         }
-        let group = t / group_size;
+        let group = t / group_size(routing);
         top_k_into(row_e, &mut best_k);
         for &expert in &best_k {
             let step = n_experts as f32 / (k as f32 * tokens_g[group]);
             share_ge[group * n_experts + expert as usize] += step;
         }
     }
-    let data = TensorData::new(share_ge, [routing.n_groups, n_experts]);
-    Tensor::from_data(data, &routing.probs.device())
-}
-
-fn is_padding(routing: &Routing, t: usize) -> bool {
-    routing.padding.as_ref().is_some_and(|padding| padding[t])
+    share_ge
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::common;
 use crate::error::{check_positive, check_top_k};
 use crate::parts::{ExpertGroups, GroupScore, gather_weights, normalise_per_token, token_choice};
 use crate::{
-    BalanceConfig, Causality, Family, Load, Preset, Router, RouterError, RouterInfo, RouterInput,
-    RouterShape, Routing, routing::to_vec,
+    BalanceConfig, Causality, ExpertGroups, Family, Load, Preset, Router, RouterError, RouterInfo,
+    RouterInput, RouterShape, Routing, routing::to_vec,
 };
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -145,6 +145,11 @@ impl Router for DeepSeekV3 {
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .gate(self.gate.weight.val())
+            .expert_groups(ExpertGroups {
+                n_groups: self.n_groups,
+                limit: self.topk_groups,
+            })
     }
 
     fn causality(&self) -> Causality {

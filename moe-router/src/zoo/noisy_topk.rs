@@ -108,6 +108,7 @@ impl Router for NoisyTopK {
         Routing::sparse(assignments, weights_n, clean_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .gate(self.gate.weight.val())
             .noisy(noisy)
     }
 

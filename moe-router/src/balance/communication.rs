@@ -1,0 +1,85 @@
+use super::sequences::{
+    expert_groups, group_probs, group_size, is_padding, mean_product, tokens_by_sequence,
+};
+use crate::{Plan, Routing};
+use burn::tensor::Tensor;
+
+/// `sum_d f''_d P'_d` in each sequence, averaged over the sequences: the communication balance loss of
+/// DeepSeek-V2 (arXiv 2405.04434, equations 29 to 31).
+///
+/// `f''_d = D / (L M) * #{t: t is sent to device d}` counts a token once however many of the device's
+/// experts it chose; `L` is the number of devices that a token may use and `M` the sequence's tokens.
+/// `P'_d` is the sum of the mean probabilities of the device's experts. A device is a group of experts
+/// of the router (`Routing::expert_groups`); a router without groups counts as one expert a device.
+///
+/// # Shapes
+///
+/// - output: `[1]`
+pub fn communication(routing: &Routing) -> Tensor<1> {
+    let groups = expert_groups(routing);
+    let tokens_g = tokens_by_sequence(routing);
+    let mut f_gd = sent_by_sequence(routing);
+    for (row_d, n_tokens) in f_gd.chunks_mut(groups.n_groups).zip(&tokens_g) {
+        let scale = groups.n_groups as f32 / (groups.limit as f32 * n_tokens.max(1.0));
+        row_d.iter_mut().for_each(|x| *x *= scale);
+    }
+    mean_product(f_gd, group_probs(routing), routing)
+}
+
+/// How many tokens of each sequence are sent to each device, `[G, D]` row by row.
+fn sent_by_sequence(routing: &Routing) -> Vec<f32> {
+    let groups = expert_groups(routing);
+    let (n_devices, group_size) = (groups.n_groups, group_size(routing));
+    let group_len = groups.group_len(routing.n_experts());
+    let mut sent_td = vec![false; routing.n_tokens() * n_devices];
+    match &routing.plan {
+        Plan::Sparse(plan) => {
+            let pairs = plan.assignments.tokens().iter();
+            for (&t, &expert) in pairs.zip(plan.assignments.experts()) {
+                sent_td[t as usize * n_devices + expert as usize / group_len] = true;
+            }
+        }
+        Plan::Soft(_) => sent_td.fill(true), // every slot takes some of every token
+    }
+    let mut sent_gd = vec![0.0; routing.n_groups * n_devices];
+    for (i, _) in sent_td.iter().enumerate().filter(|(_, sent)| **sent) {
+        let (t, d) = (i / n_devices, i % n_devices);
+        if !is_padding(routing, t) {
+            sent_gd[t / group_size * n_devices + d] += 1.0;
+        }
+    }
+    sent_gd
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ExpertGroups;
+    use crate::balance::expert;
+    use crate::balance::testing::{routing, scalar};
+    use approx::assert_abs_diff_eq;
+    use burn::tensor::Device;
+
+    const PROBS: [f32; 8] = [0.4, 0.3, 0.2, 0.1, 0.1, 0.5, 0.2, 0.2];
+
+    #[test]
+    fn a_token_is_sent_to_a_device_once() {
+        // two groups of two experts; token 0 chose 0 and 1 (device 0 alone), token 1 chose 1 and 2
+        // f'' = 2 / (2 * 2) * (2, 1) = (1, 0.5), P' = (0.65, 0.35): 0.65 + 0.175
+        let groups = ExpertGroups {
+            n_groups: 2,
+            limit: 2,
+        };
+        let pairs = [(0, 0), (0, 1), (1, 1), (1, 2)];
+        let r = routing(&pairs, &PROBS, 4, &Device::flex()).expert_groups(groups);
+        assert_abs_diff_eq!(scalar(communication(&r)), 0.825, epsilon = 1e-6);
+    }
+
+    #[test]
+    fn without_groups_it_is_the_expert_loss() {
+        let r = routing(&[(0, 0), (1, 1)], &PROBS, 4, &Device::flex());
+        // f'' = 4 / 2 * (1, 1, 0, 0), P = (0.25, 0.4, ..): 0.5 + 0.8
+        assert_abs_diff_eq!(scalar(communication(&r)), 1.3, epsilon = 1e-6);
+        assert_abs_diff_eq!(scalar(expert(&r)), 1.3, epsilon = 1e-6);
+    }
+}

@@ -1,0 +1,116 @@
+//! What the losses of single sequences share: counts and mean probabilities of each sequence.
+
+use super::{experts_per_token, without_padding};
+use crate::{ExpertGroups, Plan, Routing, routing::to_vec};
+use burn::tensor::{Tensor, TensorData};
+
+/// Whether token `t` is padding.
+pub(super) fn is_padding(routing: &Routing, t: usize) -> bool {
+    routing.padding.as_ref().is_some_and(|padding| padding[t])
+}
+
+/// The number of tokens of a sequence, padding included.
+pub(super) fn group_size(routing: &Routing) -> usize {
+    (routing.n_tokens() / routing.n_groups).max(1)
+}
+
+/// The number of tokens of each sequence that are not padding, `[G]`.
+pub(super) fn tokens_by_sequence(routing: &Routing) -> Vec<f32> {
+    let mut tokens_g = vec![0.0; routing.n_groups];
+    (0..routing.n_tokens())
+        .filter(|&t| !is_padding(routing, t))
+        .for_each(|t| tokens_g[t / group_size(routing)] += 1.0);
+    tokens_g
+}
+
+/// The sum of each sequence's probabilities, `[G, E]`.
+pub(super) fn prob_sums(routing: &Routing) -> Tensor<2> {
+    let (n_groups, n_experts) = (routing.n_groups, routing.n_experts());
+    without_padding(routing.probs.clone(), routing)
+        .reshape([n_groups, group_size(routing), n_experts])
+        .sum_dim(1)
+        .reshape([n_groups, n_experts])
+}
+
+/// The mean of each sequence's probabilities, `[G, E]`.
+pub(super) fn mean_probs(routing: &Routing) -> Tensor<2> {
+    let tokens_g = tokens_by_sequence(routing);
+    let tokens_g1 = Tensor::<1>::from_floats(tokens_g.as_slice(), &routing.probs.device())
+        .clamp_min(1.0)
+        .unsqueeze_dim(1);
+    prob_sums(routing) / tokens_g1
+}
+
+/// How often each sequence asked for each expert, dropped assignments included, `[G, E]` row by row.
+/// For a soft plan: the combine mass of the expert's slots.
+pub(super) fn asked_by_sequence(routing: &Routing) -> Vec<f32> {
+    let (n_groups, n_experts) = (routing.n_groups, routing.n_experts());
+    match &routing.plan {
+        Plan::Sparse(plan) => {
+            let mut asked_ge = vec![0.0; n_groups * n_experts];
+            let pairs = plan.assignments.tokens().iter();
+            for (&t, &expert) in pairs.zip(plan.assignments.experts()) {
+                let g = t as usize / group_size(routing);
+                asked_ge[g * n_experts + expert as usize] += 1.0;
+            }
+            asked_ge
+        }
+        Plan::Soft(plan) => {
+            let [n_groups, group_size, n_slots] = plan.combine.dims();
+            let mass_gme = plan.combine.clone().detach().reshape([
+                n_groups,
+                group_size,
+                n_experts,
+                n_slots / n_experts,
+            ]);
+            to_vec(mass_gme.sum_dim(3).sum_dim(1))
+        }
+    }
+}
+
+/// `E` times the share of its sequence's assignments that each expert was asked for, `[G, E]` row by
+/// row: 1 at balance. With `k` experts a token it is `E / (k M) * #{t of the sequence: t chose e}`.
+pub(super) fn balanced_share(routing: &Routing) -> Vec<f32> {
+    let n_experts = routing.n_experts();
+    let mut share_ge = asked_by_sequence(routing);
+    for row_e in share_ge.chunks_mut(n_experts) {
+        let total = row_e.iter().sum::<f32>().max(1.0);
+        row_e
+            .iter_mut()
+            .for_each(|x| *x *= n_experts as f32 / total);
+    }
+    share_ge
+}
+
+/// `sum_x f_gx P_gx`, averaged over the sequences that have tokens.
+///
+/// # Shapes
+///
+/// - f_gx: `[G, X]`, row by row
+/// - prob_gx: `[G, X]`
+/// - output: `[1]`
+pub(super) fn mean_product(f_gx: Vec<f32>, prob_gx: Tensor<2>, routing: &Routing) -> Tensor<1> {
+    let f_gx = Tensor::from_data(TensorData::new(f_gx, prob_gx.dims()), &prob_gx.device());
+    let tokens_g = tokens_by_sequence(routing);
+    let n_sequences = tokens_g.iter().filter(|&&n| n > 0.0).count().max(1);
+    (f_gx * prob_gx).sum() / n_sequences as f64
+}
+
+/// The router's groups of experts; one that has none counts as one expert a group.
+pub(super) fn expert_groups(routing: &Routing) -> ExpertGroups {
+    routing.expert_groups.unwrap_or_else(|| ExpertGroups {
+        n_groups: routing.n_experts(),
+        limit: experts_per_token(routing),
+    })
+}
+
+/// The sum of each sequence's mean probabilities over the experts of a group, `[G, D]`.
+pub(super) fn group_probs(routing: &Routing) -> Tensor<2> {
+    let (n_groups, n_experts) = (routing.n_groups, routing.n_experts());
+    let groups = expert_groups(routing);
+    let shape = [n_groups, groups.n_groups, groups.group_len(n_experts)];
+    mean_probs(routing)
+        .reshape(shape)
+        .sum_dim(2)
+        .reshape([n_groups, groups.n_groups])
+}
