@@ -42,7 +42,6 @@ pub mod zoo;
 
 mod assignments;
 mod error;
-mod expert_groups;
 mod load;
 mod router;
 mod routing;
@@ -50,7 +49,6 @@ mod routing;
 pub use assignments::Assignments;
 pub use balance::{BalanceConfig, LossTerm};
 pub use error::RouterError;
-pub use expert_groups::ExpertGroups;
 pub use load::Load;
 pub use router::{Causality, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
 pub use routing::{NoisyLogits, Plan, Routing, SoftPlan, SparsePlan};

@@ -1,4 +1,5 @@
-use crate::{Assignments, ExpertGroups, Load};
+use crate::parts::ExpertGroups;
+use crate::{Assignments, Load};
 use burn::tensor::{Tensor, assert_shape};
 use std::sync::Arc;
 

@@ -20,7 +20,7 @@ pub fn communication(routing: &Routing) -> Tensor<1> {
     let tokens_g = tokens_by_sequence(routing);
     let mut f_gd = sent_by_sequence(routing);
     for (row_d, n_tokens) in f_gd.chunks_mut(groups.n_groups).zip(&tokens_g) {
-        let scale = groups.n_groups as f32 / (groups.limit as f32 * n_tokens.max(1.0));
+        let scale = groups.n_groups as f32 / (groups.topk_groups as f32 * n_tokens.max(1.0));
         row_d.iter_mut().for_each(|x| *x *= scale);
     }
     mean_product(f_gd, group_probs(routing), routing)
@@ -54,9 +54,9 @@ fn sent_by_sequence(routing: &Routing) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ExpertGroups;
     use crate::balance::expert;
     use crate::balance::testing::{routing, scalar};
+    use crate::parts::{ExpertGroups, GroupScore};
     use approx::assert_abs_diff_eq;
     use burn::tensor::Device;
 
@@ -68,7 +68,8 @@ mod tests {
         // f'' = 2 / (2 * 2) * (2, 1) = (1, 0.5), P' = (0.65, 0.35): 0.65 + 0.175
         let groups = ExpertGroups {
             n_groups: 2,
-            limit: 2,
+            topk_groups: 2,
+            score: GroupScore::Max,
         };
         let pairs = [(0, 0), (0, 1), (1, 1), (1, 2)];
         let r = routing(&pairs, &PROBS, 4, &Device::flex()).expert_groups(groups);

@@ -26,9 +26,9 @@ pub fn device(routing: &Routing) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ExpertGroups;
     use crate::balance::expert;
     use crate::balance::testing::{routing, scalar};
+    use crate::parts::{ExpertGroups, GroupScore};
     use approx::assert_abs_diff_eq;
     use burn::tensor::Device;
 
@@ -41,7 +41,8 @@ mod tests {
         // P = (0.25, 0.4, 0.2, 0.15), P' = (0.65, 0.35): 0.975 + 0.175 = 1.15
         let groups = ExpertGroups {
             n_groups: 2,
-            limit: 2,
+            topk_groups: 2,
+            score: GroupScore::Max,
         };
         let pairs = [(0, 0), (0, 1), (1, 1), (1, 2)];
         let r = routing(&pairs, &PROBS, 4, &Device::flex()).expert_groups(groups);

@@ -1,7 +1,8 @@
 //! What the losses of single sequences share: counts and mean probabilities of each sequence.
 
 use super::{experts_per_token, without_padding};
-use crate::{ExpertGroups, Plan, Routing, routing::to_vec};
+use crate::parts::{ExpertGroups, GroupScore};
+use crate::{Plan, Routing, routing::to_vec};
 use burn::tensor::{Tensor, TensorData};
 
 /// Whether token `t` is padding.
@@ -100,7 +101,8 @@ pub(super) fn mean_product(f_gx: Vec<f32>, prob_gx: Tensor<2>, routing: &Routing
 pub(super) fn expert_groups(routing: &Routing) -> ExpertGroups {
     routing.expert_groups.unwrap_or_else(|| ExpertGroups {
         n_groups: routing.n_experts(),
-        limit: experts_per_token(routing),
+        topk_groups: experts_per_token(routing),
+        score: GroupScore::Max,
     })
 }
 

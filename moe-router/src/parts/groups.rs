@@ -51,6 +51,20 @@ impl ExpertGroups {
         Ok(())
     }
 
+    /// The number of experts of a group.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the groups do not divide the experts.
+    pub fn group_len(&self, n_experts: usize) -> usize {
+        assert!(
+            self.n_groups > 0 && n_experts > 0 && n_experts.is_multiple_of(self.n_groups),
+            "{} groups do not divide {n_experts} experts",
+            self.n_groups
+        );
+        n_experts / self.n_groups
+    }
+
     /// Sets the scores of experts outside each token's best groups to minus infinity; of equal groups
     /// the lowest index wins.
     ///
@@ -65,15 +79,10 @@ impl ExpertGroups {
     ///
     /// Panics if the groups do not divide the experts, or if more groups are chosen than there are.
     pub fn mask(&self, scores_te: &mut [f32], n_experts: usize) {
-        assert!(
-            self.n_groups > 0 && n_experts > 0 && n_experts.is_multiple_of(self.n_groups),
-            "{} groups do not divide {n_experts} experts",
-            self.n_groups
-        );
+        let group_len = self.group_len(n_experts);
         if self.n_groups == self.topk_groups {
             return;
         }
-        let group_len = n_experts / self.n_groups;
         for scores_e in scores_te.chunks_mut(n_experts) {
             self.mask_token(scores_e, group_len);
         }

@@ -71,7 +71,7 @@ impl Preset for DeepSeekMoeConfig {
     /// The expert-level loss within each sequence, weight 0.001: the released 16B configuration.
     fn balance(&self) -> BalanceConfig {
         BalanceConfig {
-            sequence: 0.001,
+            expert: 0.001,
             ..Default::default()
         }
     }
@@ -102,6 +102,7 @@ impl Router for DeepSeekMoe {
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .gate(self.gate.weight.val())
     }
 
     fn causality(&self) -> Causality {

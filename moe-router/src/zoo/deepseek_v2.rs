@@ -85,10 +85,14 @@ impl Preset for DeepSeekV2Config {
         groups(self.n_groups, self.topk_groups).validate(self.top_k, n_experts)
     }
 
-    /// The paper's expert-level loss within each sequence, alpha_1 = 0.003.
+    /// The paper's three losses, alpha = 0.003, 0.05 and 0.02; those of devices are constant and left
+    /// out if there is one group.
     fn balance(&self) -> BalanceConfig {
+        let device_weight = |alpha| if self.n_groups > 1 { alpha } else { 0.0 };
         BalanceConfig {
-            sequence: 0.003,
+            expert: 0.003,
+            device: device_weight(0.05),
+            communication: device_weight(0.02),
             ..Default::default()
         }
     }
@@ -125,7 +129,8 @@ impl Router for DeepSeekV2 {
         let n_experts = logits_te.dims()[1];
 
         let mut choice_te = common::host(&probs_te);
-        groups(self.n_groups, self.topk_groups).mask(&mut choice_te, n_experts);
+        let groups = groups(self.n_groups, self.topk_groups);
+        groups.mask(&mut choice_te, n_experts);
         let assignments = token_choice(&input, &choice_te, self.top_k);
         let weights_n = gather_weights(&probs_te, &assignments);
         let weights_n = if self.norm_topk_prob && self.top_k > 1 {
@@ -137,6 +142,8 @@ impl Router for DeepSeekV2 {
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .gate(self.gate.weight.val())
+            .expert_groups(groups)
     }
 
     fn causality(&self) -> Causality {

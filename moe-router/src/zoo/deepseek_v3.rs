@@ -6,8 +6,8 @@ use super::common;
 use crate::error::{check_positive, check_top_k};
 use crate::parts::{ExpertGroups, GroupScore, gather_weights, normalise_per_token, token_choice};
 use crate::{
-    BalanceConfig, Causality, ExpertGroups, Family, Load, Preset, Router, RouterError, RouterInfo,
-    RouterInput, RouterShape, Routing, routing::to_vec,
+    BalanceConfig, Causality, Family, Load, Preset, Router, RouterError, RouterInfo, RouterInput,
+    RouterShape, Routing, routing::to_vec,
 };
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -132,7 +132,8 @@ impl Router for DeepSeekV3 {
 
         let bias_e = self.bias.val().detach().unsqueeze();
         let mut choice_te = common::host(&(affinity_te.clone().detach() + bias_e));
-        groups(self.n_groups, self.topk_groups).mask(&mut choice_te, n_experts);
+        let groups = groups(self.n_groups, self.topk_groups);
+        groups.mask(&mut choice_te, n_experts);
         let assignments = token_choice(&input, &choice_te, self.top_k);
 
         let mut weights_n = gather_weights(&affinity_te, &assignments);
@@ -146,10 +147,7 @@ impl Router for DeepSeekV3 {
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())
-            .expert_groups(ExpertGroups {
-                n_groups: self.n_groups,
-                limit: self.topk_groups,
-            })
+            .expert_groups(groups)
     }
 
     fn causality(&self) -> Causality {
