@@ -1,107 +1,188 @@
-use crate::Assignments;
+//! How many tokens an expert takes from a group, with the rounding of each source.
+
+use crate::RouterInput;
+use serde::{Deserialize, Serialize};
+
+/// The rounding of a source, for a group of `M` tokens, `E` experts, `k` experts a token and a capacity
+/// factor `f`. The order of the operations is the source's: it decides in floating point.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum CapacityRule {
+    /// No limit: an expert takes as many as come.
+    #[default]
+    None,
+    /// `int(M / E * f)`, at least 1, whatever `k` (Fedus et al. 2021, arXiv 2101.03961, equation 3).
+    Switch,
+    /// `int(M * f / E)`, at most `M` and at least the minimum, whatever `k`: Mesh TensorFlow, which
+    /// trained ST-MoE (arXiv 2202.08906).
+    Mesh,
+    /// `ceil(M * k / E * f)`, at least the minimum: Megatron-LM and DeepSpeed, named `deepspeed` too.
+    #[serde(alias = "deepspeed")]
+    Megatron,
+    /// `int(f * (k * M / E))`: MegaBlocks (Gale et al. 2022, arXiv 2211.15841).
+    Megablocks,
+    /// `k * int(f * ceil(M / E))`: Tutel (Hwang et al. 2022, arXiv 2206.03382).
+    Tutel,
+    /// `ceil(M * k * f / E)`, rounded up to a multiple of 4: V-MoE (Riquelme et al. 2021, arXiv
+    /// 2106.05974).
+    VMoe,
+    /// `int(k * M * f / E)`, above 1 rounded up to a multiple of 4 and else 1: Lingvo, which trained
+    /// GShard (Lepikhin et al. 2020, arXiv 2006.16668, whose `2N / (G E)` is `k = 2`, `f = 1`).
+    Gshard,
+    /// `round(M * f / E)`, from 1 to `M`, whatever `k`: expert choice (Zhou et al. 2022, arXiv
+    /// 2202.09368, equation 1).
+    ExpertChoice,
+}
 
 /// How many tokens an expert may take from a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capacity {
-    /// The capacity factor; 1 is just enough if the load is perfectly balanced.
+    /// The rounding.
+    pub rule: CapacityRule,
+    /// The capacity factor `f`; 1 is just enough if the load is perfectly balanced.
     pub factor: f64,
+    /// The least capacity, for the rules that know one.
+    pub minimum: usize,
+    /// The number of experts a token `k`.
+    pub top_k: usize,
+}
+
+impl CapacityRule {
+    /// Whether the rule knows a least capacity.
+    pub fn has_minimum(self) -> bool {
+        matches!(self, CapacityRule::Mesh | CapacityRule::Megatron)
+    }
 }
 
 impl Capacity {
-    /// `C = floor(M / E * factor)`, at least 1: the expert capacity of the Switch Transformer
-    /// (Fedus et al. 2021, arXiv 2101.03961, equation 3), as its code truncates it.
-    pub fn switch(&self, group_size: usize, n_experts: usize) -> usize {
-        let exact = group_size as f64 / n_experts as f64 * self.factor;
-        (exact as usize).max(1)
-    }
-}
-
-/// Drops assignments that find their expert full: each expert keeps the first `capacity(group)`
-/// assignments of each group, in the order of the list.
-///
-/// Token `t` belongs to group `t / group_size`, so an earlier token never loses its place to a later
-/// one as long as the list is in the order of tokens.
-///
-/// # Panics
-///
-/// Panics if `group_size` is zero.
-pub fn drop_over_capacity(
-    assignments: &mut Assignments,
-    group_size: usize,
-    n_experts: usize,
-    capacity: impl Fn(usize) -> usize,
-) {
-    if assignments.is_empty() {
-        return;
-    }
-    assert!(group_size > 0, "a group has at least one token");
-    let n_groups = assignments
-        .tokens()
-        .iter()
-        .map(|&t| t as usize / group_size + 1)
-        .max()
-        .unwrap_or(0);
-    let capacity_g: Vec<usize> = (0..n_groups).map(capacity).collect();
-    let mut taken_ge = vec![0usize; n_groups * n_experts];
-    for n in 0..assignments.len() {
-        let group = assignments.tokens()[n] as usize / group_size;
-        let taken = &mut taken_ge[group * n_experts + assignments.experts()[n] as usize];
-        if *taken == capacity_g[group] {
-            assignments.drop_assignment(n);
-        } else {
-            *taken += 1;
+    /// The capacity of an expert for a group of `n_tokens`; `n_tokens` itself if there is no limit.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no expert.
+    pub fn of(&self, n_tokens: usize, n_experts: usize) -> usize {
+        assert!(n_experts > 0, "a capacity is that of an expert");
+        let (m, e, k) = (n_tokens as f64, n_experts as f64, self.top_k as f64);
+        let f = self.factor;
+        match self.rule {
+            CapacityRule::None => n_tokens,
+            CapacityRule::Switch => ((m / e * f) as usize).max(1),
+            CapacityRule::Mesh => ((m * f / e) as usize).min(n_tokens).max(self.minimum),
+            CapacityRule::Megatron => ((m * k / e * f).ceil() as usize).max(self.minimum),
+            CapacityRule::Megablocks => (f * (k * m / e)) as usize,
+            CapacityRule::Tutel => self.top_k * (f * (m / e).ceil()) as usize,
+            CapacityRule::VMoe => ((m * k * f / e).ceil() as usize).next_multiple_of(4),
+            CapacityRule::Gshard => match (k * m * f / e) as usize {
+                0 | 1 => 1,
+                more => more.next_multiple_of(4),
+            },
+            CapacityRule::ExpertChoice => ((m * f / e).round() as usize).clamp(1, n_tokens.max(1)),
         }
+    }
+
+    /// The capacity of an expert for each group `[G]`. Padding is not counted.
+    pub fn of_groups(&self, input: &RouterInput, n_experts: usize) -> Vec<usize> {
+        let size = input.group_size();
+        (0..input.n_groups)
+            .map(|group| {
+                let tokens = group * size..(group + 1) * size;
+                let n_tokens = tokens.filter(|&t| !input.is_padding(t)).count();
+                self.of(n_tokens, n_experts)
+            })
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::{Device, Tensor};
     use proptest::prelude::*;
 
+    fn capacity(rule: CapacityRule, factor: f64, top_k: usize) -> Capacity {
+        Capacity {
+            rule,
+            factor,
+            minimum: 4,
+            top_k,
+        }
+    }
+
+    /// Law 9: 10 tokens, 4 experts, k = 2, f = 1.25, each rule by hand.
     #[test]
-    fn capacity_truncates_and_is_never_zero() {
-        let capacity = Capacity { factor: 1.25 };
-        assert_eq!(capacity.switch(10, 4), 3); // 10 / 4 * 1.25 = 3.125
-        assert_eq!(capacity.switch(1, 8), 1); // 0.156 would compute nothing
+    fn each_source_rounds_its_own_way() {
+        let of = |rule, n_tokens| capacity(rule, 1.25, 2).of(n_tokens, 4);
+        assert_eq!(of(CapacityRule::None, 10), 10);
+        assert_eq!(of(CapacityRule::Switch, 10), 3); // 10 / 4 * 1.25 = 3.125
+        assert_eq!(of(CapacityRule::Mesh, 10), 4); // int(12.5 / 4) = 3, at least 4
+        assert_eq!(of(CapacityRule::Megatron, 10), 7); // ceil(20 / 4 * 1.25 = 6.25)
+        assert_eq!(of(CapacityRule::Megablocks, 10), 6); // int(1.25 * 5)
+        assert_eq!(of(CapacityRule::Tutel, 10), 6); // 2 * int(1.25 * 3 = 3.75)
+        assert_eq!(of(CapacityRule::VMoe, 10), 8); // ceil(6.25) = 7, to a multiple of 4
+        assert_eq!(of(CapacityRule::Gshard, 10), 8); // int(6.25) = 6, to a multiple of 4
+        assert_eq!(of(CapacityRule::ExpertChoice, 10), 3); // round(3.125)
     }
 
     #[test]
-    fn the_earliest_tokens_of_each_group_keep_their_place() {
-        let mut assignments = Assignments::default();
-        for token in 0..4 {
-            assignments.push(token, 0);
+    fn small_groups_keep_their_least() {
+        let of = |rule| capacity(rule, 1.0, 1).of(1, 8); // exact: 0.125
+        assert_eq!(of(CapacityRule::Switch), 1);
+        assert_eq!(of(CapacityRule::Mesh), 4); // int(0.125) = 0, at least 4
+        assert_eq!(of(CapacityRule::Megatron), 4);
+        assert_eq!(of(CapacityRule::Megablocks), 0);
+        assert_eq!(of(CapacityRule::Tutel), 1); // int(1.0 * ceil(0.125))
+        assert_eq!(of(CapacityRule::VMoe), 4);
+        assert_eq!(of(CapacityRule::Gshard), 1);
+        assert_eq!(of(CapacityRule::ExpertChoice), 1);
+    }
+
+    #[test]
+    fn what_is_an_exact_multiple_is_not_raised() {
+        // 16 * 2 / 4 = 8
+        for rule in [
+            CapacityRule::Megatron,
+            CapacityRule::Megablocks,
+            CapacityRule::Tutel,
+            CapacityRule::VMoe,
+            CapacityRule::Gshard,
+        ] {
+            assert_eq!(capacity(rule, 1.0, 2).of(16, 4), 8, "{rule:?}");
         }
-        drop_over_capacity(&mut assignments, 2, 1, |_| 1);
-        assert_eq!(assignments.kept(), [true, false, true, false]);
+    }
+
+    #[test]
+    fn padding_is_not_counted() {
+        let padding = [false, false, false, true, true, true];
+        let input = RouterInput::new(Tensor::zeros([6, 1], &Device::flex()))
+            .groups(2)
+            .padding(padding.into());
+        let capacity = capacity(CapacityRule::None, 1.0, 1);
+        assert_eq!(capacity.of_groups(&input, 2), [3, 0]);
+    }
+
+    #[test]
+    fn both_names_of_a_rule_are_read() {
+        let read = |name: &str| serde_json::from_str::<CapacityRule>(name).expect("a rule");
+        assert_eq!(read("\"deepspeed\""), CapacityRule::Megatron);
+        assert_eq!(read("\"megatron\""), CapacityRule::Megatron);
+        assert_eq!(read("\"v_moe\""), CapacityRule::VMoe);
     }
 
     proptest! {
         #[test]
-        fn never_exceeded_and_never_dropping_more_with_more_room(
-            experts in prop::collection::vec(0u32..4, 1..60),
-            group_size in 1usize..20,
-            capacity in 0usize..12,
+        fn a_larger_factor_or_group_never_lowers_a_capacity(
+            n_tokens in 0usize..200, n_experts in 1usize..17, top_k in 1usize..5,
+            factor in 0.1f64..4.0, more in 0.0f64..2.0,
         ) {
-            let run = |capacity| {
-                let mut a = Assignments::default();
-                for (t, &e) in experts.iter().enumerate() {
-                    a.push(t as u32, e);
-                }
-                drop_over_capacity(&mut a, group_size, 4, |_| capacity);
-                a
-            };
-            let (less, more) = (run(capacity), run(capacity + 1));
-            for group in 0..experts.len().div_ceil(group_size) {
-                for expert in 0..4u32 {
-                    let kept = (0..less.len())
-                        .filter(|&n| less.kept()[n] && less.experts()[n] == expert)
-                        .filter(|&n| less.tokens()[n] as usize / group_size == group)
-                        .count();
-                    prop_assert!(kept <= capacity);
-                }
+            for rule in [
+                CapacityRule::None, CapacityRule::Switch, CapacityRule::Mesh,
+                CapacityRule::Megatron, CapacityRule::Megablocks, CapacityRule::Tutel,
+                CapacityRule::VMoe, CapacityRule::Gshard, CapacityRule::ExpertChoice,
+            ] {
+                let of = |factor, n| capacity(rule, factor, top_k).of(n, n_experts);
+                prop_assert!(of(factor, n_tokens) <= of(factor + more, n_tokens), "{:?}", rule);
+                prop_assert!(of(factor, n_tokens) <= of(factor, n_tokens + 1), "{:?}", rule);
             }
-            prop_assert!((0..less.len()).all(|n| !less.kept()[n] || more.kept()[n]));
         }
     }
 }

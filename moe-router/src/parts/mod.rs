@@ -1,5 +1,7 @@
 //! The parts that routers are composed of.
 
+mod bias;
+mod buffers;
 mod capacity;
 mod groups;
 mod noise;
@@ -7,9 +9,11 @@ mod select;
 mod top_k;
 mod weights;
 
-pub use capacity::{Capacity, drop_over_capacity};
+pub use bias::{choice_bias, step_by_sign};
+pub use buffers::{Buffers, Claims, FillOrder, Overflow, Priority};
+pub use capacity::{Capacity, CapacityRule};
 pub use groups::{ExpertGroups, GroupScore};
-pub use noise::{mix_seed, standard_normal, uniform_below, uniform_noise};
-pub use select::token_choice;
+pub use noise::{mix_seed, standard_normal, uniform_below, uniform_noise, uniform_unit};
+pub use select::{above, expert_choice, token_choice, top_p};
 pub use top_k::{kth_largest, top_k, top_k_into};
-pub use weights::{gather_weights, normalise_per_token};
+pub use weights::{Normalise, gather_weights, normalise_per_token};

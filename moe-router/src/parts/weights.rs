@@ -1,5 +1,102 @@
-use crate::Assignments;
-use burn::tensor::{Int, Tensor, TensorData};
+use crate::{Assignments, routing::to_vec};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+/// What becomes of the scores of the selected experts before they weigh.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalise {
+    /// They weigh as they are.
+    None,
+    /// They are divided by their sum.
+    #[default]
+    Sum,
+    /// They are replaced by a softmax over the selected logits.
+    Softmax,
+}
+
+impl Normalise {
+    /// The weight of each assignment, of any number a token in any order.
+    ///
+    /// # Shapes
+    ///
+    /// - logits_te, scores_te: `[T, E]`
+    /// - output: `[N]`
+    pub fn weights(
+        self,
+        logits_te: &Tensor<2>,
+        scores_te: &Tensor<2>,
+        assignments: &Assignments,
+    ) -> Tensor<1> {
+        match self {
+            Normalise::None => gather_weights(scores_te, assignments),
+            Normalise::Sum => divide_by_sum(gather_weights(scores_te, assignments), assignments),
+            Normalise::Softmax => {
+                let logits_n = gather_weights(logits_te, assignments);
+                let largest_n = largest_of_token(logits_n.clone(), assignments);
+                divide_by_sum((logits_n - largest_n).exp(), assignments)
+            }
+        }
+    }
+}
+
+/// Divides each weight by the sum of its token's weights (plus 1e-20, so that nothing divided by nothing
+/// is nothing).
+fn divide_by_sum(weights_n: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
+    if assignments.is_empty() {
+        return weights_n;
+    }
+    if let Some(k) = same_number_a_token(assignments) {
+        return normalise_per_token(weights_n, k, 1e-20);
+    }
+    let device = weights_n.device();
+    let n = assignments.len();
+    let token_n: Vec<i64> = assignments.tokens().iter().map(|&t| t.into()).collect();
+    let token_n = Tensor::<1, Int>::from_data(TensorData::new(token_n, [n]), &device);
+    let n_tokens = assignments
+        .tokens()
+        .iter()
+        .max()
+        .map_or(0, |&t| t as usize + 1);
+    let sum_t = Tensor::<1>::zeros([n_tokens], &device).select_assign(
+        0,
+        token_n.clone(),
+        weights_n.clone(),
+        IndexingUpdateOp::Add,
+    );
+    weights_n / (sum_t.select(0, token_n) + 1e-20)
+}
+
+/// The number of assignments a token, if all tokens have as many and they stand together.
+fn same_number_a_token(assignments: &Assignments) -> Option<usize> {
+    let first = assignments.tokens().first()?;
+    let k = assignments
+        .tokens()
+        .iter()
+        .take_while(|&t| t == first)
+        .count();
+    let runs = assignments.tokens().chunk_by(|a, b| a == b);
+    let sorted = assignments.tokens().is_sorted();
+    (sorted && runs.into_iter().all(|run| run.len() == k)).then_some(k)
+}
+
+/// For each assignment the largest of its token's values, without a gradient.
+fn largest_of_token(values_n: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
+    let device = values_n.device();
+    let host_n = to_vec(values_n.detach());
+    let n_tokens = assignments
+        .tokens()
+        .iter()
+        .max()
+        .map_or(0, |&t| t as usize + 1);
+    let mut largest_t = vec![f32::NEG_INFINITY; n_tokens];
+    for (&t, &value) in assignments.tokens().iter().zip(&host_n) {
+        largest_t[t as usize] = largest_t[t as usize].max(value);
+    }
+    let largest_n = assignments.tokens().iter().map(|&t| largest_t[t as usize]);
+    let data = TensorData::new(largest_n.collect::<Vec<f32>>(), [assignments.len()]);
+    Tensor::from_data(data, &device)
+}
 
 /// The score of each assignment's (token, expert) pair, differentiable.
 ///
@@ -45,7 +142,7 @@ pub fn normalise_per_token(weights_n: Tensor<1>, k: usize, epsilon: f64) -> Tens
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tolerance};
 
     #[test]
     fn weights_are_gathered_and_normalised() {
@@ -63,6 +160,59 @@ mod tests {
         let expected = TensorData::from([2.0f32 / 3.0, 1.0 / 3.0, 2.0 / 3.0, 1.0 / 3.0]);
         normalise_per_token(weights, 2, 0.0)
             .into_data()
-            .assert_approx_eq::<f32>(&expected, burn::tensor::Tolerance::default());
+            .assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    #[test]
+    fn any_number_a_token_is_normalised() {
+        let device = Device::flex();
+        let scores = Tensor::<2>::from_floats([[0.2, 0.6], [0.5, 0.5], [0.3, 0.1]], &device);
+        let logits = Tensor::<2>::from_floats([[1.0, 2.0], [7.0, 7.0], [100.0, 99.0]], &device);
+        let mut assignments = Assignments::default();
+        // token 1 has one expert; token 2 has two, not next to each other
+        for (token, expert) in [(2, 0), (0, 1), (0, 0), (1, 0), (2, 1)] {
+            assignments.push(token, expert);
+        }
+        let weights = |normalise: Normalise| {
+            normalise
+                .weights(&logits, &scores, &assignments)
+                .into_data()
+        };
+        let none = TensorData::from([0.3f32, 0.6, 0.2, 0.5, 0.1]);
+        weights(Normalise::None).assert_eq(&none, true);
+        // 0.3 / 0.4, 0.6 / 0.8, 0.2 / 0.8, 0.5 / 0.5, 0.1 / 0.4
+        let sum = TensorData::from([0.75f32, 0.75, 0.25, 1.0, 0.25]);
+        weights(Normalise::Sum).assert_approx_eq::<f32>(&sum, Tolerance::default());
+        // logits that differ by 1: 1 / (1 + e^-1) = 0.7310586, also where e^100 would overflow
+        let softmax = TensorData::from([0.7310586f32, 0.7310586, 0.2689414, 1.0, 0.2689414]);
+        weights(Normalise::Softmax).assert_approx_eq::<f32>(&softmax, Tolerance::default());
+    }
+
+    #[test]
+    fn both_ways_of_summing_give_the_same_gradient() {
+        let device = Device::flex().autodiff();
+        let gradient = |tokens: [u32; 4]| {
+            let scores = Tensor::<2>::from_floats([[0.2, 0.6], [0.5, 0.4]], &device).require_grad();
+            let mut assignments = Assignments::default();
+            for token in tokens {
+                let expert = assignments.tokens().iter().filter(|&&t| t == token).count();
+                assignments.push(token, expert as u32);
+            }
+            let weights = Normalise::Sum.weights(&scores, &scores, &assignments);
+            let grads = weights.powi_scalar(2).sum().backward();
+            scores.grad(&grads).expect("a gradient").into_data()
+        };
+        // one token after the other, or in turns
+        gradient([0, 0, 1, 1])
+            .assert_approx_eq::<f32>(&gradient([0, 1, 0, 1]), Tolerance::default());
+    }
+
+    #[test]
+    fn no_assignment_has_no_weight() {
+        let scores = Tensor::<2>::zeros([2, 2], &Device::flex());
+        for normalise in [Normalise::None, Normalise::Sum, Normalise::Softmax] {
+            let weights = normalise.weights(&scores, &scores, &Assignments::default());
+            assert_eq!(weights.dims(), [0]);
+        }
     }
 }

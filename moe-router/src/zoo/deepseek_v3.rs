@@ -4,14 +4,17 @@
 
 use super::common;
 use crate::error::{check_positive, check_top_k};
-use crate::parts::{ExpertGroups, GroupScore, gather_weights, normalise_per_token, token_choice};
+use crate::parts::{
+    ExpertGroups, GroupScore, choice_bias, gather_weights, normalise_per_token, step_by_sign,
+    token_choice,
+};
 use crate::{
     BalanceConfig, Causality, Family, Load, Preset, Router, RouterError, RouterInfo, RouterInput,
-    RouterShape, Routing, routing::to_vec,
+    RouterShape, Routing,
 };
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
+use burn::tensor::{Device, Tensor, activation::sigmoid};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [`DeepSeekV3`] router.
@@ -101,10 +104,9 @@ impl Preset for DeepSeekV3Config {
     }
 
     fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekV3 {
-        let bias = Tensor::<1>::zeros([shape.n_experts], device);
         DeepSeekV3 {
             gate: common::gate(shape, device),
-            bias: Param::from_tensor(bias).set_require_grad(false),
+            bias: choice_bias(shape.n_experts, device),
             top_k: self.top_k,
             n_groups: self.n_groups,
             topk_groups: self.topk_groups,
@@ -154,23 +156,8 @@ impl Router for DeepSeekV3 {
         DeepSeekV3Config::INFO.causality
     }
 
-    /// `b_e += gamma * sign(mean load - load_e)`; the sign of zero is zero.
     fn advance(mut self, load: &Load) -> Self {
-        let mean = load.kept.iter().sum::<f64>() / load.kept.len() as f64;
-        let bias_e: Vec<f32> = to_vec(self.bias.val().detach())
-            .into_iter()
-            .zip(&load.kept)
-            .map(|(bias, &count)| {
-                let error = mean - count;
-                let sign = if error == 0.0 { 0.0 } else { error.signum() };
-                bias + (self.bias_update_speed * sign) as f32
-            })
-            .collect();
-        self.bias = self.bias.map(|old| {
-            let n_experts = bias_e.len();
-            Tensor::from_data(TensorData::new(bias_e, [n_experts]), &old.device())
-                .set_require_grad(false)
-        });
+        self.bias = step_by_sign(self.bias, load, self.bias_update_speed);
         self
     }
 }
@@ -179,7 +166,7 @@ impl Router for DeepSeekV3 {
 mod tests {
     use super::*;
     use crate::Plan;
-    use burn::tensor::Tolerance;
+    use burn::tensor::{TensorData, Tolerance};
 
     fn router(config: DeepSeekV3Config, bias: [f32; 4], device: &Device) -> DeepSeekV3 {
         let shape = RouterShape {

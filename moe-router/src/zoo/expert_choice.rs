@@ -3,10 +3,9 @@
 
 use super::common;
 use crate::error::check_positive;
-use crate::parts::{gather_weights, top_k};
+use crate::parts::{Capacity, CapacityRule, expert_choice, gather_weights};
 use crate::{
-    Assignments, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
-    RouterShape, Routing, routing::to_vec,
+    Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape, Routing,
 };
 use burn::module::Module;
 use burn::nn::Linear;
@@ -78,30 +77,13 @@ impl Preset for ExpertChoiceConfig {
 
 impl ExpertChoice {
     /// `C = M * c / E` (equation 1) of the tokens that are not padding, rounded, from 1 to `M`.
-    fn capacity(&self, group_size: usize, n_experts: usize) -> usize {
-        let exact = group_size as f64 * self.capacity_factor / n_experts as f64;
-        (exact.round() as usize).max(1).min(group_size)
-    }
-
-    fn choose(&self, input: &RouterInput, probs_te: &[f32], n_experts: usize) -> Assignments {
-        let mut assignments = Assignments::default();
-        for group in 0..input.n_groups {
-            let first = group * input.group_size();
-            let tokens: Vec<usize> = (first..first + input.group_size())
-                .filter(|&t| !input.is_padding(t))
-                .collect();
-            let capacity = self.capacity(tokens.len(), n_experts);
-            for expert in 0..n_experts {
-                let scores: Vec<f32> = tokens
-                    .iter()
-                    .map(|&t| probs_te[t * n_experts + expert])
-                    .collect();
-                for chosen in top_k(&scores, capacity) {
-                    assignments.push(tokens[chosen as usize] as u32, expert as u32);
-                }
-            }
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            rule: CapacityRule::ExpertChoice,
+            factor: self.capacity_factor,
+            minimum: 1,
+            top_k: 1,
         }
-        assignments
     }
 }
 
@@ -111,8 +93,8 @@ impl Router for ExpertChoice {
         let probs_te = softmax(logits_te.clone(), 1);
         let n_experts = logits_te.dims()[1];
 
-        let host_te = to_vec(probs_te.clone().detach());
-        let assignments = self.choose(&input, &host_te, n_experts);
+        let capacity_g = self.capacity().of_groups(&input, n_experts);
+        let assignments = expert_choice(&input, &common::host(&probs_te), n_experts, &capacity_g);
         let weights_n = gather_weights(&probs_te, &assignments);
 
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
@@ -172,7 +154,7 @@ mod tests {
             let Plan::Sparse(plan) = &routing.plan else {
                 panic!("a sparse plan");
             };
-            let capacity = router.capacity(4, 2);
+            let capacity = router.capacity().of(4, 2);
             for group in 0..3u32 {
                 for expert in 0..2u32 {
                     let mut tokens: Vec<u32> = (0..plan.assignments.len())

@@ -3,7 +3,9 @@
 
 use super::common;
 use crate::error::check_positive;
-use crate::parts::{Capacity, drop_over_capacity, gather_weights, token_choice, uniform_noise};
+use crate::parts::{
+    Buffers, Capacity, CapacityRule, Claims, gather_weights, token_choice, uniform_noise,
+};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
@@ -104,17 +106,20 @@ impl Router for Switch {
         let probs_te = softmax(logits_te.clone(), 1);
         let n_experts = logits_te.dims()[1];
 
-        let mut assignments = token_choice(&input, &common::host(&logits_te), 1);
+        let host_te = common::host(&logits_te);
         let capacity = Capacity {
+            rule: CapacityRule::Switch,
             factor: self.capacity_factor,
+            minimum: 1,
+            top_k: 1,
         };
-        let size = input.group_size();
-        let capacity_of = |group: usize| {
-            let tokens = group * size..(group + 1) * size;
-            let n_tokens = tokens.filter(|&t| !input.is_padding(t)).count();
-            capacity.switch(n_tokens, n_experts)
+        let claims = Claims {
+            asked: &token_choice(&input, &host_te, 1),
+            ranking_te: &host_te,
+            gates_te: &host_te,
+            capacity_g: &capacity.of_groups(&input, n_experts),
         };
-        drop_over_capacity(&mut assignments, size, n_experts, capacity_of);
+        let assignments = Buffers::default().fill(&input, &claims);
         let weights_n = gather_weights(&probs_te, &assignments);
 
         Routing::sparse(assignments, weights_n, logits_te, probs_te)

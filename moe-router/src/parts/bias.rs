@@ -1,0 +1,66 @@
+use crate::{Load, routing::to_vec};
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// A bias of the choice `[E]`, zero at first, that no gradient trains.
+pub fn choice_bias(n_experts: usize, device: &Device) -> Param<Tensor<1>> {
+    Param::from_tensor(Tensor::zeros([n_experts], device)).set_require_grad(false)
+}
+
+/// Moves a bias of the choice towards balance: `b_e += speed * sign(mean load - load_e)`, where the sign
+/// of zero is zero (Wang et al. 2024, arXiv 2408.15664, algorithm 1).
+///
+/// # Panics
+///
+/// Panics if the load is that of another number of experts.
+pub fn step_by_sign(bias: Param<Tensor<1>>, load: &Load, speed: f64) -> Param<Tensor<1>> {
+    let n_experts = load.kept.len();
+    let mean = load.kept.iter().sum::<f64>() / n_experts as f64;
+    let old_e = to_vec(bias.val().detach());
+    assert_eq!(
+        old_e.len(),
+        n_experts,
+        "the load is that of another number of experts"
+    );
+    let bias_e: Vec<f32> = old_e
+        .into_iter()
+        .zip(&load.kept)
+        .map(|(old, &count)| {
+            let error = mean - count;
+            let sign = if error == 0.0 { 0.0 } else { error.signum() };
+            old + (speed * sign) as f32
+        })
+        .collect();
+    bias.map(|old| {
+        Tensor::from_data(TensorData::new(bias_e, [n_experts]), &old.device())
+            .set_require_grad(false)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(kept: &[f64]) -> Load {
+        Load {
+            kept: kept.to_vec(),
+            asked: kept.to_vec(),
+            n_tokens: 4.0,
+        }
+    }
+
+    #[test]
+    fn the_bias_moves_by_the_sign_of_the_load_error() {
+        // mean 2: expert 0 has too many, expert 1 just enough, the others too few
+        let bias = choice_bias(4, &Device::flex());
+        let bias = step_by_sign(bias, &load(&[4.0, 2.0, 1.0, 1.0]), 0.001);
+        let expected = TensorData::from([-0.001f32, 0.0, 0.001, 0.001]);
+        bias.val().into_data().assert_eq(&expected, true);
+    }
+
+    #[test]
+    #[should_panic(expected = "another number of experts")]
+    fn a_load_of_another_layer_panics() {
+        let _ = step_by_sign(choice_bias(4, &Device::flex()), &load(&[1.0; 3]), 0.1);
+    }
+}
