@@ -1,6 +1,6 @@
 //! What several routers share.
 
-use crate::{RouterInput, RouterShape, routing::to_vec};
+use crate::{Assignments, RouterInput, RouterShape, Routing, routing::to_vec};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
 
@@ -19,4 +19,37 @@ pub(super) fn logits(gate: &Linear, input: &RouterInput) -> Tensor<2> {
 /// A tensor's values on the host, for selection.
 pub(super) fn host(scores_te: &Tensor<2>) -> Vec<f32> {
     to_vec(scores_te.clone().detach())
+}
+
+/// The cosine between each token and each expert in f32; that of a zero is zero, its gradient finite.
+///
+/// # Shapes
+///
+/// - x_td: `[T, D]`
+/// - w_de: `[D, E]`
+/// - output: `[T, E]`
+pub(super) fn cosine(x_td: Tensor<2>, w_de: Tensor<2>) -> Tensor<2> {
+    let unit = |x: Tensor<2>, dim| {
+        let length = (x.clone().square().sum_dim(dim) + 1e-12).sqrt();
+        x / length
+    };
+    let x_td = unit(x_td.cast(DType::F32), 1);
+    x_td.matmul(unit(w_de.cast(DType::F32), 0))
+}
+
+/// A routing without learned scores: the given `k` experts a token with weight `1 / k`.
+pub(super) fn uniform(
+    input: &RouterInput,
+    assignments: Assignments,
+    n_experts: usize,
+    top_k: usize,
+) -> Routing {
+    let device = input.x_td.device();
+    let n_tokens = input.n_tokens();
+    let weights_n = Tensor::ones([assignments.len()], &device) / top_k as f64;
+    let logits_te = Tensor::zeros([n_tokens, n_experts], &device);
+    let probs_te = Tensor::ones([n_tokens, n_experts], &device) / n_experts as f64;
+    Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        .groups(input.n_groups)
+        .padding(input.padding.clone())
 }

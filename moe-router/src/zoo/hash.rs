@@ -1,6 +1,7 @@
 //! Hash layers: the expert is a hash of the token (Roller et al. 2021, arXiv 2106.04426, section 3.2,
 //! random hash).
 
+use super::common;
 use crate::error::check_top_k;
 use crate::parts::{mix_seed, uniform_below};
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     RouterShape, Routing,
 };
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [`Hash`](struct@Hash) router.
@@ -107,13 +108,7 @@ pub(super) fn route_by_key(
             }
         }
     }
-    let device = input.x_td.device();
-    let weights_n = Tensor::ones([assignments.len()], &device) / top_k as f64;
-    let logits_te = Tensor::zeros([n_tokens, n_experts], &device);
-    let probs_te = Tensor::ones([n_tokens, n_experts], &device) / n_experts as f64;
-    Routing::sparse(assignments, weights_n, logits_te, probs_te)
-        .groups(input.n_groups)
-        .padding(input.padding.clone())
+    common::uniform(input, assignments, n_experts, top_k)
 }
 
 impl Router for Hash {
@@ -139,6 +134,7 @@ impl Router for Hash {
 mod tests {
     use super::*;
     use crate::Plan;
+    use burn::tensor::Tensor;
 
     fn experts(layer: usize, top_k: usize, ids: &[u32]) -> Vec<u32> {
         let device = Device::flex();

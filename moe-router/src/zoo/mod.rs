@@ -16,7 +16,12 @@ routers! {
     "deepseek_v2" => deepseek_v2::{DeepSeekV2, DeepSeekV2Config},
     "deepseek_v3" => deepseek_v3::{DeepSeekV3, DeepSeekV3Config},
     "expert_choice" => expert_choice::{ExpertChoice, ExpertChoiceConfig},
+    "cosine" => cosine::{Cosine, CosineConfig},
+    "top_p" => top_p::{TopP, TopPConfig},
+    "dense" => dense::{Dense, DenseConfig},
     "soft" => soft::{SoftMoe, SoftMoeConfig},
     "hash" => hash::{Hash, HashConfig},
     "random" => random::{Random, RandomConfig},
+    "round_robin" => round_robin::{RoundRobin, RoundRobinConfig},
+    "frozen" => frozen::{Frozen, FrozenConfig},
 }

@@ -1,0 +1,207 @@
+//! Dynamic routing by cumulative probability: a token takes as many experts as it needs to be sure
+//! (Huang et al. 2024, arXiv 2403.07652, equations 3 to 6):
+//! the smallest set `S` of experts, largest first, with `sum over S of softmax(x W)_e >= p`.
+
+use super::common;
+use crate::parts::{gather_weights, top_k};
+use crate::{
+    Assignments, BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo,
+    RouterInput, RouterShape, Routing,
+};
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, activation::softmax};
+use serde::{Deserialize, Serialize};
+
+/// Configuration to create a [`TopP`] router.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct TopPConfig {
+    /// The probability that a token's experts must have together. Default: 0.4
+    pub p: f64,
+}
+
+/// Each token takes its most probable experts until their probability is at least `p`, weighted by
+/// their probabilities.
+#[derive(Module, Debug)]
+pub struct TopP {
+    /// The gate, `[d_model, n_experts]`.
+    pub gate: Linear,
+    /// The probability that a token's experts must have together.
+    pub p: f64,
+}
+
+impl Default for TopPConfig {
+    fn default() -> Self {
+        Self { p: 0.4 }
+    }
+}
+
+impl Preset for TopPConfig {
+    type Router = TopP;
+
+    const INFO: RouterInfo = RouterInfo {
+        family: Family::TokenChoice,
+        causality: Causality::Causal,
+        paper: "Huang et al. 2024",
+        arxiv: "2403.07652",
+        rule: "the fewest experts whose probability reaches p",
+    };
+
+    fn validate(&self, _n_experts: usize) -> Result<(), RouterError> {
+        if self.p > 0.0 && self.p <= 1.0 {
+            return Ok(());
+        }
+        Err(RouterError::Range {
+            key: "p",
+            value: self.p,
+            range: "above 0 and at most 1",
+        })
+    }
+
+    /// The paper's weight of the load balance loss, 0.01.
+    fn balance(&self) -> BalanceConfig {
+        BalanceConfig {
+            load_balance: 0.01,
+            ..Default::default()
+        }
+    }
+
+    /// What an undecided router takes, `ceil(p E)`. It is the most that any token takes: training makes
+    /// it fewer.
+    fn experts_per_token(&self, n_experts: usize) -> f64 {
+        (self.p * n_experts as f64 - 1e-9).ceil()
+    }
+
+    fn init(&self, shape: &RouterShape, device: &Device) -> TopP {
+        TopP {
+            gate: common::gate(shape, device),
+            p: self.p,
+        }
+    }
+}
+
+impl TopP {
+    fn choose(&self, input: &RouterInput, probs_te: &[f32], n_experts: usize) -> Assignments {
+        let mut assignments = Assignments::default();
+        for (t, probs_e) in probs_te.chunks(n_experts).enumerate() {
+            if input.is_padding(t) {
+                continue;
+            }
+            let mut mass = 0.0;
+            for expert in top_k(probs_e, n_experts) {
+                assignments.push(t as u32, expert);
+                mass += f64::from(probs_e[expert as usize]);
+                // the probabilities are f32: 0.25 + 0.25 of a softmax may miss 0.5 by rounding
+                if mass >= self.p - 1e-6 {
+                    break;
+                }
+            }
+        }
+        assignments
+    }
+}
+
+impl Router for TopP {
+    fn route(&self, input: RouterInput) -> Routing {
+        let logits_te = common::logits(&self.gate, &input);
+        let probs_te = softmax(logits_te.clone(), 1);
+        let n_experts = logits_te.dims()[1];
+
+        let assignments = self.choose(&input, &common::host(&probs_te), n_experts);
+        let weights_n = gather_weights(&probs_te, &assignments);
+
+        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+            .groups(input.n_groups)
+            .padding(input.padding)
+    }
+
+    fn causality(&self) -> Causality {
+        TopPConfig::INFO.causality
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Plan, routing::to_vec};
+    use burn::module::Param;
+    use burn::tensor::{Tensor, TensorData, Tolerance};
+    use proptest::prelude::*;
+
+    fn router(p: f64, device: &Device) -> TopP {
+        let shape = RouterShape {
+            d_model: 4,
+            n_experts: 4,
+            layer: 0,
+        };
+        let mut router = TopPConfig { p }.init(&shape, device);
+        router.gate.weight = Param::from_tensor(Tensor::eye(4, device));
+        router
+    }
+
+    #[test]
+    fn a_sure_token_takes_fewer_experts() {
+        let device = Device::flex();
+        // probabilities 0.1, 0.5, 0.3, 0.1; then four times 0.25
+        let x = Tensor::<2>::from_floats([[0.1, 0.5, 0.3, 0.1], [1.0; 4]], &device).log();
+        let routing = router(0.5, &device).route(RouterInput::new(x));
+        let Plan::Sparse(plan) = &routing.plan else {
+            panic!("a sparse plan");
+        };
+        // 0.5 reaches 0.5; 0.25 + 0.25 does, of equal ones the lowest
+        assert_eq!(plan.assignments.tokens(), [0, 1, 1]);
+        assert_eq!(plan.assignments.experts(), [1, 0, 1]);
+        let expected = TensorData::from([0.5f32, 0.25, 0.25]);
+        let weights = plan.weights.to_data();
+        weights.assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    #[test]
+    fn padding_takes_none_and_all_of_the_mass_takes_all() {
+        let device = Device::flex();
+        let input = RouterInput::new(Tensor::ones([2, 4], &device)).padding([true, false].into());
+        let Plan::Sparse(plan) = router(1.0, &device).route(input).plan else {
+            panic!("a sparse plan");
+        };
+        assert_eq!(plan.assignments.tokens(), [1; 4]);
+    }
+
+    #[test]
+    fn a_p_above_one_is_an_error() {
+        let error = TopPConfig { p: 1.5 }.validate(4).unwrap_err().to_string();
+        assert!(error.contains("router.p = 1.5"), "{error}");
+        assert_eq!(TopPConfig { p: 0.4 }.experts_per_token(4), 2.0); // 0.25 + 0.25
+        assert_eq!(TopPConfig { p: 0.5 }.experts_per_token(4), 2.0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn the_set_reaches_p_and_no_smaller_one_does(
+            values in prop::collection::vec(-3.0f32..3.0, 20),
+            p in 0.05f64..0.99,
+        ) {
+            let device = Device::flex();
+            let x = Tensor::<1>::from_floats(values.as_slice(), &device).reshape([5, 4]);
+            let router = router(p, &device);
+            let routing = router.route(RouterInput::new(x));
+            let Plan::Sparse(plan) = &routing.plan else {
+                panic!("a sparse plan");
+            };
+            let weights = to_vec(plan.weights.clone());
+            for token in 0..5 {
+                let own: Vec<f64> = (0..weights.len())
+                    .filter(|&n| plan.assignments.tokens()[n] == token)
+                    .map(|n| f64::from(weights[n]))
+                    .collect();
+                let mass: f64 = own.iter().sum();
+                let smallest = own.iter().copied().fold(1.0, f64::min);
+                prop_assert!(mass >= p - 1e-5);
+                prop_assert!(mass - smallest < p);
+                let most = TopPConfig { p }.experts_per_token(4);
+                prop_assert!(own.len() as f64 <= most);
+            }
+        }
+    }
+}
