@@ -10,6 +10,8 @@ mod backend;
 #[cfg(feature = "flex")]
 mod curve;
 #[cfg(feature = "flex")]
+mod few;
+#[cfg(feature = "flex")]
 mod flex;
 mod generic;
 #[cfg(feature = "flex")]

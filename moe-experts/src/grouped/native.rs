@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::few::{FewRows, is_few};
 use super::kernel::{Mat, Write, gemm};
 use super::tile::{
     Piece, TILE_ROWS, Term, gemm_nt, nt_scratch, pieces, split_rows, tiles, with_scratch,
@@ -23,8 +24,12 @@ pub(super) struct Product<'a> {
 impl Product<'_> {
     /// `[n_rows, d_out]`: `y_n = x_n W_e` for the expert `e` of row `n`.
     pub fn forward(&self) -> Vec<f32> {
-        let tiles = tiles(self.ends, TILE_ROWS);
         let mut y = vec![0.0; self.x.len() / self.d_in * self.d_out];
+        if is_few(self.x.len() / self.d_in, self.ends) {
+            self.few().products([self.w], [&mut y]);
+            return y;
+        }
+        let tiles = tiles(self.ends, TILE_ROWS);
         let parts = split_rows(&mut y, self.d_out, &tiles);
         tiles
             .par_iter()
@@ -92,6 +97,15 @@ impl Product<'_> {
                 },
             );
         d_w
+    }
+
+    fn few(&self) -> FewRows<'_> {
+        FewRows {
+            x: self.x,
+            ends: self.ends,
+            d_in: self.d_in,
+            d_out: self.d_out,
+        }
     }
 
     fn matrix(&self, expert: usize) -> &[f32] {

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::few::{FewRows, is_few};
 use super::kernel::{Mat, Write, gemm, hidden_row};
 use super::tile::{TILE_ROWS, Tile, split_rows, tiles, with_scratch};
 use crate::{Activation, RowPlan};
@@ -51,6 +52,9 @@ impl Ffn<'_> {
     }
 
     fn run(&self, pre: &mut PreActivations) -> Vec<f32> {
+        if is_few(self.plan.n_tokens(), self.plan.ends()) {
+            return self.run_few(pre);
+        }
         let tiles = tiles(self.plan.ends(), TILE_ROWS);
         let width_of = |kept: &[f32]| if kept.is_empty() { 0 } else { self.d_expert };
         let [gate_width, up_width] = [width_of(&pre.gate), width_of(&pre.up)];
@@ -64,6 +68,34 @@ impl Ffn<'_> {
                 .for_each(|(((tile, y), gate), up)| self.forward_tile(tile, gate, up, y));
             self.sum_rows(y_nd)
         })
+    }
+
+    /// As [`run`](Self::run), all rows at once.
+    fn run_few(&self, pre: &mut PreActivations) -> Vec<f32> {
+        let [n, d, f] = [self.plan.n_rows(), self.d_model, self.d_expert];
+        let PreActivations { gate, up } = pre;
+        up.resize(n * f, 0.0);
+        gate.resize(if self.gate.is_some() { n * f } else { 0 }, 0.0);
+        let mut x = vec![0.0; n * d];
+        self.gather(self.x, 0..n, 0..d, &mut x);
+        match self.gate {
+            Some(stack) => self.few(&x, d, f).products([stack, self.up], [gate, up]),
+            None => self.few(&x, d, f).products([self.up], [up]),
+        }
+        let mut hidden = vec![0.0; n * f];
+        self.hidden(0..n, gate, up, 0..f, &mut hidden);
+        let mut y = vec![0.0; n * d];
+        self.few(&hidden, f, d).products([self.down], [&mut y]);
+        self.sum_rows(&y)
+    }
+
+    fn few<'a>(&'a self, x: &'a [f32], d_in: usize, d_out: usize) -> FewRows<'a> {
+        FewRows {
+            x,
+            ends: self.plan.ends(),
+            d_in,
+            d_out,
+        }
     }
 
     fn forward_tile(&self, tile: &Tile, gate: &mut [f32], up: &mut [f32], y: &mut [f32]) {

@@ -271,24 +271,26 @@ fn larger_than_every_tile() {
 
 #[test]
 fn same_bits_for_any_number_of_threads() {
-    let case = Case {
-        d_model: 33,
-        d_expert: 17,
-        ..case(700, 3, spread(700, 3, 2))
-    };
-    let plan = case.plan();
-    let run = || {
-        case.run(DType::F32, |x, w, g| {
-            moe_ffn(x, w, g, plan.clone(), case.activation)
-        })
-    };
-    let with_threads = |n| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
-        pool.expect("threads can be spawned").install(run)
-    };
-    let one = with_threads(1);
-    assert_eq!(one, with_threads(3));
-    assert_eq!(one, with_threads(8));
+    for (n_tokens, d_model) in [(700, 33), (3, 300)] {
+        let case = Case {
+            d_model,
+            d_expert: 17,
+            ..case(n_tokens, 3, spread(n_tokens, 3, 2))
+        };
+        let plan = case.plan();
+        let run = || {
+            case.run(DType::F32, |x, w, g| {
+                moe_ffn(x, w, g, plan.clone(), case.activation)
+            })
+        };
+        let with_threads = |n| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
+            pool.expect("threads can be spawned").install(run)
+        };
+        let one = with_threads(1);
+        assert_eq!(one, with_threads(3));
+        assert_eq!(one, with_threads(8));
+    }
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! Rows times a matrix that is read once, front to back.
+
+/// At most this many rows meet a matrix in one pass over it.
+pub(in super::super) const MAX_STREAM_ROWS: usize = 4;
+
+/// Up to this many columns a result row stays in the first-level cache while a matrix streams by;
+/// wider rows are visited once for four rows of the matrix.
+const NARROW: usize = 4096;
+
+/// `y_r += sum over i of x_r[first + i] w[i]` for every row `r`, in ascending `i`.
+///
+/// `x` is `[n_rows, d_in]`, `w` some rows of a matrix `[.., d_out]` that start at row `first`, `y` is
+/// `[n_rows, d_out]`.
+///
+/// # Panics
+///
+/// Panics if there are no rows, more than [`MAX_STREAM_ROWS`], or if the sizes disagree.
+pub(in super::super) fn stream(x: &[f32], d_in: usize, first: usize, w: &[f32], y: &mut [f32]) {
+    let n_rows = x.len() / d_in;
+    assert!(n_rows * d_in == x.len() && (1..=MAX_STREAM_ROWS).contains(&n_rows));
+    let d_out = y.len() / n_rows;
+    assert!(d_out > 0 && y.len() == n_rows * d_out && w.len().is_multiple_of(d_out));
+    assert!(first + w.len() / d_out <= d_in);
+    if n_rows == 1 && d_out > NARROW {
+        stream_wide(&x[first..], w, y);
+    } else {
+        stream_rows(&x[first..], d_in, d_out, w, y);
+    }
+}
+
+for_every_cpu!(stream_rows, rows_body, (x: &[f32], d_in: usize, d_out: usize, w: &[f32], y: &mut [f32]));
+for_every_cpu!(stream_wide, wide_body, (x: &[f32], w: &[f32], y: &mut [f32]));
+
+#[inline(always)]
+fn rows_body(x: &[f32], d_in: usize, d_out: usize, w: &[f32], y: &mut [f32]) {
+    for (i, w) in w.chunks_exact(d_out).enumerate() {
+        for (r, y) in y.chunks_exact_mut(d_out).enumerate() {
+            let x = x[r * d_in + i];
+            y.iter_mut().zip(w).for_each(|(y, w)| *y += x * w);
+        }
+    }
+}
+
+#[inline(always)]
+fn wide_body(x: &[f32], w: &[f32], y: &mut [f32]) {
+    let d_out = y.len();
+    let fours = w.chunks_exact(4 * d_out);
+    let rest = fours.remainder();
+    let done = w.len() / (4 * d_out) * 4;
+    for (x, w) in x.chunks_exact(4).zip(fours) {
+        let [w0, w1, w2, w3] = [0, 1, 2, 3].map(|i| &w[i * d_out..(i + 1) * d_out]);
+        for ((((y, w0), w1), w2), w3) in y.iter_mut().zip(w0).zip(w1).zip(w2).zip(w3) {
+            *y = *y + x[0] * w0 + x[1] * w1 + x[2] * w2 + x[3] * w3;
+        }
+    }
+    rows_body(&x[done..], x.len() - done, d_out, rest, y);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_and_many_rows_narrow_and_wide() {
+        // w[i] = i + 1 in every column, x_r[i] = r + 1, parts start at row 2: y_r = (r + 1) 6 * 7 / 2
+        for (n_rows, d_out) in [(1, 3), (3, 17), (4, 1), (1, NARROW + 5)] {
+            let w: Vec<f32> = (0..6).flat_map(|i| vec![i as f32 + 1.0; d_out]).collect();
+            let x: Vec<f32> = (0..n_rows).flat_map(|r| vec![r as f32 + 1.0; 8]).collect();
+            let mut y = vec![0.0; n_rows * d_out];
+            stream(&x, 8, 2, &w, &mut y);
+            for (r, y) in y.chunks(d_out).enumerate() {
+                assert!(y.iter().all(|&y| y == (r as f32 + 1.0) * 21.0));
+            }
+        }
+    }
+}
