@@ -1,12 +1,19 @@
 //! Routing metrics, one a file: plain functions of a [`Load`](crate::Load) or a
-//! [`Routing`](crate::Routing).
+//! [`Routing`](crate::Routing). An expert's share of the load is
+//! [`Load::share`](crate::Load::share).
 
+mod cv;
 mod dead_experts;
 mod drop_rate;
 mod entropy;
 mod max_vio;
+mod mean_k;
+mod mutual_information;
 
+pub use cv::cv;
 pub use dead_experts::dead_experts;
 pub use drop_rate::drop_rate;
 pub use entropy::{entropy, load_entropy};
 pub use max_vio::max_vio;
+pub use mean_k::mean_k;
+pub use mutual_information::{LabelCounts, mutual_information};
