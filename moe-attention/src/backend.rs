@@ -25,12 +25,19 @@ pub trait AttentionBackend: Backend {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         scale: f64,
+        window: Option<usize>,
     ) -> FloatTensor<Self> {
-        composed_attention::<Self>(q, k, v, scale)
+        composed_attention::<Self>(AttentionInputs {
+            q,
+            k,
+            v,
+            scale,
+            window,
+        })
     }
 
     /// Turns the halves of the last axis of `x [B,H,L,Dh]` by the angles whose cosines and sines
-    /// are `cos` and `sin [L,Dh/2]`.
+    /// are `cos` and `sin [B or 1,L,Dh/2]`.
     fn rotate(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
@@ -76,16 +83,18 @@ pub struct AttentionInputs<B: Backend> {
     pub q: FloatTensor<B>,
     /// `[B,Hkv,S,Dh]`
     pub k: FloatTensor<B>,
-    /// `[B,Hkv,S,Dh]`
+    /// `[B,Hkv,S,Dv]`
     pub v: FloatTensor<B>,
     /// The factor of the scores.
     pub scale: f64,
+    /// The most keys that a query attends, counted from its own.
+    pub window: Option<usize>,
 }
 
 /// What causal attention computes, and what its backward pass needs of it.
 #[derive(Debug, Clone)]
 pub struct Attended<B: Backend> {
-    /// `[B,H,L,Dh]`
+    /// `[B,H,L,Dv]`
     pub out: FloatTensor<B>,
     /// `[B,H,L]` in the kernel's own order and base: the logarithm of each softmax denominator.
     pub lse: FloatTensor<B>,
@@ -97,7 +106,7 @@ pub struct AttentionGradients<B: Backend> {
     pub q: FloatTensor<B>,
     /// `[B,Hkv,S,Dh]`
     pub k: FloatTensor<B>,
-    /// `[B,Hkv,S,Dh]`
+    /// `[B,Hkv,S,Dv]`
     pub v: FloatTensor<B>,
 }
 
@@ -126,13 +135,25 @@ impl<B: AttentionBackend + AttentionKernels, C: CheckpointStrategy> AttentionBac
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         scale: f64,
+        window: Option<usize>,
     ) -> FloatTensor<Self> {
         let Some(kernel) = B::attention_kernel(q.primitive()) else {
-            return composed_attention::<Self>(q, k, v, scale);
+            return composed_attention::<Self>(AttentionInputs {
+                q,
+                k,
+                v,
+                scale,
+                window,
+            });
         };
         let nodes = [q.node(), k.node(), v.node()];
-        let (q, k, v) = (q.into_primitive(), k.into_primitive(), v.into_primitive());
-        let inputs = AttentionInputs::<B> { q, k, v, scale };
+        let inputs = AttentionInputs::<B> {
+            q: q.into_primitive(),
+            k: k.into_primitive(),
+            v: v.into_primitive(),
+            scale,
+            window,
+        };
         match CausalAttention
             .prepare::<C>(nodes)
             .compute_bound()

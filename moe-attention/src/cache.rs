@@ -1,14 +1,17 @@
-//! The keys and values of the tokens that a decoder has already seen.
+//! What a decoder keeps of the tokens that it has already seen.
 
 use burn::tensor::Tensor;
 
-/// Keys and values of one attention layer, appended to while generating.
+/// What one attention layer keeps of each token, appended to while generating: keys and values, or
+/// the latent from which multi-head latent attention makes them. The first tokens appended settle
+/// which.
 ///
 /// The buffers double when they are full, so appending `n` tokens one by one copies O(n) entries,
 /// not O(n^2). Meant for inference, on a device without autodiff.
 #[derive(Debug, Clone, Default)]
 pub struct KvCache {
-    buffers: Option<KeysValues>,
+    /// `[batch_size, heads, capacity, width]`: keys and values, or one latent.
+    buffers: Vec<Tensor<4>>,
     len: usize,
 }
 
@@ -37,11 +40,20 @@ impl KvCache {
         self.len == 0
     }
 
+    /// The numbers that the held tokens take, spare room for later ones not counted.
+    pub fn n_elements(&self) -> usize {
+        self.buffers.iter().map(|x| self.elements_of(x)).sum()
+    }
+
     /// The bytes that the held tokens take, spare room for later ones not counted.
     pub fn bytes(&self) -> usize {
-        self.buffers.as_ref().map_or(0, |b| {
-            entry_bytes(&b.keys, self.len) + entry_bytes(&b.values, self.len)
-        })
+        let bytes = |x: &Tensor<4>| self.elements_of(x) * x.dtype().size();
+        self.buffers.iter().map(bytes).sum()
+    }
+
+    fn elements_of(&self, buffer: &Tensor<4>) -> usize {
+        let [batch, heads, _, width] = buffer.dims();
+        batch * heads * self.len * width
     }
 
     /// Appends the keys and values of new tokens and returns those of all tokens so far.
@@ -53,30 +65,47 @@ impl KvCache {
     ///
     /// # Panics
     ///
-    /// Panics if the new tokens differ from the held ones in batch size, heads or head width.
+    /// Panics if the new tokens differ from the held ones in batch size, heads or head width, or if
+    /// those are latents.
     pub fn append(&mut self, new: KeysValues) -> KeysValues {
-        let [.., added, _] = new.keys.dims();
-        let start = self.len;
-        self.len += added;
-        let buffers = match self.buffers.take() {
-            None => new,
-            Some(held) => KeysValues {
-                keys: write(held.keys, new.keys, start),
-                values: write(held.values, new.values, start),
-            },
-        };
-        let all = KeysValues {
-            keys: prefix(&buffers.keys, self.len),
-            values: prefix(&buffers.values, self.len),
-        };
-        self.buffers = Some(buffers);
+        let [keys, values] = self.append_all([new.keys, new.values]);
+        KeysValues { keys, values }
+    }
+
+    /// Appends the latents of new tokens and returns those of all tokens so far.
+    ///
+    /// # Shapes
+    ///
+    /// - new: `[batch_size, 1, new_length, width]`
+    /// - output: `[batch_size, 1, len, width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the new tokens differ from the held ones in batch size or width, or if those are
+    /// keys and values.
+    pub fn append_latent(&mut self, new: Tensor<4>) -> Tensor<4> {
+        let [all] = self.append_all([new]);
         all
     }
-}
 
-fn entry_bytes(buffer: &Tensor<4>, len: usize) -> usize {
-    let [batch, heads, _, width] = buffer.dims();
-    batch * heads * len * width * buffer.dtype().size()
+    fn append_all<const N: usize>(&mut self, new: [Tensor<4>; N]) -> [Tensor<4>; N] {
+        let [.., added, _] = new[0].dims();
+        let start = self.len;
+        self.len += added;
+        let mut held = std::mem::take(&mut self.buffers).into_iter();
+        assert!(
+            held.len() == 0 || held.len() == N,
+            "a cache holds keys and values or latents, never both"
+        );
+        self.buffers = new
+            .into_iter()
+            .map(|new| match held.next() {
+                Some(held) => write(held, new, start),
+                None => new,
+            })
+            .collect();
+        std::array::from_fn(|i| prefix(&self.buffers[i], self.len))
+    }
 }
 
 /// Writes `new` at token `start`, in place if there is room and nobody else holds the buffer.
@@ -149,6 +178,26 @@ mod tests {
         cache.append(tokens(3..4));
         // Keys and values, 2 sequences, 3 heads, 4 tokens, 4 wide, 4 bytes each.
         assert_eq!(cache.bytes(), 2 * 2 * 3 * 4 * 4 * 4);
+    }
+
+    #[test]
+    fn latents_have_one_buffer() {
+        let device = Device::flex();
+        let latents = |length| values([2, 1, length, 5], 3, &device);
+        let mut cache = KvCache::new();
+        cache.append_latent(latents(3).narrow(2, 0, 2));
+        let all = cache.append_latent(latents(3).narrow(2, 2, 1));
+        assert_same(all, latents(3));
+        assert_eq!(cache.n_elements(), 2 * 3 * 5);
+        assert_eq!(cache.bytes(), 2 * 3 * 5 * 4);
+    }
+
+    #[test]
+    #[should_panic(expected = "keys and values or latents, never both")]
+    fn kinds_do_not_mix() {
+        let mut cache = KvCache::new();
+        cache.append(tokens(0..1));
+        cache.append_latent(tokens(1..2).keys);
     }
 
     #[test]

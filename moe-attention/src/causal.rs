@@ -1,38 +1,95 @@
 //! Causal scaled-dot-product attention over grouped heads: Vaswani et al., arXiv 1706.03762,
-//! equation 1; grouped as in Ainslie et al., arXiv 2305.13245.
+//! equation 1; grouped as in Ainslie et al., arXiv 2305.13245; windowed as in Mistral, arXiv
+//! 2310.06825.
 //!
 //! ```text
-//! out[b,h,i] = sum_{t <= S-L+i} softmax_t(scale * q[b,h,i] . k[b,j,t]) v[b,j,t]     j = h / G
+//! out[b,h,i] = sum_t softmax_t(scale * q[b,h,i] . k[b,j,t]) v[b,j,t]     j = h / G
+//! t in 0..=p with p = S-L+i, t > p - window, and not padding
 //! ```
 
 use burn::backend::ops::AttentionModuleOptions;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, TensorMetadata};
-use burn::tensor::{Shape, Tensor, assert_shape};
+use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::backend::{Backend, Dispatch, TensorMetadata, get_or_init_device_settings};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Bool, Shape, Tensor, assert_shape};
 
-use crate::backend::AttentionBackend;
+use crate::backend::{AttentionBackend, AttentionInputs};
+
+/// How [`causal_attention`] weighs keys and which of them it hides. A bare scale converts to it.
+#[derive(Debug, Clone)]
+pub struct CausalOptions {
+    scale: f64,
+    window: Option<usize>,
+    mask_pad: Option<Tensor<2, Bool>>,
+}
+
+impl CausalOptions {
+    /// Scores multiplied by `scale`, every key up to the query's own visible.
+    pub fn new(scale: f64) -> Self {
+        Self {
+            scale,
+            window: None,
+            mask_pad: None,
+        }
+    }
+
+    /// Lets a query attend the last `window` keys only, its own counted.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the window is zero.
+    pub fn window(mut self, window: Option<usize>) -> Self {
+        assert_ne!(
+            window,
+            Some(0),
+            "a window holds at least the query's own key"
+        );
+        self.window = window;
+        self
+    }
+
+    /// Hides the keys `[batch_size, key_length]` where the mask is true. A query that has no other
+    /// key gets zeros.
+    pub fn mask_pad(mut self, mask: Option<Tensor<2, Bool>>) -> Self {
+        self.mask_pad = mask;
+        self
+    }
+}
+
+impl From<f64> for CausalOptions {
+    fn from(scale: f64) -> Self {
+        Self::new(scale)
+    }
+}
 
 /// Causal attention of `q` over `k` and `v`, whose last rows are the tokens of `q`.
 ///
 /// Query `i` attends keys `0..=S-L+i`; key/value head `j` serves query heads `j*G..(j+1)*G`.
 /// On Flex in f32 it runs tiled, without the whole matrix of scores, and has its own backward
-/// pass; elsewhere it is composed of the backend's operations.
+/// pass; elsewhere, and where keys are padding, it is composed of the backend's operations.
 ///
 /// # Shapes
 ///
 /// - q: `[batch_size, n_heads, seq_length, head_dim]`
-/// - k, v: `[batch_size, n_kv_heads, key_length, head_dim]`
-/// - output: `[batch_size, n_heads, seq_length, head_dim]`
+/// - k: `[batch_size, n_kv_heads, key_length, head_dim]`
+/// - v: `[batch_size, n_kv_heads, key_length, value_dim]`
+/// - output: `[batch_size, n_heads, seq_length, value_dim]`
 ///
 /// # Panics
 ///
 /// Panics if the shapes disagree, if `n_kv_heads` does not divide `n_heads`, or if there are
 /// fewer keys than queries.
-pub fn causal_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64) -> Tensor<4> {
+pub fn causal_attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    options: impl Into<CausalOptions>,
+) -> Tensor<4> {
+    let options: CausalOptions = options.into();
     let [batch, heads, length, width] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
     assert_shape!(k, [batch, _, _, width]);
-    assert_shape!(v, [batch, kv_heads, keys, width]);
+    assert_shape!(v, [batch, kv_heads, keys, _]);
     assert!(
         heads.is_multiple_of(kv_heads),
         "n_kv_heads must divide n_heads, got {kv_heads} and {heads}"
@@ -41,22 +98,78 @@ pub fn causal_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64) ->
         keys >= length,
         "every query needs its own key, got {length} queries and {keys} keys"
     );
+    // A window over all keys hides nothing.
+    let window = options.window.filter(|&window| window < keys);
+    if let Some(mask_pad) = options.mask_pad {
+        assert_shape!(mask_pad, [batch, keys]);
+        let hidden = hidden_keys(mask_pad, length, window);
+        return masked_attention(q, k, v, options.scale, hidden);
+    }
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
     Tensor::from_dispatch(<Dispatch as AttentionBackend>::causal_attention(
-        q, k, v, scale,
+        q,
+        k,
+        v,
+        options.scale,
+        window,
     ))
 }
 
-/// Causal attention from a backend's own operations, differentiable where they are.
-pub(crate) fn composed_attention<B: Backend>(
-    q: FloatTensor<B>,
-    k: FloatTensor<B>,
-    v: FloatTensor<B>,
+/// Which keys each of `length` queries must not attend, `[B,1,L,S]`.
+fn hidden_keys(mask_pad: Tensor<2, Bool>, length: usize, window: Option<usize>) -> Tensor<4, Bool> {
+    let [batch, keys] = mask_pad.dims();
+    let device = mask_pad.device();
+    let before = (keys - length) as i64;
+    let mut hidden = Tensor::<2, Bool>::tril_mask([length, keys], before, &device);
+    if let Some(window) = window {
+        let recent = Tensor::<2, Bool>::tril_mask([length, keys], before - window as i64, &device);
+        hidden = hidden.bool_or(recent.bool_not());
+    }
+    let mask_pad = mask_pad.reshape([batch, 1, 1, keys]);
+    let shape = [batch, 1, length, keys];
+    mask_pad
+        .expand(shape)
+        .bool_or(hidden.reshape([1, 1, length, keys]).expand(shape))
+}
+
+/// Attention with a mask `[B,1,L,S]`, from operations of tensors; rows without a key are zeros.
+fn masked_attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
     scale: f64,
-) -> FloatTensor<B> {
+    hidden: Tensor<4, Bool>,
+) -> Tensor<4> {
+    let [batch, heads, length, width] = q.dims();
+    let [_, kv_heads, keys, value_width] = v.dims();
+    // The heads of a group side by side: keys are read once and repeated for nobody.
+    let rows = [batch, kv_heads, heads / kv_heads * length];
+    let q = q.reshape([rows[0], rows[1], rows[2], width]);
+    let all = [batch, heads, length, keys];
+    let scores = (q.matmul(k.swap_dims(2, 3)) * scale).reshape(all);
+    let hidden = hidden.expand(all);
+    // Finite, so that a row without a key has no NaN; its weights are erased afterwards.
+    let lowest = scores.dtype().finfo().expect("scores are floats").min;
+    let weights = softmax(scores.mask_fill(hidden.clone(), lowest), 3).mask_fill(hidden, 0.0);
+    weights
+        .reshape([rows[0], rows[1], rows[2], keys])
+        .matmul(v)
+        .reshape([batch, heads, length, value_width])
+}
+
+/// Causal attention from a backend's own operations, differentiable where they are.
+pub(crate) fn composed_attention<B: Backend>(inputs: AttentionInputs<B>) -> FloatTensor<B> {
+    let AttentionInputs {
+        q,
+        k,
+        v,
+        scale,
+        window,
+    } = inputs;
     let [_, heads, _, width] = q.shape().dims();
     // Some backends have a fast kernel for the default scale only.
     let is_default = scale == (width as f64).sqrt().recip();
+    let mask = window.map(|window| outside_window::<B>(&q, &k, window));
     let options = AttentionModuleOptions {
         scale: (!is_default).then_some(scale),
         softcap: None,
@@ -64,7 +177,27 @@ pub(crate) fn composed_attention<B: Backend>(
     };
     let k = repeat_heads::<B>(k, heads);
     let v = repeat_heads::<B>(v, heads);
-    B::attention(q, k, v, None, None, options)
+    B::attention(q, k, v, mask, None, options)
+}
+
+/// The keys that lie `window` or more before each query, `[B,H,L,S]`.
+fn outside_window<B: Backend>(
+    q: &FloatTensor<B>,
+    k: &FloatTensor<B>,
+    window: usize,
+) -> BoolTensor<B> {
+    let [batch, heads, length, _] = q.shape().dims();
+    let [_, _, keys, _] = k.shape().dims();
+    let device = q.device();
+    let settings = get_or_init_device_settings::<B>(&device);
+    let range = |range| B::int_arange(range, &device, settings.int_dtype);
+    let first_visible = (keys - length + 1) as i64 - window as i64;
+    let first = range(first_visible..first_visible + length as i64);
+    let first = B::int_reshape(first, Shape::new([length, 1]));
+    let key = B::int_reshape(range(0..keys as i64), Shape::new([1, keys]));
+    let outside = B::int_lower(key, first, settings.bool_dtype);
+    let outside = B::bool_reshape(outside, Shape::new([1, 1, length, keys]));
+    B::bool_expand(outside, Shape::new([batch, heads, length, keys]))
 }
 
 /// `[B,Hkv,S,Dh]` to `[B,H,S,Dh]`, each head repeated for the query heads that it serves.

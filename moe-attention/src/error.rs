@@ -31,4 +31,10 @@ pub enum AttentionError {
     /// Rotary positions turn pairs of coordinates, and the head width is odd.
     #[error("the head width is {0}: rotary positions need an even one, set `head_dim`")]
     OddHeadDim(usize),
+    /// Rotary positions turn pairs of coordinates, and their width is odd.
+    #[error("`qk_rope_head_dim` is {0}: rotary positions need an even width")]
+    OddRopeDim(usize),
+    /// A length or factor of YaRN is not positive.
+    #[error("`{0}` of YaRN must be positive")]
+    Yarn(&'static str),
 }

@@ -44,10 +44,18 @@ impl AttentionBackend for Flex {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         scale: f64,
+        window: Option<usize>,
     ) -> FloatTensor<Self> {
-        match Self::attention_kernel(&q) {
-            Some(kernel) => (kernel.forward)(&AttentionInputs { q, k, v, scale }).out,
-            None => composed_attention::<Self>(q, k, v, scale),
+        let inputs = AttentionInputs {
+            q,
+            k,
+            v,
+            scale,
+            window,
+        };
+        match Self::attention_kernel(&inputs.q) {
+            Some(kernel) => (kernel.forward)(&inputs).out,
+            None => composed_attention::<Self>(inputs),
         }
     }
 

@@ -9,11 +9,13 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
-use crate::cache::{KeysValues, KvCache};
-use crate::causal::causal_attention;
+use crate::cache::KeysValues;
+use crate::causal::{CausalOptions, causal_attention};
 use crate::error::AttentionError;
+use crate::input::AttentionInput;
+use crate::positions::Positions;
 use crate::rope::{RotaryEmbedding, RotaryEmbeddingConfig};
 
 /// Configuration to create a [`GroupedQueryAttention`] with
@@ -36,6 +38,10 @@ pub struct GroupedQueryAttentionConfig {
     /// each call. Defaults to 2048.
     #[config(default = 2048)]
     pub max_seq_length: usize,
+    /// How many keys a query attends, its own counted and the latest first. Defaults to all. The
+    /// cache keeps all tokens all the same.
+    #[config(default = "None")]
+    pub sliding_window: Option<usize>,
     /// The initializer of the four weights. Defaults to Burn's for linear layers.
     #[config(
         default = "Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false }"
@@ -71,6 +77,9 @@ pub struct GroupedQueryAttention {
     pub n_kv_heads: usize,
     /// The width of one head.
     pub head_dim: usize,
+    /// How many keys a query attends.
+    #[module(skip)]
+    pub sliding_window: Option<usize>,
 }
 
 impl GroupedQueryAttentionConfig {
@@ -102,6 +111,7 @@ impl GroupedQueryAttentionConfig {
             n_heads: self.n_heads,
             n_kv_heads: self.n_kv_heads,
             head_dim,
+            sliding_window: self.sliding_window,
         }
     }
 
@@ -116,7 +126,8 @@ impl GroupedQueryAttentionConfig {
             ("n_heads", self.n_heads),
             ("n_kv_heads", self.n_kv_heads),
         ];
-        if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
+        let window = self.sliding_window.map(|window| ("sliding_window", window));
+        if let Some((name, _)) = sizes.into_iter().chain(window).find(|(_, size)| *size == 0) {
             return Err(AttentionError::Zero(name));
         }
         let (d_model, n_heads, n_kv_heads) = (self.d_model, self.n_heads, self.n_kv_heads);
@@ -148,19 +159,22 @@ impl GroupedQueryAttentionConfig {
         2 * self.d_model * (self.n_heads + self.n_kv_heads) * self.resolved_head_dim()
     }
 
-    /// The bytes that one token adds to a [`KvCache`] of elements of `element_bytes` bytes.
+    /// The bytes that one token adds to a [`KvCache`](crate::KvCache) of elements of `element_bytes` bytes.
     pub fn kv_bytes_per_token(&self, element_bytes: usize) -> usize {
         2 * self.n_kv_heads * self.resolved_head_dim() * element_bytes
     }
 
     /// The mean FLOP of one token's forward pass in a sequence of `context` tokens.
     ///
-    /// One multiply-add counts 2 FLOP. A token attends `(context + 1) / 2` tokens on average, and
-    /// each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP. Softmax and
-    /// rotation are not counted.
+    /// One multiply-add counts 2 FLOP. A token attends `(context + 1) / 2` tokens on average, fewer
+    /// with a window, and each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP.
+    /// Softmax and rotation are not counted.
     pub fn flops_per_token(&self, context: usize) -> u64 {
-        let scores = 2 * self.n_heads * self.resolved_head_dim() * (context + 1);
-        (2 * self.n_params() + scores) as u64
+        // Tokens 1..=w attend 1..=w keys, the others w.
+        let window = self.sliding_window.unwrap_or(context).min(context);
+        let pairs = window * (window + 1) / 2 + (context - window) * window;
+        let scores = 4 * self.n_heads * self.resolved_head_dim() * pairs;
+        (2 * self.n_params() + scores / context.max(1)) as u64
     }
 }
 
@@ -171,7 +185,7 @@ struct Heads {
 }
 
 impl GroupedQueryAttention {
-    /// Applies causal attention to whole sequences.
+    /// Applies causal attention.
     ///
     /// # Shapes
     ///
@@ -180,31 +194,20 @@ impl GroupedQueryAttention {
     ///
     /// # Panics
     ///
-    /// Panics if the last axis of `x` is not `d_model`.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let heads = self.project(x, 0);
-        self.attend(heads.query, heads.kv)
+    /// Panics if the last axis of `x` is not `d_model`, or if the cache, the positions or the mask
+    /// do not fit `x`.
+    pub fn forward<'a>(&self, input: impl Into<AttentionInput<'a>>) -> Tensor<3> {
+        let input = input.into();
+        let positions = input.resolved_positions();
+        let heads = self.project(input.x, &positions);
+        let kv = match input.cache {
+            Some(cache) => cache.append(heads.kv),
+            None => heads.kv,
+        };
+        self.attend(heads.query, kv, input.mask_pad)
     }
 
-    /// Applies causal attention to tokens that follow those in `cache`, and adds them to it.
-    ///
-    /// A whole prompt, a part of it or one token: the outputs are those of
-    /// [`forward`](Self::forward) on the tokens so far.
-    ///
-    /// # Shapes
-    ///
-    /// - x: `[batch_size, new_length, d_model]`
-    /// - output: `[batch_size, new_length, d_model]`
-    ///
-    /// # Panics
-    ///
-    /// Panics if the last axis of `x` is not `d_model`, or if the batch size is not the cache's.
-    pub fn forward_cache(&self, x: Tensor<3>, cache: &mut KvCache) -> Tensor<3> {
-        let heads = self.project(x, cache.len());
-        self.attend(heads.query, cache.append(heads.kv))
-    }
-
-    fn project(&self, x: Tensor<3>, start: usize) -> Heads {
+    fn project(&self, x: Tensor<3>, positions: &Positions) -> Heads {
         let [d_model, _] = self.query.weight.dims();
         assert_shape!(x, [_, _, d_model]);
         let [batch, length, _] = x.dims();
@@ -215,18 +218,25 @@ impl GroupedQueryAttention {
         let keys = split(self.key.forward(tokens.clone()), self.n_kv_heads);
         let values = split(self.value.forward(tokens), self.n_kv_heads);
         Heads {
-            query: self.rope.forward(query, start),
+            query: self.rope.forward(query, positions.clone()),
             kv: KeysValues {
-                keys: self.rope.forward(keys, start),
+                keys: self.rope.forward(keys, positions.clone()),
                 values,
             },
         }
     }
 
-    fn attend(&self, query: Tensor<4>, kv: KeysValues) -> Tensor<3> {
+    fn attend(
+        &self,
+        query: Tensor<4>,
+        kv: KeysValues,
+        mask_pad: Option<Tensor<2, Bool>>,
+    ) -> Tensor<3> {
         let [batch, n_heads, length, head_dim] = query.dims();
-        let scale = (head_dim as f64).sqrt().recip();
-        let out = causal_attention(query, kv.keys, kv.values, scale).swap_dims(1, 2);
+        let options = CausalOptions::new((head_dim as f64).sqrt().recip())
+            .window(self.sliding_window)
+            .mask_pad(mask_pad);
+        let out = causal_attention(query, kv.keys, kv.values, options).swap_dims(1, 2);
         let out = self
             .output
             .forward(out.reshape([batch * length, n_heads * head_dim]));
@@ -258,6 +268,7 @@ mod tests {
     use burn::module::Param;
 
     use super::*;
+    use crate::KvCache;
     use crate::testing::{assert_close, assert_same, values};
 
     fn config() -> GroupedQueryAttentionConfig {
@@ -318,7 +329,8 @@ mod tests {
         assert_eq!(layer.num_params(), config.n_params());
 
         let mut cache = KvCache::new();
-        layer.forward_cache(values([1, 5, 24], 1, &Device::flex()), &mut cache);
+        let x = values([1, 5, 24], 1, &Device::flex());
+        layer.forward(AttentionInput::new(x).cache(&mut cache));
         assert_eq!(config.kv_bytes_per_token(4), 64);
         assert_eq!(cache.bytes(), 5 * 64);
 
@@ -360,7 +372,8 @@ mod tests {
             let mut cache = KvCache::new();
             let parts = split.into_iter().map(|n| {
                 let start = cache.len();
-                layer.forward_cache(x.clone().narrow(1, start, n), &mut cache)
+                let x = x.clone().narrow(1, start, n);
+                layer.forward(AttentionInput::new(x).cache(&mut cache))
             });
             let parts: Vec<_> = parts.collect();
             assert_close(Tensor::cat(parts, 1), expected.clone(), 1e-5);

@@ -20,12 +20,20 @@ mod error;
 #[cfg(feature = "flex")]
 mod flex;
 mod gqa;
+mod input;
+mod mla;
+mod positions;
 mod rope;
 #[cfg(test)]
 mod testing;
+mod yarn;
 
 pub use cache::*;
 pub use causal::*;
 pub use error::*;
 pub use gqa::*;
+pub use input::*;
+pub use mla::*;
+pub use positions::*;
 pub use rope::*;
+pub use yarn::*;

@@ -1,5 +1,5 @@
-//! Rotary position embedding, Su et al., arXiv 2104.09864, equation 34, in the half-split layout
-//! of Llama and Mixtral.
+//! Rotary position embedding, Su et al., arXiv 2104.09864, equation 34, with the pairs of Llama and
+//! Mixtral (halves) or of DeepSeek-V2 and V3 (neighbours).
 //!
 //! ```text
 //! angle(p, i) = p * theta^(-2i/d)                    p position, i in 0..d/2
@@ -7,16 +7,28 @@
 //! y[i + d/2] = x[i + d/2] * cos(angle) + x[i] * sin(angle)
 //! ```
 //!
-//! Differs from the paper: coordinate `i` is paired with `i + d/2` instead of `2i` with `2i + 1`,
-//! as the published checkpoints are. Queries and keys are permuted alike, so scores do not change.
+//! Differs from the paper: results lie in halves in both layouts, as in DeepSeek-V3 (V2 puts each
+//! pair back where it was). Queries and keys are permuted alike, so scores do not change.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Device, Shape, Slice, Tensor, TensorData, assert_shape};
+use burn::tensor::{Device, Int, Shape, Slice, Tensor, TensorData, assert_shape};
 
 use crate::backend::AttentionBackend;
+use crate::positions::Positions;
+use crate::yarn::YarnConfig;
+
+/// Which coordinates of a query or key turn together.
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+pub enum RotaryLayout {
+    /// `i` with `i + d/2`: Llama, Mixtral, DeepSeekMoE.
+    Halves,
+    /// `2i` with `2i + 1`: DeepSeek-V2 and V3. The output has the first of each pair in its first
+    /// half and the second ones in its second.
+    Neighbours,
+}
 
 /// Configuration to create a [`RotaryEmbedding`] with [`init`](RotaryEmbeddingConfig::init).
 #[derive(Config, Debug)]
@@ -30,6 +42,12 @@ pub struct RotaryEmbeddingConfig {
     /// Defaults to 2048.
     #[config(default = 2048)]
     pub max_seq_length: usize,
+    /// Which coordinates turn together. Defaults to halves.
+    #[config(default = "RotaryLayout::Halves")]
+    pub layout: RotaryLayout,
+    /// Stretches positions for long texts. Defaults to none.
+    #[config(default = "None")]
+    pub yarn: Option<YarnConfig>,
 }
 
 /// Turns each pair of coordinates of a query or key by an angle proportional to its position.
@@ -44,6 +62,11 @@ pub struct RotaryEmbedding {
     sin: Tensor<2>,
     #[module(skip)]
     frequencies: Vec<f32>,
+    /// The factor of cosines and sines.
+    #[module(skip)]
+    factor: f32,
+    #[module(skip)]
+    layout: RotaryLayout,
 }
 
 impl RotaryEmbeddingConfig {
@@ -64,49 +87,101 @@ impl RotaryEmbeddingConfig {
             self.theta
         );
         let frequencies = self.frequencies();
+        let factor = self.yarn.map_or(1.0, |yarn| yarn.rotation_factor()) as f32;
         let angles = angles(&frequencies, 0, self.max_seq_length);
+        let half = frequencies.len();
         RotaryEmbedding {
-            cos: table(&angles, f32::cos, frequencies.len(), device),
-            sin: table(&angles, f32::sin, frequencies.len(), device),
+            cos: table(&angles, |angle| angle.cos() * factor, half, device),
+            sin: table(&angles, |angle| angle.sin() * factor, half, device),
             frequencies,
+            factor,
+            layout: self.layout,
         }
     }
 
-    /// `theta^(-2i/d)` for `i` in `0..d/2`, in the f32 of the published models.
+    /// `theta^(-2i/d)` for `i` in `0..d/2`, or what YaRN makes of them, in the f32 of the published
+    /// models.
     fn frequencies(&self) -> Vec<f32> {
         let width = self.head_dim as f64;
-        (0..self.head_dim / 2)
-            .map(|i| self.theta.powf(-2.0 * i as f64 / width) as f32)
-            .collect()
+        let frequencies = match self.yarn {
+            Some(yarn) => yarn.frequencies(self.head_dim, self.theta),
+            None => (0..self.head_dim / 2)
+                .map(|i| self.theta.powf(-2.0 * i as f64 / width))
+                .collect(),
+        };
+        frequencies.into_iter().map(|f| f as f32).collect()
     }
 }
 
+/// The cosines and sines of the tokens of a call, `[B or 1,L,Dh/2]`.
+struct Angles {
+    cos: Tensor<3>,
+    sin: Tensor<3>,
+}
+
 impl RotaryEmbedding {
-    /// Rotates `x`, whose rows are the positions `start..start + L`.
+    /// Rotates the rows of `x` by their positions; a number is the position of the first row.
     ///
     /// # Shapes
     ///
     /// - x: `[batch_size, n_heads, seq_length, head_dim]`
-    /// - output: the same
+    /// - positions, if given one by one: `[batch_size, seq_length]`
+    /// - output: as x
     ///
     /// # Panics
     ///
-    /// Panics if the last axis of `x` is not `head_dim`.
-    pub fn forward(&self, x: Tensor<4>, start: usize) -> Tensor<4> {
-        let half = self.frequencies.len();
-        let head_dim = 2 * half;
+    /// Panics if the last axis of `x` is not `head_dim`, or if the positions do not fit `x`.
+    pub fn forward(&self, x: Tensor<4>, positions: impl Into<Positions>) -> Tensor<4> {
+        let head_dim = 2 * self.frequencies.len();
         assert_shape!(x, [_, _, _, head_dim]);
-        let [_, _, length, _] = x.dims();
-        let (dtype, end) = (x.dtype(), start + length);
+        let [batch, heads, length, _] = x.dims();
+        let angles = match positions.into() {
+            Positions::From(start) => self.consecutive(start, length),
+            Positions::Each(positions) => {
+                assert_shape!(positions, [batch, length]);
+                self.each(positions)
+            }
+        };
+        let x = match self.layout {
+            RotaryLayout::Halves => x,
+            RotaryLayout::Neighbours => x
+                .reshape([batch, heads, length, head_dim / 2, 2])
+                .swap_dims(3, 4)
+                .reshape([batch, heads, length, head_dim]),
+        };
+        let dtype = x.dtype();
+        rotate(x, angles.cos.cast(dtype), angles.sin.cast(dtype))
+    }
+
+    /// Positions `start..start + length`, from the tables where they reach.
+    fn consecutive(&self, start: usize, length: usize) -> Angles {
+        let (half, end) = (self.frequencies.len(), start + length);
         let [tabled, _] = self.cos.dims();
         if end <= tabled {
-            let rows = |table: &Tensor<2>| table.clone().slice([start..end, 0..half]).cast(dtype);
-            return rotate(x, rows(&self.cos), rows(&self.sin));
+            let rows = |table: &Tensor<2>| table.clone().slice([start..end, 0..half]).unsqueeze();
+            return Angles {
+                cos: rows(&self.cos),
+                sin: rows(&self.sin),
+            };
         }
+        let (device, factor) = (self.cos.device(), self.factor);
         let angles = angles(&self.frequencies, start, end);
-        let rows = |function| table(&angles, function, half, &self.cos.device()).cast(dtype);
-        let (cos, sin) = (rows(f32::cos as fn(f32) -> f32), rows(f32::sin));
-        rotate(x, cos, sin)
+        Angles {
+            cos: table(&angles, |angle| angle.cos() * factor, half, &device).unsqueeze(),
+            sin: table(&angles, |angle| angle.sin() * factor, half, &device).unsqueeze(),
+        }
+    }
+
+    /// Positions given one by one, without a look at their values, which may be on a GPU.
+    fn each(&self, positions: Tensor<2, Int>) -> Angles {
+        let half = self.frequencies.len();
+        let frequencies = TensorData::new(self.frequencies.clone(), [1, 1, half]);
+        let frequencies = Tensor::<3>::from_data(frequencies, &positions.device());
+        let angles = positions.float().unsqueeze_dim::<3>(2) * frequencies;
+        Angles {
+            cos: angles.clone().cos() * self.factor,
+            sin: angles.sin() * self.factor,
+        }
     }
 }
 
@@ -133,13 +208,13 @@ fn angles(frequencies: &[f32], start: usize, end: usize) -> Vec<f32> {
         .collect()
 }
 
-fn table(angles: &[f32], function: fn(f32) -> f32, half: usize, device: &Device) -> Tensor<2> {
+fn table(angles: &[f32], function: impl Fn(f32) -> f32, half: usize, device: &Device) -> Tensor<2> {
     let values: Vec<f32> = angles.iter().copied().map(function).collect();
     let rows = values.len() / half;
     Tensor::from_data(TensorData::new(values, [rows, half]), device)
 }
 
-fn rotate(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+fn rotate(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
     let (x, cos, sin) = (x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch());
     Tensor::from_dispatch(<Dispatch as AttentionBackend>::rotate(x, cos, sin))
 }
@@ -150,8 +225,8 @@ pub(crate) fn composed_rotation<B: Backend>(
     cos: FloatTensor<B>,
     sin: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    let [length, half] = cos.shape().dims();
-    let rows = Shape::new([1, 1, length, half]);
+    let [sequences, length, half] = cos.shape().dims();
+    let rows = Shape::new([sequences, 1, length, half]);
     let cos = B::float_reshape(cos, rows.clone());
     let sin = B::float_reshape(sin, rows);
     let columns = |x, from| {

@@ -23,7 +23,7 @@ pub(super) fn gradients(
     attended: &Attended<Flex>,
     grad: FlexTensor,
 ) -> AttentionGradients<Flex> {
-    let sizes = Sizes::of(&inputs.q, &inputs.k);
+    let sizes = Sizes::of(inputs);
     let [q, k, v] = [&inputs.q, &inputs.k, &inputs.v].map(with_rows);
     let [out, grad] = [&attended.out, &grad].map(with_rows);
     let pass = Pass {
@@ -44,11 +44,12 @@ pub(super) fn gradients(
         length,
         keys,
         width,
+        value_width,
         ..
     } = sizes;
     let mut dq = token_major([batch, heads, length, width]);
     let mut dk = token_major([batch, kv_heads, keys, width]);
-    let mut dv = token_major([batch, kv_heads, keys, width]);
+    let mut dv = token_major([batch, kv_heads, keys, value_width]);
     let lanes = tasks(&mut dq, kv_heads, length)
         .into_iter()
         .zip(tasks(&mut dk, kv_heads, keys))
@@ -91,7 +92,7 @@ struct Lane<'a> {
     dq: Vec<&'a mut [f32]>,
     /// A row of `Dh` for each key.
     dk: Vec<&'a mut [f32]>,
-    /// A row of `Dh` for each key.
+    /// A row of `Dv` for each key.
     dv: Vec<&'a mut [f32]>,
 }
 
@@ -100,7 +101,7 @@ struct Lane<'a> {
 struct Scratch {
     /// `[R, Dh]`, scaled for base-2 scores
     queries: Vec<f32>,
-    /// `[R, Dh]`
+    /// `[R, Dv]`
     grads: Vec<f32>,
     /// `[R]`, `rowsum(dO * O)`
     delta: Vec<f32>,
@@ -112,7 +113,7 @@ struct Scratch {
     dq: Vec<f32>,
     /// `[S, Dh]`
     dk: Vec<f32>,
-    /// `[S, Dh]`
+    /// `[S, Dv]`
     dv: Vec<f32>,
 }
 
@@ -123,10 +124,11 @@ impl Pass<'_> {
             length,
             keys,
             width,
+            value_width,
             ..
         } = self.sizes;
         zeros(&mut scratch.dk, keys * width);
-        zeros(&mut scratch.dv, keys * width);
+        zeros(&mut scratch.dv, keys * value_width);
         let tile = tile_positions(group);
         for first in (0..length).step_by(tile) {
             let positions = first..length.min(first + tile);
@@ -160,35 +162,44 @@ impl Pass<'_> {
 
     /// Adds what a tile of queries contributes to `dk` and `dv`, and sets its `dq`.
     fn tile(&self, lane: &Lane, positions: Range<usize>, scratch: &mut Scratch) {
-        let Sizes { group, width, .. } = self.sizes;
+        let Sizes {
+            group,
+            width,
+            value_width,
+            ..
+        } = self.sizes;
         let rows = positions.len() * group;
         scratch.dq.resize(rows * width, 0.0);
         let end = self.sizes.visible(positions.end - 1);
-        for from in (0..end).step_by(TILE_KEYS) {
+        let begin = self.sizes.first_visible(positions.start);
+        for from in (begin..end).step_by(TILE_KEYS) {
             let to = end.min(from + TILE_KEYS);
             let stride = padded(to - from);
             self.weights(lane, positions.start, from..to, scratch);
             let queries = Matrix::new(&scratch.queries, rows, width, width);
-            let grads = Matrix::new(&scratch.grads, rows, width, width);
+            let grads = Matrix::new(&scratch.grads, rows, value_width, value_width);
             let weights = Matrix::new(&scratch.scores, rows, to - from, stride);
             let score_grads = Matrix::new(&scratch.score_grads, rows, to - from, stride);
             let keys = self.k.head(lane.batch, lane.kv_head).rows(from, to);
-            let at = from * width;
             product(
-                &mut scratch.dv[at..],
-                width,
+                &mut scratch.dv[from * value_width..],
+                value_width,
                 weights.transposed(),
                 grads,
                 Write::Add,
             );
             product(
-                &mut scratch.dk[at..],
+                &mut scratch.dk[from * width..],
                 width,
                 score_grads.transposed(),
                 queries,
                 Write::Add,
             );
-            let write = if from == 0 { Write::Set } else { Write::Add };
+            let write = if from == begin {
+                Write::Set
+            } else {
+                Write::Add
+            };
             product(&mut scratch.dq, width, score_grads, keys, write);
         }
     }
@@ -196,11 +207,16 @@ impl Pass<'_> {
     /// Computes the weights of a tile and the gradients of their scores, in place of the scores
     /// and of the gradients of the weights.
     fn weights(&self, lane: &Lane, first: usize, range: Range<usize>, scratch: &mut Scratch) {
-        let Sizes { group, width, .. } = self.sizes;
+        let Sizes {
+            group,
+            width,
+            value_width,
+            ..
+        } = self.sizes;
         let rows = scratch.delta.len();
         let stride = padded(range.len());
         let queries = Matrix::new(&scratch.queries, rows, width, width);
-        let grads = Matrix::new(&scratch.grads, rows, width, width);
+        let grads = Matrix::new(&scratch.grads, rows, value_width, value_width);
         let keys = self
             .turned_k
             .head(lane.batch, lane.kv_head)
@@ -219,11 +235,7 @@ impl Pass<'_> {
             .zip(score_grads.chunks_exact_mut(stride))
             .enumerate()
         {
-            let visible = self
-                .sizes
-                .visible(first + r / group)
-                .saturating_sub(range.start);
-            row[visible.min(range.len())..].fill(f32::NEG_INFINITY);
+            self.sizes.hide(row, first + r / group, &range);
             row_grads(row, row_grad, lse[r], scratch.delta[r]);
         }
     }

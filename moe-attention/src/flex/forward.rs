@@ -24,7 +24,7 @@ pub(super) const TILE_KEYS: usize = 512;
 
 /// Computes the output and the base-2 logarithm of each row's softmax denominator.
 pub(super) fn attend(inputs: &AttentionInputs<Flex>) -> Attended<Flex> {
-    let sizes = Sizes::of(&inputs.q, &inputs.k);
+    let sizes = Sizes::of(inputs);
     let [q, k, v] = [&inputs.q, &inputs.k, &inputs.v].map(with_rows);
     let several_tiles = sizes.length > tile_positions(sizes.group);
     let attention = Attention {
@@ -36,7 +36,7 @@ pub(super) fn attend(inputs: &AttentionInputs<Flex>) -> Attended<Flex> {
         scale: (inputs.scale * LOG2_E) as f32,
     };
     let rows = [sizes.batch, sizes.heads, sizes.length];
-    let mut out = token_major([rows[0], rows[1], rows[2], sizes.width]);
+    let mut out = token_major([rows[0], rows[1], rows[2], sizes.value_width]);
     let mut lse = FlexTensor::empty(Shape::new(rows), DType::F32);
     let tiles = tiles(sizes, &mut out, &mut lse);
     run_all(tiles, sizes.work(), |scratch, tile| {
@@ -96,7 +96,7 @@ struct Tile<'a> {
     batch: usize,
     kv_head: usize,
     first: usize,
-    /// The output of each position, `G * Dh` together.
+    /// The output of each position, `G * Dv` together.
     out: Vec<&'a mut [f32]>,
     /// `[positions, G]`
     lse: &'a mut [f32],
@@ -109,7 +109,7 @@ struct Scratch {
     queries: Vec<f32>,
     /// `[R, keys]`
     scores: Vec<f32>,
-    /// `[R, Dh]`
+    /// `[R, Dv]`
     out: Vec<f32>,
     /// `[R]`, the largest score so far
     max: Vec<f32>,
@@ -119,13 +119,20 @@ struct Scratch {
 
 impl Attention<'_> {
     fn run(&self, tile: Tile, scratch: &mut Scratch) {
-        let Sizes { group, width, .. } = self.sizes;
+        let Sizes {
+            group,
+            width,
+            value_width,
+            ..
+        } = self.sizes;
         let rows = tile.out.len() * group;
-        scratch.start(rows, width);
+        scratch.start(rows, value_width);
         self.load_queries(&tile, &mut scratch.queries);
         let values = self.v.head(tile.batch, tile.kv_head);
         let end = self.sizes.visible(tile.first + tile.out.len() - 1);
-        for from in (0..end).step_by(TILE_KEYS) {
+        // Each row attends keys of the first tile: windows start less than a tile apart.
+        let begin = self.sizes.first_visible(tile.first);
+        for from in (begin..end).step_by(TILE_KEYS) {
             let to = end.min(from + TILE_KEYS);
             let stride = padded(to - from);
             let queries = Matrix::new(&scratch.queries, rows, width, width);
@@ -137,12 +144,16 @@ impl Attention<'_> {
                 self.keys(&tile, from..to),
                 Write::Set,
             );
-            self.softmax(tile.first, from..to, scratch);
+            let write = if from == begin {
+                Write::Set
+            } else {
+                Write::Add
+            };
+            self.softmax(tile.first, from..to, write, scratch);
             let weights = Matrix::new(&scratch.scores, rows, to - from, stride);
-            let write = if from == 0 { Write::Set } else { Write::Add };
             product(
                 &mut scratch.out,
-                width,
+                value_width,
                 weights,
                 values.rows(from, to),
                 write,
@@ -177,26 +188,26 @@ impl Attention<'_> {
 
     /// Turns the scores of a tile of keys into weights relative to the largest score so far, and
     /// makes what was summed before relative to it as well.
-    fn softmax(&self, first: usize, keys: Range<usize>, scratch: &mut Scratch) {
-        let Sizes { group, width, .. } = self.sizes;
+    fn softmax(&self, first: usize, keys: Range<usize>, write: Write, scratch: &mut Scratch) {
+        let Sizes {
+            group,
+            value_width: width,
+            ..
+        } = self.sizes;
         let stride = padded(keys.len());
         for r in 0..scratch.sum.len() {
             let row = &mut scratch.scores[r * stride..(r + 1) * stride];
-            let visible = self
-                .sizes
-                .visible(first + r / group)
-                .saturating_sub(keys.start);
-            row[visible.min(keys.len())..].fill(f32::NEG_INFINITY);
+            self.sizes.hide(row, first + r / group, &keys);
             let max = row_max(row).max(scratch.max[r]);
             let sum = row_exp2(row, max);
-            let fade = if keys.start == 0 {
+            let fade = if write == Write::Set {
                 0.0
             } else {
                 (scratch.max[r] - max).exp2()
             };
             scratch.max[r] = max;
             scratch.sum[r] = scratch.sum[r] * fade + sum;
-            if keys.start > 0 && fade != 1.0 {
+            if write == Write::Add && fade != 1.0 {
                 scratch.out[r * width..(r + 1) * width]
                     .iter_mut()
                     .for_each(|x| *x *= fade);
@@ -205,7 +216,7 @@ impl Attention<'_> {
     }
 
     fn finish(&self, tile: Tile, scratch: &Scratch) {
-        let width = self.sizes.width;
+        let width = self.sizes.value_width;
         let rows = tile
             .out
             .into_iter()

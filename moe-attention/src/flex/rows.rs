@@ -1,11 +1,15 @@
 //! Views of tensors `[B,H,L,Dh]` whose rows of `Dh` are contiguous and lie in any order, and the
 //! cutting of an output into the rows of each task.
 
+use std::ops::Range;
+
+use burn::backend::Flex;
 use burn::tensor::{DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
 use super::kernel::Matrix;
+use crate::backend::AttentionInputs;
 
 /// The sizes of one attention.
 #[derive(Debug, Clone, Copy)]
@@ -17,13 +21,18 @@ pub(super) struct Sizes {
     pub group: usize,
     pub length: usize,
     pub keys: usize,
+    /// The width of a query and of a key.
     pub width: usize,
+    /// The width of a value and of an output.
+    pub value_width: usize,
+    /// The most keys that a query attends.
+    pub window: usize,
 }
 
 impl Sizes {
-    pub fn of(q: &FlexTensor, k: &FlexTensor) -> Self {
-        let [batch, heads, length, width] = q.layout().shape().dims();
-        let [_, kv_heads, keys, _] = k.layout().shape().dims();
+    pub fn of(inputs: &AttentionInputs<Flex>) -> Self {
+        let [batch, heads, length, width] = inputs.q.layout().shape().dims();
+        let [_, kv_heads, keys, value_width] = inputs.v.layout().shape().dims();
         let group = heads / kv_heads;
         Self {
             batch,
@@ -33,17 +42,32 @@ impl Sizes {
             length,
             keys,
             width,
+            value_width,
+            window: inputs.window.unwrap_or(usize::MAX),
         }
     }
 
-    /// The number of keys that the query at `position` attends.
+    /// The end of the keys that the query at `position` attends.
     pub fn visible(&self, position: usize) -> usize {
         self.keys - self.length + position + 1
     }
 
-    /// Multiply-adds of the scores, to tell work that is worth several threads.
+    /// The first key that the query at `position` attends.
+    pub fn first_visible(&self, position: usize) -> usize {
+        self.visible(position).saturating_sub(self.window)
+    }
+
+    /// Hides the scores, one a key of `keys`, of those that the query at `position` does not
+    /// attend.
+    pub fn hide(&self, scores: &mut [f32], position: usize, keys: &Range<usize>) {
+        let here = |key: usize| key.saturating_sub(keys.start).min(keys.len());
+        scores[..here(self.first_visible(position))].fill(f32::NEG_INFINITY);
+        scores[here(self.visible(position))..].fill(f32::NEG_INFINITY);
+    }
+
+    /// Multiply-adds, to tell work that is worth several threads.
     pub fn work(&self) -> usize {
-        self.batch * self.heads * self.length * self.keys * self.width
+        self.batch * self.heads * self.length * self.keys * (self.width + self.value_width)
     }
 }
 
@@ -105,18 +129,15 @@ const TURNED_ROWS: usize = 16;
 /// products with a tile of keys then read memory in order, tile after tile.
 pub(super) struct Turned {
     data: Vec<f32>,
-    sizes: Sizes,
+    kv_heads: usize,
+    keys: usize,
+    width: usize,
 }
 
 impl Turned {
     pub fn of(x: Rows, sizes: Sizes) -> Self {
-        let Sizes {
-            batch,
-            kv_heads,
-            keys,
-            width,
-            ..
-        } = sizes;
+        let (batch, kv_heads) = (sizes.batch, sizes.kv_heads);
+        let (keys, width) = (x.length, x.width);
         let mut data = vec![0.0; batch * kv_heads * width * keys];
         data.par_chunks_exact_mut((width * keys).max(1))
             .enumerate()
@@ -133,19 +154,18 @@ impl Turned {
                     }
                 }
             });
-        Self { data, sizes }
+        Self {
+            data,
+            kv_heads,
+            keys,
+            width,
+        }
     }
 
     /// The `[Dh, S]` of one head.
     pub fn head(&self, batch: usize, kv_head: usize) -> Matrix<'_> {
-        let Sizes {
-            kv_heads,
-            keys,
-            width,
-            ..
-        } = self.sizes;
-        let start = (batch * kv_heads + kv_head) * width * keys;
-        Matrix::new(&self.data[start..], width, keys, keys)
+        let start = (batch * self.kv_heads + kv_head) * self.width * self.keys;
+        Matrix::new(&self.data[start..], self.width, self.keys, self.keys)
     }
 }
 

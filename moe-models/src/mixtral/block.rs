@@ -2,7 +2,7 @@ use crate::decoder::{TokenContext, Tracer};
 use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
-use moe_attention::{GroupedQueryAttention, KvCache};
+use moe_attention::{AttentionInput, GroupedQueryAttention, KvCache};
 use moe_experts::MoeLayer;
 use moe_router::{AnyRouter, Router, Routing};
 
@@ -35,10 +35,9 @@ impl<R: Router> MixtralBlock<R> {
     ) -> (Tensor<3>, Routing) {
         tracer.hidden(&x);
         let normed = self.attention_norm.forward(x.clone());
-        let attended = match cache {
-            Some(cache) => self.attention.forward_cache(normed, cache),
-            None => self.attention.forward(normed),
-        };
+        let attended = self
+            .attention
+            .forward(AttentionInput::new(normed).cache(cache));
         tracer.attention(&attended);
         let x = x + attended;
 
