@@ -45,6 +45,7 @@ mod error;
 mod load;
 mod router;
 mod routing;
+mod tally;
 
 pub use assignments::Assignments;
 pub use balance::{BalanceConfig, LossTerm};
@@ -52,4 +53,5 @@ pub use error::RouterError;
 pub use load::Load;
 pub use router::{Causality, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
 pub use routing::{NoisyLogits, Plan, Routing, SoftPlan, SparsePlan};
+pub use tally::{Bins, Tally};
 pub use zoo::*;

@@ -9,6 +9,9 @@ pub struct Load {
     pub asked: Vec<f64>,
     /// Tokens that were routed.
     pub n_tokens: f64,
+    /// What else the router counts to advance its state by, in a layout of its own: the counts of the
+    /// routing's [`Tally`](crate::Tally). Empty for most routers.
+    pub statistic: Vec<f64>,
 }
 
 impl Load {
@@ -16,7 +19,7 @@ impl Load {
     ///
     /// # Panics
     ///
-    /// Panics if the two have different numbers of experts.
+    /// Panics if the two have different numbers of experts, or statistics of different lengths.
     pub fn merge(mut self, other: &Load) -> Load {
         if self.kept.is_empty() {
             return other.clone();
@@ -33,6 +36,7 @@ impl Load {
             *sum += x;
         }
         self.n_tokens += other.n_tokens;
+        self.statistic = add(self.statistic, &other.statistic);
         self
     }
 
@@ -41,6 +45,19 @@ impl Load {
         let total: f64 = self.kept.iter().sum();
         self.kept.iter().map(|x| x / total.max(1e-12)).collect()
     }
+}
+
+/// The sum of two statistics; an empty one counts nothing.
+fn add(mut sum: Vec<f64>, other: &[f64]) -> Vec<f64> {
+    if sum.is_empty() {
+        return other.to_vec();
+    }
+    assert!(
+        other.is_empty() || other.len() == sum.len(),
+        "statistics of different routers cannot be added"
+    );
+    sum.iter_mut().zip(other).for_each(|(sum, x)| *sum += x);
+    sum
 }
 
 #[cfg(test)]
@@ -53,6 +70,7 @@ mod tests {
             kept: kept.to_vec(),
             asked: kept.to_vec(),
             n_tokens: kept.iter().sum(),
+            statistic: vec![kept[0]],
         };
         let sum = Load::default()
             .merge(&load([1.0, 3.0]))
@@ -60,6 +78,7 @@ mod tests {
 
         assert_eq!(sum.kept, [3.0, 5.0]);
         assert_eq!(sum.n_tokens, 8.0);
+        assert_eq!(sum.statistic, [3.0]);
         assert_eq!(sum.share(), [0.375, 0.625]); // 3/8, 5/8
     }
 
@@ -70,6 +89,7 @@ mod tests {
             kept: vec![1.0; n],
             asked: vec![1.0; n],
             n_tokens: 1.0,
+            statistic: Vec::new(),
         };
         let _ = load(2).merge(&load(3));
     }

@@ -1,5 +1,5 @@
 use crate::parts::ExpertGroups;
-use crate::{Assignments, Load};
+use crate::{Assignments, Load, Tally};
 use burn::tensor::{Tensor, assert_shape};
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub struct Routing {
     pub gate: Option<Tensor<2>>,
     /// How the experts are grouped, if the router limits a token to some of the groups.
     pub expert_groups: Option<ExpertGroups>,
+    /// What the router advances its state by besides counts of assignments, if there is such.
+    pub tally: Option<Tally>,
 }
 
 /// The two shapes that a plan can have.
@@ -126,6 +128,7 @@ impl Routing {
             noisy: None,
             gate: None,
             expert_groups: None,
+            tally: None,
         }
     }
 
@@ -159,6 +162,12 @@ impl Routing {
         self
     }
 
+    /// Sets what the router advances its state by besides counts of assignments.
+    pub fn tally(mut self, tally: Tally) -> Self {
+        self.tally = Some(tally);
+        self
+    }
+
     /// The number of tokens `T`, padding included.
     pub fn n_tokens(&self) -> usize {
         self.logits.dims()[0]
@@ -181,6 +190,7 @@ impl Routing {
     /// How many assignments each expert received.
     pub fn load(&self) -> Load {
         let n_tokens = self.n_routed_tokens() as f64;
+        let statistic = self.tally.as_ref().map_or_else(Vec::new, Tally::counts);
         match &self.plan {
             Plan::Sparse(plan) => {
                 let counts = plan.assignments.count_by_expert(self.n_experts());
@@ -188,6 +198,7 @@ impl Routing {
                     kept: counts.kept,
                     asked: counts.asked,
                     n_tokens,
+                    statistic,
                 }
             }
             Plan::Soft(plan) => {
@@ -196,6 +207,7 @@ impl Routing {
                     kept: mass.clone(),
                     asked: mass,
                     n_tokens,
+                    statistic,
                 }
             }
         }

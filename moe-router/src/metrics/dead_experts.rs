@@ -17,6 +17,7 @@ mod tests {
             kept: vec![5.0, 0.0, 3.0, 0.0],
             asked: vec![5.0, 0.0, 3.0, 0.0],
             n_tokens: 8.0,
+            statistic: Vec::new(),
         };
         assert_eq!(dead_experts(&load), 2);
     }

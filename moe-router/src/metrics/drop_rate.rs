@@ -21,6 +21,7 @@ mod tests {
             kept: vec![3.0, 3.0],
             asked: vec![5.0, 3.0],
             n_tokens: 8.0,
+            statistic: Vec::new(),
         };
         assert_eq!(drop_rate(&load), 0.25); // 2 of 8
     }

@@ -22,6 +22,7 @@ mod tests {
             kept: kept.to_vec(),
             asked: kept.to_vec(),
             n_tokens: kept.iter().sum(),
+            statistic: Vec::new(),
         }
     }
 

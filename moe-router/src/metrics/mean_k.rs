@@ -19,6 +19,7 @@ mod tests {
             kept: vec![3.0, 2.0, 1.0],
             asked: vec![4.0, 2.0, 2.0],
             n_tokens: 4.0,
+            statistic: Vec::new(),
         };
         assert_eq!(mean_k(&load), 1.5); // 6 / 4
         assert_eq!(mean_k(&Load::default()), 0.0);

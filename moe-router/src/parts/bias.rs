@@ -46,6 +46,7 @@ mod tests {
             kept: kept.to_vec(),
             asked: kept.to_vec(),
             n_tokens: 4.0,
+            statistic: Vec::new(),
         }
     }
 

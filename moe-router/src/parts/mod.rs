@@ -1,5 +1,6 @@
 //! The parts that routers are composed of.
 
+mod affinity;
 mod bias;
 mod buffers;
 mod capacity;
@@ -9,6 +10,7 @@ mod select;
 mod top_k;
 mod weights;
 
+pub use affinity::Affinity;
 pub use bias::{choice_bias, step_by_sign};
 pub use buffers::{Buffers, Claims, FillOrder, Overflow, Priority};
 pub use capacity::{Capacity, CapacityRule};

@@ -17,8 +17,15 @@ pub(super) fn logits(gate: &Linear, input: &RouterInput) -> Tensor<2> {
 }
 
 /// A tensor's values on the host, for selection.
-pub(super) fn host(scores_te: &Tensor<2>) -> Vec<f32> {
-    to_vec(scores_te.clone().detach())
+pub(super) fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    to_vec(tensor.clone().detach())
+}
+
+/// Adds `bias_e` to each row of `scores_te`.
+pub(super) fn add_to_rows(scores_te: &mut [f32], bias_e: &[f32]) {
+    for row_e in scores_te.chunks_mut(bias_e.len().max(1)) {
+        row_e.iter_mut().zip(bias_e).for_each(|(s, b)| *s += b);
+    }
 }
 
 /// The cosine between each token and each expert in f32; that of a zero is zero, its gradient finite.

@@ -229,6 +229,7 @@ mod tests {
             kept: vec![4.0, 2.0, 1.0, 1.0], // mean 2
             asked: vec![4.0, 2.0, 1.0, 1.0],
             n_tokens: 4.0,
+            statistic: Vec::new(),
         };
         let router = router.advance(&load);
         let expected = TensorData::from([-0.001f32, 0.0, 0.001, 0.001]);

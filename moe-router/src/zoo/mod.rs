@@ -15,6 +15,8 @@ routers! {
     "deepseek_moe" => deepseek_moe::{DeepSeekMoe, DeepSeekMoeConfig},
     "deepseek_v2" => deepseek_v2::{DeepSeekV2, DeepSeekV2Config},
     "deepseek_v3" => deepseek_v3::{DeepSeekV3, DeepSeekV3Config},
+    "loss_free" => loss_free::{LossFree, LossFreeConfig},
+    "quantile" => quantile::{Quantile, QuantileConfig},
     "expert_choice" => expert_choice::{ExpertChoice, ExpertChoiceConfig},
     "cosine" => cosine::{Cosine, CosineConfig},
     "top_p" => top_p::{TopP, TopPConfig},
