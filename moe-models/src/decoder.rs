@@ -4,6 +4,7 @@ mod any;
 mod cache;
 mod config;
 mod context;
+mod head;
 mod input;
 mod output;
 
@@ -14,6 +15,7 @@ pub use input::DecoderInput;
 pub use output::{DecoderOutput, DecoderTrace};
 
 pub(crate) use context::TokenContext;
+pub(crate) use head::{scores, wanted};
 pub(crate) use output::Tracer;
 
 use burn::module::Module;

@@ -134,14 +134,12 @@ impl<'a, M: Decoder> Generator<'a, M> {
         let shape = [1, ids.len()];
         let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.device);
         self.model
-            .forward_cache(DecoderInput::new(tokens), &mut self.cache)
+            .forward_cache(DecoderInput::new(tokens).last_only(), &mut self.cache)
     }
 
     fn draw(&mut self, output: DecoderOutput) -> u32 {
-        let [_, length, vocab_size] = output.logits.dims();
-        let last = output.logits.slice([0..1, length - 1..length]);
-        let logits: Vec<f32> = last
-            .reshape([vocab_size])
+        let logits: Vec<f32> = output
+            .logits
             .into_data()
             .convert::<f32>()
             .try_into_vec()

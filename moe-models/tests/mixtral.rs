@@ -246,7 +246,7 @@ fn a_trace_holds_what_each_layer_adds() {
     let device = Device::flex();
     let router = RouterConfig::from_name("mixtral").expect("a router");
     let model = model(&router, &device);
-    let input = DecoderInput::new(tokens(&[1, 2, 3, 4], 1, &device));
+    let input = DecoderInput::new(tokens(&[1, 2, 3, 4, 5], 1, &device));
     assert!(model.forward(input.clone()).trace.is_none());
     let output = model.forward(input.traced());
     let trace = output.trace.expect("a trace");

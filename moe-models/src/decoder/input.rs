@@ -10,6 +10,8 @@ pub struct DecoderInput {
     pub noise: Option<u64>,
     /// Whether the output carries a [trace](crate::DecoderTrace) of every layer.
     pub traced: bool,
+    /// Whether only the last position is scored: what generation needs of a prompt.
+    pub last_only: bool,
 }
 
 impl DecoderInput {
@@ -19,6 +21,7 @@ impl DecoderInput {
             tokens,
             noise: None,
             traced: false,
+            last_only: false,
         }
     }
 
@@ -31,6 +34,12 @@ impl DecoderInput {
     /// Asks for the [trace](crate::DecoderTrace) of every layer.
     pub fn traced(mut self) -> Self {
         self.traced = true;
+        self
+    }
+
+    /// Asks for the scores of the last position alone, `[B, 1, V]`.
+    pub fn last_only(mut self) -> Self {
+        self.last_only = true;
         self
     }
 

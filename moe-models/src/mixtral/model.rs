@@ -1,10 +1,8 @@
 use super::MixtralBlock;
-use crate::decoder::{Decoder, TokenContext, Tracer};
+use crate::decoder::{Decoder, TokenContext, Tracer, scores, wanted};
 use crate::{DecoderCache, DecoderInput, DecoderOutput};
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::{Embedding, Linear, RmsNorm};
-use burn::tensor::Tensor;
-use burn::tensor::module::linear;
 use moe_router::{AnyRouter, Load, Router};
 
 /// A decoder-only transformer whose feed-forward layers are mixtures of experts; generic in the
@@ -41,16 +39,13 @@ impl<R: Router> Mixtral<R> {
         let x = self.norm.forward(x);
         tracer.hidden(&x);
         DecoderOutput {
-            logits: self.logits(x),
+            logits: scores(
+                wanted(x, input.last_only),
+                self.head.as_ref(),
+                &self.embedding,
+            ),
             routings,
             trace: tracer.finish(),
-        }
-    }
-
-    fn logits(&self, x: Tensor<3>) -> Tensor<3> {
-        match &self.head {
-            Some(head) => head.forward(x),
-            None => linear(x, self.embedding.weight.val().transpose(), None),
         }
     }
 }
