@@ -84,9 +84,12 @@ impl<R: Router> MoeLayer<R> {
         let x_td = input.x_td.clone();
         let routing = self.router.route(input);
         let mut output_td = match &routing.plan {
-            Plan::Sparse(plan) => self.sparse(x_td.clone(), plan, routing.n_experts()),
+            Plan::Sparse(plan) => self.sparse(x_td.clone(), plan, routing.n_computed_experts()),
             Plan::Soft(plan) => self.soft(x_td.clone(), plan),
         };
+        if let Some(bypass) = &routing.bypass {
+            output_td = output_td + bypass.output.clone().cast(x_td.dtype());
+        }
         if let Some(shared) = &self.shared {
             let n_tokens = x_td.dims()[0] as u32;
             output_td = output_td + shared.forward_rows(x_td, &[n_tokens], self.dispatch);
@@ -98,14 +101,7 @@ impl<R: Router> MoeLayer<R> {
     }
 
     fn sparse(&self, x_td: Tensor<2>, plan: &SparsePlan, n_experts: usize) -> Tensor<2> {
-        let assignments = &plan.assignments;
-        let rows = RowPlan::new(
-            assignments.tokens(),
-            assignments.experts(),
-            assignments.kept(),
-            x_td.dims()[0],
-            n_experts,
-        );
+        let rows = rows_of(plan, x_td.dims()[0], n_experts);
         let weights_n = plan.weights.clone().cast(x_td.dtype());
         self.experts
             .forward(x_td, weights_n, Arc::new(rows), self.dispatch)
@@ -147,11 +143,32 @@ impl<R: Router> MoeLayer<R> {
     }
 }
 
+/// The rows of the first `n_experts` experts; those of experts without a network, which come after
+/// them, are left out.
+fn rows_of(plan: &SparsePlan, n_tokens: usize, n_experts: usize) -> RowPlan {
+    let assignments = &plan.assignments;
+    let (tokens, experts) = (assignments.tokens(), assignments.experts());
+    let is_computed = |e: u32| (e as usize) < n_experts;
+    if experts.iter().all(|&e| is_computed(e)) {
+        return RowPlan::new(tokens, experts, assignments.kept(), n_tokens, n_experts);
+    }
+    let mut computed = Vec::with_capacity(experts.len());
+    let mut kept = Vec::with_capacity(experts.len());
+    for (&expert, &was_kept) in experts.iter().zip(assignments.kept()) {
+        // a row that is not kept needs some expert, and is not computed
+        computed.push(if is_computed(expert) { expert } else { 0 });
+        kept.push(was_kept && is_computed(expert));
+    }
+    RowPlan::new(tokens, &computed, &kept, n_tokens, n_experts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, Tolerance};
-    use moe_router::{Assignments, MixtralConfig, Preset, RouterShape, SoftMoeConfig};
+    use burn::tensor::{Distribution, IndexingUpdateOp, Tolerance};
+    use moe_router::{
+        Assignments, MixtralConfig, MoePlusPlusConfig, Preset, RouterShape, SoftMoeConfig,
+    };
 
     fn config(n_experts: usize, n_shared_experts: usize) -> MoeLayerConfig {
         MoeLayerConfig {
@@ -277,5 +294,56 @@ mod tests {
         let layer = config(3, 0).init(Nowhere { n_experts: 3 }, &Device::flex());
         let output = layer.forward(RouterInput::new(tokens(4))).output;
         close(output, Tensor::zeros([4, 6], &Device::flex()));
+    }
+
+    #[test]
+    fn experts_without_a_network_add_what_the_router_computed() {
+        let device = Device::flex().autodiff();
+        let config_pp = MoePlusPlusConfig {
+            top_k: 5,
+            ..Default::default()
+        };
+        let router = config_pp.init(&shape(3), &device);
+        let layer = config(3, 0).init(router, &device);
+        let x = Tensor::random([4, 6], Distribution::Default, &device);
+        let output = layer.forward(RouterInput::new(x.clone()));
+        let routing = &output.routing;
+        let Plan::Sparse(plan) = &routing.plan else {
+            panic!("a sparse plan");
+        };
+        // five of three with a network and four without, written out
+        let weights = plan.weights.to_data().try_into_vec::<f32>().expect("f32");
+        let mut expected = routing
+            .bypass
+            .as_ref()
+            .expect("free experts")
+            .output
+            .clone();
+        for (n, weight) in weights.into_iter().enumerate() {
+            let (token, expert) = (plan.assignments.tokens()[n], plan.assignments.experts()[n]);
+            if expert < 3 {
+                let row = x.clone().narrow(0, token as usize, 1);
+                let mut ends = [0u32; 3];
+                ends[expert as usize..].fill(1);
+                let row = layer.experts.forward_rows(row, &ends, Dispatch::Reference) * weight;
+                let index = Tensor::from_ints([token], &device);
+                expected = expected.select_assign(0, index, row, IndexingUpdateOp::Add);
+            }
+        }
+        close(output.output.clone(), expected);
+
+        let grads = output.output.square().sum().backward();
+        for weight in [
+            layer.router.gate.weight.val(),
+            layer.experts.up.val().reshape([-1, 5]),
+        ] {
+            let size: f32 = weight
+                .grad(&grads)
+                .expect("a gradient")
+                .abs()
+                .sum()
+                .into_scalar();
+            assert!(size > 0.0);
+        }
     }
 }

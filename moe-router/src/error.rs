@@ -26,6 +26,9 @@ pub enum RouterError {
     /// Groups of experts that do not fit together.
     #[error("router groups do not fit: {0}")]
     Groups(String),
+    /// A trace that does not say who goes where.
+    #[error("router.trace is not a trace of this model: {0}")]
+    Trace(String),
 }
 
 /// Checks that a token can choose `top_k` of `n_experts` experts.

@@ -46,12 +46,14 @@ mod load;
 mod router;
 mod routing;
 mod tally;
+mod trace;
 
 pub use assignments::Assignments;
 pub use balance::{BalanceConfig, LossTerm};
 pub use error::RouterError;
 pub use load::Load;
 pub use router::{Causality, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
-pub use routing::{NoisyLogits, Plan, Routing, SoftPlan, SparsePlan};
+pub use routing::{Admission, Bypass, NoisyLogits, Plan, Routing, SoftPlan, SparsePlan};
 pub use tally::{Bins, Tally};
+pub use trace::Trace;
 pub use zoo::*;

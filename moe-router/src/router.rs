@@ -129,11 +129,19 @@ pub enum Causality {
     Causal,
     /// They can, for the reason given. A decoder refuses such a router unless told otherwise.
     Leaks(&'static str),
+    /// They can while training, for the reason given, and cannot in evaluation. A decoder may use such a
+    /// router: its training loss flatters it, its evaluation does not.
+    LeaksInTraining(&'static str),
 }
 
 impl Causality {
-    /// Whether the router may be used in a decoder.
+    /// Whether the router may be used in a decoder: in evaluation no token influences earlier ones.
     pub fn is_causal(self) -> bool {
+        !matches!(self, Causality::Leaks(_))
+    }
+
+    /// Whether the same holds while training.
+    pub fn is_causal_in_training(self) -> bool {
         self == Causality::Causal
     }
 }
@@ -148,7 +156,7 @@ pub enum Family {
     ExpertChoice,
     /// Every slot is a mixture of all tokens.
     Soft,
-    /// A rule without learned parameters.
+    /// A rule that is not learned.
     Fixed,
 }
 

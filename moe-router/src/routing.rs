@@ -24,6 +24,13 @@ pub struct Routing {
     pub expert_groups: Option<ExpertGroups>,
     /// What the router advances its state by besides counts of assignments, if there is such.
     pub tally: Option<Tally>,
+    /// What experts without a network add, of a router that has such.
+    pub bypass: Option<Bypass>,
+    /// What the loss [`l1`](crate::balance::l1()) is multiplied by, `[1]`, of a router that adapts it.
+    pub l1_multiplier: Option<Tensor<1>>,
+    /// Who was let in, and who was predicted to be, of a router that learns to predict it; present while
+    /// training.
+    pub admission: Option<Admission>,
 }
 
 /// The two shapes that a plan can have.
@@ -61,6 +68,29 @@ pub struct NoisyLogits {
     pub logits: Tensor<2>,
     /// The standard deviation of the noise, `[T, E]`.
     pub std: Tensor<2>,
+}
+
+/// The last experts of a routing, if they have no network of their own (Jin et al. 2024,
+/// arXiv 2410.07348): they cost next to nothing, so the router computes them and the layer adds what
+/// they return. Assignments to them count in losses and metrics as any other.
+#[derive(Debug, Clone)]
+pub struct Bypass {
+    /// How many of the last experts have no network.
+    pub n_free: usize,
+    /// What they add to each token, weights included, `[T, D]`.
+    pub output: Tensor<2>,
+    /// What one of them weighs in the loss [`heterogeneous`](crate::balance::heterogeneous()).
+    pub tau: f64,
+}
+
+/// Who was let in by comparison with later tokens, and what was predicted without them (Raposo et al.
+/// 2024, arXiv 2404.02258, section 3.5).
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The predictor's logits, `[T]`: a token is let in if it is positive.
+    pub predicted: Tensor<1>,
+    /// Whether each token `[T]` was let in.
+    pub admitted: Arc<[bool]>,
 }
 
 impl Routing {
@@ -129,6 +159,9 @@ impl Routing {
             gate: None,
             expert_groups: None,
             tally: None,
+            bypass: None,
+            l1_multiplier: None,
+            admission: None,
         }
     }
 
@@ -168,14 +201,53 @@ impl Routing {
         self
     }
 
+    /// Sets what the last `n_free` experts, which have no network, add to the tokens, `[T, D]`, and what
+    /// one of them weighs in the loss [`heterogeneous`](crate::balance::heterogeneous()).
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer experts, or not one row for each token.
+    pub fn bypass(mut self, n_free: usize, output: Tensor<2>, tau: f64) -> Self {
+        let (n_experts, n_tokens) = (self.n_experts(), self.n_tokens());
+        assert!(
+            n_free <= n_experts && output.dims()[0] == n_tokens,
+            "{n_free} free of {n_experts} experts, and {} rows for {n_tokens} tokens",
+            output.dims()[0]
+        );
+        self.bypass = Some(Bypass {
+            n_free,
+            output,
+            tau,
+        });
+        self
+    }
+
+    /// Sets what the loss [`l1`](crate::balance::l1()) is multiplied by, `[1]`.
+    pub fn l1_multiplier(mut self, multiplier: Tensor<1>) -> Self {
+        self.l1_multiplier = Some(multiplier);
+        self
+    }
+
+    /// Sets who was let in and who was predicted to be.
+    pub fn admission(mut self, admission: Option<Admission>) -> Self {
+        self.admission = admission;
+        self
+    }
+
     /// The number of tokens `T`, padding included.
     pub fn n_tokens(&self) -> usize {
         self.logits.dims()[0]
     }
 
-    /// The number of experts `E`.
+    /// The number of experts `E`, those without a network included.
     pub fn n_experts(&self) -> usize {
         self.logits.dims()[1]
+    }
+
+    /// The number of experts that have a network: the first of all.
+    pub fn n_computed_experts(&self) -> usize {
+        let n_free = self.bypass.as_ref().map_or(0, |bypass| bypass.n_free);
+        self.n_experts() - n_free
     }
 
     /// The number of tokens that are not padding.

@@ -71,7 +71,8 @@ fn weights_are_finite_and_not_negative_and_no_pair_comes_twice() {
         let router = config.init(&SHAPE, &device);
         for noise in [None, Some(3)] {
             let routing = router.route(input(random(24, &device), 2).noise(noise));
-            assert_eq!(routing.logits.dims(), [24, 8]);
+            assert_eq!(routing.logits.dims(), [24, routing.n_experts()]);
+            assert_eq!(routing.n_computed_experts(), SHAPE.n_experts);
             assert!(weights(&routing).iter().all(|w| w.is_finite() && *w >= 0.0));
             if let Plan::Sparse(plan) = &routing.plan {
                 let a = &plan.assignments;
@@ -89,19 +90,61 @@ fn weights_are_finite_and_not_negative_and_no_pair_comes_twice() {
 /// say so: a router that declares a leak must show one.
 #[test]
 fn causality_is_as_declared() {
+    for config in configs() {
+        let causality = config.info().causality;
+        assert_eq!(
+            leaks(&config, None),
+            !causality.is_causal(),
+            "{}",
+            config.name()
+        );
+        assert_eq!(
+            leaks(&config, Some(7)),
+            !causality.is_causal_in_training(),
+            "{} in training",
+            config.name()
+        );
+    }
+}
+
+fn leaks(config: &RouterConfig, noise: Option<u64>) -> bool {
+    let device = Device::flex();
+    let router = config.init(&SHAPE, &device);
+    (0..8).any(|_| {
+        let before = random(12, &device);
+        let after = Tensor::cat(
+            vec![before.clone().narrow(0, 0, 11), random(1, &device) * 9.0],
+            0,
+        );
+        let route = |x| first_tokens(&router.route(input(x, 1).noise(noise)), 11);
+        route(before) != route(after)
+    })
+}
+
+/// What stands in a padded place must not matter, and goes to no expert.
+#[test]
+fn padding_goes_nowhere_and_changes_nothing() {
     let device = Device::flex();
     for config in configs() {
         let router = config.init(&SHAPE, &device);
-        let leaked = (0..8).any(|_| {
-            let before = random(12, &device);
-            let after = Tensor::cat(
-                vec![before.clone().narrow(0, 0, 11), random(1, &device) * 9.0],
-                0,
+        let x = random(10, &device);
+        let other = Tensor::cat(vec![x.clone().narrow(0, 0, 8), random(2, &device) * 9.0], 0);
+        for noise in [None, Some(7)] {
+            let route = |x| {
+                let padding = (0..10).map(|t| t >= 8).collect::<Vec<_>>();
+                let input = input(x, 1).noise(noise).padding(padding.into());
+                router.route(input)
+            };
+            let (a, b) = (route(x.clone()), route(other.clone()));
+            assert_eq!(
+                first_tokens(&a, 8),
+                first_tokens(&b, 8),
+                "{}",
+                config.name()
             );
-            let route = |x| first_tokens(&router.route(input(x, 1)), 11);
-            route(before) != route(after)
-        });
-        assert_eq!(leaked, !router.causality().is_causal(), "{}", config.name());
+            assert_eq!(a.load(), b.load(), "{}", config.name());
+            assert_eq!(a.first_expert()[8..], [None; 2], "{}", config.name());
+        }
     }
 }
 

@@ -67,6 +67,13 @@ losses! {
     entropy,
     /// Weight of the orthogonality of the gate [`orthogonality()`]. Default: the router's own
     orthogonality,
+    /// Weight of the loss over experts with and without a network [`heterogeneous()`]. Default: the
+    /// router's own
+    heterogeneous,
+    /// Weight of the L1 regularisation of the weights [`l1()`]. Default: the router's own
+    l1,
+    /// Weight of the loss of the predictor of who is let in [`admission()`]. Default: the router's own
+    admission,
 }
 
 mod pooled;

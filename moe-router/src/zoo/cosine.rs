@@ -119,6 +119,7 @@ impl Router for Cosine {
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .gate(self.experts.weight.val())
     }
 
     fn causality(&self) -> Causality {

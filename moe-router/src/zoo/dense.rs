@@ -66,6 +66,7 @@ impl Router for Dense {
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .gate(self.gate.weight.val())
     }
 
     fn causality(&self) -> Causality {

@@ -3,10 +3,10 @@
 //! the smallest set `S` of experts, largest first, with `sum over S of softmax(x W)_e >= p`.
 
 use super::common;
-use crate::parts::{gather_weights, top_k};
+use crate::parts::{gather_weights, top_p};
 use crate::{
-    Assignments, BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo,
-    RouterInput, RouterShape, Routing,
+    BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
+    RouterShape, Routing,
 };
 use burn::module::Module;
 use burn::nn::Linear;
@@ -59,10 +59,11 @@ impl Preset for TopPConfig {
         })
     }
 
-    /// The paper's weight of the load balance loss, 0.01.
+    /// The paper's weights of the load balance loss, 0.01, and of the entropy, 1e-4.
     fn balance(&self) -> BalanceConfig {
         BalanceConfig {
             load_balance: 0.01,
+            entropy: 1e-4,
             ..Default::default()
         }
     }
@@ -81,39 +82,19 @@ impl Preset for TopPConfig {
     }
 }
 
-impl TopP {
-    fn choose(&self, input: &RouterInput, probs_te: &[f32], n_experts: usize) -> Assignments {
-        let mut assignments = Assignments::default();
-        for (t, probs_e) in probs_te.chunks(n_experts).enumerate() {
-            if input.is_padding(t) {
-                continue;
-            }
-            let mut mass = 0.0;
-            for expert in top_k(probs_e, n_experts) {
-                assignments.push(t as u32, expert);
-                mass += f64::from(probs_e[expert as usize]);
-                // the probabilities are f32: 0.25 + 0.25 of a softmax may miss 0.5 by rounding
-                if mass >= self.p - 1e-6 {
-                    break;
-                }
-            }
-        }
-        assignments
-    }
-}
-
 impl Router for TopP {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
-        let n_experts = logits_te.dims()[1];
 
-        let assignments = self.choose(&input, &common::host(&probs_te), n_experts);
+        // the probabilities are f32: two of 0.25 may miss 0.5 by rounding
+        let assignments = top_p(&input, &common::host(&probs_te), self.p - 1e-6);
         let weights_n = gather_weights(&probs_te, &assignments);
 
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .gate(self.gate.weight.val())
     }
 
     fn causality(&self) -> Causality {
