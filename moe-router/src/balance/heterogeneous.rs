@@ -3,7 +3,7 @@ use crate::Routing;
 use burn::tensor::Tensor;
 
 /// `N * sum_e eta_e f_e P_e`: the load balance loss of MoE++ (Jin et al. 2024, arXiv 2410.07348,
-/// equation 7), where `eta` is 1 for an expert with a network and `tau` for a free one (see
+/// section 3.3), where `eta` is 1 for an expert with a network and `tau` for a free one (see
 /// [`Bypass`](crate::Bypass)), so that free experts may take `1 / tau` times as much.
 ///
 /// `f_e` is the share of all assignments asked of expert `e` and `P_e` its mean probability, over all

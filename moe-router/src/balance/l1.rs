@@ -2,7 +2,7 @@ use crate::{Plan, Routing};
 use burn::tensor::{Tensor, TensorData};
 
 /// `m / T * sum_t sum_e f_e w_te`: the load-balanced L1 regularisation of ReMoE (Wang et al. 2024,
-/// arXiv 2412.14711, equations 9 and 10), where `f_e = E / T * #{t: e has t}` carries no gradient, `w`
+/// arXiv 2412.14711, section 3.3), where `f_e = E / T * #{t: e has t}` carries no gradient, `w`
 /// are the weights, and `m` is the routing's own
 /// [multiplier](crate::Routing::l1_multiplier), 1 if it has none.
 ///

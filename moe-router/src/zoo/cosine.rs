@@ -1,5 +1,5 @@
 //! X-MoE's router: the cosine between a projected token and an expert's embedding, over a learned
-//! temperature (Chi et al. 2022, arXiv 2204.09179, section 3): `s_e = cos(x P, v_e) / tau`.
+//! temperature (Chi et al. 2022, arXiv 2204.09179): `s_e = cos(x P, v_e) / tau`.
 
 use super::common;
 use crate::error::{check_positive, check_top_k};

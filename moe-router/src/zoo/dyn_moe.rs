@@ -1,5 +1,5 @@
 //! DynMoE's top-any gating: an expert fires if a token's score exceeds the expert's own threshold
-//! (Guo et al. 2024, arXiv 2405.14297, equations 3 to 6): `g_e = sign(sigmoid(cos(x, w_e)) -
+//! (Guo et al. 2024, arXiv 2405.14297, section 3.1): `g_e = sign(sigmoid(cos(x, w_e)) -
 //! sigmoid(theta_e))`, `y = 1 / k sum over the fired of E_e(x)` with `k` of them.
 
 use super::common;

@@ -1,5 +1,5 @@
 //! MoE++: experts without a network in the pool beside the others, so that an easy token need not pay
-//! for `k` networks (Jin et al. 2024, arXiv 2410.07348, equations 2 to 5):
+//! for `k` networks (Jin et al. 2024, arXiv 2410.07348, section 3.1):
 //! `E_zero(x) = 0`, `E_copy(x) = x`, `E_const(x) = a_1 x + a_2 v` with `[a_1, a_2] = softmax(W_c x)`.
 
 use super::common;

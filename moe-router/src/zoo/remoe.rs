@@ -1,5 +1,5 @@
 //! ReMoE: the weights are `ReLU(x W)`, and whoever is above zero computes (Wang et al. 2024,
-//! arXiv 2412.14711, equations 6 to 8). An L1 loss keeps the weights sparse, and its multiplier adapts:
+//! arXiv 2412.14711, sections 3.1 and 3.2). An L1 loss keeps the weights sparse, and its multiplier adapts:
 //! `lambda *= alpha^sign((1 - k / E) - S)`, where `S` is the share of weights that are zero.
 
 use super::common;

@@ -1,5 +1,5 @@
 //! Routing replay: the experts are those of a recorded run, the weights are the model's own (Ma et al.
-//! 2025, arXiv 2510.11370, equation 6): `w_e = exp(z_e) / sum over the replayed of exp(z)`.
+//! 2025, arXiv 2510.11370): `w_e = exp(z_e) / sum over the replayed of exp(z)`.
 
 use super::common;
 use super::round_robin::by_turns;

@@ -1,5 +1,5 @@
 //! Dynamic routing by cumulative probability: a token takes as many experts as it needs to be sure
-//! (Huang et al. 2024, arXiv 2403.07652, equations 3 to 6):
+//! (Huang et al. 2024, arXiv 2403.07652):
 //! the smallest set `S` of experts, largest first, with `sum over S of softmax(x W)_e >= p`.
 
 use super::common;
