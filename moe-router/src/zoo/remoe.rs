@@ -187,6 +187,7 @@ mod tests {
                 kept: kept.to_vec(),
                 asked: kept.to_vec(),
                 n_tokens: 2.0,
+                ..Default::default()
             };
             to_vec(router(&device).advance(&load).lambda.val())[0]
         };
