@@ -10,7 +10,7 @@ pub struct Routing {
     pub plan: Plan,
     /// The router's raw scores, `[T, E]`.
     pub logits: Tensor<2>,
-    /// The scores as a distribution over experts, `[T, E]`.
+    /// The scores as a distribution over experts, `[T, E]`; zero for a token that no expert was weighed for.
     pub probs: Tensor<2>,
     /// The number of sequences that the tokens belong to.
     pub n_groups: usize,

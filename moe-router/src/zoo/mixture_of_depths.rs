@@ -85,13 +85,15 @@ impl Preset for MixtureOfDepthsConfig {
         })
     }
 
-    /// The predictor's loss, without which evaluation lets in at random, and Switch's among the experts.
+    /// The predictor's loss, without which evaluation lets in at random, and Switch's among the experts,
+    /// 0.01 for a token that is let in: the others count as zeros in the mean probability of an expert.
+    ///
     /// AdamW moves the predictor as fast whatever the weight, which nothing else feels: it is small so
     /// that clipping leaves the other gradients alone.
     fn balance(&self) -> BalanceConfig {
         BalanceConfig {
             admission: 0.01,
-            load_balance: 0.01,
+            load_balance: 0.01 / self.capacity,
             ..Default::default()
         }
     }
@@ -148,6 +150,12 @@ impl MixtureOfDepths {
     }
 }
 
+/// 1 for each token that is let in, else 0, `[T, 1]`.
+fn column(admitted: &[bool], device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = admitted.iter().map(|&a| f32::from(u8::from(a))).collect();
+    Tensor::from_data(TensorData::new(values, [admitted.len(), 1]), device)
+}
+
 /// The score of each assignment's token, `[N]`.
 fn of_tokens(score_t1: Tensor<2>, assignments: &Assignments) -> Tensor<1> {
     let tokens: Vec<i64> = assignments.tokens().iter().map(|&t| t.into()).collect();
@@ -170,7 +178,8 @@ impl Router for MixtureOfDepths {
                 .collect(),
         };
         let logits_te = common::logits(&self.gate, &input);
-        let probs_te = softmax(logits_te.clone(), 1);
+        // the experts are chosen and balanced among those let in alone
+        let probs_te = softmax(logits_te.clone(), 1) * column(&admitted, &logits_te.device());
         // a token that is not let in goes nowhere, as padding does
         let skipped = admitted.iter().map(|&admitted| !admitted).collect();
         let inside = input.clone().padding(skipped);
@@ -242,6 +251,17 @@ mod tests {
         let evaluation = router(0.5, &device).route(input);
         assert!(evaluation.admission.is_none());
         assert_eq!(tokens(&evaluation), [1, 2]); // the logits above zero
+    }
+
+    #[test]
+    fn tokens_outside_do_not_count_in_the_balance_of_experts() {
+        let device = Device::flex();
+        let x = rows(&[1.0, 0.0, 3.0, 2.0, -1.0, 9.0, 0.0, 9.0], 2, &device);
+        let routing = router(0.25, &device).route(RouterInput::new(x).noise(Some(1)));
+        assert_eq!(tokens(&routing), [1]);
+        // f = (1, 0), P = softmax(3, 2) / 4 = (0.1827647, ..): 2 * 0.1827647
+        let loss: f32 = crate::balance::load_balance(&routing).into_scalar();
+        assert!((loss - 0.365_529_3).abs() < 1e-5, "{loss}");
     }
 
     #[test]
