@@ -1,0 +1,80 @@
+/// One published tensor and its place in our model: what loading, writing and the names of gradients
+/// read alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The published name.
+    pub name: String,
+    /// The published shape.
+    pub shape: Vec<usize>,
+    /// The path of our parameter.
+    pub parameter: String,
+    /// Its row, where our parameter stacks the tensors of all experts.
+    pub slot: Option<usize>,
+    /// Whether ours is transposed: a linear layer is `[out, in]` published and `[in, out]` here.
+    pub transposed: bool,
+    /// Where the tensor is besides, in the layout that fuses experts.
+    pub fused: Option<Fused>,
+}
+
+/// A range of a larger tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fused {
+    /// The name of the larger tensor.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The first element of the range.
+    pub start: usize,
+}
+
+impl Entry {
+    /// A vector, or a table that both sides keep alike.
+    pub(super) fn plain(name: String, shape: &[usize], parameter: String) -> Self {
+        Self {
+            name,
+            shape: shape.to_vec(),
+            parameter,
+            slot: None,
+            transposed: false,
+            fused: None,
+        }
+    }
+
+    /// The weight of a linear layer, published `[out, in]`.
+    pub(super) fn linear(name: String, shape: [usize; 2], parameter: String) -> Self {
+        Self {
+            transposed: true,
+            ..Self::plain(name, &shape, parameter)
+        }
+    }
+
+    /// Sets the row of a stack.
+    pub(super) fn slot(mut self, slot: usize) -> Self {
+        self.slot = Some(slot);
+        self
+    }
+
+    /// Sets where the tensor is in the layout that fuses experts.
+    pub(super) fn fused(mut self, name: String, shape: &[usize], start: usize) -> Self {
+        self.fused = Some(Fused {
+            name,
+            shape: shape.to_vec(),
+            start,
+        });
+        self
+    }
+
+    /// The number of elements.
+    pub fn n_elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The shape in our parameter, without the axis of experts.
+    pub fn our_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if self.transposed {
+            shape.reverse();
+        }
+        shape
+    }
+}

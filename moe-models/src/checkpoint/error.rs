@@ -1,0 +1,161 @@
+use crate::{ModelError, published::PublishedError};
+use safetensors::{Dtype, SafeTensorError};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why a published checkpoint could not be read or written.
+#[derive(Error, Debug)]
+pub enum CheckpointError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] PublishedError),
+    /// The sizes of the configuration do not fit together.
+    #[error("{path}: {source}")]
+    Model {
+        /// The configuration's file.
+        path: PathBuf,
+        /// What does not fit.
+        source: ModelError,
+    },
+    /// A family that is known for its sizes alone.
+    #[error("{path}: models of type \"{model_type}\" are counted, not built")]
+    CountedOnly {
+        /// The configuration's file.
+        path: PathBuf,
+        /// The family.
+        model_type: &'static str,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A folder without tensors.
+    #[error(
+        "{0} holds neither model.safetensors nor model.safetensors.index.json; download them, or convert the weights to safetensors first"
+    )]
+    NoTensors(PathBuf),
+    /// A file that is not in the safetensors format, or not whole.
+    #[error("{path} is damaged: {source}. Download it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SafeTensorError,
+    },
+    /// An index that cannot be followed.
+    #[error("{path}: {what}")]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A tensor that the model needs and no file has.
+    #[error("{path} lacks the tensor {tensor} {}", shown(shape))]
+    Missing {
+        /// The file, or the folder of several.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The shape that it should have.
+        shape: Vec<usize>,
+    },
+    /// A tensor that the model has no place for.
+    #[error(
+        "{path}: the model of config.json has no place for the tensor {tensor}: check that the configuration belongs to these files"
+    )]
+    Extra {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+    },
+    /// A tensor of another shape.
+    #[error(
+        "{path}: the tensor {tensor} is {}, and config.json makes it {}",
+        shown(found),
+        shown(expected)
+    )]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that it should have.
+        expected: Vec<usize>,
+    },
+    /// A tensor of a type that weights do not have.
+    #[error(
+        "{path}: the tensor {tensor} is of type {found:?}; weights are F32, F16, BF16, or F8_E4M3 with a tensor {tensor}_scale_inv"
+    )]
+    Dtype {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its type.
+        found: Dtype,
+    },
+    /// A tensor in two files, or under two names.
+    #[error("{path}: the tensor {tensor} is there twice, also as {other}")]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Where it is besides.
+        other: String,
+    },
+    /// A copy that is not one.
+    #[error("{path}: the tensor {tensor} should be a copy of {original}, and differs")]
+    NotACopy {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What it should equal.
+        original: String,
+    },
+    /// The model and the list of its tensors do not agree: a bug.
+    #[error("the list of tensors does not fit the model at {0}; this is a bug in moe")]
+    Layout(String),
+    /// Something is where a checkpoint should be written.
+    #[error("{0} exists; give a path where nothing is, or remove it first")]
+    Exists(PathBuf),
+    /// A model that no published layout can hold.
+    #[error("{0}")]
+    NotPublishable(String),
+    /// Our own files.
+    #[error("{path}: {what}")]
+    Native {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+fn shown(shape: &[usize]) -> String {
+    let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    format!("[{}]", sizes.join(", "))
+}
+
+/// An error of the file system, with what was tried.
+pub(super) fn file_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(std::io::Error) -> CheckpointError {
+    move |source| CheckpointError::File {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}

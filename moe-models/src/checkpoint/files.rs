@@ -1,0 +1,115 @@
+//! The files of a checkpoint: `model.safetensors`, or shards with an index.
+
+use super::CheckpointError;
+use super::index::read_index;
+use super::mapped::MappedFile;
+use safetensors::tensor::TensorInfo;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+const SINGLE: &str = "model.safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+
+/// The tensors of a published checkpoint, mapped.
+#[derive(Debug)]
+pub struct TensorFiles {
+    folder: PathBuf,
+    files: Vec<MappedFile>,
+    /// Which file each tensor is in.
+    places: HashMap<String, usize>,
+}
+
+/// A tensor in its file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredTensor<'a> {
+    pub(super) path: &'a Path,
+    pub(super) info: &'a TensorInfo,
+    pub(super) bytes: &'a [u8],
+}
+
+impl TensorFiles {
+    /// Maps the files of a folder and checks their headers.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file if one is missing, not whole or not in the format, and if
+    /// an index does not agree with its shards or points outside the folder.
+    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
+        if index.is_file() {
+            return Self::sharded(folder, &index);
+        }
+        if !single.is_file() {
+            return Err(CheckpointError::NoTensors(folder.to_owned()));
+        }
+        let file = MappedFile::open(&single)?;
+        let places = file.names().map(|name| (name.to_owned(), 0)).collect();
+        Ok(Self {
+            folder: single,
+            files: vec![file],
+            places,
+        })
+    }
+
+    fn sharded(folder: &Path, index: &Path) -> Result<Self, CheckpointError> {
+        let mut files = Vec::new();
+        let mut places = HashMap::new();
+        for (shard, names) in read_index(folder, index)? {
+            let file = MappedFile::open(&shard)?;
+            for tensor in names {
+                if file.info(&tensor).is_none() {
+                    let name = shard.file_name().unwrap_or_default().to_string_lossy();
+                    return Err(CheckpointError::Index {
+                        path: index.to_owned(),
+                        what: format!("it places the tensor {tensor} in {name}, which has none of that name"),
+                    });
+                }
+                places.insert(tensor, files.len());
+            }
+            if let Some(tensor) = file.names().find(|name| places.get(*name) != Some(&files.len())) {
+                return Err(CheckpointError::Index {
+                    path: index.to_owned(),
+                    what: format!("it does not place the tensor {tensor} of {} there", shard.display()),
+                });
+            }
+            files.push(file);
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            files,
+            places,
+        })
+    }
+
+    /// The file, or the folder of several.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The number of tensors.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is no tensor.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The names of all tensors, in order.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.places.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {
+        let file = &self.files[*self.places.get(name)?];
+        let info = file.info(name)?;
+        Some(StoredTensor {
+            path: &file.path,
+            info,
+            bytes: file.bytes(info),
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! `model.safetensors.index.json`: which shard each tensor is in.
+
+use super::CheckpointError;
+use super::error::file_error;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The shards of an index with the names of their tensors.
+///
+/// A shard is a file of the index's own folder: a name that leads elsewhere is an error.
+pub(super) fn read_index(
+    folder: &Path,
+    path: &Path,
+) -> Result<BTreeMap<PathBuf, Vec<String>>, CheckpointError> {
+    let text = fs::read(path).map_err(file_error("read", path))?;
+    let index: Index = serde_json::from_slice(&text).map_err(|error| problem(path, error))?;
+    let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (tensor, shard) in index.weight_map {
+        shards.entry(shard).or_default().push(tensor);
+    }
+    let shards = shards.into_iter();
+    shards
+        .map(|(shard, tensors)| Ok((inside(folder, path, &shard)?, tensors)))
+        .collect()
+}
+
+fn inside(folder: &Path, index: &Path, shard: &str) -> Result<PathBuf, CheckpointError> {
+    let outside = || problem(index, format!("the shard \"{shard}\" lies outside the folder"));
+    let mut components = Path::new(shard).components();
+    let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
+        return Err(outside());
+    };
+    let path = folder.join(shard);
+    let real = fs::canonicalize(&path).map_err(file_error("read", &path))?;
+    let folder = fs::canonicalize(folder).map_err(file_error("read", folder))?;
+    match real.starts_with(folder) {
+        true => Ok(path),
+        false => Err(outside()),
+    }
+}
+
+fn problem(path: &Path, what: impl ToString) -> CheckpointError {
+    CheckpointError::Index {
+        path: path.to_owned(),
+        what: what.to_string(),
+    }
+}

@@ -1,0 +1,129 @@
+//! The values of stored tensors as numbers.
+
+use super::files::StoredTensor;
+use burn::tensor::{Element, bf16, f16};
+use safetensors::Dtype;
+use std::sync::LazyLock;
+
+/// The side of the blocks that share a scale in FP8 checkpoints, ragged at the edges.
+pub(super) const BLOCK: usize = 128;
+
+/// The value of each byte in the format e4m3: sign, 4 bits of exponent with bias 7, 3 bits of mantissa;
+/// no infinities, all ones is not a number (Micikevicius et al. 2022, arXiv 2209.05433).
+static E4M3: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn(|byte| e4m3(byte as u8)));
+
+fn e4m3(byte: u8) -> f32 {
+    let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
+    let size = match (exponent, byte & 7) {
+        (15, 7) => f32::NAN,
+        (0, _) => mantissa / 8.0 * 2f32.powi(-6),
+        _ => (1.0 + mantissa / 8.0) * 2f32.powi(exponent - 7),
+    };
+    if byte & 128 == 0 { size } else { -size }
+}
+
+/// A matrix of stored numbers and how it is laid out; a vector is one column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) dtype: Dtype,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    /// The multipliers of FP8 blocks.
+    pub(super) scales: Option<StoredTensor<'a>>,
+}
+
+/// Whether a weight can be of a type.
+pub(super) fn is_weight(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F8_E4M3)
+}
+
+impl Matrix<'_> {
+    /// Writes the values to `out`, transposed or not.
+    ///
+    /// # Panics
+    ///
+    /// Panics on a type that is not a weight's, or FP8 without scales.
+    pub(super) fn write<T: Element>(&self, out: &mut [T], transposed: bool) {
+        let bytes = self.bytes;
+        let pair = |i: usize| [bytes[2 * i], bytes[2 * i + 1]];
+        match self.dtype {
+            Dtype::F32 => self.place(out, transposed, |i, _, _| word(bytes, i)),
+            Dtype::F16 => self.place(out, transposed, |i, _, _| f16::from_le_bytes(pair(i)).to_f32()),
+            Dtype::BF16 => {
+                self.place(out, transposed, |i, _, _| bf16::from_le_bytes(pair(i)).to_f32());
+            }
+            Dtype::F8_E4M3 => {
+                let scales = self.scales.expect("FP8 weights were checked to have scales");
+                let width = self.cols.div_ceil(BLOCK);
+                let table = &*E4M3;
+                self.place(out, transposed, |i, row, col| {
+                    let block = row / BLOCK * width + col / BLOCK;
+                    table[bytes[i] as usize] * word(scales.bytes, block)
+                });
+            }
+            other => panic!("{other:?} is not the type of a weight"),
+        }
+    }
+
+    /// In square tiles, so that a transposition reads and writes whole cache lines.
+    fn place<T: Element>(
+        &self,
+        out: &mut [T],
+        transposed: bool,
+        value: impl Fn(usize, usize, usize) -> f32,
+    ) {
+        const TILE: usize = 32;
+        let (rows, cols) = (self.rows, self.cols);
+        for top in (0..rows).step_by(TILE) {
+            for left in (0..cols).step_by(TILE) {
+                for row in top..rows.min(top + TILE) {
+                    for col in left..cols.min(left + TILE) {
+                        let i = row * cols + col;
+                        let to = if transposed { col * rows + row } else { i };
+                        out[to] = value(i, row, col).elem();
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn word(bytes: &[u8], i: usize) -> f32 {
+    let at = 4 * i;
+    f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e4m3_decodes_its_landmarks() {
+        let cases = [
+            (0x00, 0.0),
+            (0x01, 0.001953125), // 2^-9, the smallest
+            (0x08, 0.015625),    // 2^-6, the smallest that is normal
+            (0x38, 1.0),
+            (0x39, 1.125),
+            (0x7E, 448.0), // the largest
+            (0xB8, -1.0),
+        ];
+        for (byte, value) in cases {
+            assert_eq!(E4M3[byte], value, "{byte:#x}");
+        }
+        assert!(E4M3[0x7F].is_nan() && E4M3[0xFF].is_nan());
+        assert!(E4M3[0x80] == 0.0 && E4M3[0x80].is_sign_negative());
+    }
+
+    #[test]
+    fn a_matrix_is_transposed() {
+        let values: Vec<u8> = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let matrix = Matrix { bytes: &values, dtype: Dtype::F32, rows: 2, cols: 3, scales: None };
+        let mut out = [0f32; 6];
+        matrix.write(&mut out, true);
+        assert_eq!(out, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        matrix.write(&mut out, false);
+        assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    }
+}

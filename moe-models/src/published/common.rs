@@ -1,0 +1,150 @@
+use super::error::{Refusal, check_positive, check_sizes};
+use super::rope::{PublishedRope, RopeFields};
+use serde::{Deserialize, Serialize};
+
+/// The fields that all families have, as written.
+#[derive(Deserialize, Debug)]
+pub(super) struct CommonFields {
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    max_position_embeddings: Option<usize>,
+    rms_norm_eps: Option<f64>,
+    hidden_act: Option<String>,
+    attention_bias: Option<bool>,
+    mlp_bias: Option<bool>,
+    tie_word_embeddings: Option<bool>,
+    #[serde(flatten)]
+    rope: RopeFields,
+    torch_dtype: Option<String>,
+    dtype: Option<String>,
+    eos_token_id: Option<Ids>,
+    quantization_config: Option<Quantization>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+enum Ids {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+#[derive(Deserialize, Debug)]
+struct Quantization {
+    quant_method: Option<String>,
+    fmt: Option<String>,
+    weight_block_size: Option<Vec<usize>>,
+}
+
+/// What all published decoders say of themselves, by the published names.
+#[derive(Serialize, Debug, Clone, PartialEq)]
+pub struct Common {
+    /// The number of vocabulary entries.
+    pub vocab_size: usize,
+    /// The width of the model.
+    pub hidden_size: usize,
+    /// The hidden width of a dense feed-forward layer; in Mixtral, of an expert.
+    pub intermediate_size: usize,
+    /// The number of layers.
+    pub num_hidden_layers: usize,
+    /// The number of query heads.
+    pub num_attention_heads: usize,
+    /// The number of key and value heads.
+    pub num_key_value_heads: usize,
+    /// The width of a head, where it is not `hidden_size / num_attention_heads`.
+    pub head_dim: Option<usize>,
+    /// The longest context.
+    pub max_position_embeddings: usize,
+    /// The epsilon of the RMS norms.
+    pub rms_norm_eps: f64,
+    /// Whether the output head is the embedding table.
+    pub tie_word_embeddings: bool,
+    /// The rotary positions.
+    pub rope: PublishedRope,
+    /// The type that the weights were trained in, if said.
+    pub dtype: Option<String>,
+    /// The ids that end a text.
+    pub eos_token_ids: Vec<u32>,
+    /// Whether matrices are FP8 with one scale for each block of 128 x 128.
+    pub is_fp8: bool,
+}
+
+impl CommonFields {
+    pub(super) fn resolve(self, norm_eps: f64) -> Result<Common, Refusal> {
+        self.check_support()?;
+        let common = Common {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
+            head_dim: self.head_dim,
+            max_position_embeddings: self.max_position_embeddings.unwrap_or(2048),
+            rms_norm_eps: self.rms_norm_eps.unwrap_or(norm_eps),
+            tie_word_embeddings: self.tie_word_embeddings.unwrap_or(false),
+            rope: self.rope.resolve(self.max_position_embeddings.unwrap_or(2048))?,
+            dtype: self.dtype.or(self.torch_dtype),
+            eos_token_ids: match self.eos_token_id {
+                Some(Ids::One(id)) => vec![id],
+                Some(Ids::Several(ids)) => ids,
+                None => Vec::new(),
+            },
+            is_fp8: self.quantization_config.is_some(),
+        };
+        check_sizes(&[
+            ("vocab_size", common.vocab_size),
+            ("hidden_size", common.hidden_size),
+            ("intermediate_size", common.intermediate_size),
+            ("num_hidden_layers", common.num_hidden_layers),
+            ("num_attention_heads", common.num_attention_heads),
+            ("num_key_value_heads", common.num_key_value_heads),
+            ("head_dim", common.head_dim.unwrap_or(1)),
+            ("max_position_embeddings", common.max_position_embeddings.min(1 << 20)),
+        ])?;
+        check_positive(&[("rms_norm_eps", common.rms_norm_eps)])?;
+        Ok(common)
+    }
+
+    /// Refuses what no layer here computes.
+    fn check_support(&self) -> Result<(), Refusal> {
+        let biases = [("attention_bias", self.attention_bias), ("mlp_bias", self.mlp_bias)];
+        for (key, bias) in biases {
+            if bias == Some(true) {
+                return Err(Refusal::new(key, true, "layers with a bias are not supported"));
+            }
+        }
+        match self.hidden_act.as_deref() {
+            None | Some("silu" | "swish") => {}
+            Some(other) => {
+                let rule = "the activation of published models is silu";
+                return Err(Refusal::new("hidden_act", other, rule));
+            }
+        }
+        self.quantization_config.as_ref().map_or(Ok(()), Quantization::check)
+    }
+}
+
+impl Quantization {
+    fn check(&self) -> Result<(), Refusal> {
+        let method = self.quant_method.as_deref().unwrap_or("fp8");
+        let format = self.fmt.as_deref().unwrap_or("e4m3");
+        if (method, format) != ("fp8", "e4m3") {
+            let rule = "the quantisation known is fp8 in the format e4m3";
+            let value = format!("{method}, {format}");
+            return Err(Refusal::new("quantization_config", value, rule));
+        }
+        match self.weight_block_size.as_deref() {
+            None | Some([128, 128]) => Ok(()),
+            Some(other) => Err(Refusal::new(
+                "quantization_config.weight_block_size",
+                format!("{other:?}"),
+                "blocks are 128 x 128",
+            )),
+        }
+    }
+}

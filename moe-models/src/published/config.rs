@@ -1,0 +1,171 @@
+use super::deepseek::{DeepSeekFields, DeepSeekGeneration, PublishedDeepSeek};
+use super::error::{PublishedError, Refusal};
+use super::mixtral::{MixtralFields, PublishedMixtral};
+use super::olmoe::{OlmoeFields, PublishedOlmoe};
+use super::{Common, MODEL_TYPES};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+
+/// A model as its publisher describes it.
+#[derive(Serialize, Debug, Clone, PartialEq)]
+#[serde(untagged)]
+pub enum PublishedConfig {
+    /// Mixtral.
+    Mixtral(PublishedMixtral),
+    /// DeepSeekMoE, DeepSeek-V2 or DeepSeek-V3.
+    DeepSeek(PublishedDeepSeek),
+    /// OLMoE, for its sizes alone.
+    Olmoe(PublishedOlmoe),
+}
+
+#[derive(Deserialize)]
+struct TypeField {
+    model_type: String,
+}
+
+impl PublishedConfig {
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read, is of another kind of model, or has a value that
+    /// cannot be or is not supported.
+    pub fn read(path: &Path) -> Result<Self, PublishedError> {
+        let text = fs::read(path).map_err(|source| PublishedError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads a configuration from the text of `config.json`; `path` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, PublishedError> {
+        let TypeField { model_type } = json(text, path)?;
+        let resolved = match model_type.as_str() {
+            "mixtral" => json::<MixtralFields>(text, path)?.resolve().map(Self::Mixtral),
+            "deepseek" => deepseek(text, path, DeepSeekGeneration::V1)?,
+            "deepseek_v2" => deepseek(text, path, DeepSeekGeneration::V2)?,
+            "deepseek_v3" => deepseek(text, path, DeepSeekGeneration::V3)?,
+            "olmoe" => json::<OlmoeFields>(text, path)?.resolve().map(Self::Olmoe),
+            other => {
+                debug_assert!(!MODEL_TYPES.contains(&other));
+                return Err(PublishedError::UnknownType {
+                    path: path.to_owned(),
+                    found: other.to_owned(),
+                });
+            }
+        };
+        resolved.map_err(|refusal| refusal.at(path))
+    }
+
+    /// What all families say of themselves.
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Mixtral(published) => &published.common,
+            Self::DeepSeek(published) => &published.common,
+            Self::Olmoe(published) => &published.common,
+        }
+    }
+
+    /// The `model_type` of the family.
+    pub fn model_type(&self) -> &'static str {
+        match self {
+            Self::Mixtral(_) => "mixtral",
+            Self::DeepSeek(published) => match published.generation {
+                DeepSeekGeneration::V1 => "deepseek",
+                DeepSeekGeneration::V2 => "deepseek_v2",
+                DeepSeekGeneration::V3 => "deepseek_v3",
+            },
+            Self::Olmoe(_) => "olmoe",
+        }
+    }
+}
+
+fn deepseek(
+    text: &[u8],
+    path: &Path,
+    generation: DeepSeekGeneration,
+) -> Result<Result<PublishedConfig, Refusal>, PublishedError> {
+    let fields = json::<DeepSeekFields>(text, path)?;
+    Ok(fields.resolve(generation).map(PublishedConfig::DeepSeek))
+}
+
+fn json<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, PublishedError> {
+    serde_json::from_slice(text).map_err(|error| PublishedError::Json {
+        path: path.to_owned(),
+        what: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn parse(config: &Value) -> Result<PublishedConfig, PublishedError> {
+        PublishedConfig::parse(config.to_string().as_bytes(), Path::new("x/config.json"))
+    }
+
+    fn mixtral() -> Value {
+        json!({"model_type": "mixtral", "vocab_size": 96, "hidden_size": 32, "intermediate_size": 40,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "num_local_experts": 4, "num_experts_per_tok": 2, "rms_norm_eps": 1e-5,
+            "rope_theta": 1e6, "torch_dtype": "float32", "eos_token_id": [2, 3]})
+    }
+
+    #[test]
+    fn old_and_new_fields_are_one_model() {
+        let mut new = mixtral();
+        let fields = new.as_object_mut().expect("an object");
+        fields.remove("rope_theta");
+        fields.remove("torch_dtype");
+        fields.insert("dtype".into(), json!("float32"));
+        fields.insert(
+            "rope_parameters".into(),
+            json!({"rope_type": "default", "rope_theta": 1e6}),
+        );
+        let (old, new) = (parse(&mixtral()), parse(&new));
+        let old = old.expect("the old fields");
+        assert_eq!(old, new.expect("the new fields"));
+        assert_eq!(old.common().eos_token_ids, [2, 3]);
+        assert_eq!(old.common().rope.theta, 1e6);
+    }
+
+    #[test]
+    fn an_unknown_type_names_those_known() {
+        let error = parse(&json!({"model_type": "llama"})).expect_err("not known");
+        assert_eq!(
+            error.to_string(),
+            "x/config.json: model_type \"llama\" is not known; those known are mixtral, deepseek, \
+             deepseek_v2, deepseek_v3, olmoe"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_key() {
+        let cases = [
+            ("hidden_size", json!(0)),
+            ("attention_bias", json!(true)),
+            ("hidden_act", json!("gelu")),
+            ("rms_norm_eps", json!(-1.0)),
+            ("num_local_experts", json!(1u64 << 40)),
+            ("quantization_config", json!({"quant_method": "awq"})),
+        ];
+        for (key, value) in cases {
+            let mut config = mixtral();
+            config[key] = value;
+            let error = parse(&config).expect_err(key).to_string();
+            assert!(error.contains(key) && error.contains("x/config.json"), "{error}");
+        }
+        let mut config = mixtral();
+        config["vocab_size"] = json!("many");
+        let error = parse(&config).expect_err("text").to_string();
+        assert!(error.contains("cannot be understood"), "{error}");
+    }
+}

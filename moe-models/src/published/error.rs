@@ -1,0 +1,104 @@
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a published configuration could not be read.
+#[derive(Error, Debug)]
+pub enum PublishedError {
+    /// The file could not be read.
+    #[error(
+        "cannot read {path}: {source}. A published checkpoint is a folder with config.json and its tensors in safetensors files"
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The text is not the configuration of a known kind.
+    #[error("{path} cannot be understood: {what}")]
+    Json {
+        /// Where the text comes from.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A model of another kind.
+    #[error(
+        "{path}: model_type \"{found}\" is not known; those known are {}",
+        super::MODEL_TYPES.join(", ")
+    )]
+    UnknownType {
+        /// Where the text comes from.
+        path: PathBuf,
+        /// The type that it names.
+        found: String,
+    },
+    /// A value that cannot be, or that is not supported.
+    #[error("{path}: {key} = {value}: {rule}")]
+    Value {
+        /// Where the text comes from.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        rule: String,
+    },
+}
+
+/// A value that a configuration cannot have, before it is known where the configuration comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) key: &'static str,
+    pub(super) value: String,
+    pub(super) rule: String,
+}
+
+impl Refusal {
+    pub(super) fn new(
+        key: &'static str,
+        value: impl ToString,
+        rule: impl Into<String>,
+    ) -> Self {
+        Self {
+            key,
+            value: value.to_string(),
+            rule: rule.into(),
+        }
+    }
+
+    pub(super) fn at(self, path: &std::path::Path) -> PublishedError {
+        PublishedError::Value {
+            path: path.to_owned(),
+            key: self.key,
+            value: self.value,
+            rule: self.rule,
+        }
+    }
+}
+
+/// Sizes are bounded, so that no product of three of them overflows.
+const LARGEST: usize = 1 << 20;
+
+/// Checks that sizes are at least 1 and not absurd.
+pub(super) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Refusal> {
+    let outside = sizes.iter().find(|(_, size)| *size == 0 || *size > LARGEST);
+    match outside {
+        Some((key, size)) => Err(Refusal::new(
+            key,
+            size,
+            format!("it must be from 1 to {LARGEST}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Checks that numbers are positive and finite.
+pub(super) fn check_positive(numbers: &[(&'static str, f64)]) -> Result<(), Refusal> {
+    let outside = numbers.iter().find(|(_, x)| !(*x > 0.0 && x.is_finite()));
+    match outside {
+        Some((key, x)) => Err(Refusal::new(key, x, "it must be a finite number above 0")),
+        None => Ok(()),
+    }
+}

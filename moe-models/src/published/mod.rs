@@ -1,0 +1,21 @@
+//! Published models: their `config.json`, and what they hold and cost.
+
+mod common;
+mod config;
+mod deepseek;
+mod error;
+mod mixtral;
+mod model;
+mod olmoe;
+mod rope;
+
+pub use common::Common;
+pub use config::PublishedConfig;
+pub use deepseek::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
+pub use error::PublishedError;
+pub use mixtral::PublishedMixtral;
+pub use olmoe::PublishedOlmoe;
+pub use rope::{PublishedRope, PublishedYarn};
+
+/// The values of `model_type` that are known.
+pub const MODEL_TYPES: [&str; 5] = ["mixtral", "deepseek", "deepseek_v2", "deepseek_v3", "olmoe"];
