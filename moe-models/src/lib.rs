@@ -3,10 +3,12 @@
 //! A model returns the [`Routing`](moe_router::Routing) of each of its MoE layers beside its output.
 
 mod account;
+pub mod checkpoint;
 mod decoder;
 mod error;
 mod generate;
 pub mod mixtral;
+pub mod published;
 mod seed;
 
 pub use account::{Account, MemoryEstimate};

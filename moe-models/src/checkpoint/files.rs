@@ -61,15 +61,23 @@ impl TensorFiles {
                     let name = shard.file_name().unwrap_or_default().to_string_lossy();
                     return Err(CheckpointError::Index {
                         path: index.to_owned(),
-                        what: format!("it places the tensor {tensor} in {name}, which has none of that name"),
+                        what: format!(
+                            "it places the tensor {tensor} in {name}, which has none of that name"
+                        ),
                     });
                 }
                 places.insert(tensor, files.len());
             }
-            if let Some(tensor) = file.names().find(|name| places.get(*name) != Some(&files.len())) {
+            if let Some(tensor) = file
+                .names()
+                .find(|name| places.get(*name) != Some(&files.len()))
+            {
                 return Err(CheckpointError::Index {
                     path: index.to_owned(),
-                    what: format!("it does not place the tensor {tensor} of {} there", shard.display()),
+                    what: format!(
+                        "it does not place the tensor {tensor} of {} there",
+                        shard.display()
+                    ),
                 });
             }
             files.push(file);

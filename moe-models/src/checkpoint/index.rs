@@ -32,7 +32,12 @@ pub(super) fn read_index(
 }
 
 fn inside(folder: &Path, index: &Path, shard: &str) -> Result<PathBuf, CheckpointError> {
-    let outside = || problem(index, format!("the shard \"{shard}\" lies outside the folder"));
+    let outside = || {
+        problem(
+            index,
+            format!("the shard \"{shard}\" lies outside the folder"),
+        )
+    };
     let mut components = Path::new(shard).components();
     let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
         return Err(outside());

@@ -1,7 +1,7 @@
 //! The values of stored tensors as numbers.
 
 use super::files::StoredTensor;
-use burn::tensor::{Element, bf16, f16};
+use burn::tensor::{Element, ElementConversion, bf16, f16};
 use safetensors::Dtype;
 use std::sync::LazyLock;
 
@@ -35,7 +35,10 @@ pub(super) struct Matrix<'a> {
 
 /// Whether a weight can be of a type.
 pub(super) fn is_weight(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F8_E4M3)
+    matches!(
+        dtype,
+        Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F8_E4M3
+    )
 }
 
 impl Matrix<'_> {
@@ -49,12 +52,18 @@ impl Matrix<'_> {
         let pair = |i: usize| [bytes[2 * i], bytes[2 * i + 1]];
         match self.dtype {
             Dtype::F32 => self.place(out, transposed, |i, _, _| word(bytes, i)),
-            Dtype::F16 => self.place(out, transposed, |i, _, _| f16::from_le_bytes(pair(i)).to_f32()),
+            Dtype::F16 => self.place(out, transposed, |i, _, _| {
+                f16::from_le_bytes(pair(i)).to_f32()
+            }),
             Dtype::BF16 => {
-                self.place(out, transposed, |i, _, _| bf16::from_le_bytes(pair(i)).to_f32());
+                self.place(out, transposed, |i, _, _| {
+                    bf16::from_le_bytes(pair(i)).to_f32()
+                });
             }
             Dtype::F8_E4M3 => {
-                let scales = self.scales.expect("FP8 weights were checked to have scales");
+                let scales = self
+                    .scales
+                    .expect("FP8 weights were checked to have scales");
                 let width = self.cols.div_ceil(BLOCK);
                 let table = &*E4M3;
                 self.place(out, transposed, |i, row, col| {
@@ -118,8 +127,17 @@ mod tests {
 
     #[test]
     fn a_matrix_is_transposed() {
-        let values: Vec<u8> = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|x| x.to_le_bytes()).collect();
-        let matrix = Matrix { bytes: &values, dtype: Dtype::F32, rows: 2, cols: 3, scales: None };
+        let values: Vec<u8> = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0]
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect();
+        let matrix = Matrix {
+            bytes: &values,
+            dtype: Dtype::F32,
+            rows: 2,
+            cols: 3,
+            scales: None,
+        };
         let mut out = [0f32; 6];
         matrix.write(&mut out, true);
         assert_eq!(out, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);

@@ -87,7 +87,9 @@ impl CommonFields {
             max_position_embeddings: self.max_position_embeddings.unwrap_or(2048),
             rms_norm_eps: self.rms_norm_eps.unwrap_or(norm_eps),
             tie_word_embeddings: self.tie_word_embeddings.unwrap_or(false),
-            rope: self.rope.resolve(self.max_position_embeddings.unwrap_or(2048))?,
+            rope: self
+                .rope
+                .resolve(self.max_position_embeddings.unwrap_or(2048))?,
             dtype: self.dtype.or(self.torch_dtype),
             eos_token_ids: match self.eos_token_id {
                 Some(Ids::One(id)) => vec![id],
@@ -104,7 +106,10 @@ impl CommonFields {
             ("num_attention_heads", common.num_attention_heads),
             ("num_key_value_heads", common.num_key_value_heads),
             ("head_dim", common.head_dim.unwrap_or(1)),
-            ("max_position_embeddings", common.max_position_embeddings.min(1 << 20)),
+            (
+                "max_position_embeddings",
+                common.max_position_embeddings.min(1 << 20),
+            ),
         ])?;
         check_positive(&[("rms_norm_eps", common.rms_norm_eps)])?;
         Ok(common)
@@ -112,10 +117,17 @@ impl CommonFields {
 
     /// Refuses what no layer here computes.
     fn check_support(&self) -> Result<(), Refusal> {
-        let biases = [("attention_bias", self.attention_bias), ("mlp_bias", self.mlp_bias)];
+        let biases = [
+            ("attention_bias", self.attention_bias),
+            ("mlp_bias", self.mlp_bias),
+        ];
         for (key, bias) in biases {
             if bias == Some(true) {
-                return Err(Refusal::new(key, true, "layers with a bias are not supported"));
+                return Err(Refusal::new(
+                    key,
+                    true,
+                    "layers with a bias are not supported",
+                ));
             }
         }
         match self.hidden_act.as_deref() {
@@ -125,7 +137,9 @@ impl CommonFields {
                 return Err(Refusal::new("hidden_act", other, rule));
             }
         }
-        self.quantization_config.as_ref().map_or(Ok(()), Quantization::check)
+        self.quantization_config
+            .as_ref()
+            .map_or(Ok(()), Quantization::check)
     }
 }
 

@@ -48,7 +48,9 @@ impl PublishedConfig {
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, PublishedError> {
         let TypeField { model_type } = json(text, path)?;
         let resolved = match model_type.as_str() {
-            "mixtral" => json::<MixtralFields>(text, path)?.resolve().map(Self::Mixtral),
+            "mixtral" => json::<MixtralFields>(text, path)?
+                .resolve()
+                .map(Self::Mixtral),
             "deepseek" => deepseek(text, path, DeepSeekGeneration::V1)?,
             "deepseek_v2" => deepseek(text, path, DeepSeekGeneration::V2)?,
             "deepseek_v3" => deepseek(text, path, DeepSeekGeneration::V3)?,
@@ -161,7 +163,10 @@ mod tests {
             let mut config = mixtral();
             config[key] = value;
             let error = parse(&config).expect_err(key).to_string();
-            assert!(error.contains(key) && error.contains("x/config.json"), "{error}");
+            assert!(
+                error.contains(key) && error.contains("x/config.json"),
+                "{error}"
+            );
         }
         let mut config = mixtral();
         config["vocab_size"] = json!("many");

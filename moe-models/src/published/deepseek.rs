@@ -126,7 +126,11 @@ impl DeepSeekFields {
             return Err(Refusal::new("scoring_func", score, rule));
         }
         let n_routed_experts = self.n_routed_experts.ok_or_else(|| {
-            Refusal::new("n_routed_experts", "null", "a model without experts is not supported")
+            Refusal::new(
+                "n_routed_experts",
+                "null",
+                "a model without experts is not supported",
+            )
         })?;
         let is_grouped = match (generation, self.topk_method.as_deref()) {
             (DeepSeekGeneration::V1, _) => false,
@@ -146,7 +150,11 @@ impl DeepSeekFields {
             n_shared_experts: self.n_shared_experts.unwrap_or(0),
             num_experts_per_tok: self.num_experts_per_tok.unwrap_or(1),
             first_k_dense_replace: self.first_k_dense_replace.unwrap_or(0),
-            moe_layer_freq: if is_v1 { self.moe_layer_freq.unwrap_or(1) } else { 1 },
+            moe_layer_freq: if is_v1 {
+                self.moe_layer_freq.unwrap_or(1)
+            } else {
+                1
+            },
             norm_topk_prob: match generation {
                 DeepSeekGeneration::V1 => self.norm_topk_prob.unwrap_or(false),
                 DeepSeekGeneration::V2 => false,
@@ -189,7 +197,11 @@ impl DeepSeekFields {
         ])?;
         if !latent.qk_rope_head_dim.is_multiple_of(2) {
             let rule = "rotary positions turn pairs: it must be even";
-            return Err(Refusal::new("qk_rope_head_dim", latent.qk_rope_head_dim, rule));
+            return Err(Refusal::new(
+                "qk_rope_head_dim",
+                latent.qk_rope_head_dim,
+                rule,
+            ));
         }
         Ok(latent)
     }
@@ -210,7 +222,10 @@ impl PublishedDeepSeek {
             ("moe_layer_freq", self.moe_layer_freq),
             ("n_group", self.n_group),
             ("topk_group", self.topk_group),
-            ("num_nextn_predict_layers", self.num_nextn_predict_layers + 1),
+            (
+                "num_nextn_predict_layers",
+                self.num_nextn_predict_layers + 1,
+            ),
         ])?;
         check_positive(&[("routed_scaling_factor", self.routed_scaling_factor)])
     }

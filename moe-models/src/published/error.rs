@@ -56,11 +56,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(
-        key: &'static str,
-        value: impl ToString,
-        rule: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(key: &'static str, value: impl ToString, rule: impl Into<String>) -> Self {
         Self {
             key,
             value: value.to_string(),

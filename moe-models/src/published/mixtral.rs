@@ -49,7 +49,10 @@ impl MixtralFields {
         check_sizes(&[
             ("num_local_experts", self.num_local_experts),
             ("num_experts_per_tok", self.num_experts_per_tok),
-            ("sliding_window", self.sliding_window.unwrap_or(1).min(1 << 20)),
+            (
+                "sliding_window",
+                self.sliding_window.unwrap_or(1).min(1 << 20),
+            ),
         ])?;
         if let Some(yarn) = common.rope.yarn {
             let rule = "Mixtral's rotary positions are of the default kind";

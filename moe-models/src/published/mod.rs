@@ -14,6 +14,7 @@ pub use config::PublishedConfig;
 pub use deepseek::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
 pub use error::PublishedError;
 pub use mixtral::PublishedMixtral;
+pub use model::PublishedModel;
 pub use olmoe::PublishedOlmoe;
 pub use rope::{PublishedRope, PublishedYarn};
 

@@ -1,10 +1,11 @@
 //! From a published configuration to the decoder and the router that it describes.
 
 use super::{PublishedConfig, PublishedMixtral};
-use crate::{DecoderConfig, MixtralConfig};
+use crate::{AnyDecoder, DecoderConfig, MixtralConfig};
+use burn::tensor::Device;
 use moe_attention::GroupedQueryAttentionConfig;
 use moe_experts::{Activation, Dispatch, MoeLayerConfig};
-use moe_router::{MixtralConfig as MixtralRouterConfig, RouterConfig};
+use moe_router::{MixtralConfig as MixtralRouterConfig, RouterConfig, RouterShape};
 
 /// Angles of more positions than these are computed when they are met.
 const TABLED_POSITIONS: usize = 4096;
@@ -16,6 +17,16 @@ pub struct PublishedModel {
     pub decoder: DecoderConfig,
     /// The router.
     pub router: RouterConfig,
+}
+
+impl PublishedModel {
+    /// Builds the decoder, its weights not drawn until they are touched.
+    pub fn init(&self, device: &Device) -> AnyDecoder {
+        let router = |shape: &RouterShape| self.router.init(shape, device);
+        match &self.decoder {
+            DecoderConfig::Mixtral(config) => AnyDecoder::Mixtral(config.init(router, device)),
+        }
+    }
 }
 
 impl PublishedConfig {

@@ -131,15 +131,24 @@ mod tests {
         assert_eq!(Ok(rope), resolve(new));
         assert_eq!(rope.theta, 5000.0);
         let yarn = rope.yarn.expect("yarn");
-        assert_eq!((yarn.factor, yarn.beta_fast, yarn.beta_slow), (4.0, 32.0, 1.0));
+        assert_eq!(
+            (yarn.factor, yarn.beta_fast, yarn.beta_slow),
+            (4.0, 32.0, 1.0)
+        );
     }
 
     #[test]
     fn nothing_said_is_the_plain_kind() {
-        let plain = PublishedRope { theta: 10_000.0, yarn: None };
+        let plain = PublishedRope {
+            theta: 10_000.0,
+            yarn: None,
+        };
         assert_eq!(resolve(json!({})), Ok(plain));
         assert_eq!(resolve(json!({"rope_scaling": null})), Ok(plain));
-        assert_eq!(resolve(json!({"rope_parameters": {"rope_type": "default"}})), Ok(plain));
+        assert_eq!(
+            resolve(json!({"rope_parameters": {"rope_type": "default"}})),
+            Ok(plain)
+        );
     }
 
     #[test]

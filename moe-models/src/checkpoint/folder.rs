@@ -1,0 +1,90 @@
+use super::files::TensorFiles;
+use super::layout::Layout;
+use super::load::{Precision, fill};
+use super::{CheckpointError, source};
+use crate::AnyDecoder;
+use crate::published::{PublishedConfig, PublishedModel};
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+
+/// A published checkpoint: a folder with `config.json` and its tensors in safetensors files.
+#[derive(Debug)]
+pub struct PublishedCheckpoint {
+    folder: PathBuf,
+    config: PublishedConfig,
+    model: PublishedModel,
+    files: TensorFiles,
+}
+
+impl PublishedCheckpoint {
+    /// Reads the configuration, maps the files, and checks that they hold the model's tensors and
+    /// nothing else. No tensor is read yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file, and the tensor if it is about one.
+    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        let path = folder.join("config.json");
+        let config = PublishedConfig::read(&path)?;
+        let model = config.model().ok_or_else(|| CheckpointError::CountedOnly {
+            path: path.clone(),
+            model_type: config.model_type(),
+        })?;
+        let checked = model.decoder.validate(&model.router);
+        checked.map_err(|source| CheckpointError::Model { path, source })?;
+        let files = TensorFiles::open(folder)?;
+        if let Some(layout) = Layout::new(&config) {
+            source::check(&files, &layout)?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            config,
+            model,
+            files,
+        })
+    }
+
+    /// Whether a path looks like a published checkpoint: a folder with `config.json`.
+    pub fn is_at(path: &Path) -> bool {
+        path.join("config.json").is_file()
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The published configuration.
+    pub fn config(&self) -> &PublishedConfig {
+        &self.config
+    }
+
+    /// The decoder and the router that it describes.
+    pub fn model(&self) -> &PublishedModel {
+        &self.model
+    }
+
+    /// The files.
+    pub fn files(&self) -> &TensorFiles {
+        &self.files
+    }
+
+    /// The published tensors and their places in the model.
+    pub fn layout(&self) -> Layout<'_> {
+        Layout::new(&self.config).expect("a checkpoint of a family without a layout is not opened")
+    }
+
+    /// Reads the model, one parameter at a time: at most one parameter is in memory besides it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn load(
+        &self,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<AnyDecoder, CheckpointError> {
+        let model = self.model.init(device);
+        fill(model, &self.files, self.layout().by_parameter(), precision)
+    }
+}

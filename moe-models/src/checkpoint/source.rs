@@ -1,0 +1,172 @@
+//! Where each tensor of a model is in the files, checked before any is read.
+
+use super::CheckpointError;
+use super::entry::{Entry, Fused};
+use super::files::{StoredTensor, TensorFiles};
+use super::layout::Layout;
+use super::values::{BLOCK, Matrix, is_weight};
+use safetensors::Dtype;
+use std::collections::HashSet;
+
+/// What the names of FP8 multipliers end in, after the name of their weight.
+const SCALE: &str = "_scale_inv";
+
+/// Checks that the files have every tensor of a model, in its shape and in a type of weights, and
+/// nothing else.
+pub(super) fn check(files: &TensorFiles, layout: &Layout<'_>) -> Result<(), CheckpointError> {
+    let mut used = HashSet::new();
+    for entry in layout.entries() {
+        matrix(files, &entry)?;
+        // what a fused tensor is made of may be in either form, not in both
+        match (files.get(&entry.name), &entry.fused) {
+            (Some(stored), Some(fused)) if files.get(&fused.name).is_some() => {
+                return Err(CheckpointError::Twice {
+                    path: stored.path.to_owned(),
+                    tensor: entry.name,
+                    other: fused.name.clone(),
+                });
+            }
+            (None, Some(fused)) => used.insert(fused.name.clone()),
+            _ => {
+                let scale = format!("{}{SCALE}", entry.name);
+                let stored = files.get(&entry.name);
+                if stored.is_some_and(|stored| stored.info.dtype == Dtype::F8_E4M3) {
+                    used.insert(scale);
+                }
+                used.insert(entry.name)
+            }
+        };
+    }
+    for copy in layout.copies() {
+        if let Some(stored) = files.get(&copy.name) {
+            let original = files.get(&copy.original);
+            let is_copy = original.is_some_and(|original| {
+                (original.info.dtype, &original.info.shape)
+                    == (stored.info.dtype, &stored.info.shape)
+                    && original.bytes == stored.bytes
+            });
+            if !is_copy {
+                return Err(CheckpointError::NotACopy {
+                    path: stored.path.to_owned(),
+                    tensor: copy.name,
+                    original: copy.original,
+                });
+            }
+            used.insert(copy.name);
+        }
+    }
+    let mut extra = files.names().into_iter();
+    let extra = extra.find(|name| !used.contains(*name) && !is_derived(name));
+    match extra.and_then(|name| Some((name, files.get(name)?))) {
+        Some((name, stored)) => Err(CheckpointError::Extra {
+            path: stored.path.to_owned(),
+            tensor: name.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a tensor holds nothing but a function of the configuration: old files carry the rotary
+/// frequencies.
+fn is_derived(name: &str) -> bool {
+    name.ends_with(".self_attn.rotary_emb.inv_freq")
+}
+
+/// The values of an entry in the files.
+pub(super) fn matrix<'a>(
+    files: &'a TensorFiles,
+    entry: &Entry,
+) -> Result<Matrix<'a>, CheckpointError> {
+    if let Some(stored) = files.get(&entry.name) {
+        return whole(files, entry, stored);
+    }
+    let fused = entry.fused.as_ref();
+    match fused.and_then(|fused| Some((fused, files.get(&fused.name)?))) {
+        Some((fused, stored)) => part(entry, fused, stored),
+        None => Err(CheckpointError::Missing {
+            path: files.path().to_owned(),
+            tensor: entry.name.clone(),
+            shape: entry.shape.clone(),
+        }),
+    }
+}
+
+fn whole<'a>(
+    files: &'a TensorFiles,
+    entry: &Entry,
+    stored: StoredTensor<'a>,
+) -> Result<Matrix<'a>, CheckpointError> {
+    check_shape(&entry.name, &entry.shape, stored)?;
+    let scale = format!("{}{SCALE}", entry.name);
+    let scales = match (stored.info.dtype, files.get(&scale)) {
+        (Dtype::F8_E4M3, Some(scales)) if entry.shape.len() == 2 => {
+            let blocks: Vec<usize> = entry.shape.iter().map(|n| n.div_ceil(BLOCK)).collect();
+            check_shape(&scale, &blocks, scales)?;
+            if scales.info.dtype != Dtype::F32 {
+                return Err(dtype_error(&scale, scales));
+            }
+            Some(scales)
+        }
+        (Dtype::F8_E4M3, _) => return Err(dtype_error(&entry.name, stored)),
+        _ => None,
+    };
+    weights(&entry.name, entry, stored, stored.bytes, scales)
+}
+
+fn part<'a>(
+    entry: &Entry,
+    fused: &Fused,
+    stored: StoredTensor<'a>,
+) -> Result<Matrix<'a>, CheckpointError> {
+    check_shape(&fused.name, &fused.shape, stored)?;
+    if !is_weight(stored.info.dtype) || stored.info.dtype == Dtype::F8_E4M3 {
+        return Err(dtype_error(&fused.name, stored));
+    }
+    let size = stored.info.dtype.bitsize() / 8;
+    let range = fused.start * size..(fused.start + entry.n_elements()) * size;
+    weights(&fused.name, entry, stored, &stored.bytes[range], None)
+}
+
+fn weights<'a>(
+    name: &str,
+    entry: &Entry,
+    stored: StoredTensor<'a>,
+    bytes: &'a [u8],
+    scales: Option<StoredTensor<'a>>,
+) -> Result<Matrix<'a>, CheckpointError> {
+    if !is_weight(stored.info.dtype) {
+        return Err(dtype_error(name, stored));
+    }
+    let rows = entry.shape[0];
+    Ok(Matrix {
+        bytes,
+        dtype: stored.info.dtype,
+        rows,
+        cols: entry.shape[1..].iter().product(),
+        scales,
+    })
+}
+
+fn check_shape(
+    name: &str,
+    expected: &[usize],
+    stored: StoredTensor<'_>,
+) -> Result<(), CheckpointError> {
+    if stored.info.shape == expected {
+        return Ok(());
+    }
+    Err(CheckpointError::Shape {
+        path: stored.path.to_owned(),
+        tensor: name.to_owned(),
+        found: stored.info.shape.clone(),
+        expected: expected.to_vec(),
+    })
+}
+
+fn dtype_error(name: &str, stored: StoredTensor<'_>) -> CheckpointError {
+    CheckpointError::Dtype {
+        path: stored.path.to_owned(),
+        tensor: name.to_owned(),
+        found: stored.info.dtype,
+    }
+}
