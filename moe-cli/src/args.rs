@@ -1,13 +1,13 @@
 //! The command line: shared flags and the list of commands.
 
-use crate::commands::{ablate, bench, completions, doctor, eval, generate, inspect, list, train};
+use crate::commands::{ablate, bench, completions, doctor, eval, generate, inspect, list, train, verify};
 use crate::shared::Shared;
 use clap::{Parser, Subcommand};
 
 /// Train, compare, inspect and sample mixture-of-experts models.
 ///
 /// Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
-/// configuration, 130 interrupted after saving.
+/// configuration, 3 finished but out of tolerance, 130 interrupted after saving.
 #[derive(Parser, Debug)]
 #[command(name = "moe", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -32,6 +32,8 @@ pub enum Command {
     Eval(eval::EvalArgs),
     /// Continue a text, and show which expert takes each token
     Generate(generate::GenerateArgs),
+    /// Hold a published checkpoint to what its reference implementation computed
+    Verify(verify::VerifyArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(ablate::AblateArgs),
     /// Measure speed

@@ -15,6 +15,8 @@ pub enum Status {
     Done,
     /// It found something wrong, and has said so. Exit code 1.
     Unhealthy,
+    /// It finished, but what it measured is not within its tolerance. Exit code 3.
+    BelowThreshold,
     /// It was interrupted, and has saved. Exit code 130.
     Interrupted,
 }
@@ -93,6 +95,7 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<Status>) -> ExitCode {
     match panic::catch_unwind(AssertUnwindSafe(command)) {
         Ok(Ok(Status::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Status::Interrupted)) => ExitCode::from(130),
+        Ok(Ok(Status::BelowThreshold)) => ExitCode::from(3),
         Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             say(format!("error: {}", message(&error)));

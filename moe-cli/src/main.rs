@@ -1,7 +1,7 @@
 //! The `moe` command: train, compare, inspect and sample mixture-of-experts models.
 //!
 //! Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
-//! configuration, 130 interrupted after saving.
+//! configuration, 3 finished but out of tolerance, 130 interrupted after saving.
 
 mod args;
 mod backends;

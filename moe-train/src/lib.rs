@@ -6,3 +6,4 @@ pub mod data;
 pub mod resolve;
 pub mod run;
 pub mod stats;
+pub mod verify;

@@ -1,4 +1,4 @@
-use super::{ablate, bench, completions, doctor, eval, generate, inspect, list, train};
+use super::{ablate, bench, completions, doctor, eval, generate, inspect, list, train, verify};
 use crate::args::Command;
 use crate::exit::Status;
 use crate::shared::Shared;
@@ -11,6 +11,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Train(args) => train::run(args, shared),
         Command::Eval(args) => eval::run(args, shared),
         Command::Generate(args) => generate::run(args, shared),
+        Command::Verify(args) => verify::run(args, shared),
         Command::Ablate(args) => ablate::run(args, shared),
         Command::Bench(args) => bench::run(args, shared),
         Command::Doctor(args) => doctor::run(args, shared),

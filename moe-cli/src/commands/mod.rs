@@ -9,6 +9,7 @@ pub mod generate;
 pub mod inspect;
 pub mod list;
 pub mod train;
+pub mod verify;
 
 mod dispatch;
 mod listing;

@@ -10,7 +10,9 @@ mod layout;
 mod load;
 mod mapped;
 mod mixtral;
+mod named;
 mod path;
+mod published_values;
 mod source;
 mod values;
 
@@ -20,3 +22,5 @@ pub use files::TensorFiles;
 pub use folder::PublishedCheckpoint;
 pub use layout::{ByParameter, Layout, TensorCopy};
 pub use load::Precision;
+pub use named::{HostTensor, HostValues, read_tensors};
+pub use published_values::{PublishedTensor, each_gradient, each_parameter};

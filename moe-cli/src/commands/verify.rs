@@ -1,0 +1,134 @@
+//! `moe verify`: holds a published checkpoint to what its reference implementation computed.
+
+use crate::exit::{Status, Usage};
+use crate::runs::shown;
+use crate::shared::Shared;
+use crate::terminal::{Align, columns, print, print_json, say};
+use clap::Args;
+use moe_models::checkpoint::PublishedCheckpoint;
+use moe_train::verify::{Goldens, Quantity, Scope, Tolerance, Verification, verify};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The arguments of `moe verify`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  moe verify checkpoints/tiny-mixtral --goldens goldens.safetensors"
+)]
+pub struct VerifyArgs {
+    /// The folder of a published checkpoint: config.json and safetensors files
+    checkpoint: PathBuf,
+    /// What the reference computed, as docs/verify.md describes. Default: goldens.safetensors in the
+    /// checkpoint's folder
+    #[arg(long, value_name = "FILE")]
+    goldens: Option<PathBuf>,
+    /// Leave out gradients and training, for devices that have neither
+    #[arg(long)]
+    forward_only: bool,
+    /// Do not fail for goldens that nothing here computes
+    #[arg(long)]
+    allow_unknown: bool,
+}
+
+/// What is printed.
+#[derive(Serialize)]
+struct Report<'a> {
+    checkpoint: String,
+    goldens: String,
+    device: &'a str,
+    scope: Scope,
+    passed: bool,
+    #[serde(flatten)]
+    verification: &'a Verification,
+}
+
+/// Compares and prints each quantity; exit code 3 if one differs.
+pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let beside = args.checkpoint.join("goldens.safetensors");
+    let path = args.goldens.clone().unwrap_or(beside);
+    if !path.is_file() {
+        return Err(Usage::error(format!(
+            "there are no goldens at `{}`; give their file with --goldens",
+            path.display()
+        )));
+    }
+    let checkpoint = PublishedCheckpoint::open(&args.checkpoint)?;
+    let goldens = Goldens::read(&path)?;
+    let device = shared.open_device()?;
+    let scope = match args.forward_only {
+        true => Scope::ForwardOnly,
+        false => Scope::Everything,
+    };
+    if shared.dry_run {
+        print(&format!(
+            "would hold {} to {} tensors of {} on {}",
+            shown(&args.checkpoint),
+            goldens.names().count(),
+            shown(&path),
+            device.name
+        ))?;
+        return Ok(Status::Done);
+    }
+    let verification = verify(&checkpoint, &goldens, scope, &device.device)?;
+    let forgiven = args.allow_unknown || verification.unchecked.is_empty();
+    let passed = verification.passed() && forgiven;
+    if shared.json {
+        print_json(&Report {
+            checkpoint: args.checkpoint.display().to_string(),
+            goldens: path.display().to_string(),
+            device: &device.name,
+            scope,
+            passed,
+            verification: &verification,
+        })?;
+    } else {
+        print(&quantities(&verification.quantities))?;
+        print(&summary(&verification))?;
+    }
+    if !forgiven {
+        say("goldens that nothing here computes fail: --allow-unknown passes over them");
+    }
+    Ok(match passed {
+        true => Status::Done,
+        false => Status::BelowThreshold,
+    })
+}
+
+fn quantities(quantities: &[Quantity]) -> String {
+    let rows = quantities.iter().map(|quantity| {
+        let (limit, kind) = match quantity.tolerance {
+            Tolerance::Absolute(limit) => (format!("{limit:.0e}"), "absolute"),
+            Tolerance::Relative(limit) => (format!("{limit:.0e}"), "relative"),
+            Tolerance::Exact => ("0".to_owned(), "differing"),
+        };
+        let error = match (quantity.error, quantity.tolerance) {
+            (None, _) => "-".to_owned(),
+            (Some(error), Tolerance::Exact) => format!("{error}"),
+            (Some(error), _) => format!("{error:.1e}"),
+        };
+        let verdict = if quantity.passed { "pass" } else { "FAIL" };
+        vec![
+            quantity.name.clone(),
+            error,
+            limit,
+            kind.to_owned(),
+            verdict.to_owned(),
+        ]
+    });
+    let header = ["quantity", "largest error", "tolerance", "kind", ""];
+    let header = header.map(str::to_owned).to_vec();
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    let align = [Align::Left, Align::Right, Align::Right, Align::Left, Align::Left];
+    columns(&rows, &align)
+}
+
+fn summary(verification: &Verification) -> String {
+    let n = verification.quantities.len();
+    let failed = verification.quantities.iter().filter(|q| !q.passed).count();
+    let mut text = format!("{} of {n} quantities pass", n - failed);
+    if !verification.unchecked.is_empty() {
+        let names = verification.unchecked.join(", ");
+        text = format!("{text}\nnot checked: {names}");
+    }
+    text
+}

@@ -1,0 +1,71 @@
+use super::CheckpointError;
+use super::mapped::MappedFile;
+use super::values::{Matrix, is_weight};
+use safetensors::Dtype;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A tensor on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostTensor {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, row by row.
+    pub values: HostValues,
+}
+
+/// The values of a [`HostTensor`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum HostValues {
+    /// Numbers, from f32, f16 or bf16.
+    Floats(Vec<f32>),
+    /// Whole numbers, from i64.
+    Ints(Vec<i64>),
+}
+
+/// Reads all tensors of a small safetensors file.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, is not whole, or has a tensor of another type than
+/// f32, f16, bf16 and i64.
+pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, HostTensor>, CheckpointError> {
+    let file = MappedFile::open(path)?;
+    let mut tensors = BTreeMap::new();
+    for name in file.names() {
+        let Some(info) = file.info(name) else {
+            continue;
+        };
+        let bytes = file.bytes(info);
+        let values = match info.dtype {
+            Dtype::I64 => {
+                let words = bytes.chunks_exact(8);
+                let word = |word: &[u8]| i64::from_le_bytes(word.try_into().expect("8 bytes"));
+                HostValues::Ints(words.map(word).collect())
+            }
+            dtype if is_weight(dtype) && dtype != Dtype::F8_E4M3 => {
+                let n_elements = info.shape.iter().product();
+                let mut values = vec![0f32; n_elements];
+                let column = Matrix {
+                    bytes,
+                    dtype,
+                    rows: n_elements,
+                    cols: 1,
+                    scales: None,
+                };
+                column.write(&mut values, false);
+                HostValues::Floats(values)
+            }
+            found => {
+                return Err(CheckpointError::Dtype {
+                    path: path.to_owned(),
+                    tensor: name.to_owned(),
+                    found,
+                });
+            }
+        };
+        let shape = info.shape.clone();
+        tensors.insert(name.to_owned(), HostTensor { shape, values });
+    }
+    Ok(tensors)
+}

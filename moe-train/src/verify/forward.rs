@@ -1,0 +1,102 @@
+//! The forward pass: logits, the residual stream, what each layer adds, and the routings.
+
+use super::checker::{Checker, host, scalar};
+use super::goldens::Ids;
+use super::objective::{injected, pooled};
+use super::quantity::Tolerance;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use moe_models::published::PublishedConfig;
+use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
+use moe_router::{Plan, Routing};
+
+pub(super) const LOGITS: Tolerance = Tolerance::Absolute(1e-4);
+pub(super) const HIDDEN: Tolerance = Tolerance::Absolute(5e-5);
+pub(super) const LOSS: Tolerance = Tolerance::Relative(1e-5);
+
+/// Token ids on a device.
+pub(super) fn tokens(ids: &Ids, device: &Device) -> Tensor<2, Int> {
+    let data = TensorData::new(ids.ids.clone(), [ids.batch, ids.length]);
+    Tensor::from_data(data, device)
+}
+
+/// Compares a pass over whole sequences.
+pub(super) fn check(checker: &mut Checker<'_>, config: &PublishedConfig, output: DecoderOutput) {
+    checker.tensor("logits", output.logits, LOGITS);
+    if let Some(trace) = output.trace {
+        let layers = [
+            ("hidden", trace.hidden),
+            ("attn_out", trace.attention),
+            ("mlp_out", trace.feed_forward),
+        ];
+        for (name, tensors) in layers {
+            for (i, tensor) in tensors.into_iter().enumerate() {
+                checker.tensor(&format!("{name}.{i}"), tensor, HIDDEN);
+            }
+        }
+    }
+    let mixtures = mixtures(config);
+    for (layer, routing) in mixtures.iter().zip(&output.routings) {
+        check_routing(checker, &format!(".{layer}"), routing);
+    }
+    for (layer, loss) in mixtures.iter().zip(injected(config, &output.routings)) {
+        checker.tensor(&format!("aux_loss.{layer}"), loss, LOSS);
+    }
+    if let PublishedConfig::Mixtral(_) = config {
+        checker.tensor("aux_loss", pooled(&output.routings), LOSS);
+    }
+}
+
+/// The layers that are mixtures of experts.
+pub(super) fn mixtures(config: &PublishedConfig) -> Vec<usize> {
+    let layers = 0..config.common().num_hidden_layers;
+    match config {
+        PublishedConfig::DeepSeek(published) => layers
+            .filter(|layer| published.is_mixture(*layer))
+            .collect(),
+        PublishedConfig::Mixtral(_) | PublishedConfig::Olmoe(_) => layers.collect(),
+    }
+}
+
+/// Compares a routing, the choice of each token in the order of experts.
+pub(super) fn check_routing(checker: &mut Checker<'_>, suffix: &str, routing: &Routing) {
+    let name = |what: &str| format!("{what}{suffix}");
+    checker.tensor(&name("router_logits"), routing.logits.clone(), LOGITS);
+    let Plan::Sparse(plan) = &routing.plan else {
+        return;
+    };
+    let assignments = &plan.assignments;
+    let mut order: Vec<usize> = (0..assignments.len()).collect();
+    order.sort_by_key(|&n| (assignments.tokens()[n], assignments.experts()[n]));
+    let weights = host(plan.weights.clone());
+    let experts: Vec<i64> = order
+        .iter()
+        .map(|&n| i64::from(assignments.experts()[n]))
+        .collect();
+    let weights: Vec<f32> = order.iter().map(|&n| weights[n]).collect();
+    checker.ids(&name("topk_idx"), &experts);
+    checker.floats(&name("topk_weight"), &weights, HIDDEN);
+}
+
+/// Compares a pass over sequences padded on the right, at the positions that are not padding.
+pub(super) fn check_masked(
+    checker: &mut Checker<'_>,
+    config: &PublishedConfig,
+    model: &AnyDecoder,
+    inputs: Tensor<2, Int>,
+    mask: &Ids,
+) {
+    checker.input("masked.attention_mask");
+    let padding: Vec<bool> = mask.ids.iter().map(|&seen| seen == 0).collect();
+    let output = model.forward(DecoderInput::new(inputs));
+    let [_, _, vocab_size] = output.logits.dims();
+    let unmasked = |values: &[f32]| -> Vec<f32> {
+        let rows = values.chunks(vocab_size).zip(&padding);
+        let kept = rows.filter(|(_, padded)| !**padded);
+        kept.flat_map(|(row, _)| row.iter().copied()).collect()
+    };
+    checker.selected("masked.logits", &host(output.logits), LOGITS, unmasked);
+    if let PublishedConfig::Mixtral(_) = config {
+        let loss = scalar(pooled(&output.routings));
+        checker.floats("masked.aux_loss", &[loss], LOSS);
+    }
+}

@@ -1,0 +1,102 @@
+use super::VerifyError;
+use moe_models::checkpoint::{HostTensor, HostValues, read_tensors};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What a reference implementation computed: tensors by name, and norms of all gradients and
+/// parameters.
+#[derive(Debug)]
+pub struct Goldens {
+    path: PathBuf,
+    tensors: BTreeMap<String, HostTensor>,
+    pub(super) norms: Norms,
+}
+
+/// The norms of a file of goldens, from the JSON file beside it; other keys are remarks.
+#[derive(Deserialize, Debug, Default)]
+#[serde(default)]
+pub(super) struct Norms {
+    /// The norm of each gradient.
+    pub(super) grad_norm: BTreeMap<String, f64>,
+    /// The norm of each parameter after five steps.
+    pub(super) param_norm_after_5: BTreeMap<String, f64>,
+}
+
+impl Goldens {
+    /// Reads the tensors of `path`, and the norms of the file of the same name that ends in `.json`, if
+    /// there is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read or understood.
+    pub fn read(path: &Path) -> Result<Self, VerifyError> {
+        let tensors = read_tensors(path)?;
+        let beside = path.with_extension("json");
+        let problem = |what: String| VerifyError::Goldens {
+            path: beside.clone(),
+            what,
+        };
+        let norms = match fs::read(&beside) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Norms::default(),
+            Err(error) => return Err(problem(error.to_string())),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            tensors,
+            norms,
+        })
+    }
+
+    /// The names of the tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&HostTensor> {
+        self.tensors.get(name)
+    }
+
+    /// Token ids or a mask, `[B, L]`.
+    pub(super) fn ids(&self, name: &str) -> Result<Option<Ids>, VerifyError> {
+        let Some(tensor) = self.tensors.get(name) else {
+            return Ok(None);
+        };
+        match (&tensor.values, tensor.shape.as_slice()) {
+            (HostValues::Ints(ids), [batch, length]) if *batch > 0 && *length > 0 => {
+                Ok(Some(Ids {
+                    ids: ids.clone(),
+                    batch: *batch,
+                    length: *length,
+                }))
+            }
+            _ => Err(self.problem(format!("{name} must be whole numbers [batch, length]"))),
+        }
+    }
+
+    pub(super) fn problem(&self, what: String) -> VerifyError {
+        VerifyError::Goldens {
+            path: self.path.clone(),
+            what,
+        }
+    }
+}
+
+/// Whole numbers `[B, L]`.
+#[derive(Debug, Clone)]
+pub(super) struct Ids {
+    pub(super) ids: Vec<i64>,
+    pub(super) batch: usize,
+    pub(super) length: usize,
+}
+
+impl Ids {
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[i64]> {
+        self.ids.chunks(self.length)
+    }
+}

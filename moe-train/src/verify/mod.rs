@@ -1,0 +1,16 @@
+//! Holding a published checkpoint to what its reference implementation computed: a file of goldens.
+
+mod checker;
+mod error;
+mod forward;
+mod generate;
+mod goldens;
+mod objective;
+mod quantity;
+mod training;
+mod verification;
+
+pub use error::VerifyError;
+pub use goldens::Goldens;
+pub use quantity::{Quantity, Tolerance};
+pub use verification::{Scope, Verification, verify};

@@ -1,0 +1,93 @@
+use super::checker::Checker;
+use super::goldens::{Goldens, Ids};
+use super::quantity::Quantity;
+use super::training::Trained;
+use super::{VerifyError, forward, generate, training};
+use burn::tensor::Device;
+use moe_models::checkpoint::{Precision, PublishedCheckpoint};
+use moe_models::{Decoder, DecoderInput};
+use serde::Serialize;
+
+/// What of the goldens is checked.
+#[derive(Serialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Everything.
+    #[default]
+    Everything,
+    /// Everything but gradients and training.
+    ForwardOnly,
+}
+
+/// How a checkpoint compares with its goldens.
+#[derive(Serialize, Debug, Clone, PartialEq)]
+pub struct Verification {
+    /// What was compared.
+    pub quantities: Vec<Quantity>,
+    /// The tensors of the goldens that nothing was compared with.
+    pub unchecked: Vec<String>,
+}
+
+impl Verification {
+    /// Whether all that was compared is within its tolerance, and something was.
+    pub fn passed(&self) -> bool {
+        !self.quantities.is_empty() && self.quantities.iter().all(|quantity| quantity.passed)
+    }
+}
+
+/// Holds a checkpoint to its goldens, in f32.
+///
+/// # Errors
+///
+/// Returns an error if the checkpoint cannot be read or the goldens cannot be used. A difference is no
+/// error.
+pub fn verify(
+    checkpoint: &PublishedCheckpoint,
+    goldens: &Goldens,
+    scope: Scope,
+    device: &Device,
+) -> Result<Verification, VerifyError> {
+    let config = checkpoint.config();
+    let ids = input_ids(checkpoint, goldens)?;
+    let plain = device.clone().without_autodiff();
+    let model = checkpoint.load(Precision::F32, &plain)?;
+    let tokens = forward::tokens(&ids, &plain);
+
+    let mut checker = Checker::new(goldens);
+    checker.input("input_ids");
+    let output = model.forward(DecoderInput::new(tokens.clone()).traced());
+    forward::check(&mut checker, config, output);
+    if let Some(mask) = goldens.ids("masked.attention_mask")? {
+        forward::check_masked(&mut checker, config, &model, tokens, &mask);
+    }
+    generate::check(&mut checker, &model, &config.common().eos_token_ids, &plain)?;
+    drop(model);
+
+    if scope == Scope::Everything {
+        let device = device.clone().autodiff();
+        let entries = checkpoint.layout().by_parameter();
+        let trained = Trained {
+            config,
+            entries: &entries,
+            model: checkpoint.load(Precision::F32, &device)?,
+            tokens: forward::tokens(&ids, &device),
+        };
+        training::check(&mut checker, trained);
+    }
+    Ok(Verification {
+        unchecked: checker.unknown(),
+        quantities: checker.quantities,
+    })
+}
+
+fn input_ids(checkpoint: &PublishedCheckpoint, goldens: &Goldens) -> Result<Ids, VerifyError> {
+    let ids = goldens.ids("input_ids")?;
+    let ids = ids.ok_or_else(|| goldens.problem("there is no tensor input_ids".to_owned()))?;
+    let vocab_size = checkpoint.config().common().vocab_size as i64;
+    match ids.ids.iter().find(|id| !(0..vocab_size).contains(*id)) {
+        Some(id) => Err(goldens.problem(format!(
+            "input_ids has {id}, and the vocabulary {vocab_size} entries"
+        ))),
+        None => Ok(ids),
+    }
+}
