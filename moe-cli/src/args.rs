@@ -1,6 +1,8 @@
 //! The command line: shared flags and the list of commands.
 
-use crate::commands::{ablate, bench, completions, doctor, eval, generate, inspect, list, train, verify};
+use crate::commands::{
+    ablate, bench, completions, doctor, eval, generate, inspect, list, train, verify,
+};
 use crate::shared::Shared;
 use clap::{Parser, Subcommand};
 

@@ -118,7 +118,13 @@ fn quantities(quantities: &[Quantity]) -> String {
     let header = ["quantity", "largest error", "tolerance", "kind", ""];
     let header = header.map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-    let align = [Align::Left, Align::Right, Align::Right, Align::Left, Align::Left];
+    let align = [
+        Align::Left,
+        Align::Right,
+        Align::Right,
+        Align::Left,
+        Align::Left,
+    ];
     columns(&rows, &align)
 }
 
