@@ -120,6 +120,11 @@ struct Angles {
 }
 
 impl RotaryEmbedding {
+    /// The angle of each pair of coordinates at position 1, `[head_dim / 2]`.
+    pub fn frequencies(&self) -> &[f32] {
+        &self.frequencies
+    }
+
     /// Rotates the rows of `x` by their positions; a number is the position of the first row.
     ///
     /// # Shapes

@@ -1,6 +1,8 @@
+use super::error::file_error;
 use super::files::TensorFiles;
 use super::layout::Layout;
 use super::load::{Precision, fill};
+use super::write::write_published;
 use super::{CheckpointError, source};
 use crate::AnyDecoder;
 use crate::published::{PublishedConfig, PublishedModel};
@@ -72,6 +74,33 @@ impl PublishedCheckpoint {
     /// The published tensors and their places in the model.
     pub fn layout(&self) -> Layout<'_> {
         Layout::new(&self.config).expect("a checkpoint of a family without a layout is not opened")
+    }
+
+    /// Reads one tensor by its published name in f32, in the published order; none if the model has no
+    /// such tensor.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn tensor(&self, name: &str) -> Result<Option<Vec<f32>>, CheckpointError> {
+        let Some(entry) = self.layout().entries().find(|entry| entry.name == name) else {
+            return Ok(None);
+        };
+        let mut values = vec![0f32; entry.n_elements()];
+        source::matrix(&self.files, &entry)?.write(&mut values, false);
+        Ok(Some(values))
+    }
+
+    /// Writes the checkpoint anew to a folder: one file, a tensor for each expert, FP8 as f32.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and if `folder` exists or cannot be written.
+    pub fn rewrite(&self, folder: &Path, device: &Device) -> Result<(), CheckpointError> {
+        let model = self.load(Precision::Stored, &device.clone().without_autodiff())?;
+        let path = self.folder.join("config.json");
+        let text = std::fs::read(&path).map_err(file_error("read", &path))?;
+        write_published(&model, &self.config, &text, folder)
     }
 
     /// Reads the model, one parameter at a time: at most one parameter is in memory besides it.

@@ -12,6 +12,11 @@ pub(super) const BLOCK: usize = 128;
 /// no infinities, all ones is not a number (Micikevicius et al. 2022, arXiv 2209.05433).
 static E4M3: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn(|byte| e4m3(byte as u8)));
 
+/// The values of all FP8 bytes.
+pub fn e4m3_table() -> [f32; 256] {
+    *E4M3
+}
+
 fn e4m3(byte: u8) -> f32 {
     let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
     let size = match (exponent, byte & 7) {

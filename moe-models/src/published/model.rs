@@ -51,7 +51,8 @@ impl PublishedMixtral {
         )
         .with_head_dim(common.head_dim.unwrap_or(0))
         .with_rope_theta(common.rope.theta)
-        .with_max_seq_length(common.max_position_embeddings.min(TABLED_POSITIONS));
+        .with_max_seq_length(common.max_position_embeddings.min(TABLED_POSITIONS))
+        .with_sliding_window(self.sliding_window);
         let decoder = MixtralConfig {
             vocab_size: common.vocab_size,
             n_layers: common.num_hidden_layers,

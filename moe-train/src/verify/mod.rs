@@ -7,6 +7,7 @@ mod generate;
 mod goldens;
 mod objective;
 mod quantity;
+mod tables;
 mod training;
 mod verification;
 

@@ -45,7 +45,7 @@ impl Quantity {
             Tolerance::Absolute(_) => difference,
             Tolerance::Relative(_) if difference == 0.0 => 0.0,
             Tolerance::Relative(_) => difference / size,
-            Tolerance::Exact => pairs().filter(|(a, b)| a.to_bits() != b.to_bits()).count() as f64,
+            Tolerance::Exact => pairs().filter(|(a, b)| differ(**a, **b)).count() as f64,
         };
         let usable = comparable && (is_number || alike);
         Self::new(name, usable.then_some(error), tolerance)
@@ -70,6 +70,11 @@ impl Quantity {
             tolerance,
         }
     }
+}
+
+/// Whether two numbers differ in a bit; what is not a number has many forms.
+fn differ(a: f32, b: f32) -> bool {
+    a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan())
 }
 
 #[cfg(test)]

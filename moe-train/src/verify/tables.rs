@@ -1,0 +1,36 @@
+//! What does not depend on the batch: rotary frequencies, and weights stored in FP8.
+
+use super::VerifyError;
+use super::checker::Checker;
+use super::quantity::Tolerance;
+use moe_models::AnyDecoder;
+use moe_models::checkpoint::{PublishedCheckpoint, e4m3_table};
+
+const FREQUENCY: Tolerance = Tolerance::Relative(1e-6);
+
+/// Compares `rope.inv_freq`, `dequant.NAME` and `e4m3fn.table`.
+pub(super) fn check(
+    checker: &mut Checker<'_>,
+    checkpoint: &PublishedCheckpoint,
+    model: &AnyDecoder,
+) -> Result<(), VerifyError> {
+    checker.floats("rope.inv_freq", frequencies(model), FREQUENCY);
+    checker.floats("e4m3fn.table", &e4m3_table(), Tolerance::Exact);
+    let goldens = checker.goldens;
+    for name in goldens.names() {
+        let Some(tensor) = name.strip_prefix("dequant.") else {
+            continue;
+        };
+        if let Some(values) = checkpoint.tensor(tensor)? {
+            checker.floats(name, &values, Tolerance::Exact);
+        }
+    }
+    Ok(())
+}
+
+/// The rotary frequencies of the first layer; all layers have the same.
+fn frequencies(model: &AnyDecoder) -> &[f32] {
+    match model {
+        AnyDecoder::Mixtral(model) => model.layers[0].attention.rope.frequencies(),
+    }
+}
