@@ -1,6 +1,7 @@
 //! The parts that routers are composed of.
 
 mod affinity;
+mod auction;
 mod bias;
 mod buffers;
 mod capacity;
@@ -8,9 +9,11 @@ mod groups;
 mod noise;
 mod select;
 mod top_k;
+mod transport;
 mod weights;
 
 pub use affinity::Affinity;
+pub use auction::balanced_assignment;
 pub use bias::{choice_bias, step_by_sign};
 pub use buffers::{Buffers, Claims, FillOrder, Overflow, Priority};
 pub use capacity::{Capacity, CapacityRule};
@@ -18,4 +21,5 @@ pub use groups::{ExpertGroups, GroupScore};
 pub use noise::{mix_seed, standard_normal, uniform_below, uniform_noise, uniform_unit};
 pub use select::{above, expert_choice, token_choice, top_p};
 pub use top_k::{kth_largest, top_k, top_k_into};
+pub use transport::balance_columns;
 pub use weights::{Normalise, gather_weights, normalise_per_token};

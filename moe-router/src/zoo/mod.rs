@@ -17,6 +17,8 @@ routers! {
     "deepseek_v3" => deepseek_v3::{DeepSeekV3, DeepSeekV3Config},
     "loss_free" => loss_free::{LossFree, LossFreeConfig},
     "quantile" => quantile::{Quantile, QuantileConfig},
+    "sinkhorn" => sinkhorn::{Sinkhorn, SinkhornConfig},
+    "base" => base::{Base, BaseConfig},
     "expert_choice" => expert_choice::{ExpertChoice, ExpertChoiceConfig},
     "cosine" => cosine::{Cosine, CosineConfig},
     "top_p" => top_p::{TopP, TopPConfig},
