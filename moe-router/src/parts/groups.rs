@@ -1,4 +1,4 @@
-use super::top_k;
+use super::top_k_into;
 use crate::RouterError;
 use serde::{Deserialize, Serialize};
 
@@ -83,20 +83,17 @@ impl ExpertGroups {
         if self.n_groups == self.topk_groups {
             return;
         }
+        let mut group_scores = vec![0.0; self.n_groups];
+        let mut chosen = vec![0; self.topk_groups];
         for scores_e in scores_te.chunks_mut(n_experts) {
-            self.mask_token(scores_e, group_len);
-        }
-    }
-
-    fn mask_token(&self, scores_e: &mut [f32], group_len: usize) {
-        let group_scores: Vec<f32> = scores_e
-            .chunks(group_len)
-            .map(|group| self.score.of(group))
-            .collect();
-        let chosen = top_k(&group_scores, self.topk_groups);
-        for (g, group) in scores_e.chunks_mut(group_len).enumerate() {
-            if !chosen.contains(&(g as u32)) {
-                group.fill(f32::NEG_INFINITY);
+            for (score, group) in group_scores.iter_mut().zip(scores_e.chunks(group_len)) {
+                *score = self.score.of(group);
+            }
+            top_k_into(&group_scores, &mut chosen);
+            for (g, group) in (0..).zip(scores_e.chunks_mut(group_len)) {
+                if !chosen.contains(&g) {
+                    group.fill(f32::NEG_INFINITY);
+                }
             }
         }
     }
@@ -105,12 +102,19 @@ impl ExpertGroups {
 impl GroupScore {
     /// The score of a group of experts. The only score of a group of one is its sum too.
     fn of(self, group: &[f32]) -> f32 {
-        let n_summed = match self {
-            GroupScore::Max => 1,
-            GroupScore::TopTwoSum => 2,
-        };
-        let best = top_k(group, n_summed.min(group.len()));
-        best.iter().map(|&e| group[e as usize]).sum()
+        let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+        for &score in group {
+            if score > first {
+                second = first;
+                first = score;
+            } else if score > second {
+                second = score;
+            }
+        }
+        match self {
+            GroupScore::TopTwoSum if group.len() > 1 => first + second,
+            _ => first,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub use buffers::{Buffers, Claims, FillOrder, Overflow, Priority};
 pub use capacity::{Capacity, CapacityRule};
 pub use groups::{ExpertGroups, GroupScore};
 pub use noise::{mix_seed, standard_normal, uniform_below, uniform_noise, uniform_unit};
-pub use select::{above, expert_choice, token_choice, top_p};
+pub use select::{above, expert_choice, token_choice, top_k_of_rows, top_p};
 pub use top_k::{kth_largest, top_k, top_k_into};
 pub use transport::balance_columns;
 pub use weights::{Normalise, gather_weights, normalise_per_token};

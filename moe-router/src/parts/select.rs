@@ -1,5 +1,6 @@
 use super::{top_k, top_k_into};
 use crate::{Assignments, RouterInput};
+use rayon::prelude::*;
 
 /// Each token takes its `k` experts of largest score, in order of score; padding takes none.
 ///
@@ -14,18 +15,51 @@ use crate::{Assignments, RouterInput};
 pub fn token_choice(input: &RouterInput, scores_te: &[f32], k: usize) -> Assignments {
     let n_tokens = input.n_tokens();
     let n_experts = scores_te.len() / n_tokens.max(1);
+    let best_tk = top_k_of_rows(scores_te, n_experts, k);
     let mut assignments = Assignments::with_capacity(n_tokens * k);
-    let mut best_k = vec![0; k];
-    for (t, scores_e) in scores_te.chunks(n_experts.max(1)).enumerate() {
-        if input.is_padding(t) {
-            continue;
-        }
-        top_k_into(scores_e, &mut best_k);
-        for &expert in &best_k {
-            assignments.push(t as u32, expert);
+    for (t, best_k) in best_tk.chunks(k.max(1)).enumerate() {
+        if !input.is_padding(t) {
+            best_k.iter().for_each(|&e| assignments.push(t as u32, e));
         }
     }
     assignments
+}
+
+/// The rows that one thread takes at a time: enough to outweigh handing them over.
+const BLOCK: usize = 512;
+
+/// The `k` largest scores of each row, largest first, `[T, K]`. Rows do not depend on one another, so the
+/// number of threads changes nothing.
+///
+/// # Shapes
+///
+/// - scores_te: `[T, E]`, row by row
+/// - output: `[T, K]`, row by row
+///
+/// # Panics
+///
+/// Panics if there are fewer than `k` scores in a row.
+pub fn top_k_of_rows(scores_te: &[f32], n_experts: usize, k: usize) -> Vec<u32> {
+    if k == 0 || n_experts == 0 {
+        return Vec::new();
+    }
+    let of_block = |(best_tk, scores_te): (&mut [u32], &[f32])| {
+        best_tk
+            .chunks_mut(k)
+            .zip(scores_te.chunks(n_experts))
+            .for_each(|(best_k, scores_e)| top_k_into(scores_e, best_k));
+    };
+    let n_tokens = scores_te.len() / n_experts;
+    let mut best_tk = vec![0; n_tokens * k];
+    if n_tokens <= BLOCK {
+        of_block((&mut best_tk, scores_te));
+    } else {
+        best_tk
+            .par_chunks_mut(BLOCK * k)
+            .zip(scores_te.par_chunks(BLOCK * n_experts))
+            .for_each(of_block);
+    }
+    best_tk
 }
 
 /// Each token takes the smallest set of its most probable experts whose probabilities sum to at least
@@ -133,6 +167,15 @@ mod tests {
 
         assert_eq!(assignments.tokens(), [0, 0, 2, 2]);
         assert_eq!(assignments.experts(), [1, 2, 0, 2]);
+    }
+
+    #[test]
+    fn blocks_of_rows_equal_rows_by_themselves() {
+        let scores: Vec<f32> = (0..2 * BLOCK as u64 * 3 + 21)
+            .map(|i| crate::parts::uniform_below(50, 1, i) as f32)
+            .collect();
+        let alone: Vec<u32> = scores.chunks(3).flat_map(|row| top_k(row, 2)).collect();
+        assert_eq!(top_k_of_rows(&scores, 3, 2), alone);
     }
 
     fn input(n_tokens: usize) -> RouterInput {

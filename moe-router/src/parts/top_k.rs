@@ -30,21 +30,40 @@ pub fn top_k_into(scores: &[f32], best: &mut [u32]) {
     if k == 0 {
         return;
     }
-    let at = |i: u32| rank(scores[i as usize]);
-    for (i, &score) in scores.iter().enumerate() {
-        let score = rank(score);
-        let filled = i.min(k);
-        if filled == k && score <= at(best[k - 1]) {
-            continue;
+    let mut on_stack = [0.0; 16];
+    let mut on_heap = Vec::new();
+    let kept = match on_stack.get_mut(..k) {
+        Some(kept) => kept,
+        None => {
+            on_heap.resize(k, 0.0);
+            on_heap.as_mut_slice()
         }
-        // insert behind all that are at least as large, so that the lower index stays first
-        let mut slot = filled.min(k - 1);
-        while slot > 0 && score > at(best[slot - 1]) {
-            best[slot] = best[slot - 1];
-            slot -= 1;
-        }
-        best[slot] = i as u32;
+    };
+    let (first, rest) = scores.split_at(k);
+    for (i, &score) in first.iter().enumerate() {
+        insert(&mut kept[..=i], &mut best[..=i], rank(score), i as u32);
     }
+    // what is not a number is not above the least
+    let mut least = kept[k - 1];
+    for (i, &score) in (k as u32..).zip(rest) {
+        if score > least {
+            insert(kept, best, score, i);
+            least = kept[k - 1];
+        }
+    }
+}
+
+/// Puts a score in its place among those kept, over the last of them. It goes behind all that are at least
+/// as large, so that the lower index stays first.
+fn insert(kept: &mut [f32], best: &mut [u32], score: f32, index: u32) {
+    let mut slot = kept.len() - 1;
+    while slot > 0 && score > kept[slot - 1] {
+        kept[slot] = kept[slot - 1];
+        best[slot] = best[slot - 1];
+        slot -= 1;
+    }
+    kept[slot] = score;
+    best[slot] = index;
 }
 
 /// The `k`-th largest score (`k` from 1); minus infinity if there are fewer.

@@ -9,7 +9,7 @@
 
 use super::common;
 use crate::error::check_top_k;
-use crate::parts::{Affinity, choice_bias, gather_weights, normalise_per_token, top_k_into};
+use crate::parts::{Affinity, choice_bias, gather_weights, normalise_per_token, top_k_of_rows};
 use crate::{
     Assignments, Bins, Causality, Family, Load, Preset, Router, RouterError, RouterInfo,
     RouterInput, RouterShape, Routing, Tally,
@@ -108,14 +108,12 @@ impl Quantile {
     /// nothing to require.
     fn choose(&self, input: &RouterInput, choice_te: &[f32], bias_e: &[f32]) -> Choice {
         let n_experts = bias_e.len();
-        let mut best = vec![0; (self.top_k + 1).min(n_experts)];
+        let n_best = (self.top_k + 1).min(n_experts);
+        let best_t = top_k_of_rows(choice_te, n_experts, n_best);
         let mut assignments = Assignments::with_capacity(input.n_tokens() * self.top_k);
         let mut required_ne = Vec::with_capacity(choice_te.len());
-        for (t, row_e) in choice_te.chunks(n_experts).enumerate() {
-            if input.is_padding(t) {
-                continue;
-            }
-            top_k_into(row_e, &mut best);
+        let rows = choice_te.chunks(n_experts).zip(best_t.chunks(n_best));
+        for (t, (row_e, best)) in rows.enumerate().filter(|&(t, _)| !input.is_padding(t)) {
             let chosen = &best[..self.top_k];
             chosen.iter().for_each(|&e| assignments.push(t as u32, e));
             if let Some(&next) = best.get(self.top_k) {
