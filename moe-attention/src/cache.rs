@@ -88,6 +88,14 @@ impl KvCache {
         all
     }
 
+    /// Forgets all tokens from the `len`-th on, if there are so many: drafts that were refused.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        if self.len == 0 {
+            self.buffers.clear();
+        }
+    }
+
     fn append_all<const N: usize>(&mut self, new: [Tensor<4>; N]) -> [Tensor<4>; N] {
         let [.., added, _] = new[0].dims();
         let start = self.len;
@@ -198,6 +206,19 @@ mod tests {
         let mut cache = KvCache::new();
         cache.append(tokens(0..1));
         cache.append_latent(tokens(1..2).keys);
+    }
+
+    #[test]
+    fn truncated_tokens_are_overwritten() {
+        let mut cache = KvCache::new();
+        cache.append(tokens(0..3));
+        cache.append(tokens(7..9));
+        cache.truncate(3);
+        cache.truncate(20);
+        assert_eq!(cache.len(), 3);
+        assert_same(cache.append(tokens(3..5)).keys, tokens(0..5).keys);
+        cache.truncate(0);
+        assert_same(cache.append(tokens(4..6)).values, tokens(4..6).values);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Account {
     pub params_total: usize,
     /// The parameters of the embedding and the output head.
     pub params_embedding: usize,
+    /// The parameters of modules that predict further tokens, which generation can do without.
+    pub params_mtp: usize,
     /// The parameters that a token passes through, with both the embedding and the head.
     pub params_active: usize,
     /// As `params_active`, without the embedding table, of which a token reads one row.
@@ -23,7 +25,7 @@ pub struct Account {
     pub params_active_no_embedding: usize,
     /// FLOP of a token, forward, at the mean causal context of the sequence length.
     pub flops_per_token: u64,
-    /// FLOP of a token, forward and backward.
+    /// FLOP of a token, forward and backward, modules that predict further tokens included.
     pub flops_per_token_training: u64,
     /// Bytes of keys and values that a token adds to the cache, in f32.
     pub kv_bytes_per_token: usize,
@@ -45,7 +47,7 @@ pub struct MemoryEstimate {
     pub activations_bytes: usize,
 }
 
-const F32: usize = 4;
+pub(crate) const F32: usize = 4;
 
 impl MixtralConfig {
     /// The size and cost of the model with a router, trained on batches of `batch_size` sequences of
@@ -71,6 +73,7 @@ impl MixtralConfig {
         Account {
             params_total: total,
             params_embedding: tables * embedding,
+            params_mtp: 0,
             params_active: body_active + tables * embedding,
             params_active_head_only: body_active + embedding,
             params_active_no_embedding: body_active,

@@ -19,6 +19,7 @@ pub(crate) use head::{scores, wanted};
 pub(crate) use output::Tracer;
 
 use burn::module::Module;
+use burn::tensor::{Int, Tensor};
 use moe_router::Load;
 
 /// A decoder-only language model of any family.
@@ -43,6 +44,27 @@ pub trait Decoder: Module {
     /// Panics if the cache has another number of layers than the model.
     fn forward_cache(&self, input: DecoderInput, cache: &mut DecoderCache) -> DecoderOutput;
 
+    /// Scores the token after the next with the first module that predicts further tokens, and adds
+    /// the rows to the module's cache.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[B, L, D]`, the states that follow the rows in the module's cache
+    /// - next: `[B, L]`, the token after each of them
+    /// - output: `[B, L, V]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model has no such module.
+    fn draft(
+        &self,
+        _hidden: Tensor<3>,
+        _next: Tensor<2, Int>,
+        _cache: &mut DecoderCache,
+    ) -> Tensor<3> {
+        panic!("this model has no module that predicts further tokens");
+    }
+
     /// An empty cache for this model.
     fn new_cache(&self) -> DecoderCache;
 
@@ -59,4 +81,9 @@ pub trait Decoder: Module {
 
     /// The number of decoder layers that are mixtures of experts.
     fn n_moe_layers(&self) -> usize;
+
+    /// The number of modules that predict further tokens. Default: none
+    fn n_mtp_layers(&self) -> usize {
+        0
+    }
 }

@@ -27,6 +27,16 @@ pub enum ModelError {
         /// The experts' width.
         experts: usize,
     },
+    /// No layer with experts.
+    #[error(
+        "all {n_layers} layers are dense: lower model.n_dense_layers = {n_dense_layers} or raise model.n_layers"
+    )]
+    AllDense {
+        /// The number of layers.
+        n_layers: usize,
+        /// The number of dense layers at the start.
+        n_dense_layers: usize,
+    },
     /// A router that lets later tokens influence earlier ones, in a decoder.
     #[error(
         "the router \"{router}\" is not causal: {reason}. A decoder trained with it sees the text that it is to predict, and its loss means nothing. Choose another router, or set model.allow_leak = true to train it all the same; its results are marked"

@@ -5,6 +5,7 @@
 mod account;
 pub mod checkpoint;
 mod decoder;
+pub mod deepseek;
 mod error;
 mod generate;
 pub mod mixtral;
@@ -15,7 +16,8 @@ pub use account::{Account, MemoryEstimate};
 pub use decoder::{
     AnyDecoder, Decoder, DecoderCache, DecoderConfig, DecoderInput, DecoderOutput, DecoderTrace,
 };
+pub use deepseek::{DeepSeek, DeepSeekConfig};
 pub use error::ModelError;
-pub use generate::{GeneratedToken, Generator, Sampling};
+pub use generate::{Drafts, GeneratedToken, Generator, Sampling};
 pub use mixtral::{Mixtral, MixtralConfig};
 pub use seed::{path_seed, seed_parameters};

@@ -46,7 +46,10 @@ impl Seeder {
             return 1.0 / (shape[shape.len() - 1] as f64).sqrt();
         }
         let std = 1.0 / (3.0 * shape[shape.len() - 2] as f64).sqrt();
-        if path.ends_with("attention.output.weight") || path.ends_with(".down") {
+        if [".output.weight", ".o_proj.weight", ".down"]
+            .iter()
+            .any(|end| path.ends_with(end))
+        {
             std * self.residual_scale
         } else {
             std

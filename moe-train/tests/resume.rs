@@ -10,24 +10,31 @@ use moe_train::run::{
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+const TINY: [&str; 14] = [
+    "model.d_model=16",
+    "model.n_layers=2",
+    "attention.n_heads=2",
+    "experts.n_experts=4",
+    "experts.d_expert=16",
+    "train.steps=12",
+    "train.batch_size=2",
+    "train.seq_length=32",
+    "train.accumulate=2",
+    "train.warmup_steps=2",
+    "train.log_every=1",
+    "train.eval_every=6",
+    "train.eval_windows=9",
+    "train.checkpoint_every=5",
+];
+
 fn config(router: &str) -> RunConfig {
-    let mut config = RunConfig::with_router(router).unwrap();
-    config.model.d_model = 16;
-    config.model.n_layers = 2;
-    config.attention.n_heads = 2;
-    config.attention.n_kv_heads = 1;
-    config.experts.n_experts = 4;
-    config.experts.d_expert = 16;
-    config.train.steps = 12;
-    config.train.batch_size = 2;
-    config.train.seq_length = 32;
-    config.train.accumulate = 2;
-    config.train.warmup_steps = 2;
-    config.train.log_every = 1;
-    config.train.eval_every = 6;
-    config.train.eval_windows = 9;
-    config.train.checkpoint_every = 5;
-    config
+    let router = format!("router.name={router}");
+    RunConfig::of_overrides(&[&TINY[..], &[&router, "attention.n_kv_heads=1"]].concat()).unwrap()
+}
+
+fn family(name: &str, more: &[&str]) -> RunConfig {
+    let family = format!("model.family={name}");
+    RunConfig::of_overrides(&[&TINY[..], &[&family, "model.d_dense=24"], more].concat()).unwrap()
 }
 
 fn options(runs: &Path) -> RunOptions {
@@ -89,19 +96,27 @@ fn metrics(config: &RunConfig, runs: &Path) -> Vec<serde_json::Value> {
 
 #[test]
 fn stopping_and_continuing_changes_no_bit() {
-    for router in ["deepseek_v3", "noisy_topk", "switch"] {
-        let config = config(router);
+    let mtp = ["model.n_mtp_layers=2", "experts.n_shared_experts=1"];
+    let configs = [
+        config("deepseek_v3"),
+        config("noisy_topk"),
+        config("switch"),
+        family("deepseek_moe", &["attention.n_kv_heads=2"]),
+        family("deepseek_v3", &mtp),
+    ];
+    for config in configs {
+        let name = config.run_name();
         let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let expected = run(&config, whole.path(), None).unwrap();
         assert_eq!(run(&config, parts.path(), Some(3)), None);
         assert_eq!(run(&config, parts.path(), Some(8)), None);
         let summary = run(&config, parts.path(), None).unwrap();
 
-        assert_eq!(summary, expected, "{router}");
+        assert_eq!(summary, expected, "{name}");
         assert_eq!(
             metrics(&config, parts.path()),
             metrics(&config, whole.path()),
-            "{router}"
+            "{name}"
         );
     }
 }
@@ -147,7 +162,9 @@ fn the_selection_bias_moves_in_training_and_is_saved() {
     let runs = tempfile::tempdir().unwrap();
     let _ = run(&config, runs.path(), None).unwrap();
     let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &Device::flex()).unwrap();
-    let moe_models::AnyDecoder::Mixtral(model) = &loaded.model;
+    let moe_models::AnyDecoder::Mixtral(model) = &loaded.model else {
+        panic!("the configured family");
+    };
     let moe_router::AnyRouter::DeepSeekV3(router) = &model.layers[0].moe.router else {
         panic!("the configured router");
     };
@@ -155,6 +172,38 @@ fn the_selection_bias_moves_in_training_and_is_saved() {
     // 12 steps of 0.001, and some experts are never at the mean
     assert!(bias.iter().any(|b| b.abs() > 1e-4), "{bias:?}");
     assert!(bias.iter().all(|b| b.abs() < 0.0121), "{bias:?}");
+}
+
+#[test]
+fn further_tokens_are_learned_and_their_router_balanced() {
+    let mut config = family("deepseek_v3", &["train.lr=1e-2"]);
+    config.train.steps = 30;
+    let runs = tempfile::tempdir().unwrap();
+    let _ = run(&config, runs.path(), None).unwrap();
+    let lines = metrics(&config, runs.path());
+    let trained: Vec<_> = lines.iter().filter(|l| l["kind"] == "train").collect();
+    let loss = |i: usize, key: &str| trained[i][key].as_f64().unwrap();
+    let (first, last) = (loss(0, "mtp_loss"), loss(29, "mtp_loss"));
+    assert!(last < first - 1.0, "{first} to {last}");
+    // one MoE layer behind the dense one, and the module's
+    assert_eq!(trained[0]["layers"].as_array().unwrap().len(), 2);
+    let expected = loss(0, "lm_loss") + 0.3 * first + 1e-4 * balance(trained[0]);
+    assert!((loss(0, "loss") - expected).abs() < 1e-4);
+
+    let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &Device::flex()).unwrap();
+    let moe_models::AnyDecoder::DeepSeek(model) = &loaded.model else {
+        panic!("the configured family");
+    };
+    let module = model.mtp[0].block.feed_forward.experts().unwrap();
+    let moe_router::AnyRouter::DeepSeekV3(router) = &module.router else {
+        panic!("the configured router");
+    };
+    let bias: Vec<f32> = router.bias.val().into_data().try_into_vec().unwrap();
+    assert!(bias.iter().any(|b| b.abs() > 1e-4), "{bias:?}");
+}
+
+fn balance(line: &serde_json::Value) -> f64 {
+    line["balance"]["sequence"].as_f64().unwrap()
 }
 
 #[test]

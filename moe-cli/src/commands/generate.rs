@@ -9,7 +9,7 @@ use crate::shared::Shared;
 use crate::terminal::{has_colour, print_json, print_raw};
 use anyhow::Context;
 use clap::Args;
-use moe_models::{Decoder, Sampling};
+use moe_models::{Decoder, Drafts, Sampling};
 use moe_train::run::LoadedRun;
 use serde_json::json;
 use std::fs;
@@ -40,6 +40,15 @@ pub struct GenerateArgs {
     /// Draw from the most likely tokens of this probability mass; 1 means all
     #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
     top_p: f64,
+    /// Draw no token less likely than this share of the most likely one
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().min_p)]
+    min_p: f64,
+    /// Make tokens that came before less likely; 1 changes nothing
+    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty)]
+    repetition_penalty: f64,
+    /// Draft every second token with the model's multi-token prediction; needs --temperature 0
+    #[arg(long)]
+    speculative: bool,
     /// Colour each token by the expert that it went to first
     #[arg(long)]
     show_experts: bool,
@@ -60,6 +69,11 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
+    if args.speculative && run.model.n_mtp_layers() == 0 {
+        return Err(Usage::error(
+            "--speculative: the model predicts no further tokens; train one with model.n_mtp_layers = 1".to_owned(),
+        ));
+    }
     let layer = args.checked_layer(run.model.n_moe_layers())?;
     if shared.dry_run {
         let task = format!("generate {} tokens", args.tokens);
@@ -72,6 +86,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
         run: &run,
         n_tokens: args.tokens,
         sampling,
+        speculative: args.speculative,
         stop: &stop,
     };
     let trace = generation.trace(&args.prompt, &device.device, |text| match streams {
@@ -79,6 +94,10 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
         false => Ok(()),
     })?;
     show(args, &trace, layer, shared)?;
+    if args.speculative {
+        let Drafts { offered, accepted } = trace.drafts;
+        shared.note(&format!("{accepted} of {offered} drafts were right"));
+    }
     if let Some(file) = &args.html {
         let title = format!("{}, step {}", run.folder.display(), run.step);
         write_whole(file, &page(&trace, layer, &title))?;
@@ -114,6 +133,15 @@ impl GenerateArgs {
                 "--top-p {} must be above 0 and at most 1",
                 self.top_p
             ))
+        } else if !(0.0..=1.0).contains(&self.min_p) {
+            Some(format!("--min-p {} must be from 0 to 1", self.min_p))
+        } else if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
+            Some(format!(
+                "--repetition-penalty {} must be above 0",
+                self.repetition_penalty
+            ))
+        } else if self.speculative && (self.temperature != 0.0 || self.repetition_penalty != 1.0) {
+            Some("--speculative drafts the most likely tokens; add --temperature 0 and leave out --repetition-penalty".to_owned())
         } else {
             let files = [("--html", &self.html), ("--svg", &self.svg)];
             files
@@ -126,6 +154,8 @@ impl GenerateArgs {
                 temperature: self.temperature,
                 top_k: self.top_k,
                 top_p: self.top_p,
+                min_p: self.min_p,
+                repetition_penalty: self.repetition_penalty,
                 seed: shared.seed.unwrap_or(0),
             }),
         }

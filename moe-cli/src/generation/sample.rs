@@ -16,6 +16,8 @@ pub struct Generation<'a> {
     pub n_tokens: usize,
     /// How they are drawn.
     pub sampling: Sampling,
+    /// Whether the model drafts tokens.
+    pub speculative: bool,
     /// Ends it early.
     pub stop: &'a AtomicBool,
 }
@@ -33,6 +35,9 @@ impl Generation<'_> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut written = Ok(());
         let mut generator = Generator::new(&self.run.model, self.sampling, device);
+        if self.speculative {
+            generator = generator.speculative();
+        }
         generator.run(&prompt, self.n_tokens, |token| {
             let text = decoder.push(token.id);
             written = emit(&text);
@@ -57,6 +62,7 @@ impl Generation<'_> {
             pieces,
             n_prompt: prompt.len(),
             n_experts: self.run.config.experts.n_experts,
+            drafts: generator.drafts(),
             n_layers: self.run.model.n_moe_layers(),
         })
     }

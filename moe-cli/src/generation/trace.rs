@@ -1,3 +1,4 @@
+use moe_models::Drafts;
 use serde::Serialize;
 
 /// A token with its text and the expert that it went to first in each layer.
@@ -18,6 +19,8 @@ pub struct Trace {
     pub pieces: Vec<Piece>,
     /// The number of tokens of the prompt.
     pub n_prompt: usize,
+    /// How many tokens were drafted, and how many drafts were right.
+    pub drafts: Drafts,
     /// The number of experts of a layer.
     pub n_experts: usize,
     /// The number of layers.
@@ -81,7 +84,7 @@ pub fn expert_name(expert: Option<usize>) -> String {
 
 #[cfg(test)]
 pub mod testing {
-    use super::{Piece, Trace};
+    use super::{Drafts, Piece, Trace};
 
     /// Two layers of three experts; the second of four tokens begins a character that the third ends.
     pub fn trace() -> Trace {
@@ -98,6 +101,7 @@ pub mod testing {
                 piece(97, "a", [Some(2), None]),
             ],
             n_prompt: 1,
+            drafts: Drafts::default(),
             n_experts: 3,
             n_layers: 2,
         }

@@ -187,6 +187,7 @@ mod tests {
             step: 60,
             tokens: 600,
             loss: 2.5,
+            mtp_loss: None,
             lm_loss: 2.3451,
             balance: Default::default(),
             lr: 1e-3,

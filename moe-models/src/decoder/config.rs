@@ -1,5 +1,5 @@
 use super::AnyDecoder;
-use crate::{Account, MixtralConfig, ModelError, seed_parameters};
+use crate::{Account, DeepSeekConfig, MixtralConfig, ModelError, seed_parameters};
 use burn::tensor::Device;
 use moe_router::RouterConfig;
 
@@ -8,6 +8,8 @@ use moe_router::RouterConfig;
 pub enum DecoderConfig {
     /// A Mixtral-style decoder.
     Mixtral(MixtralConfig),
+    /// A DeepSeek-style decoder.
+    DeepSeek(DeepSeekConfig),
 }
 
 impl DecoderConfig {
@@ -19,6 +21,7 @@ impl DecoderConfig {
     pub fn validate(&self, router: &RouterConfig) -> Result<(), ModelError> {
         match self {
             Self::Mixtral(config) => config.validate(router),
+            Self::DeepSeek(config) => config.validate(router),
         }
     }
 
@@ -29,6 +32,10 @@ impl DecoderConfig {
                 let model = config.init(|shape| router.init(shape, device), device);
                 AnyDecoder::Mixtral(seed_parameters(model, seed, config.n_layers))
             }
+            Self::DeepSeek(config) => {
+                let model = config.init(|shape| router.init(shape, device), device);
+                AnyDecoder::DeepSeek(seed_parameters(model, seed, config.n_layers))
+            }
         }
     }
 
@@ -37,6 +44,7 @@ impl DecoderConfig {
     pub fn account(&self, router: &RouterConfig, batch_size: usize, seq_length: usize) -> Account {
         match self {
             Self::Mixtral(config) => config.account(router, batch_size, seq_length),
+            Self::DeepSeek(config) => config.account(router, batch_size, seq_length),
         }
     }
 }

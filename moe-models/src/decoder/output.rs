@@ -1,4 +1,5 @@
-use burn::tensor::Tensor;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::{Int, Tensor};
 use moe_router::Routing;
 
 /// What a decoder returns.
@@ -6,7 +7,13 @@ use moe_router::Routing;
 pub struct DecoderOutput {
     /// The scores of the next token at each position, `[B, L, V]`.
     pub logits: Tensor<3>,
-    /// The routing of each MoE layer, tokens `[B * L]`.
+    /// The state after the final norm, `[B, L, D]`.
+    pub hidden: Tensor<3>,
+    /// The scores of each module that predicts further tokens, if they were asked for: at depth
+    /// `k = 1, 2, ...`, `[B, L - k, V]`, row `t` for token `t + k + 1`.
+    pub further: Vec<Tensor<3>>,
+    /// The routing of each MoE layer, tokens `[B * L]`; then that of each module that predicted
+    /// further tokens, `[B * (L - k)]`.
     pub routings: Vec<Routing>,
     /// What every layer computed, if it was asked for.
     pub trace: Option<DecoderTrace>,
@@ -23,6 +30,33 @@ pub struct DecoderTrace {
     pub attention: Vec<Tensor<3>>,
     /// What each layer's feed-forward or mixture of experts adds, `[B, L, D]`.
     pub feed_forward: Vec<Tensor<3>>,
+}
+
+impl DecoderOutput {
+    /// The loss of the modules that predict further tokens: the mean over depths of the mean
+    /// cross-entropy of a depth's rows (DeepSeek-V3, arXiv 2412.19437, equations 24 and 25, without
+    /// the weight lambda). None if no such module ran.
+    ///
+    /// Differs from the paper: a depth is divided by its own number of rows and not by the sequence's.
+    ///
+    /// # Shapes
+    ///
+    /// - targets: `[B, L]`, the token after each of the input
+    /// - output: `[1]`
+    pub fn further_loss(&self, targets: &Tensor<2, Int>) -> Option<Tensor<1>> {
+        let depths = self.further.iter().enumerate();
+        let losses = depths.filter(|(_, logits)| logits.dims()[1] > 0);
+        let losses = losses.map(|(i, logits)| {
+            let [batch, rows, vocab_size] = logits.dims();
+            let n = batch * rows;
+            let ahead = targets.clone().narrow(1, i + 1, rows).reshape([n]);
+            CrossEntropyLossConfig::new()
+                .init(&logits.device())
+                .forward(logits.clone().reshape([n, vocab_size]), ahead)
+        });
+        let sum = losses.reduce(|sum, loss| sum + loss)?;
+        Some(sum / self.further.len() as f64)
+    }
 }
 
 /// Fills a [`DecoderTrace`] while a model runs, if it was asked for.

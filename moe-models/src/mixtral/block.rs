@@ -2,7 +2,7 @@ use crate::decoder::{TokenContext, Tracer};
 use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
-use moe_attention::{AttentionInput, GroupedQueryAttention, KvCache};
+use moe_attention::{GroupedQueryAttention, KvCache};
 use moe_experts::MoeLayer;
 use moe_router::{AnyRouter, Router, Routing};
 
@@ -37,7 +37,7 @@ impl<R: Router> MixtralBlock<R> {
         let normed = self.attention_norm.forward(x.clone());
         let attended = self
             .attention
-            .forward(AttentionInput::new(normed).cache(cache));
+            .forward(context.attention_input(normed, cache));
         tracer.attention(&attended);
         let x = x + attended;
 

@@ -21,11 +21,7 @@ pub struct Mixtral<R: Router = AnyRouter> {
 
 impl<R: Router> Mixtral<R> {
     fn run(&self, input: DecoderInput, mut cache: Option<&mut DecoderCache>) -> DecoderOutput {
-        let context = TokenContext {
-            ids: input.token_ids(),
-            start: cache.as_ref().map_or(0, |cache| cache.len()),
-            noise: input.noise,
-        };
+        let context = TokenContext::new(&input, cache.as_deref_mut());
         let mut tracer = Tracer::new(input.traced);
         let mut x = self.embedding.forward(input.tokens);
         let mut routings = Vec::with_capacity(self.layers.len());
@@ -36,14 +32,16 @@ impl<R: Router> Mixtral<R> {
             x = output;
             routings.push(routing);
         }
-        let x = self.norm.forward(x);
-        tracer.hidden(&x);
+        let hidden = self.norm.forward(x);
+        tracer.hidden(&hidden);
         DecoderOutput {
             logits: scores(
-                wanted(x, input.last_only),
+                wanted(hidden.clone(), input.last_only),
                 self.head.as_ref(),
                 &self.embedding,
             ),
+            hidden,
+            further: Vec::new(),
             routings,
             trace: tracer.finish(),
         }

@@ -1,11 +1,11 @@
 //! From a configuration to the things that it describes.
 
-use super::{ConfigError, ModelFamily, RunConfig};
+use super::{AttentionConfig, ConfigError, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
 use crate::data::VocabKind;
 use burn::tensor::Device;
-use moe_attention::GroupedQueryAttentionConfig;
 use moe_experts::MoeLayerConfig;
-use moe_models::{Account, AnyDecoder, DecoderConfig, MixtralConfig};
+use moe_models::deepseek::DeepSeekAttentionConfig;
+use moe_models::{Account, AnyDecoder, DecoderConfig, DeepSeekConfig, MixtralConfig};
 
 impl RunConfig {
     /// The number of vocabulary entries.
@@ -18,35 +18,63 @@ impl RunConfig {
 
     /// The model's configuration.
     pub fn model(&self) -> DecoderConfig {
-        match self.model.family {
-            ModelFamily::Mixtral => DecoderConfig::Mixtral(self.mixtral()),
+        match &self.model {
+            ModelConfig::Mixtral(model) => DecoderConfig::Mixtral(self.mixtral(model)),
+            ModelConfig::DeepSeekMoe(model)
+            | ModelConfig::DeepSeekV2(model)
+            | ModelConfig::DeepSeekV3(model) => DecoderConfig::DeepSeek(self.deepseek(model)),
         }
     }
 
-    fn mixtral(&self) -> MixtralConfig {
-        let (model, attention, experts) = (&self.model, &self.attention, &self.experts);
+    fn mixtral(&self, model: &MixtralModel) -> MixtralConfig {
+        let AttentionConfig::Gqa(attention) = &self.attention else {
+            panic!("a Mixtral has grouped-query attention: attention.kind = \"gqa\"");
+        };
         MixtralConfig {
             vocab_size: self.vocab_size(),
             n_layers: model.n_layers,
             norm_eps: model.norm_eps,
-            attention: GroupedQueryAttentionConfig::new(
-                model.d_model,
-                attention.n_heads,
-                attention.n_kv_heads,
-            )
-            .with_head_dim(attention.head_dim)
-            .with_rope_theta(attention.rope_theta)
-            .with_max_seq_length(self.train.seq_length),
-            moe: MoeLayerConfig {
-                d_model: model.d_model,
-                n_experts: experts.n_experts,
-                d_expert: experts.d_expert,
-                n_shared_experts: experts.n_shared_experts,
-                activation: experts.activation,
-                dispatch: experts.dispatch,
-            },
+            attention: attention.layer(model.d_model, self.train.seq_length),
+            moe: self.experts(),
             tied_embeddings: model.tied_embeddings,
             allow_leak: model.allow_leak,
+        }
+    }
+
+    fn deepseek(&self, model: &DeepSeekModel) -> DeepSeekConfig {
+        let seq_length = self.train.seq_length;
+        let attention = match &self.attention {
+            AttentionConfig::Gqa(gqa) => {
+                DeepSeekAttentionConfig::Gqa(gqa.layer(model.d_model, seq_length))
+            }
+            AttentionConfig::Mla(mla) => {
+                DeepSeekAttentionConfig::Mla(mla.layer(model.d_model, seq_length))
+            }
+        };
+        DeepSeekConfig {
+            vocab_size: self.vocab_size(),
+            n_layers: model.n_layers,
+            n_dense_layers: model.n_dense_layers,
+            moe_every: model.moe_every,
+            d_dense: model.d_dense,
+            norm_eps: model.norm_eps,
+            attention,
+            moe: self.experts(),
+            n_mtp_layers: model.n_mtp_layers,
+            tied_embeddings: model.tied_embeddings,
+            allow_leak: model.allow_leak,
+        }
+    }
+
+    fn experts(&self) -> MoeLayerConfig {
+        let experts = &self.experts;
+        MoeLayerConfig {
+            d_model: self.model.d_model(),
+            n_experts: experts.n_experts,
+            d_expert: experts.d_expert,
+            n_shared_experts: experts.n_shared_experts,
+            activation: experts.activation,
+            dispatch: experts.dispatch,
         }
     }
 
@@ -92,8 +120,8 @@ impl RunConfig {
         }
         let positive = [
             ("train.lr", t.lr),
-            ("attention.rope_theta", self.attention.rope_theta),
-            ("model.norm_eps", self.model.norm_eps),
+            ("attention.rope_theta", self.attention.rope_theta()),
+            ("model.norm_eps", self.model.norm_eps()),
         ];
         for (key, value) in positive {
             if !(value > 0.0 && value.is_finite()) {
@@ -112,6 +140,7 @@ impl RunConfig {
             ("train.final_lr", t.final_lr),
             ("train.weight_decay", t.weight_decay),
             ("train.clip_norm", t.clip_norm),
+            ("model.mtp_weight", self.model.mtp_weight()),
         ];
         for (key, value) in not_negative {
             if !(value >= 0.0 && value.is_finite()) {

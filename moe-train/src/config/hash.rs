@@ -1,4 +1,4 @@
-use super::{ModelFamily, RunConfig};
+use super::RunConfig;
 use crate::data::DataName;
 use sha2::{Digest, Sha256};
 
@@ -10,9 +10,7 @@ impl RunConfig {
             DataName::NineDomains => "nine-domains".to_owned(),
             DataName::Text => path_word(&self.data.path),
         };
-        let family = match self.model.family {
-            ModelFamily::Mixtral => "mixtral",
-        };
+        let family = self.model.name();
         format!("{data}-{family}-{}-{}", self.router.name(), self.hash())
     }
 

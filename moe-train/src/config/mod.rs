@@ -1,17 +1,21 @@
 //! The configuration of a run: one TOML file, typed, with every default in sight.
 
+mod attention;
 mod build;
 mod error;
 mod hash;
+mod model;
 mod tables;
 
+pub use attention::{AttentionConfig, GqaConfig, MlaConfig, MlaForm};
 pub use error::ConfigError;
-pub use tables::{
-    AttentionConfig, AttentionKind, ExpertsConfig, ModelConfig, ModelFamily, TrainConfig,
-};
+pub use model::{DeepSeekModel, MixtralModel, ModelConfig};
+pub use tables::{ExpertsConfig, TrainConfig};
 
 use crate::data::DataConfig;
-use crate::resolve::{ConfigFile, Layers, ResolveError, Selection, resolve_with_notes, typed};
+use crate::resolve::{
+    ConfigFile, Layers, Override, ResolveError, Selection, resolve, resolve_with_notes, typed,
+};
 use moe_router::{BalanceConfig, RouterConfig};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -81,6 +85,22 @@ impl RunConfig {
         Ok(Self::load::<&str>(path, &[])?.config)
     }
 
+    /// The defaults under `key=value` overrides, checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn of_overrides<S: AsRef<str>>(overrides: &[S]) -> Result<Self, ConfigError> {
+        let overrides = overrides.iter().map(|text| Override::parse(text.as_ref()));
+        let layers = Layers {
+            file: None,
+            overrides: overrides.collect::<Result<_, _>>()?,
+        };
+        let config: Self = typed(resolve(&layers, &SELECTORS, &defaults)?)?;
+        config.validate()?;
+        Ok(config)
+    }
+
     /// The defaults with a router of the given name.
     ///
     /// # Errors
@@ -104,7 +124,13 @@ fn kept_losses(file: &ConfigFile, config: &RunConfig) -> Option<String> {
         .table()
         .get("router")
         .and_then(|table| table.get("name"));
-    let of_file = router.and_then(|name| name.as_str()).unwrap_or("mixtral");
+    let family = file
+        .table()
+        .get("model")
+        .and_then(|table| table.get("family"));
+    let family = family.and_then(|name| name.as_str()).unwrap_or("mixtral");
+    let published = ModelConfig::from_name(family)?.router_name();
+    let of_file = router.and_then(|name| name.as_str()).unwrap_or(published);
     let now = config.router.name();
     (of_file != now && !losses.is_empty()).then(|| {
         format!(
@@ -116,21 +142,23 @@ fn kept_losses(file: &ConfigFile, config: &RunConfig) -> Option<String> {
 
 /// All keys with their defaults, for a choice of selectors.
 fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
-    let known = |selector: &str, only: &str| match selection.get(selector) {
-        Some(name) if name != only => Err(selection.unknown(selector, &[only])),
-        _ => Ok(()),
-    };
-    known("model.family", "mixtral")?;
-    known("attention.kind", "gqa")?;
-    let name = selection.get("router.name").unwrap_or("mixtral");
-    let router = RouterConfig::from_name(name)
+    let family = selection.get("model.family").unwrap_or("mixtral");
+    let model = ModelConfig::from_name(family)
+        .ok_or_else(|| selection.unknown("model.family", ModelConfig::NAMES))?;
+    let kind = selection.get("attention.kind");
+    let attention = AttentionConfig::from_name(kind.unwrap_or(model.attention_name()), family)
+        .ok_or_else(|| {
+            selection.unknown("attention.kind", AttentionConfig::names_of_family(family))
+        })?;
+    let name = selection.get("router.name");
+    let router = RouterConfig::from_name(name.unwrap_or(model.router_name()))
         .ok_or_else(|| selection.unknown("router.name", RouterConfig::NAMES))?;
     let config = RunConfig {
         seed: 0,
         data: DataConfig::default(),
-        model: ModelConfig::default(),
-        attention: AttentionConfig::default(),
-        experts: ExpertsConfig::default(),
+        model,
+        attention,
+        experts: ExpertsConfig::of_family(family),
         balance: router.balance(),
         router,
         train: TrainConfig::default(),

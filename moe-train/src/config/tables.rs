@@ -3,67 +3,16 @@
 use moe_experts::{Activation, Dispatch};
 use serde::{Deserialize, Serialize};
 
-/// The model families.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelFamily {
-    /// A Mixtral-style decoder.
-    #[default]
-    Mixtral,
-}
-
-/// The table `[model]`.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct ModelConfig {
-    /// The family. Default: mixtral
-    pub family: ModelFamily,
-    /// The width of the model. Default: 256
-    pub d_model: usize,
-    /// The number of layers. Default: 4
-    pub n_layers: usize,
-    /// The epsilon of the RMS norms. Default: 1e-5
-    pub norm_eps: f64,
-    /// Whether the output head is the embedding, transposed. Default: false
-    pub tied_embeddings: bool,
-    /// Whether a decoder accepts a router that is not causal. Default: false
-    pub allow_leak: bool,
-}
-
-/// The kinds of attention.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum AttentionKind {
-    /// Grouped queries with rotary positions.
-    #[default]
-    Gqa,
-}
-
-/// The table `[attention]`.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct AttentionConfig {
-    /// The kind. Default: gqa
-    pub kind: AttentionKind,
-    /// The number of query heads. Default: 8
-    pub n_heads: usize,
-    /// The number of key and value heads. Default: 4
-    pub n_kv_heads: usize,
-    /// The width of a head; 0 means `d_model / n_heads`. Default: 0
-    pub head_dim: usize,
-    /// The base of the rotary angles. Default: 10000.0
-    pub rope_theta: f64,
-}
-
 /// The table `[experts]`.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ExpertsConfig {
-    /// The number of experts that tokens are routed to. Default: 8
+    /// The number of experts that tokens are routed to. Default: 8, for the families of DeepSeek 16
     pub n_experts: usize,
-    /// The hidden width of an expert. Default: 512
+    /// The hidden width of an expert. Default: 512, for the families of DeepSeek 128
     pub d_expert: usize,
-    /// The number of experts that every token passes through besides. Default: 0
+    /// The number of experts that every token passes through besides. Default: 0, for the families of
+    /// DeepSeek 2
     pub n_shared_experts: usize,
     /// The activation: swiglu, gelu, relu or silu. Default: swiglu
     pub activation: Activation,
@@ -109,27 +58,17 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
 }
 
-impl Default for ModelConfig {
-    fn default() -> Self {
-        Self {
-            family: ModelFamily::Mixtral,
-            d_model: 256,
-            n_layers: 4,
-            norm_eps: 1e-5,
-            tied_embeddings: false,
-            allow_leak: false,
-        }
-    }
-}
-
-impl Default for AttentionConfig {
-    fn default() -> Self {
-        Self {
-            kind: AttentionKind::Gqa,
-            n_heads: 8,
-            n_kv_heads: 4,
-            head_dim: 0,
-            rope_theta: 10_000.0,
+impl ExpertsConfig {
+    /// The defaults of a family: a few large experts, or many small ones beside shared ones.
+    pub fn of_family(family: &str) -> Self {
+        match family {
+            "mixtral" => Self::default(),
+            _ => Self {
+                n_experts: 16,
+                d_expert: 128,
+                n_shared_experts: 2,
+                ..Self::default()
+            },
         }
     }
 }

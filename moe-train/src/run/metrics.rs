@@ -16,6 +16,9 @@ pub struct StepMetrics {
     pub loss: f64,
     /// The language model's loss, nats a token.
     pub lm_loss: f64,
+    /// The loss of further tokens, not weighted, if the model predicts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtp_loss: Option<f64>,
     /// Each balance loss, mean over the layers, not weighted.
     pub balance: BTreeMap<String, f64>,
     /// The learning rate.

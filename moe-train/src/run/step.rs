@@ -6,8 +6,8 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
+use moe_router::Load;
 use moe_router::parts::mix_seed;
-use moe_router::{BalanceConfig, Load};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -62,8 +62,8 @@ impl Trainer {
             let seed = mix_seed(mix_seed(self.config.seed, self.step), micro as u64);
             let output = self
                 .model
-                .forward(DecoderInput::new(batch.inputs).noise(seed));
-            let loss = sums.add(&output, batch.targets, &self.config.balance);
+                .forward(DecoderInput::new(batch.inputs).noise(seed).further());
+            let loss = sums.add(&output, batch.targets, &self.config);
             let grads = (loss / train.accumulate as f64).backward();
             let grads = GradientsParams::from_grads(grads, &self.model);
             accumulator.accumulate(&self.model, grads);
@@ -83,6 +83,7 @@ impl Trainer {
             tokens: self.step * tokens,
             loss: mean(sums.loss),
             lm_loss: mean(sums.lm_loss),
+            mtp_loss: sums.mtp_loss.map(mean),
             balance: sums
                 .balance
                 .into_iter()
@@ -101,31 +102,35 @@ impl Trainer {
 struct StepSums {
     loss: f64,
     lm_loss: f64,
+    mtp_loss: Option<f64>,
     balance: BTreeMap<String, f64>,
     meters: Vec<LayerMeter>,
 }
 
 impl StepSums {
-    /// Adds a micro-batch, and returns its loss: the language model's plus the weighted balance
-    /// losses, each averaged over the layers.
+    /// Adds a micro-batch, and returns its loss: the language model's, plus the weighted loss of further
+    /// tokens, plus the weighted balance losses, each averaged over the layers.
     fn add(
         &mut self,
         output: &DecoderOutput,
         targets: Tensor<2, burn::tensor::Int>,
-        balance: &BalanceConfig,
+        config: &RunConfig,
     ) -> Tensor<1> {
         let [batch, length, vocab_size] = output.logits.dims();
         let logits = output.logits.clone().reshape([batch * length, vocab_size]);
-        let targets = targets.reshape([batch * length]);
         let lm_loss = CrossEntropyLossConfig::new()
             .init(&logits.device())
-            .forward(logits, targets);
+            .forward(logits, targets.clone().reshape([batch * length]));
         self.lm_loss += scalar(&lm_loss);
 
         let mut loss = lm_loss;
+        if let Some(further) = output.further_loss(&targets) {
+            *self.mtp_loss.get_or_insert_default() += scalar(&further);
+            loss = loss + further * config.model.mtp_weight();
+        }
         let n_layers = output.routings.len() as f64;
         for routing in &output.routings {
-            for term in balance.terms(routing) {
+            for term in config.balance.terms(routing) {
                 *self.balance.entry(term.name.to_owned()).or_default() +=
                     scalar(&term.value) / n_layers;
                 loss = loss + term.value * (term.weight / n_layers);

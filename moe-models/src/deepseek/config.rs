@@ -1,0 +1,166 @@
+use super::{DeepSeek, DeepSeekAttentionConfig, DeepSeekBlock, FeedForward, MultiTokenPrediction};
+use crate::ModelError;
+use burn::module::Initializer;
+use burn::nn::{EmbeddingConfig, LinearConfig, RmsNormConfig};
+use burn::tensor::Device;
+use moe_experts::{ExpertsConfig, MoeLayerConfig};
+use moe_router::{Causality, Router, RouterConfig, RouterShape};
+
+/// Configuration to create a [`DeepSeek`] decoder.
+#[derive(Debug, Clone)]
+pub struct DeepSeekConfig {
+    /// The number of vocabulary entries.
+    pub vocab_size: usize,
+    /// The number of layers, dense ones included.
+    pub n_layers: usize,
+    /// The number of layers at the start that are dense.
+    pub n_dense_layers: usize,
+    /// Of the layers after them, those whose index is a multiple of this are mixtures of experts.
+    pub moe_every: usize,
+    /// The hidden width of a dense layer's feed-forward.
+    pub d_dense: usize,
+    /// The epsilon of the RMS norms.
+    pub norm_eps: f64,
+    /// The attention of each layer; its `d_model` is the model's width.
+    pub attention: DeepSeekAttentionConfig,
+    /// The experts of each MoE layer.
+    pub moe: MoeLayerConfig,
+    /// The number of modules that predict further tokens.
+    pub n_mtp_layers: usize,
+    /// Whether the output head is the embedding, transposed.
+    pub tied_embeddings: bool,
+    /// Whether a router that is not causal is allowed.
+    pub allow_leak: bool,
+}
+
+impl DeepSeekConfig {
+    /// The width of the model.
+    pub fn d_model(&self) -> usize {
+        self.moe.d_model
+    }
+
+    /// Whether a layer is a mixture of experts. The modules that predict further follow the rule too,
+    /// as layers after the last.
+    pub fn is_moe(&self, layer: usize) -> bool {
+        layer >= self.n_dense_layers && layer.is_multiple_of(self.moe_every)
+    }
+
+    /// The feed-forward of a dense layer.
+    pub fn dense(&self) -> ExpertsConfig {
+        ExpertsConfig::new(self.d_model(), 1, self.d_dense).with_activation(self.moe.activation)
+    }
+
+    /// What the router of a layer must know.
+    pub fn router_shape(&self, layer: usize) -> RouterShape {
+        RouterShape {
+            d_model: self.moe.d_model,
+            n_experts: self.moe.n_experts,
+            layer,
+        }
+    }
+
+    /// Checks that all sizes fit together and that the router may be used in a decoder.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong, where, and what to do.
+    pub fn validate(&self, router: &RouterConfig) -> Result<(), ModelError> {
+        let some_dense = (0..self.n_layers).any(|layer| !self.is_moe(layer));
+        for (key, value) in [
+            ("data.vocab_size", self.vocab_size),
+            ("model.n_layers", self.n_layers),
+            ("model.moe_every", self.moe_every),
+            ("model.d_dense", if some_dense { self.d_dense } else { 1 }),
+            ("experts.n_experts", self.moe.n_experts),
+            ("experts.d_expert", self.moe.d_expert),
+        ] {
+            if value == 0 {
+                return Err(ModelError::Zero { key });
+            }
+        }
+        self.attention.validate()?;
+        if self.attention.d_model() != self.d_model() {
+            return Err(ModelError::Width {
+                attention: self.attention.d_model(),
+                experts: self.d_model(),
+            });
+        }
+        if !(0..self.n_layers).any(|layer| self.is_moe(layer)) {
+            return Err(ModelError::AllDense {
+                n_layers: self.n_layers,
+                n_dense_layers: self.n_dense_layers,
+            });
+        }
+        router.validate(self.moe.n_experts)?;
+        match router.info().causality {
+            Causality::Leaks(reason) if !self.allow_leak => Err(ModelError::Leak {
+                router: router.name().to_owned(),
+                reason,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Builds the decoder with the router that `router` makes for each MoE layer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a router is not causal and `allow_leak` is not set.
+    pub fn init<R: Router>(
+        &self,
+        router: impl Fn(&RouterShape) -> R,
+        device: &Device,
+    ) -> DeepSeek<R> {
+        let d_model = self.d_model();
+        let norm = self.norm();
+        let projection = |from, to| LinearConfig::new(from, to).with_bias(false).init(device);
+        let std = 1.0 / (d_model as f64).sqrt();
+        let further = self.n_layers..self.n_layers + self.n_mtp_layers;
+        DeepSeek {
+            embedding: EmbeddingConfig::new(self.vocab_size, d_model)
+                .with_initializer(Initializer::Normal { mean: 0.0, std })
+                .init(device),
+            layers: (0..self.n_layers)
+                .map(|layer| self.block(layer, &router, device))
+                .collect(),
+            norm: norm.init(device),
+            head: (!self.tied_embeddings).then(|| projection(d_model, self.vocab_size)),
+            mtp: further
+                .map(|layer| MultiTokenPrediction {
+                    embedding_norm: norm.init(device),
+                    hidden_norm: norm.init(device),
+                    projection: projection(2 * d_model, d_model),
+                    block: self.block(layer, &router, device),
+                    norm: norm.init(device),
+                })
+                .collect(),
+        }
+    }
+
+    fn norm(&self) -> RmsNormConfig {
+        RmsNormConfig::new(self.d_model()).with_epsilon(self.norm_eps)
+    }
+
+    fn block<R: Router>(
+        &self,
+        layer: usize,
+        router: &impl Fn(&RouterShape) -> R,
+        device: &Device,
+    ) -> DeepSeekBlock<R> {
+        let feed_forward = if self.is_moe(layer) {
+            let router = router(&self.router_shape(layer));
+            if let (Causality::Leaks(reason), false) = (router.causality(), self.allow_leak) {
+                panic!("a decoder needs a causal router: {reason}; allow_leak allows it");
+            }
+            FeedForward::Experts(self.moe.init(router, device))
+        } else {
+            FeedForward::Dense(self.dense().init(device))
+        };
+        DeepSeekBlock {
+            attention_norm: self.norm().init(device),
+            attention: self.attention.init(device),
+            feed_forward_norm: self.norm().init(device),
+            feed_forward,
+        }
+    }
+}

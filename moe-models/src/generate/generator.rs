@@ -1,0 +1,230 @@
+use super::Sampling;
+use crate::{Decoder, DecoderCache, DecoderInput, DecoderOutput};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use moe_router::Routing;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// A token with the expert that it went to first in each layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GeneratedToken {
+    /// The vocabulary id.
+    pub id: u32,
+    /// The expert of largest weight in each layer; none where the token was dropped.
+    pub experts: Vec<Option<usize>>,
+}
+
+/// How many tokens were drafted by a module that predicts further tokens, and how many were right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drafts {
+    /// Tokens drafted.
+    pub offered: usize,
+    /// Tokens that the model itself would have chosen.
+    pub accepted: usize,
+}
+
+/// Generates the continuation of a prompt.
+#[derive(Debug)]
+pub struct Generator<'a, M: Decoder> {
+    pub(super) model: &'a M,
+    pub(super) device: Device,
+    pub(super) cache: DecoderCache,
+    pub(super) sampling: Sampling,
+    pub(super) stop_tokens: Vec<u32>,
+    rng: ChaCha8Rng,
+    drafts: Option<Drafts>,
+}
+
+impl<'a, M: Decoder> Generator<'a, M> {
+    /// A generator with an empty cache.
+    pub fn new(model: &'a M, sampling: Sampling, device: &Device) -> Self {
+        Self {
+            model,
+            device: device.clone(),
+            cache: model.new_cache(),
+            sampling,
+            stop_tokens: Vec::new(),
+            rng: ChaCha8Rng::seed_from_u64(sampling.seed),
+            drafts: None,
+        }
+    }
+
+    /// Ends the text after any of these tokens.
+    pub fn stop_tokens(mut self, ids: &[u32]) -> Self {
+        self.stop_tokens = ids.to_vec();
+        self
+    }
+
+    /// Lets the model's first module that predicts further tokens draft every second token, which the
+    /// model then reads together with the one before it: speculative decoding (Leviathan et al. 2022,
+    /// arXiv 2211.17192) as in DeepSeek-V3 (arXiv 2412.19437, section 5.4.3). A draft is kept if it is the
+    /// token that the model would have chosen, so the text is that of plain greedy decoding.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model has no such module, or if the sampling is not greedy (temperature 0, no
+    /// repetition penalty).
+    pub fn speculative(mut self) -> Self {
+        assert!(
+            self.model.n_mtp_layers() > 0,
+            "the model has no module that predicts further tokens"
+        );
+        assert!(
+            self.sampling.temperature == 0.0 && self.sampling.repetition_penalty == 1.0,
+            "drafts are checked against the most likely token: set temperature to 0 and no penalty"
+        );
+        self.drafts = Some(Drafts::default());
+        self
+    }
+
+    /// The drafts so far.
+    pub fn drafts(&self) -> Drafts {
+        self.drafts.unwrap_or_default()
+    }
+
+    /// Reads the prompt, then calls `emit` with every token: those of the prompt, then the new ones,
+    /// until there are `max_new_tokens` of them, one is a stop token, or `emit` returns `false`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the prompt is empty.
+    pub fn run(
+        &mut self,
+        prompt: &[u32],
+        max_new_tokens: usize,
+        mut emit: impl FnMut(GeneratedToken) -> bool,
+    ) {
+        assert!(!prompt.is_empty(), "a prompt has at least one token");
+        let input = DecoderInput::new(tokens(prompt, &self.device)).last_only();
+        let output = self.model.forward_cache(input, &mut self.cache);
+        if !prompt
+            .iter()
+            .enumerate()
+            .all(|(t, &id)| emit(token(id, &output, t)))
+        {
+            return;
+        }
+        match self.drafts {
+            Some(_) => self.continue_drafting(prompt, output, max_new_tokens, emit),
+            None => self.continue_plainly(prompt, output, max_new_tokens, emit),
+        }
+    }
+
+    fn continue_plainly(
+        &mut self,
+        prompt: &[u32],
+        mut output: DecoderOutput,
+        max_new_tokens: usize,
+        mut emit: impl FnMut(GeneratedToken) -> bool,
+    ) {
+        let mut text = prompt.to_vec();
+        for _ in 0..max_new_tokens {
+            let logits = logits_of(&output, 0);
+            let id = self.sampling.draw(logits, &text, &mut self.rng);
+            text.push(id);
+            // the experts of a token are known once it has passed through the model
+            output = self.advance(&[id]);
+            if !emit(token(id, &output, 0)) || self.stop_tokens.contains(&id) {
+                return;
+            }
+        }
+    }
+
+    fn continue_drafting(
+        &mut self,
+        prompt: &[u32],
+        output: DecoderOutput,
+        max_new_tokens: usize,
+        mut emit: impl FnMut(GeneratedToken) -> bool,
+    ) {
+        let mut left = max_new_tokens;
+        let mut next = most_likely(&output, 0);
+        let mut hidden = output.hidden;
+        let mut after = [&prompt[1..], &[next]].concat();
+        while left > 0 {
+            let drafted = (left > 1).then(|| self.draft(hidden, &after));
+            let candidates: Vec<u32> = [next].into_iter().chain(drafted).collect();
+            let output = self.advance(&candidates);
+            let chosen = most_likely(&output, 0);
+            let kept = self.judge(drafted, chosen);
+            for (t, &id) in candidates[..kept].iter().enumerate() {
+                left -= 1;
+                if !emit(token(id, &output, t)) || self.stop_tokens.contains(&id) {
+                    return;
+                }
+            }
+            next = most_likely(&output, kept - 1);
+            after = [&candidates[1..kept], &[next]].concat();
+            hidden = output.hidden.narrow(1, 0, kept);
+        }
+    }
+
+    /// How many of the next token and its draft stand; forgets a draft that does not.
+    fn judge(&mut self, drafted: Option<u32>, chosen: u32) -> usize {
+        let (Some(drafted), Some(drafts)) = (drafted, &mut self.drafts) else {
+            return 1;
+        };
+        drafts.offered += 1;
+        if drafted == chosen {
+            drafts.accepted += 1;
+            return 2;
+        }
+        self.cache.truncate(self.cache.len() - 1);
+        1
+    }
+
+    fn draft(&mut self, hidden: Tensor<3>, after: &[u32]) -> u32 {
+        let after = tokens(after, &self.device);
+        let logits = self.model.draft(hidden, after, &mut self.cache);
+        argmax(&row(&logits, 0, logits.dims()[1] - 1))
+    }
+
+    fn advance(&mut self, ids: &[u32]) -> DecoderOutput {
+        let input = DecoderInput::new(tokens(ids, &self.device));
+        self.model.forward_cache(input, &mut self.cache)
+    }
+}
+
+fn token(id: u32, output: &DecoderOutput, position: usize) -> GeneratedToken {
+    let first = output.routings.iter().map(Routing::first_expert);
+    GeneratedToken {
+        id,
+        experts: first.map(|layer| layer[position]).collect(),
+    }
+}
+
+fn tokens(ids: &[u32], device: &Device) -> Tensor<2, Int> {
+    let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+    let shape = [1, ids.len()];
+    Tensor::from_data(TensorData::new(ids, shape), device)
+}
+
+fn logits_of(output: &DecoderOutput, position: usize) -> Vec<f32> {
+    row(&output.logits, 0, position)
+}
+
+/// The scores of one position of one sequence.
+pub(super) fn row(logits: &Tensor<3>, sequence: usize, position: usize) -> Vec<f32> {
+    logits
+        .clone()
+        .slice([sequence..sequence + 1, position..position + 1])
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec()
+        .expect("the data was just converted to f32")
+}
+
+fn most_likely(output: &DecoderOutput, position: usize) -> u32 {
+    argmax(&logits_of(output, position))
+}
+
+/// The most likely token; of equal ones the lowest id.
+fn argmax(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (id, logit) in logits.iter().enumerate() {
+        if logit.total_cmp(&logits[best]).is_gt() {
+            best = id;
+        }
+    }
+    best as u32
+}

@@ -1,0 +1,163 @@
+use serde::{Deserialize, Serialize};
+
+/// The table `[model]`: its keys depend on the family.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(tag = "family")]
+pub enum ModelConfig {
+    /// A Mixtral-style decoder: every layer has experts.
+    #[serde(rename = "mixtral")]
+    Mixtral(MixtralModel),
+    /// A decoder like DeepSeekMoE: dense layers first, shared experts, grouped-query attention.
+    #[serde(rename = "deepseek_moe")]
+    DeepSeekMoe(DeepSeekModel),
+    /// A decoder like DeepSeek-V2: latent attention besides.
+    #[serde(rename = "deepseek_v2")]
+    DeepSeekV2(DeepSeekModel),
+    /// A decoder like DeepSeek-V3: multi-token prediction besides.
+    #[serde(rename = "deepseek_v3")]
+    DeepSeekV3(DeepSeekModel),
+}
+
+/// The keys of `[model]` for `family = "mixtral"`.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct MixtralModel {
+    /// The width of the model. Default: 256
+    pub d_model: usize,
+    /// The number of layers. Default: 4
+    pub n_layers: usize,
+    /// The epsilon of the RMS norms. Default: 1e-5
+    pub norm_eps: f64,
+    /// Whether the output head is the embedding, transposed. Default: false
+    pub tied_embeddings: bool,
+    /// Whether a decoder accepts a router that is not causal. Default: false
+    pub allow_leak: bool,
+}
+
+/// The keys of `[model]` for the families of DeepSeek.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct DeepSeekModel {
+    /// The width of the model. Default: 256
+    pub d_model: usize,
+    /// The number of layers, dense ones included. Default: 4
+    pub n_layers: usize,
+    /// The number of layers at the start that are dense. Default: 1
+    pub n_dense_layers: usize,
+    /// Of the layers after them, those whose index is a multiple of this have experts. Default: 1
+    pub moe_every: usize,
+    /// The hidden width of a dense layer's feed-forward. Default: 768
+    pub d_dense: usize,
+    /// The number of modules that predict further tokens. Default: 0, for deepseek_v3 1
+    pub n_mtp_layers: usize,
+    /// The weight of their loss, the lambda of DeepSeek-V3. Default: 0.3
+    pub mtp_weight: f64,
+    /// The epsilon of the RMS norms. Default: 1e-6
+    pub norm_eps: f64,
+    /// Whether the output head is the embedding, transposed. Default: false
+    pub tied_embeddings: bool,
+    /// Whether a decoder accepts a router that is not causal. Default: false
+    pub allow_leak: bool,
+}
+
+impl ModelConfig {
+    /// The names of all families.
+    pub const NAMES: &'static [&'static str] =
+        &["mixtral", "deepseek_moe", "deepseek_v2", "deepseek_v3"];
+
+    /// The defaults of a family, if there is one of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "mixtral" => Some(Self::Mixtral(MixtralModel::default())),
+            "deepseek_moe" => Some(Self::DeepSeekMoe(DeepSeekModel::default())),
+            "deepseek_v2" => Some(Self::DeepSeekV2(DeepSeekModel::default())),
+            "deepseek_v3" => Some(Self::DeepSeekV3(DeepSeekModel {
+                n_mtp_layers: 1,
+                ..DeepSeekModel::default()
+            })),
+            _ => None,
+        }
+    }
+
+    /// The family's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mixtral(_) => "mixtral",
+            Self::DeepSeekMoe(_) => "deepseek_moe",
+            Self::DeepSeekV2(_) => "deepseek_v2",
+            Self::DeepSeekV3(_) => "deepseek_v3",
+        }
+    }
+
+    /// The name of the router that the family is published with.
+    pub fn router_name(&self) -> &'static str {
+        self.name()
+    }
+
+    /// The name of the attention that the family is published with.
+    pub fn attention_name(&self) -> &'static str {
+        match self {
+            Self::Mixtral(_) | Self::DeepSeekMoe(_) => "gqa",
+            Self::DeepSeekV2(_) | Self::DeepSeekV3(_) => "mla",
+        }
+    }
+
+    /// The width of the model.
+    pub fn d_model(&self) -> usize {
+        match self {
+            Self::Mixtral(model) => model.d_model,
+            Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
+                model.d_model
+            }
+        }
+    }
+
+    /// The weight of the loss of modules that predict further tokens; 0 for a family without.
+    pub fn mtp_weight(&self) -> f64 {
+        match self {
+            Self::Mixtral(_) => 0.0,
+            Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
+                model.mtp_weight
+            }
+        }
+    }
+
+    /// The epsilon of the RMS norms.
+    pub fn norm_eps(&self) -> f64 {
+        match self {
+            Self::Mixtral(model) => model.norm_eps,
+            Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
+                model.norm_eps
+            }
+        }
+    }
+}
+
+impl Default for MixtralModel {
+    fn default() -> Self {
+        Self {
+            d_model: 256,
+            n_layers: 4,
+            norm_eps: 1e-5,
+            tied_embeddings: false,
+            allow_leak: false,
+        }
+    }
+}
+
+impl Default for DeepSeekModel {
+    fn default() -> Self {
+        Self {
+            d_model: 256,
+            n_layers: 4,
+            n_dense_layers: 1,
+            moe_every: 1,
+            d_dense: 768,
+            n_mtp_layers: 0,
+            mtp_weight: 0.3,
+            norm_eps: 1e-6,
+            tied_embeddings: false,
+            allow_leak: false,
+        }
+    }
+}
