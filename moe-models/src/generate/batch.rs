@@ -48,7 +48,10 @@ impl<M: Decoder> Generator<'_, M> {
         for _ in 0..max_new_tokens {
             let logits = self
                 .model
-                .forward_cache(self.last_tokens(&texts, length).last_only(), &mut self.cache)
+                .forward_cache(
+                    self.last_tokens(&texts, length).last_only(),
+                    &mut self.cache,
+                )
                 .logits;
             for (i, text) in texts.iter_mut().enumerate() {
                 let scores = row(&logits, i, 0);
