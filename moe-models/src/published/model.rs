@@ -25,6 +25,7 @@ impl PublishedModel {
         let router = |shape: &RouterShape| self.router.init(shape, device);
         match &self.decoder {
             DecoderConfig::Mixtral(config) => AnyDecoder::Mixtral(config.init(router, device)),
+            DecoderConfig::DeepSeek(config) => AnyDecoder::DeepSeek(config.init(router, device)),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::checker::Checker;
 use super::quantity::Tolerance;
 use moe_models::AnyDecoder;
 use moe_models::checkpoint::{PublishedCheckpoint, e4m3_table};
+use moe_models::deepseek::DeepSeekAttention;
 
 const FREQUENCY: Tolerance = Tolerance::Relative(1e-6);
 
@@ -32,5 +33,9 @@ pub(super) fn check(
 fn frequencies(model: &AnyDecoder) -> &[f32] {
     match model {
         AnyDecoder::Mixtral(model) => model.layers[0].attention.rope.frequencies(),
+        AnyDecoder::DeepSeek(model) => match &model.layers[0].attention {
+            DeepSeekAttention::Gqa(attention) => attention.rope.frequencies(),
+            DeepSeekAttention::Mla(attention) => attention.rope.frequencies(),
+        },
     }
 }
