@@ -223,8 +223,8 @@ mod tests {
     use super::*;
     use crate::testing::{assert_close, assert_same, values};
 
-    /// Sizes of one case: `[B, Hkv, G, L, S - L, Dh]`.
-    type Case = [usize; 6];
+    /// Sizes of one case: `[B, Hkv, G, L, S - L, Dh, Dv]`.
+    type Case = [usize; 7];
 
     struct Inputs {
         q: Tensor<4>,
@@ -232,12 +232,13 @@ mod tests {
         v: Tensor<4>,
     }
 
-    fn inputs([batch, kv_heads, group, length, cached, width]: Case, device: &Device) -> Inputs {
-        let kv = [batch, kv_heads, length + cached, width];
+    fn inputs(case: Case, device: &Device) -> Inputs {
+        let [batch, kv_heads, group, length, cached, width, value_width] = case;
+        let keys = length + cached;
         Inputs {
             q: values([batch, kv_heads * group, length, width], 1, device),
-            k: values(kv, 2, device),
-            v: values(kv, 3, device),
+            k: values([batch, kv_heads, keys, width], 2, device),
+            v: values([batch, kv_heads, keys, value_width], 3, device),
         }
     }
 
@@ -248,30 +249,48 @@ mod tests {
             .reshape([batch, heads * group, keys, width])
     }
 
-    /// The equation at the head of this file, in the terms of tensors.
-    fn plain(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64) -> Tensor<4> {
+    /// The equation at the head of this file, in the terms of tensors: 1 where query `i` attends key
+    /// `t`.
+    fn visible(length: usize, keys: usize, options: &CausalOptions) -> Vec<bool> {
+        let pairs = (0..length).flat_map(|i| (0..keys).map(move |t| (keys - length + i, t)));
+        let window = options.window.unwrap_or(keys);
+        pairs.map(|(p, t)| t <= p && p - t < window).collect()
+    }
+
+    fn plain(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, options: &CausalOptions) -> Tensor<4> {
         let (group, length, keys) = (q.dims()[1] / k.dims()[1], q.dims()[2], k.dims()[2]);
-        let later =
-            Tensor::<2, Bool>::tril_mask([length, keys], (keys - length) as i64, &q.device());
-        let scores = q.matmul(repeated(k, group).transpose()) * scale;
-        let scores = scores.mask_fill(later.unsqueeze(), f32::NEG_INFINITY);
+        let visible = visible(length, keys, options);
+        let visible = TensorData::new(visible, [1, 1, length, keys]);
+        let hidden = Tensor::<4, Bool>::from_data(visible, &q.device()).bool_not();
+        let scores = q.matmul(repeated(k, group).transpose()) * options.scale;
+        let scores = scores.mask_fill(hidden, f32::NEG_INFINITY);
         softmax(scores, 3).matmul(repeated(v, group))
     }
 
-    fn assert_equals_plain(case: Case) {
+    type Attention = fn(Tensor<4>, Tensor<4>, Tensor<4>, &CausalOptions) -> Tensor<4>;
+
+    fn kernel(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, options: &CausalOptions) -> Tensor<4> {
+        causal_attention(q, k, v, options.clone())
+    }
+
+    /// The output and the three gradients.
+    fn run(case: Case, options: &CausalOptions, attention: Attention) -> [Tensor<4>; 4] {
         let device = Device::flex().autodiff();
-        let run = |attention: fn(Tensor<4>, Tensor<4>, Tensor<4>, f64) -> Tensor<4>| {
-            let x = inputs(case, &device);
-            let leaves = [x.q, x.k, x.v].map(Tensor::require_grad);
-            let [q, k, v] = leaves.clone();
-            let out = attention(q, k, v, 0.7);
-            let grads = (out.clone() * values(out.dims(), 4, &device))
-                .sum()
-                .backward();
-            let [dq, dk, dv] = leaves.map(|leaf| leaf.grad(&grads).unwrap());
-            [out.inner(), dq, dk, dv]
-        };
-        for (actual, expected) in run(causal_attention).into_iter().zip(run(plain)) {
+        let x = inputs(case, &device);
+        let leaves = [x.q, x.k, x.v].map(Tensor::require_grad);
+        let [q, k, v] = leaves.clone();
+        let out = attention(q, k, v, options);
+        let grads = (out.clone() * values(out.dims(), 4, &device))
+            .sum()
+            .backward();
+        let [dq, dk, dv] = leaves.map(|leaf| leaf.grad(&grads).unwrap());
+        [out.inner(), dq, dk, dv]
+    }
+
+    fn assert_equals_plain(case: Case, window: Option<usize>) {
+        let options = CausalOptions::new(0.7).window(window);
+        let (actual, expected) = (run(case, &options, kernel), run(case, &options, plain));
+        for (actual, expected) in actual.into_iter().zip(expected) {
             assert_close(actual, expected, 2e-5);
         }
     }
@@ -291,13 +310,36 @@ mod tests {
 
     #[test]
     fn equals_plain_over_several_tiles_of_keys() {
-        assert_equals_plain([1, 1, 3, 100, 450, 8]);
-        assert_equals_plain([1, 1, 1, 600, 0, 16]);
+        assert_equals_plain([1, 1, 3, 100, 450, 8, 8], None);
+        assert_equals_plain([1, 1, 1, 600, 0, 16, 12], None);
+    }
+
+    #[test]
+    fn equals_plain_with_windows_shorter_and_longer_than_a_tile_of_keys() {
+        for window in [1, 30, 512, 560] {
+            assert_equals_plain([1, 1, 2, 600, 20, 4, 3], Some(window));
+        }
+    }
+
+    #[test]
+    fn a_window_counts_the_token_itself() {
+        let device = Device::flex();
+        let x = inputs([1, 1, 1, 3, 0, 2, 2], &device);
+        let attend = |window| {
+            let options = CausalOptions::new(1.0).window(Some(window));
+            causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), options)
+        };
+        // A window of 1 is the token alone.
+        assert_close(attend(1), x.v.clone(), 1e-6);
+        // Token 2 sees tokens 1 and 2 in a window of 2: the same as without token 0.
+        let late = |x: &Tensor<4>| x.clone().narrow(2, 1, 2);
+        let expected = causal_attention(late(&x.q), late(&x.k), late(&x.v), 1.0);
+        assert_close(attend(2).narrow(2, 2, 1), expected.narrow(2, 1, 1), 1e-6);
     }
 
     #[test]
     fn equals_plain_with_more_heads_than_a_tile_has_rows() {
-        assert_equals_plain([1, 1, 70, 3, 2, 4]);
+        assert_equals_plain([1, 1, 70, 3, 2, 4, 6], None);
     }
 
     proptest! {
@@ -310,15 +352,18 @@ mod tests {
             length in 1usize..90,
             cached in prop_oneof![Just(0usize), 1usize..40],
             width in 1usize..40,
+            value_width in 1usize..40,
+            window in prop_oneof![Just(None), (1usize..60).prop_map(Some)],
         ) {
-            assert_equals_plain([batch, kv_heads, group, length, cached, width]);
+            let case = [batch, kv_heads, group, length, cached, width, value_width];
+            assert_equals_plain(case, window);
         }
     }
 
     #[test]
     fn groups_equal_repeated_heads() {
         let device = Device::flex();
-        let x = inputs([2, 2, 3, 37, 5, 8], &device);
+        let x = inputs([2, 2, 3, 37, 5, 8, 8], &device);
         let repeated_heads = causal_attention(
             x.q.clone(),
             repeated(x.k.clone(), 3),
@@ -331,7 +376,7 @@ mod tests {
     #[test]
     fn later_tokens_leave_earlier_outputs_alone() {
         let device = Device::flex();
-        let x = inputs([2, 2, 2, 90, 0, 8], &device);
+        let x = inputs([2, 2, 2, 90, 0, 8, 8], &device);
         let changed = |x: Tensor<4>, salt| {
             let [batch, heads, _, width] = x.dims();
             let new = values([batch, heads, 41, width], salt, &device) * 50.0;
@@ -356,7 +401,7 @@ mod tests {
     #[test]
     fn batch_neighbours_do_not_matter() {
         let device = Device::flex();
-        let x = inputs([3, 2, 2, 70, 3, 8], &device);
+        let x = inputs([3, 2, 2, 70, 3, 8, 8], &device);
         let together = causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), 0.5);
         for i in 0..3 {
             let [q, k, v] = [&x.q, &x.k, &x.v].map(|x| x.clone().narrow(0, i, 1));
@@ -376,7 +421,7 @@ mod tests {
                 .unwrap();
             pool.install(|| {
                 let device = Device::flex().autodiff();
-                let x = inputs([2, 2, 2, 90, 0, 32], &device);
+                let x = inputs([2, 2, 2, 90, 0, 32, 32], &device);
                 let k = x.k.require_grad();
                 let out = causal_attention(x.q, k.clone(), x.v, 0.2);
                 let grads = out.clone().powi_scalar(2).sum().backward();
@@ -391,7 +436,7 @@ mod tests {
     #[test]
     fn the_order_in_memory_does_not_matter() {
         let device = Device::flex();
-        let x = inputs([2, 2, 2, 70, 3, 8], &device);
+        let x = inputs([2, 2, 2, 70, 3, 8, 8], &device);
         let contiguous = causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), 0.5);
         let reordered = |x: Tensor<4>, axis| {
             let copy = x.swap_dims(axis, 3) * 1.0;
@@ -405,16 +450,16 @@ mod tests {
     #[test]
     fn large_scores_do_not_overflow() {
         let device = Device::flex();
-        let x = inputs([1, 1, 1, 20, 0, 4], &device);
+        let x = inputs([1, 1, 1, 20, 0, 4, 4], &device);
         let (q, k, v) = (x.q * 1e3, x.k * 1e3, x.v);
-        let expected = plain(q.clone(), k.clone(), v.clone(), 1.0);
+        let expected = plain(q.clone(), k.clone(), v.clone(), &CausalOptions::new(1.0));
         assert_close(causal_attention(q, k, v, 1.0), expected, 1e-4);
     }
 
     #[test]
     fn nan_in_a_query_reaches_its_output_and_no_other() {
         let device = Device::flex();
-        let x = inputs([1, 1, 1, 3, 0, 2], &device);
+        let x = inputs([1, 1, 1, 3, 0, 2, 2], &device);
         let nan = Tensor::from_data(TensorData::new(vec![f32::NAN], [1, 1, 1, 1]), &device);
         let q = x.q.slice_assign([0..1, 0..1, 1..2, 0..1], nan);
         let out = causal_attention(q, x.k, x.v, 1.0).is_nan().into_data();
@@ -424,15 +469,77 @@ mod tests {
         );
     }
 
+    /// Masks of 3 sequences of 9 keys: none, the first 4 and the last 3 are padding.
+    fn padding(device: &Device) -> Tensor<2, Bool> {
+        let mask = (0..3).flat_map(|b| (0..9).map(move |t| (b == 1 && t < 4) || (b == 2 && t > 5)));
+        Tensor::from_data(TensorData::new(mask.collect::<Vec<_>>(), [3, 9]), device)
+    }
+
+    #[test]
+    fn padding_is_as_good_as_absent() {
+        let device = Device::flex();
+        let x = inputs([3, 2, 2, 9, 0, 4, 5], &device);
+        for window in [None, Some(3)] {
+            let options = CausalOptions::new(0.5).window(window);
+            let masked = options.clone().mask_pad(Some(padding(&device)));
+            let out = causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), masked);
+            for (b, start, length) in [(0, 0, 9), (1, 4, 5), (2, 0, 6)] {
+                let part = |x: &Tensor<4>| x.clone().narrow(0, b, 1).narrow(2, start, length);
+                let expected =
+                    causal_attention(part(&x.q), part(&x.k), part(&x.v), options.clone());
+                assert_close(part(&out), expected, 1e-6);
+            }
+            // Nothing to attend: zeros.
+            let empty = out.narrow(0, 1, 1).narrow(2, 0, 4);
+            assert_eq!(empty.abs().max().into_scalar::<f32>(), 0.0);
+        }
+    }
+
+    #[test]
+    fn gradients_pass_by_padding() {
+        let device = Device::flex().autodiff();
+        let options = CausalOptions::new(0.5).mask_pad(Some(padding(&device)));
+        let [_, dq, dk, dv] = run([3, 2, 2, 9, 0, 4, 5], &options, kernel);
+        // The queries without a key, and the keys that nobody may attend.
+        let rows = |x: &Tensor<4>, b, start, length| {
+            let rows = x.clone().narrow(0, b, 1).narrow(2, start, length);
+            rows.abs().max().into_scalar::<f32>()
+        };
+        assert_eq!(rows(&dq, 1, 0, 4), 0.0);
+        for grad in [dk, dv] {
+            assert_eq!([rows(&grad, 1, 0, 4), rows(&grad, 2, 6, 3)], [0.0; 2]);
+            assert!(rows(&grad, 1, 4, 5) > 1e-3 && rows(&grad, 2, 0, 6) > 1e-3);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a window holds at least the query's own key")]
+    fn windows_are_not_empty() {
+        let _ = CausalOptions::new(1.0).window(Some(0));
+    }
+
+    #[test]
+    #[should_panic(expected = "axis 1 expected 9, got 8")]
+    fn masks_cover_all_keys() {
+        let device = Device::flex();
+        let x = inputs([3, 1, 1, 9, 0, 4, 4], &device);
+        let mask = padding(&device).narrow(1, 0, 8);
+        let _ = causal_attention(x.q, x.k, x.v, CausalOptions::new(1.0).mask_pad(Some(mask)));
+    }
+
     #[test]
     fn other_element_types_are_composed() {
         let device = Device::flex();
-        let x = inputs([1, 2, 2, 9, 3, 4], &device);
-        let expected = causal_attention(x.q.clone(), x.k.clone(), x.v.clone(), 0.5);
-        let [q, k, v] = [x.q, x.k, x.v].map(|x| x.cast(DType::F64));
-        let out = causal_attention(q, k, v, 0.5);
-        assert_eq!(out.dtype(), DType::F64);
-        assert_close(out.cast(DType::F32), expected, 1e-6);
+        let x = inputs([1, 2, 2, 9, 3, 4, 4], &device);
+        for window in [None, Some(4)] {
+            let options = CausalOptions::new(0.5).window(window);
+            let attend = |q, k, v| causal_attention(q, k, v, options.clone());
+            let expected = attend(x.q.clone(), x.k.clone(), x.v.clone());
+            let [q, k, v] = [&x.q, &x.k, &x.v].map(|x| x.clone().cast(DType::F64));
+            let out = attend(q, k, v);
+            assert_eq!(out.dtype(), DType::F64);
+            assert_close(out.cast(DType::F32), expected, 1e-6);
+        }
     }
 
     fn attend_zeros(q: [usize; 4], k: [usize; 4], v: [usize; 4]) {

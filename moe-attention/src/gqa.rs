@@ -266,6 +266,7 @@ impl ModuleDisplay for GroupedQueryAttention {
 #[cfg(test)]
 mod tests {
     use burn::module::Param;
+    use burn::tensor::TensorData;
 
     use super::*;
     use crate::KvCache;
@@ -307,6 +308,10 @@ mod tests {
                 n_heads: 6,
                 n_kv_heads: 4
             })
+        );
+        assert_eq!(
+            config().with_sliding_window(Some(0)).validate(),
+            Err(AttentionError::Zero("sliding_window"))
         );
         assert_eq!(
             GroupedQueryAttentionConfig::new(24, 8, 4).validate(),
@@ -390,6 +395,73 @@ mod tests {
             .slice_assign([0..2, 50..80, 0..24], values([2, 30, 24], 2, &device));
         let (before, after) = (layer.forward(x), layer.forward(changed));
         assert_same(after.narrow(1, 0, 50), before.narrow(1, 0, 50));
+    }
+
+    /// Three sequences of 7, 4 and 5 tokens, in rows of 7 with padding at the left.
+    fn left_padding(device: &Device) -> Tensor<2, Bool> {
+        let mask = (0..3).flat_map(|b| (0..7).map(move |t| t < [0, 3, 2][b]));
+        Tensor::from_data(TensorData::new(mask.collect::<Vec<_>>(), [3, 7]), device)
+    }
+
+    #[test]
+    fn left_padding_changes_nothing() {
+        let device = Device::flex();
+        let x = values([3, 7, 24], 1, &device);
+        let mask = left_padding(&device);
+        for window in [None, Some(3)] {
+            let layer = config().with_sliding_window(window).init(&device);
+            let mut cache = KvCache::new();
+            // A prefill of 6 tokens, of which the second sequence has 3, and one of 1.
+            let outputs = [(0, 6), (6, 1)].map(|(start, length)| {
+                let mask = mask.clone().narrow(1, 0, start + length);
+                let input = AttentionInput::new(x.clone().narrow(1, start, length))
+                    .cache(&mut cache)
+                    .positions(Positions::of_padded(mask.clone(), length))
+                    .mask_pad(mask);
+                layer.forward(input)
+            });
+            let outputs = Tensor::cat(outputs.to_vec(), 1);
+            for (b, pad) in [0, 3, 2].into_iter().enumerate() {
+                let part = |x: &Tensor<3>| x.clone().narrow(0, b, 1).narrow(1, pad, 7 - pad);
+                assert_close(part(&outputs), layer.forward(part(&x)), 1e-5);
+            }
+            assert!(!outputs.is_nan().any().into_scalar::<bool>());
+        }
+    }
+
+    #[test]
+    fn a_window_hides_older_tokens() {
+        let device = Device::flex();
+        let layer = config().with_sliding_window(Some(4)).init(&device);
+        let x = values([1, 12, 24], 1, &device);
+        let out = layer.forward(x.clone());
+        // Token 11 sees tokens 8..=11 at whatever positions, and is changed by token 8.
+        let recent = |from: usize| layer.forward(x.clone().narrow(1, from, 12 - from));
+        assert_close(
+            out.clone().narrow(1, 11, 1),
+            recent(8).narrow(1, 3, 1),
+            1e-5,
+        );
+        let fewer = (recent(9).narrow(1, 2, 1) - out.narrow(1, 11, 1)).abs();
+        assert!(fewer.max().into_scalar::<f32>() > 1e-4);
+    }
+
+    #[test]
+    fn head_dim_may_differ_from_the_share_of_the_model() {
+        let device = Device::flex();
+        let config = config().with_head_dim(10);
+        let layer = config.init(&device);
+        assert_eq!(layer.query.weight.dims(), [24, 60]);
+        assert_eq!(layer.num_params(), config.n_params());
+        let out = layer.forward(values([2, 5, 24], 1, &device));
+        assert_eq!(out.dims(), [2, 5, 24]);
+    }
+
+    #[test]
+    fn windows_save_flops() {
+        // 4 tokens with a window of 2 attend 1, 2, 2 and 2: 7 of 4 * 6 * 4 FLOP over 4 tokens.
+        let config = config().with_sliding_window(Some(2));
+        assert_eq!(config.flops_per_token(4), 2 * 1536 + 96 * 7 / 4);
     }
 
     #[test]

@@ -325,21 +325,97 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_by_hand() {
+        let device = Device::flex();
+        let config = RotaryEmbeddingConfig::new(4).with_layout(RotaryLayout::Neighbours);
+        let x = Tensor::<2>::from_data([[1.0, 0.0, 0.0, 2.0]], &device).unsqueeze::<4>();
+        // Pairs (1, 0) and (0, 2), frequencies 1 and 1/100, position 3: (cos 3, sin 3) and
+        // (-2 sin 0.03, 2 cos 0.03); first ones first.
+        let (a, b) = (3f32, 0.03f32);
+        let expected = [[a.cos(), -2.0 * b.sin(), a.sin(), 2.0 * b.cos()]];
+        let expected = Tensor::<2>::from_data(expected, &device).unsqueeze::<4>();
+        assert_close(config.init(&device).forward(x, 3), expected, 1e-6);
+    }
+
+    #[test]
+    fn positions_may_be_given_one_by_one() {
+        let device = Device::flex();
+        let yarn = YarnConfig::new(4.0, 16)
+            .with_mscale(1.0)
+            .with_mscale_all_dim(0.5);
+        for layout in [RotaryLayout::Halves, RotaryLayout::Neighbours] {
+            // Position 9 is beyond the table.
+            let rope = RotaryEmbeddingConfig::new(6)
+                .with_layout(layout)
+                .with_yarn(Some(yarn))
+                .with_max_seq_length(8)
+                .init(&device);
+            let x = values([2, 3, 2, 6], 1, &device);
+            let positions = [[0i64, 9], [4, 5]];
+            let each = Positions::Each(Tensor::from_data(positions, &device));
+            let turned = rope.forward(x.clone(), each);
+            for (b, l) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let part = |x: &Tensor<4>| x.clone().narrow(0, b, 1).narrow(2, l, 1);
+                let expected = rope.forward(part(&x), positions[b][l] as usize);
+                assert_close(part(&turned), expected, 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn yarn_multiplies_cosines_and_sines() {
+        let device = Device::flex();
+        let yarn = YarnConfig::new(4.0, 16)
+            .with_mscale(1.0)
+            .with_mscale_all_dim(0.5);
+        let config = RotaryEmbeddingConfig::new(6).with_yarn(Some(yarn));
+        let x = values([1, 1, 1, 6], 1, &device);
+        // Position 0 turns nothing. With m = 1 + 0.1 a ln 4: 1.138629 / 1.069315.
+        for start in [0, 5] {
+            let rope = config.init(&device);
+            let length = |x: Tensor<4>| x.square().sum().sqrt();
+            let ratio = length(rope.forward(x.clone(), start)) / length(x.clone());
+            assert!((ratio.into_scalar::<f32>() - 1.064_821).abs() < 1e-5);
+        }
+        let turned = config.init(&device).forward(x.clone(), 0);
+        assert_close(turned, x * 1.064_821, 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "axis 1 expected 3, got 2")]
+    fn every_token_needs_its_position() {
+        let device = Device::flex();
+        let positions = Positions::Each(Tensor::zeros([1, 2], &device));
+        let rope = RotaryEmbeddingConfig::new(4).init(&device);
+        let _ = rope.forward(Tensor::zeros([1, 1, 3, 4], &device), positions);
+    }
+
+    #[test]
     fn kernel_equals_composition_in_output_and_gradient() {
         let device = Device::flex().autodiff();
-        let rope = RotaryEmbeddingConfig::new(6).init(&device);
         let weights = values([2, 3, 5, 6], 2, &device);
+        let each = values([2, 5], 3, &device).abs().mul_scalar(50.0).int();
         // Only f32 has a kernel.
-        let run = |dtype| {
+        let run = |dtype, layout, positions: &Positions| {
+            let rope = RotaryEmbeddingConfig::new(6)
+                .with_layout(layout)
+                .init(&device);
             let x = values([2, 5, 3, 6], 1, &device)
                 .swap_dims(1, 2)
                 .require_grad();
-            let out = rope.forward(x.clone().cast(dtype), 2).cast(DType::F32);
+            let out = rope.forward(x.clone().cast(dtype), positions.clone());
+            let out = out.cast(DType::F32);
             let grads = (out.clone() * weights.clone()).sum().backward();
             [out.inner(), x.grad(&grads).unwrap()]
         };
-        for (kernel, composed) in run(DType::F32).into_iter().zip(run(DType::F64)) {
-            assert_close(kernel, composed, 1e-6);
+        for layout in [RotaryLayout::Halves, RotaryLayout::Neighbours] {
+            for positions in [Positions::From(2), Positions::Each(each.clone())] {
+                let kernel = run(DType::F32, layout, &positions);
+                let composed = run(DType::F64, layout, &positions);
+                for (kernel, composed) in kernel.into_iter().zip(composed) {
+                    assert_close(kernel, composed, 1e-6);
+                }
+            }
         }
     }
 

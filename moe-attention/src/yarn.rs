@@ -136,9 +136,9 @@ mod tests {
 
     #[test]
     fn frequencies_by_hand() {
-        // d = 8, theta = e, L = 2 pi e^2: dim(n) = 4 (2 - ln n). beta_fast = e gives 4 - clamped
-        // to itself -, beta_slow = e^2 gives 0: high < low. So take beta_fast e^2 (low 0) and
-        // beta_slow e^1.5 (high 2): ramps 0, 1/2, 1, 1, factor 2: parts 1, 3/4, 1/2, 1/2.
+        // d = 8, theta = e, L = 46, about 2 pi e^2: dim(n) = 4 (2 - ln n), less 0.04. Betas just
+        // above e^2 and e^1.5 give -0.04 and 1.96: low 0, high 2, ramps 0, 1/2, 1, 1. With factor 2
+        // frequencies keep 1, 3/4, 1/2 and 1/2.
         let e = std::f64::consts::E;
         let config = YarnConfig {
             beta_fast: e.powi(2) * 1.001,

@@ -238,7 +238,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use burn::tensor::activation::softmax;
-    use burn::tensor::{Bool, Device};
+    use burn::tensor::{Bool, Device, TensorData};
     use proptest::prelude::*;
 
     use super::super::MultiHeadLatentAttentionConfig;
@@ -423,6 +423,32 @@ mod tests {
             let changed = x.slice_assign([1..3, 0..70, 0..D_MODEL], others);
             let after = layer.forward(changed);
             assert_same(after.narrow(0, 0, 1), before.narrow(0, 0, 1));
+        }
+    }
+
+    #[test]
+    fn left_padding_changes_nothing() {
+        let device = Device::flex();
+        let x = values([2, 7, D_MODEL], 1, &device);
+        let mask = (0..14).map(|i| (7..10).contains(&i)).collect::<Vec<_>>();
+        let mask = Tensor::<2, Bool>::from_data(TensorData::new(mask, [2, 7]), &device);
+        for form in [LatentForm::Materialised, LatentForm::Absorbed] {
+            let layer = with_form(config().init(&device), form);
+            let mut cache = KvCache::new();
+            let outputs = [(0, 5), (5, 1), (6, 1)].map(|(start, length)| {
+                let mask = mask.clone().narrow(1, 0, start + length);
+                let input = AttentionInput::new(x.clone().narrow(1, start, length))
+                    .cache(&mut cache)
+                    .positions(Positions::of_padded(mask.clone(), length))
+                    .mask_pad(mask);
+                layer.forward(input)
+            });
+            let outputs = Tensor::cat(outputs.to_vec(), 1);
+            for (b, pad) in [0, 3].into_iter().enumerate() {
+                let part = |x: &Tensor<3>| x.clone().narrow(0, b, 1).narrow(1, pad, 7 - pad);
+                assert_close(part(&outputs), layer.forward(part(&x)), 1e-5);
+            }
+            assert!(!outputs.is_nan().any().into_scalar::<bool>());
         }
     }
 
