@@ -74,13 +74,14 @@ impl AttentionBackend for Flex {
 /// Multiply-adds below which one thread is faster than several.
 const PARALLEL_WORK: usize = 1 << 18;
 
-/// Runs tasks that amount to `work` multiply-adds, each with a scratch that its thread reuses.
+/// Runs tasks that amount to `work` multiply-adds, each with a scratch that its thread reuses. A
+/// single task stays on this thread: handing it over costs more than a small one takes.
 fn run_all<Scratch: Default, Task: Send>(
     tasks: Vec<Task>,
     work: usize,
     run: impl Fn(&mut Scratch, Task) + Send + Sync,
 ) {
-    if work < PARALLEL_WORK {
+    if work < PARALLEL_WORK || tasks.len() == 1 {
         let mut scratch = Scratch::default();
         tasks.into_iter().for_each(|task| run(&mut scratch, task));
     } else {

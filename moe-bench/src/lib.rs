@@ -1,3 +1,4 @@
 //! Benchmarks of the workbench.
 
+pub mod attention;
 pub mod train;

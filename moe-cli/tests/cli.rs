@@ -192,6 +192,7 @@ fn every_command_has_help() {
         "ablate",
         "bench",
         "bench train",
+        "bench attention",
         "doctor",
         "completions",
     ];
@@ -208,6 +209,17 @@ fn every_command_has_help() {
             "{command}: {help}"
         );
     }
+}
+
+#[test]
+fn attention_is_measured_without_a_run() {
+    let place = Place::new();
+    let json = place.json("bench attention --max-context 128 --steps 1");
+    assert_eq!(json["rows"][0]["context"], 128, "{json:#}");
+    assert_eq!(json["rows"][0]["mla_cache_bytes"], 128 * 576 * 4);
+    let ended = place.moe("bench attention --max-context 128 --steps 1");
+    assert!(ended.stdout.contains("MLA absorbed"), "{}", ended.stdout);
+    assert_eq!(place.entries(), ["text", "tiny.toml"]);
 }
 
 #[test]

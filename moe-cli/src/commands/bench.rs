@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 /// The arguments of `moe bench`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  moe bench train configs/quickstart.toml router.name=switch")]
+#[command(
+    after_help = "Examples:\n  moe bench train configs/quickstart.toml router.name=switch\n  moe bench attention"
+)]
 pub struct BenchArgs {
     #[command(subcommand)]
     what: What,
@@ -21,6 +23,8 @@ pub struct BenchArgs {
 enum What {
     /// Optimizer steps of a configuration: tokens a second, milliseconds a step
     Train(TrainArgs),
+    /// Decoding with grouped-query and latent attention: milliseconds and cache bytes a token
+    Attention(AttentionArgs),
 }
 
 /// The arguments of `moe bench train`.
@@ -39,10 +43,22 @@ struct TrainArgs {
     steps: usize,
 }
 
+/// The arguments of `moe bench attention`.
+#[derive(Args, Debug)]
+struct AttentionArgs {
+    /// The longest context, tokens; contexts are 128 and its doubles
+    #[arg(long, value_name = "N", default_value_t = 8192)]
+    max_context: usize,
+    /// Tokens that are measured at each length of context
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    steps: usize,
+}
+
 /// Measures and prints.
 pub fn run(args: &BenchArgs, shared: &Shared) -> anyhow::Result<Status> {
     match &args.what {
         What::Train(args) => train(args, shared),
+        What::Attention(args) => attention(args, shared),
     }
 }
 
@@ -62,6 +78,31 @@ fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
     } else {
         print(&result.to_string())?;
         shared.next(&format!("train {}", shown(&args.config)));
+    }
+    Ok(Status::Done)
+}
+
+fn attention(args: &AttentionArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if args.steps == 0 {
+        return Err(Usage::error("--steps 0 measures nothing; give at least 1"));
+    }
+    if args.max_context < 128 {
+        return Err(Usage::error(format!(
+            "--max-context {} is shorter than the shortest context; give at least 128",
+            args.max_context
+        )));
+    }
+    let device = shared.open_device()?;
+    if shared.dry_run {
+        return Err(Usage::error(
+            "--dry-run has no plan to show: `moe bench attention` writes nothing; leave it out",
+        ));
+    }
+    let result = moe_bench::attention::bench(&device.device, args.max_context, args.steps);
+    if shared.json {
+        print_json(&result)?;
+    } else {
+        print(&result.to_string())?;
     }
     Ok(Status::Done)
 }
