@@ -143,9 +143,7 @@ pub fn bench(device: &Device, max_context: usize, steps: usize) -> AttentionBenc
     assert!(steps > 0, "at least one token must be timed");
     assert!(max_context >= 128, "the shortest context is 128 tokens");
     let layers = DecodeLayers::new(device);
-    let contexts = std::iter::successors(Some(128), |context| Some(2 * context));
-    let rows: Vec<DecodeCost> = contexts
-        .take_while(|&context| context <= max_context)
+    let rows: Vec<DecodeCost> = contexts(max_context)
         .map(|context| cost(&layers, context, steps, device))
         .collect();
     let absorbed = |row: &DecodeCost| row.mla_absorbed_ms;
@@ -157,6 +155,12 @@ pub fn bench(device: &Device, max_context: usize, steps: usize) -> AttentionBenc
         rows,
         steps,
     }
+}
+
+/// The lengths of context that are measured: 128 and its doubles up to `max_context`, tokens.
+pub fn contexts(max_context: usize) -> impl Iterator<Item = usize> {
+    let doubles = std::iter::successors(Some(128), |context| Some(2 * context));
+    doubles.take_while(move |&context| context <= max_context)
 }
 
 fn cost(layers: &DecodeLayers, context: usize, steps: usize, device: &Device) -> DecodeCost {

@@ -217,6 +217,12 @@ fn attention_is_measured_without_a_run() {
     let json = place.json("bench attention --max-context 128 --steps 1");
     assert_eq!(json["rows"][0]["context"], 128, "{json:#}");
     assert_eq!(json["rows"][0]["mla_cache_bytes"], 128 * 576 * 4);
+    let plan = place.moe("bench attention --max-context 300 --dry-run");
+    assert!(
+        plan.stdout.contains("of 128, 256 tokens"),
+        "{}",
+        plan.stdout
+    );
     let ended = place.moe("bench attention --max-context 128 --steps 1");
     assert!(ended.stdout.contains("MLA absorbed"), "{}", ended.stdout);
     assert_eq!(place.entries(), ["text", "tiny.toml"]);

@@ -94,9 +94,16 @@ fn attention(args: &AttentionArgs, shared: &Shared) -> anyhow::Result<Status> {
     }
     let device = shared.open_device()?;
     if shared.dry_run {
-        return Err(Usage::error(
-            "--dry-run has no plan to show: `moe bench attention` writes nothing; leave it out",
-        ));
+        let contexts: Vec<String> = moe_bench::attention::contexts(args.max_context)
+            .map(|context| context.to_string())
+            .collect();
+        print(&format!(
+            "would time {} tokens after each context of {} tokens on {}",
+            args.steps,
+            contexts.join(", "),
+            device.name
+        ))?;
+        return Ok(Status::Done);
     }
     let result = moe_bench::attention::bench(&device.device, args.max_context, args.steps);
     if shared.json {
