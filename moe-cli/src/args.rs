@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 /// Train, compare, inspect and sample mixture-of-experts models.
 ///
 /// Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
-/// configuration, 3 finished but out of tolerance, 130 interrupted after saving.
+/// configuration, 3 finished but out of tolerance or a claim failed, 130 interrupted after saving.
 #[derive(Parser, Debug)]
 #[command(name = "moe", version, arg_required_else_help = true)]
 pub struct Cli {

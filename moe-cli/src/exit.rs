@@ -15,7 +15,8 @@ pub enum Status {
     Done,
     /// It found something wrong, and has said so. Exit code 1.
     Unhealthy,
-    /// It finished, but what it measured is not within its tolerance. Exit code 3.
+    /// It finished, but what it measured is not within its tolerance, or speaks against a claim. Exit
+    /// code 3.
     BelowThreshold,
     /// It was interrupted, and has saved. Exit code 130.
     Interrupted,
@@ -65,7 +66,7 @@ pub fn run_error(error: RunError) -> anyhow::Error {
 /// An error of an ablation: of its configurations or its data, or a failure.
 pub fn ablate_error(error: AblateError) -> anyhow::Error {
     let is_usage = match &error {
-        AblateError::Grid(_) | AblateError::Arm { .. } => true,
+        AblateError::Grid(_) | AblateError::Claim(_) | AblateError::Arm { .. } => true,
         AblateError::Run { source, .. } => is_usage(source),
         AblateError::Table(_) => false,
     };

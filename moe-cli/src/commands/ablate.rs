@@ -1,4 +1,4 @@
-//! `moe ablate`: trains a grid of variants over several seeds and compares them.
+//! `moe ablate`: trains a grid of variants, or the arms of a claim, over several seeds and compares them.
 
 use crate::exit::{OrUsage, Status, Usage, ablate_error};
 use crate::interrupt;
@@ -8,9 +8,12 @@ use crate::shared::Shared;
 use crate::terminal::{
     Align, Progress, columns, counted, duration, print, print_json, si, thousands,
 };
+use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
-use moe_train::ablate::{Plan, PlannedArm, execute};
+use moe_train::ablate::{
+    AblateError, AblationReport, Claim, Decision, Plan, PlannedArm, execute, figure,
+};
 use moe_train::config::RunConfig;
 use moe_train::data::TextData;
 use moe_train::run::{finished, run_folder};
@@ -20,28 +23,31 @@ use std::path::{Path, PathBuf};
 /// The arguments of `moe ablate`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  moe ablate configs/quickstart.toml -x router.name=mixtral,switch -s 3"
+    after_help = "Examples:\n  moe ablate configs/quickstart.toml -x router.name=mixtral,switch -s 3\n  \
+                  moe ablate configs/claims/c1.toml --svg c1.svg"
 )]
 pub struct AblateArgs {
-    /// The configuration of all arms
+    /// The configuration of all arms, or a claim, which names its arms and seeds itself
     config: PathBuf,
     /// Values that replace the configuration's in all arms
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
     /// An axis: a key and its values, the first the baseline's; several axes make a grid
-    #[arg(short = 'x', long = "axis", value_name = "KEY=A,B", required = true)]
+    #[arg(short = 'x', long = "axis", value_name = "KEY=A,B")]
     axes: Vec<String>,
-    /// The number of seeds of each arm
-    #[arg(short, long, value_name = "N", default_value_t = 3)]
+    /// The number of seeds of each arm [default: 3, or the claim's]
+    #[arg(short, long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
-    seeds: u64,
+    seeds: Option<u64>,
+    /// Write a figure: loss, dead experts and load of each arm
+    #[arg(short = 'o', long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Trains what is missing and prints the table.
 pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let overrides = shared.overrides(&args.overrides);
-    let plan = Plan::new(&args.config, &overrides, &args.axes, args.seeds);
-    let plan = plan.map_err(ablate_error)?;
+    let plan = plan(args, &overrides)?;
     plan.notes.iter().for_each(|note| shared.note(note));
     check_twins(&plan)?;
     let missing = plan.missing(&shared.runs);
@@ -63,19 +69,46 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let options = shared.run_options(&device);
     let report = execute(&plan, &device.device, &options, &mut progress, &stop);
     progress.finish();
-    match report.map_err(ablate_error)? {
-        Some(report) if shared.json => print_json(&report)?,
-        Some(report) => {
-            print(&report.to_string())?;
-            next(&plan, shared);
-        }
-        None => {
-            shared.note("interrupted and saved; the same command goes on");
-            shared.next(&invocation::arguments());
-            return Ok(Status::Interrupted);
-        }
+    let Some(report) = report.map_err(ablate_error)? else {
+        shared.note("interrupted and saved; the same command goes on");
+        shared.next(&invocation::arguments());
+        return Ok(Status::Interrupted);
+    };
+    if let Some(path) = &args.svg {
+        let written = std::fs::write(path, figure(&report));
+        written.with_context(|| format!("cannot write the figure `{}`", path.display()))?;
+        shared.note(&format!("the figure is in {}", path.display()));
     }
-    Ok(Status::Done)
+    if shared.json {
+        print_json(&report)?;
+    } else {
+        print(&report.to_string())?;
+        next(&plan, shared);
+    }
+    Ok(status(&report))
+}
+
+/// The plan of a grid, or of the claim that the file is.
+fn plan(args: &AblateArgs, overrides: &[String]) -> anyhow::Result<Plan> {
+    let claim = Claim::read(&args.config).map_err(|error| ablate_error(error.into()))?;
+    let plan: Result<Plan, AblateError> = match &claim {
+        Some(_) if !args.axes.is_empty() => {
+            return Err(Usage::error(format!(
+                "{} is a claim, whose arms are fixed in the file; leave out -x",
+                args.config.display()
+            )));
+        }
+        Some(claim) => Plan::of_claim(claim, overrides, args.seeds),
+        None => Plan::new(&args.config, overrides, &args.axes, args.seeds.unwrap_or(3)),
+    };
+    plan.map_err(ablate_error)
+}
+
+fn status(report: &AblationReport) -> Status {
+    match &report.claim {
+        Some(claim) if claim.decision == Decision::Fail => Status::BelowThreshold,
+        _ => Status::Done,
+    }
 }
 
 /// Points to the first finished run; one that diverged has no score.

@@ -1,5 +1,6 @@
 //! Ablations: a grid of arms, several seeds each, and a paired table with a verdict.
 
+mod claim;
 mod comparable;
 mod error;
 mod figures;
@@ -7,12 +8,19 @@ mod grid;
 mod outcome;
 mod plan;
 mod render;
+mod rule;
 mod run;
+mod svg;
+mod sweep;
 mod table;
 
+pub use claim::{Claim, ClaimError};
 pub use error::TableError;
 pub use grid::{Arm, Axis, Grid, GridError};
 pub use outcome::{ArmResult, SeedResult};
 pub use plan::{AblateError, Plan, PlannedArm};
+pub use rule::{Bound, ClaimReport, Decision, Metric, Rule, RuleReport};
 pub use run::execute;
+pub use svg::figure;
+pub use sweep::{Sweep, SweepPoint};
 pub use table::{AblationConfig, AblationReport, ArmReport, Spread};

@@ -1,5 +1,6 @@
-use super::{Grid, GridError, TableError};
+use super::{Arm, Claim, ClaimError, Grid, GridError, Sweep, TableError};
 use crate::config::{ConfigError, RunConfig};
+use crate::resolve::ConfigFile;
 use crate::run::{RunError, finished};
 use std::path::Path;
 use thiserror::Error;
@@ -10,6 +11,9 @@ pub enum AblateError {
     /// An axis.
     #[error(transparent)]
     Grid(#[from] GridError),
+    /// A claim.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// The configuration of an arm.
     #[error("arm {label}: {source}")]
     Arm {
@@ -52,10 +56,14 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// Keys of the file that were dropped for an arm that chose something else, in words.
     pub notes: Vec<String>,
+    /// The arms that make a curve, if there are any.
+    pub sweep: Option<Sweep>,
+    /// The claim that the runs decide, if they were planned by one.
+    pub claim: Option<Claim>,
 }
 
 impl Plan {
-    /// Resolves the configuration of every arm.
+    /// Resolves the configuration of every arm of a grid.
     ///
     /// # Errors
     ///
@@ -67,31 +75,76 @@ impl Plan {
         n_seeds: u64,
     ) -> Result<Self, AblateError> {
         let grid = Grid::parse(axes)?;
+        let base = ConfigFile::read(path).map_err(ClaimError::File)?;
+        let mut plan = Self::of_arms(&base, overrides, &grid.arms(), n_seeds)?;
+        if let [axis] = grid.axes() {
+            plan.sweep = Sweep::of(&axis.key, &plan.arms);
+        }
+        Ok(plan)
+    }
+
+    /// Resolves the configuration of every arm of a claim. Overrides and another number of seeds make
+    /// smaller runs, which do not decide the claim.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an arm's configuration is wrong.
+    pub fn of_claim(
+        claim: &Claim,
+        overrides: &[String],
+        n_seeds: Option<u64>,
+    ) -> Result<Self, AblateError> {
+        let seeds = n_seeds.unwrap_or(claim.seeds);
+        let mut plan = Self::of_arms(&claim.base, overrides, &claim.arms, seeds)?;
+        if let Some(key) = &claim.sweep {
+            plan.sweep = Sweep::of(key, &plan.arms);
+        }
+        if !overrides.is_empty() || seeds != claim.seeds {
+            plan.notes.push(
+                "overrides or another number of seeds: what follows is not the claim as it was fixed"
+                    .to_owned(),
+            );
+        }
+        plan.claim = Some(claim.clone());
+        Ok(plan)
+    }
+
+    fn of_arms(
+        base: &ConfigFile,
+        overrides: &[String],
+        of_arms: &[Arm],
+        n_seeds: u64,
+    ) -> Result<Self, AblateError> {
         let (mut arms, mut notes) = (Vec::new(), Vec::new());
-        for arm in grid.arms() {
-            let all = [overrides, &arm.overrides].concat();
-            match RunConfig::load(path, &all) {
-                Ok(resolved) => {
-                    let note = |note| format!("{}: {note}", arm.label);
-                    notes.extend(resolved.notes.into_iter().map(note));
-                    arms.push(PlannedArm {
-                        label: arm.label,
-                        config: resolved.config,
-                    });
-                }
-                Err(source) => {
-                    return Err(AblateError::Arm {
-                        label: arm.label,
-                        source: Box::new(source),
-                    });
-                }
-            }
+        for Arm {
+            label,
+            overrides: of_arm,
+        } in of_arms
+        {
+            let all = [overrides, of_arm].concat();
+            let resolved =
+                RunConfig::resolve(base.clone(), &all).map_err(|source| AblateError::Arm {
+                    label: label.clone(),
+                    source: Box::new(source),
+                })?;
+            notes.extend(
+                resolved
+                    .notes
+                    .into_iter()
+                    .map(|note| format!("{label}: {note}")),
+            );
+            arms.push(PlannedArm {
+                label: label.clone(),
+                config: resolved.config,
+            });
         }
         let first = arms.first().map_or(0, |arm| arm.config.seed);
         Ok(Self {
             arms,
             seeds: (0..n_seeds).map(|n| first.saturating_add(n)).collect(),
             notes,
+            sweep: None,
+            claim: None,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::figures::{Align, columns, plus_minus, significant};
+use super::rule::{ClaimReport, RuleReport};
 use super::table::{AblationReport, ArmReport};
 use crate::stats::{Comparison, Verdict, seeds_needed};
 
@@ -28,7 +29,11 @@ impl fmt::Display for AblationReport {
 
         writeln!(f, "{}\n", title(self))?;
         writeln!(f, "{}", columns(&rows, &ALIGN))?;
-        f.write_str(&footnotes(self).join("\n"))
+        f.write_str(&footnotes(self).join("\n"))?;
+        match &self.claim {
+            Some(claim) => write!(f, "\n\n{}", claim_text(claim)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -107,6 +112,34 @@ fn comparison_cells(comparison: Option<&Comparison>) -> [String; 4] {
         p(comparison.p),
         p(comparison.p_holm),
     ]
+}
+
+/// The claim, its rules as columns, and its decision as the last line.
+fn claim_text(claim: &ClaimReport) -> String {
+    let row = |rule: &RuleReport| {
+        vec![
+            rule.decision.to_string(),
+            rule.rule.clone(),
+            rule.difference.map_or("-".into(), signed),
+            rule.interval.map_or("-".into(), |interval| {
+                format!("[{}, {}]", signed(interval.low), signed(interval.high))
+            }),
+        ]
+    };
+    let header = ["decision", "rule", "difference", "interval"].map(String::from);
+    let rows: Vec<_> = [header.to_vec()]
+        .into_iter()
+        .chain(claim.rules.iter().map(row))
+        .collect();
+    let align = [Align::Left, Align::Left, Align::Right, Align::Right];
+    format!(
+        "Claim: {} ({})\n\n{}\nA rule passes where the bootstrap interval of the difference to its \
+         bound lies on the claimed side.\n\n{}",
+        claim.hypothesis,
+        claim.source,
+        columns(&rows, &align),
+        claim.decision
+    )
 }
 
 fn counted(n: usize, noun: &str) -> String {

@@ -51,7 +51,11 @@ pub fn execute(
             result.seeds.push(seed_result(&summary, &manifest));
         }
     }
-    let report = AblationReport::new(&results, &AblationConfig::default())?;
+    let mut report = AblationReport::new(&results, &AblationConfig::default())?;
+    report.sweep = plan.sweep.clone();
+    if let Some(claim) = &plan.claim {
+        report.decide(claim);
+    }
     Ok(Some(report))
 }
 

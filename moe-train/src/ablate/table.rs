@@ -8,9 +8,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::claim::Claim;
 use super::comparable::obstacle;
 use super::error::TableError;
 use super::outcome::{ArmResult, SeedResult, nullable};
+use super::rule::{ClaimReport, together};
+use super::sweep::Sweep;
 use crate::stats::{
     BootstrapConfig, Comparison, Goal, Verdict, compare, holm, mean, sample_std, smallest_holm,
     smallest_p,
@@ -113,6 +116,12 @@ pub struct AblationReport {
     pub smallest_p_holm: f64,
     /// The arms, the baseline first.
     pub arms: Vec<ArmReport>,
+    /// The arms that make a curve, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
+    /// The claim that the arms decide, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimReport>,
 }
 
 impl AblationReport {
@@ -150,7 +159,24 @@ impl AblationReport {
             smallest_p,
             smallest_p_holm: smallest_holm(smallest_p, n_compared),
             arms,
+            sweep: None,
+            claim: None,
         })
+    }
+
+    /// Decides a claim by the results of its arms.
+    pub fn decide(&mut self, claim: &Claim) {
+        let rules: Vec<_> = claim
+            .rules
+            .iter()
+            .flat_map(|rule| rule.decide(self))
+            .collect();
+        self.claim = Some(ClaimReport {
+            hypothesis: claim.hypothesis.clone(),
+            source: claim.source.clone(),
+            decision: together(&rules),
+            rules,
+        });
     }
 }
 

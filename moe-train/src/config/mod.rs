@@ -62,7 +62,19 @@ impl RunConfig {
     /// Returns what is wrong, where, and what to do: a missing or broken file, a key that does not
     /// exist (with the nearest that does), a value of the wrong type, sizes that do not fit together.
     pub fn load<S: AsRef<str>>(path: &Path, overrides: &[S]) -> Result<Resolved, ConfigError> {
-        let layers = Layers::read(path, overrides)?;
+        Self::resolve(ConfigFile::read(path)?, overrides)
+    }
+
+    /// As [`load`](Self::load), of a file that was read before.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn resolve<S: AsRef<str>>(
+        file: ConfigFile,
+        overrides: &[S],
+    ) -> Result<Resolved, ConfigError> {
+        let layers = Layers::over(file, overrides)?;
         let resolved = resolve_with_notes(&layers, &SELECTORS, &defaults)?;
         let config: RunConfig = typed(resolved.table)?;
         config.validate()?;

@@ -58,6 +58,19 @@ impl ConfigFile {
         Ok(Self { path, table, lines })
     }
 
+    /// A table of the file as if it were a file of its own, its keys on the lines of this one; `None`
+    /// if the file has no such table.
+    pub fn part(&self, name: &str) -> Option<Self> {
+        let prefix = format!("{name}.");
+        let line =
+            |(key, line): (&String, &usize)| Some((key.strip_prefix(&prefix)?.into(), *line));
+        Some(Self {
+            path: self.path.clone(),
+            table: self.table.get(name)?.as_table()?.clone(),
+            lines: self.lines.iter().filter_map(line).collect(),
+        })
+    }
+
     /// The path as it was given.
     pub fn path(&self) -> &Path {
         &self.path
@@ -152,6 +165,16 @@ mod tests {
         assert_eq!(file.place("router.name"), "a.toml:4");
         assert_eq!(file.place("router.limits.drop"), "a.toml:5");
         assert_eq!(file.place("train.lr"), "a.toml");
+    }
+
+    #[test]
+    fn a_part_keeps_its_lines() {
+        let file = ConfigFile::parse("a.toml", TEXT).unwrap();
+        let part = file.part("router").unwrap();
+        assert_eq!(part.table()["name"].as_str(), Some("switch"));
+        assert_eq!(part.place("name"), "a.toml:4");
+        assert_eq!(part.place("limits.drop"), "a.toml:5");
+        assert!(file.part("seed").is_none() && file.part("train").is_none());
     }
 
     #[test]

@@ -24,8 +24,17 @@ impl Layers {
         path: impl AsRef<std::path::Path>,
         overrides: &[impl AsRef<str>],
     ) -> Result<Self, ResolveError> {
+        Self::over(ConfigFile::read(path)?, overrides)
+    }
+
+    /// Puts `key=value` overrides over a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Override::parse`].
+    pub fn over(file: ConfigFile, overrides: &[impl AsRef<str>]) -> Result<Self, ResolveError> {
         Ok(Self {
-            file: Some(ConfigFile::read(path)?),
+            file: Some(file),
             overrides: overrides
                 .iter()
                 .map(|text| Override::parse(text.as_ref()))

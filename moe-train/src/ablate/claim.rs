@@ -1,0 +1,253 @@
+//! A claim: an ablation that was fixed in a file before it was run, with the rules that decide it.
+//!
+//! ```toml
+//! [claim]
+//! hypothesis = "..."
+//! source = "arXiv ..."
+//! seeds = 5
+//! sweep = "balance.load_balance"     # optional: the key whose values make a curve
+//!
+//! [base]                             # a run file's tables, or base = "../quickstart.toml"
+//! model.d_model = 64
+//!
+//! [[arm]]                            # the first is the baseline
+//! name = "no balance"
+//! set = { "balance.load_balance" = 0.0 }
+//!
+//! [[rule]]
+//! arms = ["no balance"]
+//! metric = "dead_experts"
+//! above = 0.5                        # or the name of an arm; or: below
+//! ```
+
+use super::Arm;
+use super::rule::Rule;
+use crate::resolve::{ConfigFile, ResolveError, typed};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// Why a claim could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The file, or the file of its base.
+    #[error(transparent)]
+    File(#[from] ResolveError),
+    /// The file's tables are not those of a claim.
+    #[error("{}: {reason}", path.display())]
+    Invalid {
+        /// The claim's file.
+        path: PathBuf,
+        /// What is wrong and what to write instead.
+        reason: String,
+    },
+}
+
+/// What a claim's file says, its base read.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// What is claimed.
+    pub hypothesis: String,
+    /// Who claims it, and where.
+    pub source: String,
+    /// The number of seeds of each arm.
+    pub seeds: u64,
+    /// The key whose values make a curve over the arms that differ in it alone.
+    pub sweep: Option<String>,
+    /// What decides the claim.
+    pub rules: Vec<Rule>,
+    /// The configuration that all arms start from.
+    pub base: ConfigFile,
+    /// The arms, the baseline first.
+    pub arms: Vec<Arm>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    claim: Header,
+    base: Value,
+    arm: Vec<ArmTable>,
+    rule: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    hypothesis: String,
+    source: String,
+    seeds: u64,
+    sweep: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArmTable {
+    name: String,
+    #[serde(default)]
+    set: Table,
+}
+
+impl Claim {
+    /// Reads a file; `None` if it has no table `[claim]`, and so is a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong, where, and what to do: a missing or broken file, a table or a key that a
+    /// claim does not have, two arms of one name, a rule about an arm that there is not.
+    pub fn read(path: &Path) -> Result<Option<Self>, ClaimError> {
+        let file = ConfigFile::read(path)?;
+        if !file.table().contains_key("claim") {
+            return Ok(None);
+        }
+        let invalid = |reason: String| ClaimError::Invalid {
+            path: path.into(),
+            reason,
+        };
+        let document: Document = typed(file.table().clone()).map_err(|e| invalid(e.to_string()))?;
+        let base = match &document.base {
+            Value::String(base) => {
+                ConfigFile::read(path.parent().unwrap_or(Path::new("")).join(base))?
+            }
+            _ => file.part("base").ok_or_else(|| {
+                invalid("`base` must be the path of a configuration, or its tables".into())
+            })?,
+        };
+        let claim = Self {
+            hypothesis: document.claim.hypothesis,
+            source: document.claim.source,
+            seeds: document.claim.seeds,
+            sweep: document.claim.sweep,
+            rules: document.rule,
+            base,
+            arms: document.arm.into_iter().map(arm).collect(),
+        };
+        claim.check().map_err(invalid)?;
+        Ok(Some(claim))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.seeds < 2 || self.arms.len() < 2 || self.rules.is_empty() {
+            return Err("a claim needs at least two arms, two seeds and a rule".into());
+        }
+        let names: Vec<&str> = self.arms.iter().map(|arm| arm.label.as_str()).collect();
+        if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
+            return Err(format!(
+                "two arms are called `{}`; give each its own name",
+                names[i]
+            ));
+        }
+        self.rules.iter().try_for_each(|rule| rule.check(&names))
+    }
+}
+
+fn arm(table: ArmTable) -> Arm {
+    let mut overrides = Vec::new();
+    flatten("", &table.set, &mut overrides);
+    Arm {
+        label: table.name,
+        overrides,
+    }
+}
+
+/// Writes nested tables as `a.b=value`.
+fn flatten(prefix: &str, table: &Table, overrides: &mut Vec<String>) {
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner, overrides),
+            value => overrides.push(format!("{prefix}{name}={value}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const TEXT: &str = r#"
+[claim]
+hypothesis = "h"
+source = "s"
+seeds = 5
+[base]
+router.name = "switch"
+[[arm]]
+name = "a"
+[[arm]]
+name = "b"
+set = { "router.name" = "mixtral", router.top_k = 1, balance.load_balance = 1e-2 }
+[[rule]]
+arms = ["b"]
+metric = "loss"
+below = "a"
+"#;
+
+    fn read(text: &str) -> Result<Option<Claim>, ClaimError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("claim.toml");
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(folder.path().join("base.toml"), "seed = 7").unwrap();
+        Claim::read(&path)
+    }
+
+    #[test]
+    fn arms_are_overrides_under_names() {
+        let claim = read(TEXT).unwrap().unwrap();
+        assert_eq!(
+            claim.base.table()["router"]["name"].as_str(),
+            Some("switch")
+        );
+        assert_eq!((claim.seeds, claim.arms[0].overrides.len()), (5, 0));
+        assert_eq!(claim.arms[1].label, "b");
+        let mut overrides = claim.arms[1].overrides.clone();
+        overrides.sort();
+        assert_eq!(
+            overrides,
+            [
+                "balance.load_balance=0.01",
+                "router.name=\"mixtral\"",
+                "router.top_k=1"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_base_may_be_a_file_beside_it() {
+        let text = TEXT.replace("[base]\nrouter.name = \"switch\"\n", "");
+        let claim = read(&format!("base = \"base.toml\"\n{text}"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(claim.base.table()["seed"].as_integer(), Some(7));
+    }
+
+    #[test]
+    fn a_configuration_is_no_claim() {
+        assert!(read("seed = 1").unwrap().is_none());
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        for (from, to, words) in [
+            ("\"b\"\nset", "\"a\"\nset", "two arms are called `a`"),
+            (
+                "below = \"a\"",
+                "below = \"c\"",
+                "no arm `c`; the arms are a, b",
+            ),
+            ("arms = [\"b\"]", "arms = [\"d\"]", "no arm `d`"),
+            ("seeds = 5", "seeds = 1", "two seeds"),
+            ("seeds = 5", "seeds = 5\nseed = 0", "unknown field `seed`"),
+            (
+                "below = \"a\"",
+                "below = 1.0\nabove = 0.0",
+                "one of `above` and `below`",
+            ),
+            ("\"loss\"", "\"los\"", "unknown variant `los`"),
+        ] {
+            let message = read(&TEXT.replace(from, to)).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+            assert!(message.contains("claim.toml"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The figure of an ablation (SVG): no script, no link, light and dark.
+
+mod curve;
+mod dots;
+mod scale;
+
+use super::rule::Metric;
+use super::table::{AblationReport, ArmReport};
+use curve::curves;
+use dots::dots;
+
+const MARGIN: f64 = 16.0;
+const ROW: f64 = 22.0;
+/// The width of a character, about.
+const CHARACTER: f64 = 6.6;
+const PANEL: f64 = 220.0;
+const GAP: f64 = 28.0;
+
+/// The figure: loss, dead experts and the largest load of each arm, and below them the curve over the
+/// arms that differ in one number, if there is one.
+pub fn figure(report: &AblationReport) -> String {
+    let left = MARGIN + CHARACTER * longest_label(report) as f64 + 8.0;
+    let width = left + 3.0 * PANEL + 2.0 * GAP + MARGIN;
+    let (mut body, mut height) = dots(report, left);
+    if let Some(sweep) = &report.sweep {
+        let (curves, bottom) = curves(report, sweep, left, height + 12.0);
+        body.push_str(&curves);
+        height = bottom;
+    }
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+         width=\"{width:.0}\" height=\"{height:.0}\">\n<style>\n{STYLE}</style>\n\
+         <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n{body}</svg>\n"
+    )
+}
+
+const STYLE: &str = "\
+.paper { fill: #ffffff; }
+text { fill: #1a1a1a; font: 12px sans-serif; }
+.small { font-size: 11px; fill: #5c5c5c; }
+.title { font-weight: bold; }
+.right { text-anchor: end; }
+.middle { text-anchor: middle; }
+.grid { stroke: #e3e3e3; }
+.arm { stroke: #0072b2; fill: #0072b2; }
+.baseline { stroke: #767676; fill: #767676; }
+.seed { stroke: none; fill-opacity: 0.35; }
+.spread { stroke-width: 2; }
+.band { stroke: none; fill-opacity: 0.18; }
+.line { stroke-width: 2; fill: none; }
+@media (prefers-color-scheme: dark) {
+  .paper { fill: #161616; }
+  text { fill: #e8e8e8; }
+  .small { fill: #a8a8a8; }
+  .grid { stroke: #3a3a3a; }
+  .arm { stroke: #56b4e9; fill: #56b4e9; }
+  .baseline { stroke: #9c9c9c; fill: #9c9c9c; }
+  .line { fill: none; }
+}
+";
+
+/// What the figure shows of each arm, and whether its axis begins at zero.
+const METRICS: [(Metric, &str, Origin); 3] = [
+    (Metric::Loss, "loss (bits/byte)", Origin::Data),
+    (
+        Metric::DeadExperts,
+        "dead experts (of a layer)",
+        Origin::Zero,
+    ),
+    (Metric::MaxVio, "MaxVio (max load / mean - 1)", Origin::Zero),
+];
+
+/// Where an axis begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Zero,
+    Data,
+}
+
+/// The finite values of an arm's seeds.
+fn values(arm: &ArmReport, metric: Metric) -> Vec<f64> {
+    let values = arm.seeds.iter().map(|seed| metric.of(seed));
+    values.filter(|x| x.is_finite()).collect()
+}
+
+fn longest_label(report: &AblationReport) -> usize {
+    let lengths = report.arms.iter().map(|arm| arm.label.chars().count());
+    lengths.max().unwrap_or(0)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ablate::{AblationConfig, ArmResult, SeedResult, Sweep, SweepPoint};
+
+    fn report() -> AblationReport {
+        let arm = |label: &str, losses: [f64; 2]| ArmResult {
+            label: label.into(),
+            seeds: (0..)
+                .zip(losses)
+                .map(|(seed, loss)| SeedResult {
+                    seed,
+                    loss,
+                    tokens_per_s: 1.0,
+                    max_vio: 0.5,
+                    entropy: 0.9,
+                    drop_rate: 0.0,
+                    dead_experts: 2.0,
+                    steps: 1,
+                    tokens: 1,
+                    params_active: 1,
+                    causal: true,
+                })
+                .collect(),
+        };
+        let arms = [
+            arm("a<b", [2.0, 2.2]),
+            arm("c", [2.5, f64::NAN]),
+            arm("d", [f64::NAN; 2]),
+        ];
+        AblationReport::new(&arms, &AblationConfig::default()).unwrap()
+    }
+
+    #[test]
+    fn each_arm_has_its_label_and_its_seeds() {
+        let figure = figure(&report());
+        assert!(figure.contains(">a&lt;b</text>") && figure.contains(">c</text>"));
+        // loss: 2 + 1 finite seeds; dead experts and MaxVio: 2 seeds of 3 arms each
+        assert_eq!(figure.matches("<circle class=\"seed").count(), 3 + 6 + 6);
+        assert!(!figure.contains("NaN"), "{figure}");
+    }
+
+    #[test]
+    fn a_sweep_adds_a_curve() {
+        let mut report = report();
+        let point = |value, label: &str| SweepPoint {
+            value,
+            label: label.into(),
+        };
+        report.sweep = Some(Sweep {
+            key: "balance.load_balance".into(),
+            points: vec![point(0.0, "a<b"), point(0.01, "c"), point(1.0, "d")],
+        });
+        let figure = figure(&report);
+        assert!(figure.contains("balance.load_balance"));
+        assert!(figure.contains(">0.01</text>"), "{figure}");
+        assert_eq!(figure.matches("<polyline").count(), 3);
+        assert!(!figure.contains("NaN"), "{figure}");
+    }
+
+    #[test]
+    fn the_figure_stands_alone() {
+        let figure = figure(&report()).replace("http://www.w3.org/2000/svg", "");
+        for part in ["<script", "http", "url(", "@import", "href"] {
+            assert!(!figure.contains(part), "{part}");
+        }
+        assert!(figure.contains("prefers-color-scheme: dark"));
+    }
+}

@@ -1,0 +1,93 @@
+//! One row an arm: a dot for each seed, their mean, and a bar of one standard deviation.
+
+use super::scale::{Scale, label};
+use super::{GAP, MARGIN, METRICS, Origin, PANEL, ROW, escape, values};
+use crate::ablate::rule::Metric;
+use crate::ablate::table::{AblationReport, ArmReport};
+use crate::stats::{mean, sample_std};
+use std::fmt::Write;
+
+const TOP: f64 = 44.0;
+
+/// The rows of all arms, and where they end.
+pub(super) fn dots(report: &AblationReport, left: f64) -> (String, f64) {
+    let mut body = String::new();
+    for (row, arm) in report.arms.iter().enumerate() {
+        let _ = writeln!(
+            body,
+            "<text class=\"right\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            left - 8.0,
+            middle(row) + 4.0,
+            escape(&arm.label)
+        );
+    }
+    for (i, (metric, title, origin)) in METRICS.into_iter().enumerate() {
+        let start = left + i as f64 * (PANEL + GAP);
+        let _ = writeln!(
+            body,
+            "<text class=\"title\" x=\"{start:.1}\" y=\"{:.1}\">{title}</text>",
+            MARGIN + 8.0
+        );
+        panel(&mut body, report, metric, origin, start);
+    }
+    (body, middle(report.arms.len()) + ROW)
+}
+
+fn middle(row: usize) -> f64 {
+    TOP + ROW * (row as f64 + 0.5)
+}
+
+fn panel(body: &mut String, report: &AblationReport, metric: Metric, origin: Origin, start: f64) {
+    let all: Vec<f64> = report
+        .arms
+        .iter()
+        .flat_map(|arm| values(arm, metric))
+        .collect();
+    let scale = Scale::around(&all, origin, start, start + PANEL);
+    let bottom = middle(report.arms.len()) - ROW / 2.0;
+    for tick in scale.ticks() {
+        let x = scale.at(tick);
+        let _ = writeln!(
+            body,
+            "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom:.1}\"/>\
+             <text class=\"small middle\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+            bottom + 14.0,
+            label(tick)
+        );
+    }
+    for (row, arm) in report.arms.iter().enumerate() {
+        let class = if row == 0 { "baseline" } else { "arm" };
+        seeds(body, arm, metric, &scale, class, middle(row));
+    }
+}
+
+fn seeds(body: &mut String, arm: &ArmReport, metric: Metric, scale: &Scale, class: &str, y: f64) {
+    let values = values(arm, metric);
+    if values.is_empty() {
+        let x = scale.start + 4.0;
+        let _ = writeln!(
+            body,
+            "<text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\">not finite</text>",
+            y + 4.0
+        );
+        return;
+    }
+    for &value in &values {
+        let x = scale.at(value);
+        let _ = writeln!(
+            body,
+            "<circle class=\"seed {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"
+        );
+    }
+    let mean = mean(&values);
+    let std = sample_std(&values).unwrap_or(0.0);
+    let clamp = |x: f64| scale.at(x).clamp(scale.start, scale.end);
+    let _ = writeln!(
+        body,
+        "<line class=\"spread {class}\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+         <circle class=\"{class}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>",
+        clamp(mean - std),
+        clamp(mean + std),
+        scale.at(mean)
+    );
+}
