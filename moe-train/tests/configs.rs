@@ -1,6 +1,7 @@
 //! Every shipped configuration resolves, and says at its head what it costs and what to expect.
 #![allow(clippy::unwrap_used)]
 
+use moe_train::ablate::{Claim, Plan};
 use moe_train::config::RunConfig;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,30 @@ fn all_resolve_and_come_back_from_their_resolved_form() {
         std::fs::write(file.path(), config.to_toml()).unwrap();
         let back = RunConfig::load_resolved(file.path()).unwrap();
         assert_eq!(back, config, "{}", path.display());
+    }
+}
+
+#[test]
+fn all_claims_plan_their_arms_and_state_time_and_result() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/claims");
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let claim = Claim::read(&path).unwrap().unwrap();
+        let plan = Plan::of_claim(&claim, &[], None).unwrap();
+        assert!(plan.seeds.len() >= 5, "{}", path.display());
+        assert_eq!(
+            claim.sweep.is_some(),
+            plan.sweep.is_some(),
+            "{}",
+            path.display()
+        );
+        let text = std::fs::read_to_string(&path).unwrap();
+        let head: String = text.lines().take_while(|l| l.starts_with('#')).collect();
+        for word in ["Time:", "Expect:"] {
+            assert!(head.contains(word), "{}: no \"{word}\"", path.display());
+        }
     }
 }
 

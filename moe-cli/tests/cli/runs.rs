@@ -358,3 +358,69 @@ fn ctrl_c_saves_and_exits_with_130() {
         rest.stderr
     );
 }
+
+/// A claim over `tiny.toml`: the loss of one arm is below a bound.
+fn claim(bound: f64) -> String {
+    format!(
+        "base = \"tiny.toml\"\n\
+         [claim]\nhypothesis = \"a tiny model learns\"\nsource = \"none\"\nseeds = 2\n\
+         [[arm]]\nname = \"plain\"\n\
+         [[arm]]\nname = \"balanced\"\nset = {{ balance.load_balance = 0.5 }}\n\
+         [[rule]]\narms = [\"balanced\"]\nmetric = \"loss\"\nbelow = {bound:?}\n"
+    )
+}
+
+#[test]
+fn a_claim_is_decided_and_drawn() {
+    let place = Place::new();
+    fs::write(place.path("true.toml"), claim(8.0)).unwrap();
+    fs::write(place.path("false.toml"), claim(0.5)).unwrap();
+
+    let report = place.json("ablate true.toml --svg figure.svg");
+    assert_eq!(report["seeds"], serde_json::json!([0, 1]));
+    assert_eq!(report["arms"][1]["label"], "balanced");
+    assert_eq!(report["claim"]["decision"], "pass");
+    assert_eq!(
+        report["claim"]["rules"][0]["rule"],
+        "loss of `balanced` is below 8"
+    );
+    let figure = fs::read_to_string(place.path("figure.svg")).unwrap();
+    assert!(figure.starts_with("<svg") && figure.contains(">balanced</text>"));
+
+    let refuted = place.moe("ablate false.toml");
+    assert_eq!(refuted.code, 3, "{}", refuted.stderr);
+    assert!(
+        refuted.stdout.trim_end().ends_with("FAIL"),
+        "{}",
+        refuted.stdout
+    );
+}
+
+#[test]
+fn a_claim_keeps_its_arms() {
+    let place = Place::new();
+    fs::write(place.path("claim.toml"), claim(8.0)).unwrap();
+    let ended = place.moe("ablate claim.toml -x router.top_k=1,2");
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("leave out -x"), "{}", ended.stderr);
+
+    let smaller = place.moe("ablate claim.toml -s 3 --dry-run");
+    assert_eq!(smaller.code, 0, "{}", smaller.stderr);
+    assert!(
+        smaller.stderr.contains("not the claim as it was fixed"),
+        "{}",
+        smaller.stderr
+    );
+
+    let broken = claim(8.0).replace("\"balanced\"]", "\"balance\"]");
+    fs::write(place.path("claim.toml"), broken).unwrap();
+    let ended = place.moe("ablate claim.toml");
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended
+            .stderr
+            .contains("no arm `balance`; the arms are plain, balanced"),
+        "{}",
+        ended.stderr
+    );
+}

@@ -81,10 +81,8 @@ mod tests {
     fn values_lie_in_proportion() {
         let scale = Scale::around(&[0.0, 10.0], Origin::Zero, 100.0, 205.0);
         assert!((scale.at(5.0) - 150.0).abs() < 1e-9); // 10.5 units over 105
-        assert_eq!(
-            Scale::around(&[], Origin::Data, 0.0, 1.0).at(0.5),
-            0.476_190_476_190_476_2
-        );
+        let empty = Scale::around(&[], Origin::Data, 0.0, 1.0);
+        assert!((empty.at(0.5) - 0.5).abs() < 1e-12); // of -0.05 to 1.05
         assert_eq!(Scale::around(&[3.0], Origin::Data, 0.0, 1.0).at(3.0), 0.5);
     }
 }
