@@ -44,10 +44,6 @@ text { fill: #1a1a1a; font: 12px sans-serif; }
 .grid { stroke: #e3e3e3; }
 .arm { stroke: #0072b2; fill: #0072b2; }
 .baseline { stroke: #767676; fill: #767676; }
-.seed { stroke: none; fill-opacity: 0.35; }
-.spread { stroke-width: 2; }
-.band { stroke: none; fill-opacity: 0.18; }
-.line { stroke-width: 2; fill: none; }
 @media (prefers-color-scheme: dark) {
   .paper { fill: #161616; }
   text { fill: #e8e8e8; }
@@ -55,8 +51,11 @@ text { fill: #1a1a1a; font: 12px sans-serif; }
   .grid { stroke: #3a3a3a; }
   .arm { stroke: #56b4e9; fill: #56b4e9; }
   .baseline { stroke: #9c9c9c; fill: #9c9c9c; }
-  .line { fill: none; }
 }
+.seed { stroke: none; fill-opacity: 0.35; }
+.spread { stroke-width: 2; }
+.band { stroke: none; fill-opacity: 0.18; }
+.line { stroke-width: 2; fill: none; }
 ";
 
 /// What the figure shows of each arm, and whether its axis begins at zero.

@@ -37,9 +37,9 @@ impl Scale {
         self.start + (x - self.low) / (self.high - self.low) * (self.end - self.start)
     }
 
-    /// Three to six round values.
+    /// Two to six round values.
     pub(super) fn ticks(&self) -> Vec<f64> {
-        let raw = (self.high - self.low) / 4.0;
+        let raw = (self.high - self.low) / 5.0;
         let power = 10f64.powf(raw.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0]
             .into_iter()
@@ -70,7 +70,7 @@ mod tests {
     fn ticks_are_round_and_inside() {
         let scale = Scale::around(&[2.13, 2.57], Origin::Data, 0.0, 100.0);
         let labels: Vec<String> = scale.ticks().into_iter().map(label).collect();
-        assert_eq!(labels, ["2.2", "2.4"]);
+        assert_eq!(labels, ["2.2", "2.3", "2.4", "2.5"]);
         let scale = Scale::around(&[0.0, 7.0], Origin::Zero, 0.0, 100.0);
         let labels: Vec<String> = scale.ticks().into_iter().map(label).collect();
         assert_eq!(labels, ["0", "2", "4", "6"]);
