@@ -8,7 +8,7 @@ use crate::resolve::{Override, ResolveError};
 #[derive(Debug, thiserror::Error)]
 pub enum GridError {
     /// No axis was given.
-    #[error("an ablation needs an axis; give one, such as `-x router.name=mixtral,switch`")]
+    #[error("an ablation needs an `--axis`, such as `-x router.name=mixtral,switch`, or a claim's file")]
     NoAxis,
     /// An axis is not of the form `key=a,b`.
     #[error("the axis `{text}` cannot be read: {reason}")]
