@@ -8,7 +8,9 @@ use crate::resolve::{Override, ResolveError};
 #[derive(Debug, thiserror::Error)]
 pub enum GridError {
     /// No axis was given.
-    #[error("an ablation needs an `--axis`, such as `-x router.name=mixtral,switch`, or a claim's file")]
+    #[error(
+        "an ablation needs an `--axis`, such as `-x router.name=mixtral,switch`, or a claim's file"
+    )]
     NoAxis,
     /// An axis is not of the form `key=a,b`.
     #[error("the axis `{text}` cannot be read: {reason}")]
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn messages_say_what_to_write() {
-        assert!(message(&[]).starts_with("an ablation needs an axis"));
+        assert!(message(&[]).starts_with("an ablation needs an `--axis`"));
         assert_eq!(
             message(&["router.name"]),
             "the axis `router.name` cannot be read: write it as `key=a,b`, such as \
