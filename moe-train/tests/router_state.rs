@@ -13,24 +13,26 @@ const ROUTERS: [&str; 3] = ["deepseek_v3", "loss_free", "quantile"];
 const SPEED: f32 = 0.125; // exact in binary
 
 fn config(router: &str) -> RunConfig {
-    let mut config = RunConfig::with_router(router).unwrap();
-    config.model.d_model = 16;
-    config.model.n_layers = 2;
-    config.attention.n_heads = 2;
-    config.attention.n_kv_heads = 1;
-    config.experts.n_experts = 4;
-    config.experts.d_expert = 16;
-    config.train.steps = 4;
-    config.train.batch_size = 4;
-    config.train.seq_length = 32;
-    config.train.warmup_steps = 1;
-    config.train.eval_windows = 9;
-    let mut table = toml::Table::try_from(&config).unwrap();
-    let router = table["router"].as_table_mut().unwrap();
-    if let Some(speed) = router.get_mut("bias_update_speed") {
-        *speed = f64::from(SPEED).into();
+    let name = format!("router.name={router}");
+    let speed = format!("router.bias_update_speed={SPEED}");
+    let mut overrides = vec![
+        &name,
+        "model.d_model=16",
+        "model.n_layers=2",
+        "attention.n_heads=2",
+        "attention.n_kv_heads=1",
+        "experts.n_experts=4",
+        "experts.d_expert=16",
+        "train.steps=4",
+        "train.batch_size=4",
+        "train.seq_length=32",
+        "train.warmup_steps=1",
+        "train.eval_windows=9",
+    ];
+    if router != "quantile" {
+        overrides.push(&speed);
     }
-    table.try_into().unwrap()
+    RunConfig::of_overrides(&overrides).unwrap()
 }
 
 /// The parameters that no gradient trains, of all layers.
