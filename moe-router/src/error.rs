@@ -29,6 +29,19 @@ pub enum RouterError {
     /// A trace that does not say who goes where.
     #[error("router.trace is not a trace of this model: {0}")]
     Trace(String),
+    /// Parts that do not fit together.
+    #[error("router parts do not fit: {0}")]
+    Parts(String),
+    /// A key that the chosen parts do not use.
+    #[error(
+        "router.{key} has no effect here: it needs {needs}. Leave the key out, or choose that part"
+    )]
+    Unused {
+        /// The configuration key.
+        key: &'static str,
+        /// The choice that would use it.
+        needs: &'static str,
+    },
 }
 
 /// Checks that a token can choose `top_k` of `n_experts` experts.
@@ -56,4 +69,14 @@ pub(crate) fn check_positive(key: &'static str, value: f64) -> Result<(), Router
         value,
         range: "a finite number above 0",
     })
+}
+
+/// Checks that a token can take two experts.
+pub(crate) fn check_pair(n_experts: usize) -> Result<(), RouterError> {
+    if n_experts >= 2 {
+        return Ok(());
+    }
+    Err(RouterError::Parts(format!(
+        "a token takes up to two experts, but experts.n_experts = {n_experts}: set it to 2 or more"
+    )))
 }

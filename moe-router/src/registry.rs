@@ -67,10 +67,13 @@ macro_rules! routers {
                 }
             }
 
-            /// What is known about the router.
+            /// What is known about the router, in this configuration.
             pub fn info(&self) -> $crate::RouterInfo {
                 match self {
-                    $(Self::$router(_) => <$config as $crate::Preset>::INFO,)+
+                    $(Self::$router(config) => $crate::RouterInfo {
+                        causality: $crate::Preset::causality(config),
+                        ..<$config as $crate::Preset>::INFO
+                    },)+
                 }
             }
 

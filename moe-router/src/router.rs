@@ -177,7 +177,7 @@ impl Family {
 pub struct RouterInfo {
     /// What decides.
     pub family: Family,
-    /// Whether it may be used in a decoder.
+    /// Whether it may be used in a decoder, in its default configuration.
     pub causality: Causality,
     /// Authors and year of the source.
     pub paper: &'static str,
@@ -205,6 +205,11 @@ pub trait Preset: Serialize + DeserializeOwned + Default + Clone {
 
     /// What is known about the router.
     const INFO: RouterInfo;
+
+    /// Whether this configuration may be used in a decoder. Default: what [`INFO`](Self::INFO) says.
+    fn causality(&self) -> Causality {
+        Self::INFO.causality
+    }
 
     /// Checks the values against the number of experts of a layer.
     ///

@@ -2,7 +2,7 @@
 //! full.
 
 use super::{mix_seed, top_k};
-use crate::{Assignments, RouterInput};
+use crate::{Assignments, Causality, RouterInput};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -70,9 +70,19 @@ pub struct Claims<'a> {
 impl Buffers {
     /// Whether later tokens of a group can take a place from earlier ones, for up to `k` choices a
     /// token.
-    pub fn leaks(&self, k: usize) -> bool {
-        let by_choice = self.order == FillOrder::ChoiceByChoice && k > 1;
-        self.priority != Priority::Position || by_choice
+    pub fn causality(&self, k: usize) -> Causality {
+        match (self.priority, self.order) {
+            (Priority::Score, _) => Causality::Leaks(
+                "buffers are filled by score, so a later token can take an earlier one's place",
+            ),
+            (Priority::Random, _) => Causality::Leaks(
+                "buffers are filled at random, so a later token can take an earlier one's place",
+            ),
+            (Priority::Position, FillOrder::ChoiceByChoice) if k > 1 => Causality::Leaks(
+                "buffers are filled choice by choice, so a later token's first choice comes before an earlier one's second",
+            ),
+            _ => Causality::Causal,
+        }
     }
 
     /// Fills the buffers and returns the choices in the order in which they were given, those without

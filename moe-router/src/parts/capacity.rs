@@ -23,8 +23,8 @@ pub enum CapacityRule {
     Megablocks,
     /// `k * int(f * ceil(M / E))`: Tutel (Hwang et al. 2022, arXiv 2206.03382).
     Tutel,
-    /// `ceil(M * k * f / E)`, rounded up to a multiple of 4: V-MoE (Riquelme et al. 2021, arXiv
-    /// 2106.05974).
+    /// `ceil(M * k * f / E)`, rounded up to a multiple, of 4 unless told otherwise: V-MoE (Riquelme et
+    /// al. 2021, arXiv 2106.05974).
     VMoe,
     /// `int(k * M * f / E)`, above 1 rounded up to a multiple of 4 and else 1: Lingvo, which trained
     /// GShard (Lepikhin et al. 2020, arXiv 2006.16668, whose `2N / (G E)` is `k = 2`, `f = 1`).
@@ -41,10 +41,12 @@ pub struct Capacity {
     pub rule: CapacityRule,
     /// The capacity factor `f`; 1 is just enough if the load is perfectly balanced.
     pub factor: f64,
-    /// The least capacity, for the rules that know one.
-    pub minimum: usize,
     /// The number of experts a token `k`.
     pub top_k: usize,
+    /// The least capacity, for the rules that know one. Default: 0
+    pub minimum: usize,
+    /// What V-MoE's rule rounds up to a multiple of. Default: 4
+    pub multiple_of: usize,
 }
 
 impl CapacityRule {
@@ -55,11 +57,34 @@ impl CapacityRule {
 }
 
 impl Capacity {
+    /// A rule with its factor, for `k` experts a token.
+    pub fn new(rule: CapacityRule, factor: f64, top_k: usize) -> Self {
+        Self {
+            rule,
+            factor,
+            top_k,
+            minimum: 0,
+            multiple_of: 4,
+        }
+    }
+
+    /// Sets the least capacity.
+    pub fn minimum(mut self, minimum: usize) -> Self {
+        self.minimum = minimum;
+        self
+    }
+
+    /// Sets what V-MoE's rule rounds up to a multiple of.
+    pub fn multiple_of(mut self, multiple_of: usize) -> Self {
+        self.multiple_of = multiple_of;
+        self
+    }
+
     /// The capacity of an expert for a group of `n_tokens`; `n_tokens` itself if there is no limit.
     ///
     /// # Panics
     ///
-    /// Panics if there is no expert.
+    /// Panics if there is no expert, or if a multiple of 0 is asked for.
     pub fn of(&self, n_tokens: usize, n_experts: usize) -> usize {
         assert!(n_experts > 0, "a capacity is that of an expert");
         let (m, e, k) = (n_tokens as f64, n_experts as f64, self.top_k as f64);
@@ -71,7 +96,9 @@ impl Capacity {
             CapacityRule::Megatron => ((m * k / e * f).ceil() as usize).max(self.minimum),
             CapacityRule::Megablocks => (f * (k * m / e)) as usize,
             CapacityRule::Tutel => self.top_k * (f * (m / e).ceil()) as usize,
-            CapacityRule::VMoe => ((m * k * f / e).ceil() as usize).next_multiple_of(4),
+            CapacityRule::VMoe => {
+                ((m * k * f / e).ceil() as usize).next_multiple_of(self.multiple_of)
+            }
             CapacityRule::Gshard => match (k * m * f / e) as usize {
                 0 | 1 => 1,
                 more => more.next_multiple_of(4),
@@ -100,12 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn capacity(rule: CapacityRule, factor: f64, top_k: usize) -> Capacity {
-        Capacity {
-            rule,
-            factor,
-            minimum: 4,
-            top_k,
-        }
+        Capacity::new(rule, factor, top_k).minimum(4)
     }
 
     /// Law 9: 10 tokens, 4 experts, k = 2, f = 1.25, each rule by hand.
@@ -148,6 +170,14 @@ mod tests {
         ] {
             assert_eq!(capacity(rule, 1.0, 2).of(16, 4), 8, "{rule:?}");
         }
+    }
+
+    #[test]
+    fn v_moe_may_round_to_any_multiple() {
+        // 34 * 2 * 0.5 / 4 = 8.5
+        let capacity = capacity(CapacityRule::VMoe, 0.5, 2);
+        assert_eq!(capacity.of(34, 4), 12);
+        assert_eq!(capacity.multiple_of(1).of(34, 4), 9);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What several routers share.
 
-use crate::{Assignments, RouterInput, RouterShape, Routing, routing::to_vec};
+use crate::parts::{Buffers, Claims, FillOrder, uniform_noise};
+use crate::{Assignments, NoisyLogits, RouterInput, RouterShape, Routing, routing::to_vec};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
 
@@ -59,4 +60,43 @@ pub(super) fn uniform(
     Routing::sparse(assignments, weights_n, logits_te, probs_te)
         .groups(input.n_groups)
         .padding(input.padding.clone())
+}
+
+/// What the gate sees in training: tokens times U(1 - width, 1 + width). In evaluation, the input.
+pub(super) fn jittered(input: &RouterInput, width: f64) -> RouterInput {
+    let mut jittered = input.clone();
+    if let Some(seed) = input.noise.filter(|_| width > 0.0) {
+        let noise_td = uniform_noise(seed, input.x_td.dims(), &input.x_td.device());
+        jittered.x_td = jittered.x_td * (noise_td * width + 1.0);
+    }
+    jittered
+}
+
+/// Logits with noise of the given standard deviation, `noise_te` being of standard deviation 1.
+pub(super) fn noisy(logits_te: &Tensor<2>, noise_te: Tensor<2>, std: f64) -> NoisyLogits {
+    NoisyLogits {
+        logits: logits_te.clone() + noise_te * std,
+        std: logits_te.full_like(std),
+    }
+}
+
+/// Serves all first choices of a group before any second choice, each by position; a choice whose expert
+/// is full is dropped.
+pub(super) fn fill_by_choice(
+    input: &RouterInput,
+    asked: &Assignments,
+    gates_te: &[f32],
+    capacity_g: &[usize],
+) -> Assignments {
+    let buffers = Buffers {
+        order: FillOrder::ChoiceByChoice,
+        ..Default::default()
+    };
+    let claims = Claims {
+        asked,
+        ranking_te: gates_te,
+        gates_te,
+        capacity_g,
+    };
+    buffers.fill(input, &claims)
 }

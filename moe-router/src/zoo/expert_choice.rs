@@ -78,12 +78,7 @@ impl Preset for ExpertChoiceConfig {
 impl ExpertChoice {
     /// `C = M * c / E` (equation 1) of the tokens that are not padding, rounded, from 1 to `M`.
     fn capacity(&self) -> Capacity {
-        Capacity {
-            rule: CapacityRule::ExpertChoice,
-            factor: self.capacity_factor,
-            minimum: 1,
-            top_k: 1,
-        }
+        Capacity::new(CapacityRule::ExpertChoice, self.capacity_factor, 1)
     }
 }
 

@@ -3,9 +3,7 @@
 
 use super::common;
 use crate::error::check_positive;
-use crate::parts::{
-    Buffers, Capacity, CapacityRule, Claims, gather_weights, token_choice, uniform_noise,
-};
+use crate::parts::{Buffers, Capacity, CapacityRule, Claims, gather_weights, token_choice};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
@@ -97,22 +95,12 @@ impl Preset for SwitchConfig {
 
 impl Router for Switch {
     fn route(&self, input: RouterInput) -> Routing {
-        let mut gate_input = input.clone();
-        if let Some(seed) = input.noise.filter(|_| self.jitter > 0.0) {
-            let noise_td = uniform_noise(seed, input.x_td.dims(), &input.x_td.device());
-            gate_input.x_td = gate_input.x_td * (noise_td * self.jitter + 1.0);
-        }
-        let logits_te = common::logits(&self.gate, &gate_input);
+        let logits_te = common::logits(&self.gate, &common::jittered(&input, self.jitter));
         let probs_te = softmax(logits_te.clone(), 1);
         let n_experts = logits_te.dims()[1];
 
         let host_te = common::host(&logits_te);
-        let capacity = Capacity {
-            rule: CapacityRule::Switch,
-            factor: self.capacity_factor,
-            minimum: 1,
-            top_k: 1,
-        };
+        let capacity = Capacity::new(CapacityRule::Switch, self.capacity_factor, 1);
         let claims = Claims {
             asked: &token_choice(&input, &host_te, 1),
             ranking_te: &host_te,

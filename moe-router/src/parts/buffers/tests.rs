@@ -120,16 +120,19 @@ fn random_priority_follows_the_seed() {
 
 #[test]
 fn leaks_are_told() {
-    let buffers = |priority, order| Buffers {
-        priority,
-        order,
-        overflow: Overflow::NextChoice,
+    let causal = |priority, order, k| {
+        let buffers = Buffers {
+            priority,
+            order,
+            overflow: Overflow::NextChoice,
+        };
+        buffers.causality(k).is_causal()
     };
-    assert!(!buffers(Priority::Position, FillOrder::TokenByToken).leaks(2));
-    assert!(!buffers(Priority::Position, FillOrder::ChoiceByChoice).leaks(1));
-    assert!(buffers(Priority::Position, FillOrder::ChoiceByChoice).leaks(2));
-    assert!(buffers(Priority::Score, FillOrder::TokenByToken).leaks(1));
-    assert!(buffers(Priority::Random, FillOrder::TokenByToken).leaks(1));
+    assert!(causal(Priority::Position, FillOrder::TokenByToken, 2));
+    assert!(causal(Priority::Position, FillOrder::ChoiceByChoice, 1));
+    assert!(!causal(Priority::Position, FillOrder::ChoiceByChoice, 2));
+    assert!(!causal(Priority::Score, FillOrder::TokenByToken, 1));
+    assert!(!causal(Priority::Random, FillOrder::TokenByToken, 1));
 }
 
 #[test]

@@ -1,0 +1,370 @@
+//! A router composed of parts: score x select x weights x capacity x overflow x priority x bias. Most
+//! routers of token choice in the literature are points of this product.
+//!
+//! ```text
+//! z = gate(x) (+ noise)      s = score(z)       choice = select(s + bias)
+//! w = scale * normalise(s at the choice)        kept = the choices that find a place
+//! ```
+
+mod check;
+
+use super::common;
+use crate::parts::{
+    Buffers, Capacity, CapacityRule, Claims, ExpertGroups, FillOrder, GroupScore, Normalise,
+    Overflow, Priority, Score, above, choice_bias, expert_choice, standard_normal, step_by_sign,
+    token_choice, top_p,
+};
+use crate::{
+    Assignments, BalanceConfig, Causality, Family, Load, NoisyLogits, Preset, Router, RouterError,
+    RouterInfo, RouterInput, RouterShape, Routing,
+};
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Which experts a token takes.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Select {
+    /// Those of the `top_k` largest scores.
+    #[default]
+    TopK,
+    /// Those of the `top_k` largest scores within its `topk_groups` best groups of experts.
+    GroupLimited,
+    /// The fewest whose share of the scores is at least `top_p`.
+    TopP,
+    /// Those of scores above `threshold`; a token may get none.
+    Threshold,
+    /// Those of positive scores; a token may get none.
+    Positive,
+    /// Experts take tokens, as many as their capacity, and not the other way round.
+    ExpertChoice,
+}
+
+/// The noise of a training step.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Noise {
+    /// None.
+    #[default]
+    None,
+    /// Normal noise on the logits, of standard deviation `noise_std / E`.
+    Gaussian,
+    /// Uniform noise on what the gate sees: tokens times U(1 - `jitter`, 1 + `jitter`).
+    Jitter,
+}
+
+/// A bias that takes part in the choice and not in the weights.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Bias {
+    /// None.
+    #[default]
+    None,
+    /// One that moves by the sign of the load's error after each optimizer step.
+    Sign,
+}
+
+/// Configuration to create a [`Composed`] router. A key that the chosen parts do not use must keep its
+/// default.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct ComposedConfig {
+    /// How logits become scores: softmax, sigmoid, relu or cosine. Default: softmax
+    pub score: Score,
+    /// What the cosines are divided by. Default: 0.07
+    pub temperature: f64,
+    /// Which experts a token takes: top_k, group_limited, top_p, threshold, positive or expert_choice.
+    /// Default: top_k
+    pub select: Select,
+    /// The number of experts a token; for top_p, threshold and positive, which find their own, the
+    /// number that capacity and cost are counted by. Default: 2
+    pub top_k: usize,
+    /// The share of the scores that a token's experts must have. Default: 0.5
+    pub top_p: f64,
+    /// The score that an expert must exceed. Default: 0.0
+    pub threshold: f64,
+    /// The number of groups that the experts form. Default: 1
+    pub n_groups: usize,
+    /// The number of groups that a token may use. Default: 1
+    pub topk_groups: usize,
+    /// How a group is scored: max or top_two_sum. Default: max
+    pub group_score: GroupScore,
+    /// What becomes of the chosen scores: none, sum or softmax. Default: sum
+    pub normalise: Normalise,
+    /// What the weights are multiplied by at last. Default: 1.0
+    pub routed_scaling_factor: f64,
+    /// The rounding of the experts' capacity in a sequence: none, switch, mesh, megatron, megablocks,
+    /// tutel, v_moe, gshard or expert_choice. Default: none, which is no limit
+    pub capacity: CapacityRule,
+    /// The capacity of an expert relative to a balanced load. Default: 1.25
+    pub capacity_factor: f64,
+    /// The least capacity, for mesh and megatron. Default: 4
+    pub min_capacity: usize,
+    /// Who comes first: position, score or random. Default: position
+    pub priority: Priority,
+    /// In which order choices are served: token_by_token or choice_by_choice. Default: token_by_token
+    pub fill: FillOrder,
+    /// What becomes of a choice whose expert is full: drop or next_choice. Default: drop
+    pub overflow: Overflow,
+    /// The noise of a training step: none, gaussian or jitter. Default: none
+    pub noise: Noise,
+    /// The standard deviation of gaussian noise, times the number of experts. Default: 1.0
+    pub noise_std: f64,
+    /// The half width of the jitter. Default: 0.01
+    pub jitter: f64,
+    /// A bias of the choice: none or sign. Default: none
+    pub bias: Bias,
+    /// How far the bias moves in a step. Default: 0.001
+    pub bias_update_speed: f64,
+}
+
+/// A router composed of the parts that its configuration names.
+#[derive(Module, Debug)]
+pub struct Composed {
+    /// The gate, `[d_model, n_experts]`.
+    pub gate: Linear,
+    /// The bias of the choice `[n_experts]`, if there is one; see [`Router::advance`].
+    pub bias: Option<Param<Tensor<1>>>,
+    /// The parts.
+    #[module(skip)]
+    pub config: ComposedConfig,
+}
+
+impl Default for ComposedConfig {
+    fn default() -> Self {
+        Self {
+            score: Score::Softmax,
+            temperature: 0.07,
+            select: Select::TopK,
+            top_k: 2,
+            top_p: 0.5,
+            threshold: 0.0,
+            n_groups: 1,
+            topk_groups: 1,
+            group_score: GroupScore::Max,
+            normalise: Normalise::Sum,
+            routed_scaling_factor: 1.0,
+            capacity: CapacityRule::None,
+            capacity_factor: 1.25,
+            min_capacity: 4,
+            priority: Priority::Position,
+            fill: FillOrder::TokenByToken,
+            overflow: Overflow::Drop,
+            noise: Noise::None,
+            noise_std: 1.0,
+            jitter: 0.01,
+            bias: Bias::None,
+            bias_update_speed: 0.001,
+        }
+    }
+}
+
+impl ComposedConfig {
+    fn expert_groups(&self) -> ExpertGroups {
+        ExpertGroups {
+            n_groups: self.n_groups,
+            topk_groups: self.topk_groups,
+            score: self.group_score,
+        }
+    }
+
+    fn capacity(&self) -> Capacity {
+        // an expert that chooses takes its factor times its fair share: k is the factor
+        let top_k = match self.select {
+            Select::ExpertChoice => 1,
+            _ => self.top_k,
+        };
+        Capacity::new(self.capacity, self.capacity_factor, top_k).minimum(self.min_capacity)
+    }
+
+    /// The buffers that choices compete for, if experts can be full.
+    fn buffers(&self) -> Option<Buffers> {
+        let limited = self.capacity != CapacityRule::None && self.select != Select::ExpertChoice;
+        limited.then_some(Buffers {
+            priority: self.priority,
+            order: self.fill,
+            overflow: self.overflow,
+        })
+    }
+
+    /// The most choices that a token can make.
+    fn max_choices(&self) -> usize {
+        match self.select {
+            Select::TopK | Select::GroupLimited => self.top_k,
+            _ => usize::MAX,
+        }
+    }
+}
+
+impl Preset for ComposedConfig {
+    type Router = Composed;
+
+    const INFO: RouterInfo = RouterInfo {
+        family: Family::TokenChoice,
+        causality: Causality::Causal,
+        paper: "a product of parts",
+        arxiv: "",
+        rule: "score, select, normalise, capacity, overflow, priority, noise and bias of your choice",
+    };
+
+    fn causality(&self) -> Causality {
+        if self.select == Select::ExpertChoice {
+            return super::ExpertChoiceConfig::INFO.causality;
+        }
+        self.buffers().map_or(Causality::Causal, |buffers| {
+            buffers.causality(self.max_choices())
+        })
+    }
+
+    fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
+        check::check(self, n_experts)
+    }
+
+    /// The Switch loss of weight 0.01, whatever the parts.
+    fn balance(&self) -> BalanceConfig {
+        BalanceConfig {
+            load_balance: 0.01,
+            ..Default::default()
+        }
+    }
+
+    fn experts_per_token(&self, _n_experts: usize) -> f64 {
+        match self.select {
+            Select::ExpertChoice => self.capacity_factor,
+            _ => self.top_k as f64,
+        }
+    }
+
+    fn n_params(&self, shape: &RouterShape) -> usize {
+        let bias = match self.bias {
+            Bias::None => 0,
+            Bias::Sign => shape.n_experts,
+        };
+        shape.d_model * shape.n_experts + bias
+    }
+
+    fn init(&self, shape: &RouterShape, device: &Device) -> Composed {
+        Composed {
+            gate: common::gate(shape, device),
+            bias: (self.bias == Bias::Sign).then(|| choice_bias(shape.n_experts, device)),
+            config: self.clone(),
+        }
+    }
+}
+
+impl Composed {
+    fn logits(&self, input: &RouterInput) -> Tensor<2> {
+        let width = match self.config.noise {
+            Noise::Jitter => self.config.jitter,
+            Noise::None | Noise::Gaussian => 0.0,
+        };
+        let input = common::jittered(input, width);
+        if self.config.score != Score::Cosine {
+            return common::logits(&self.gate, &input);
+        }
+        common::cosine(input.x_td, self.gate.weight.val()) / self.config.temperature
+    }
+
+    fn noisy(&self, logits_te: &Tensor<2>, input: &RouterInput) -> Option<NoisyLogits> {
+        let seed = input
+            .noise
+            .filter(|_| self.config.noise == Noise::Gaussian)?;
+        let noise_te = standard_normal(seed, logits_te.dims(), &logits_te.device());
+        let std = self.config.noise_std / logits_te.dims()[1] as f64;
+        Some(common::noisy(logits_te, noise_te, std))
+    }
+
+    /// The choices, best first, and by what each token ranked its experts.
+    fn select(&self, input: &RouterInput, scores_te: &Tensor<2>) -> Ranked {
+        let config = &self.config;
+        let n_experts = scores_te.dims()[1];
+        let biased_te = match &self.bias {
+            Some(bias) => scores_te.clone().detach() + bias.val().detach().unsqueeze(),
+            None => scores_te.clone(),
+        };
+        let mut ranking_te = common::host(&biased_te);
+        let asked = match config.select {
+            Select::TopK => token_choice(input, &ranking_te, config.top_k),
+            Select::GroupLimited => {
+                config.expert_groups().mask(&mut ranking_te, n_experts);
+                token_choice(input, &ranking_te, config.top_k)
+            }
+            Select::TopP => {
+                let share_te = config.score.distribution(scores_te.clone());
+                top_p(input, &common::host(&share_te), config.top_p)
+            }
+            Select::Threshold => above(input, &ranking_te, |_| config.threshold as f32),
+            Select::Positive => above(input, &ranking_te, |_| 0.0),
+            Select::ExpertChoice => {
+                let capacity_g = config.capacity().of_groups(input, n_experts);
+                expert_choice(input, &ranking_te, n_experts, &capacity_g)
+            }
+        };
+        Ranked { asked, ranking_te }
+    }
+
+    fn fill(&self, input: &RouterInput, chosen: Ranked, scores_te: &Tensor<2>) -> Assignments {
+        let Some(buffers) = self.config.buffers() else {
+            return chosen.asked;
+        };
+        let n_experts = scores_te.dims()[1];
+        let claims = Claims {
+            asked: &chosen.asked,
+            ranking_te: &chosen.ranking_te,
+            gates_te: &common::host(scores_te),
+            capacity_g: &self.config.capacity().of_groups(input, n_experts),
+        };
+        buffers.fill(input, &claims)
+    }
+}
+
+/// Choices and what they were ranked by.
+struct Ranked {
+    asked: Assignments,
+    ranking_te: Vec<f32>,
+}
+
+impl Router for Composed {
+    fn route(&self, input: RouterInput) -> Routing {
+        let config = &self.config;
+        let clean_te = self.logits(&input);
+        let noisy = self.noisy(&clean_te, &input);
+        let logits_te = noisy.as_ref().map_or(&clean_te, |noisy| &noisy.logits);
+        let scores_te = config.score.scores(logits_te.clone());
+
+        let chosen = self.select(&input, &scores_te);
+        let assignments = self.fill(&input, chosen, &scores_te);
+        let weights_n = config
+            .normalise
+            .weights(logits_te, &scores_te, &assignments)
+            * config.routed_scaling_factor;
+
+        let probs_te = config
+            .score
+            .distribution(config.score.scores(clean_te.clone()));
+        let routing = Routing::sparse(assignments, weights_n, clean_te, probs_te)
+            .groups(input.n_groups)
+            .padding(input.padding)
+            .noisy(noisy)
+            .gate(self.gate.weight.val());
+        match config.select {
+            Select::GroupLimited => routing.expert_groups(config.expert_groups()),
+            _ => routing,
+        }
+    }
+
+    fn causality(&self) -> Causality {
+        Preset::causality(&self.config)
+    }
+
+    fn advance(mut self, load: &Load) -> Self {
+        let speed = self.config.bias_update_speed;
+        self.bias = self.bias.map(|bias| step_by_sign(bias, load, speed));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! V-MoE's router: noisy softmax gates, not renormalised, with an order of priority by gate as an option
+//! (Riquelme et al. 2021, arXiv 2106.05974, equations 1 and 2, section 4.1, and its published code).
+//!
+//! ```text
+//! z = x W      g = softmax(z + eps * noise_std / E), eps ~ N(0, 1) in training, 0 in evaluation
+//! choice = the k largest of g        weight = g        C = ceil(k M f / E), to a multiple of 4
+//! ```
+
+use super::common;
+use crate::error::{check_positive, check_top_k};
+use crate::parts::{
+    Buffers, Capacity, CapacityRule, Claims, FillOrder, Overflow, Priority, gather_weights,
+    standard_normal, token_choice,
+};
+use crate::{
+    BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
+    RouterShape, Routing,
+};
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, activation::softmax, assert_shape};
+use serde::{Deserialize, Serialize};
+
+/// Configuration to create a [`VMoe`] router.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct VMoeConfig {
+    /// The number of experts a token. Default: 2
+    pub top_k: usize,
+    /// The capacity of an expert relative to a balanced load. Default: 1.05 (the released models: 1.5 in
+    /// fine-tuning and 4.0 in evaluation)
+    pub capacity_factor: f64,
+    /// What the capacity is rounded up to a multiple of. Default: 4
+    pub capacity_multiple_of: usize,
+    /// Who comes first: position, score (batch priority routing) or random. Default: position
+    pub priority: Priority,
+    /// The standard deviation of the noise, times the number of experts. Default: 1.0
+    pub noise_std: f64,
+}
+
+/// Each token takes its `k` experts of largest noisy gate, weighted by those gates; all first choices of
+/// a group are served before any second choice, and a choice whose expert is full is dropped.
+#[derive(Module, Debug)]
+pub struct VMoe {
+    /// The gate, `[d_model, n_experts]`.
+    pub gate: Linear,
+    /// The values it was configured with.
+    #[module(skip)]
+    pub config: VMoeConfig,
+}
+
+impl Default for VMoeConfig {
+    fn default() -> Self {
+        Self {
+            top_k: 2,
+            capacity_factor: 1.05,
+            capacity_multiple_of: 4,
+            priority: Priority::Position,
+            noise_std: 1.0,
+        }
+    }
+}
+
+impl VMoeConfig {
+    fn buffers(&self) -> Buffers {
+        Buffers {
+            priority: self.priority,
+            order: FillOrder::ChoiceByChoice,
+            overflow: Overflow::Drop,
+        }
+    }
+}
+
+impl Preset for VMoeConfig {
+    type Router = VMoe;
+
+    const INFO: RouterInfo = RouterInfo {
+        family: Family::TokenChoice,
+        causality: Causality::Leaks(
+            "buffers are filled choice by choice, so a later token's first choice comes before an earlier one's second",
+        ),
+        paper: "Riquelme et al. 2021",
+        arxiv: "2106.05974",
+        rule: "the k largest noisy gates, as they are; batch priority",
+    };
+
+    /// One expert a token, filled by position, does not leak.
+    fn causality(&self) -> Causality {
+        self.buffers().causality(self.top_k)
+    }
+
+    fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
+        check_top_k(self.top_k, n_experts)?;
+        check_positive("capacity_factor", self.capacity_factor)?;
+        check_positive("capacity_multiple_of", self.capacity_multiple_of as f64)?;
+        if self.noise_std >= 0.0 && self.noise_std.is_finite() {
+            return Ok(());
+        }
+        Err(RouterError::Range {
+            key: "noise_std",
+            value: self.noise_std,
+            range: "a finite number of at least 0",
+        })
+    }
+
+    /// The weights of the published configurations, 0.005 each.
+    fn balance(&self) -> BalanceConfig {
+        BalanceConfig {
+            importance: 0.005,
+            load: 0.005,
+            ..Default::default()
+        }
+    }
+
+    fn experts_per_token(&self, _n_experts: usize) -> f64 {
+        self.top_k as f64
+    }
+
+    fn init(&self, shape: &RouterShape, device: &Device) -> VMoe {
+        VMoe {
+            gate: common::gate(shape, device),
+            config: self.clone(),
+        }
+    }
+}
+
+impl VMoe {
+    /// Routes with noise that is given and not drawn, to compare with another implementation.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[T, d_model]`
+    /// - noise_te: `[T, E]`, of standard deviation 1; none means evaluation
+    ///
+    /// # Panics
+    ///
+    /// Panics if the noise has another shape.
+    pub fn route_with_noise(&self, input: RouterInput, noise_te: Option<Tensor<2>>) -> Routing {
+        let clean_te = common::logits(&self.gate, &input);
+        let [n_tokens, n_experts] = clean_te.dims();
+        let noisy = noise_te.map(|noise_te| {
+            assert_shape!(noise_te, [n_tokens, n_experts]);
+            let std = self.config.noise_std / n_experts as f64;
+            common::noisy(&clean_te, noise_te, std)
+        });
+        let logits_te = noisy.as_ref().map_or(&clean_te, |noisy| &noisy.logits);
+        let gates_te = softmax(logits_te.clone(), 1);
+
+        let host_te = common::host(&gates_te);
+        let config = &self.config;
+        let capacity = Capacity::new(CapacityRule::VMoe, config.capacity_factor, config.top_k)
+            .multiple_of(config.capacity_multiple_of);
+        let claims = Claims {
+            asked: &token_choice(&input, &host_te, config.top_k),
+            ranking_te: &host_te,
+            gates_te: &host_te,
+            capacity_g: &capacity.of_groups(&input, n_experts),
+        };
+        let assignments = config.buffers().fill(&input, &claims);
+        let weights_n = gather_weights(&gates_te, &assignments);
+
+        let probs_te = softmax(clean_te.clone(), 1);
+        Routing::sparse(assignments, weights_n, clean_te, probs_te)
+            .groups(input.n_groups)
+            .padding(input.padding)
+            .noisy(noisy)
+            .gate(self.gate.weight.val())
+    }
+}
+
+impl Router for VMoe {
+    fn route(&self, input: RouterInput) -> Routing {
+        let shape = [input.n_tokens(), self.gate.weight.dims()[1]];
+        let seed = input.noise.filter(|_| self.config.noise_std > 0.0);
+        let noise_te = seed.map(|seed| standard_normal(seed, shape, &input.x_td.device()));
+        self.route_with_noise(input, noise_te)
+    }
+
+    fn causality(&self) -> Causality {
+        Preset::causality(&self.config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Plan;
+    use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};
+    use burn::tensor::{TensorData, Tolerance};
+
+    fn router(config: VMoeConfig, n: usize, device: &Device) -> VMoe {
+        let mut router = config.init(&shape(n), device);
+        router.gate = identity_gate(n, device);
+        router
+    }
+
+    fn tight(priority: Priority) -> VMoeConfig {
+        VMoeConfig {
+            top_k: 2,
+            capacity_factor: 0.5,
+            capacity_multiple_of: 1,
+            priority,
+            noise_std: 1.0,
+        }
+    }
+
+    fn kept(routing: &Routing) -> Vec<bool> {
+        let Plan::Sparse(plan) = &routing.plan else {
+            panic!("a sparse plan");
+        };
+        plan.assignments.kept().to_vec()
+    }
+
+    #[test]
+    fn gates_are_not_renormalised() {
+        let device = Device::flex();
+        let x = rows(&[2.0f32.ln(), 0.0, 0.0], 3, &device); // gates 1/2, 1/4, 1/4
+        let routing = router(VMoeConfig::default(), 3, &device).route(RouterInput::new(x));
+        assert_eq!(experts(&routing), [0, 1]);
+        let expected = TensorData::from([0.5f32, 0.25]);
+        weights(&routing).assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    #[test]
+    fn first_choices_are_served_first_and_by_gate_if_asked() {
+        let device = Device::flex();
+        // C = ceil(2 tokens * 2 * 0.5 / 2 experts) = 1; both tokens take expert 0 first, token 1 by more
+        let x = rows(&[1.0, 0.0, 2.0, 0.0], 2, &device);
+        let route = |priority| {
+            let router = router(tight(priority), 2, &device);
+            kept(&router.route(RouterInput::new(x.clone())))
+        };
+        assert_eq!(route(Priority::Position), [true, true, false, false]);
+        assert_eq!(route(Priority::Score), [false, false, true, true]);
+    }
+
+    #[test]
+    fn noise_has_the_given_deviation_over_the_number_of_experts() {
+        let device = Device::flex();
+        let config = VMoeConfig {
+            noise_std: 2.0,
+            ..tight(Priority::Position)
+        };
+        let router = router(config, 2, &device);
+        let input = RouterInput::new(rows(&[0.0, 0.0], 2, &device));
+        // 2.0 / 2 experts times the noise given
+        let noise_te = rows(&[0.25, -1.0], 2, &device);
+        let routing = router.route_with_noise(input.clone(), Some(noise_te));
+        let noisy = routing.noisy.as_ref().expect("noise was given");
+        let expected = TensorData::from([[0.25f32, -1.0]]);
+        noisy.logits.to_data().assert_eq(&expected, true);
+        let std = TensorData::from([[1.0f32, 1.0]]);
+        noisy.std.to_data().assert_eq(&std, true);
+        // the weights are noisy, the probabilities clean: 1 / (1 + e^-1.25) = 0.7772999
+        let expected = TensorData::from([0.7772999f32, 0.2227001]);
+        weights(&routing).assert_approx_eq::<f32>(&expected, Tolerance::default());
+        let expected = TensorData::from([[0.5f32, 0.5]]);
+        routing.probs.to_data().assert_eq(&expected, true);
+        assert!(router.route(input).noisy.is_none());
+    }
+
+    #[test]
+    fn one_expert_by_position_does_not_leak() {
+        let config = |top_k, priority| VMoeConfig {
+            top_k,
+            priority,
+            ..Default::default()
+        };
+        let causal = |config: VMoeConfig| Preset::causality(&config).is_causal();
+        assert!(causal(config(1, Priority::Position)));
+        assert!(!causal(config(1, Priority::Score)));
+        assert!(!causal(config(2, Priority::Position)));
+    }
+
+    #[test]
+    fn values_out_of_range_are_errors() {
+        let error = |config: VMoeConfig| config.validate(8).unwrap_err().to_string();
+        let zero = VMoeConfig {
+            capacity_multiple_of: 0,
+            ..Default::default()
+        };
+        assert!(error(zero).contains("capacity_multiple_of"));
+        let negative = VMoeConfig {
+            noise_std: -1.0,
+            ..Default::default()
+        };
+        assert!(error(negative).contains("noise_std = -1"));
+    }
+}
