@@ -193,6 +193,7 @@ fn the_bias_moves_if_there_is_one() {
         kept: vec![3.0, 1.0],
         asked: vec![3.0, 1.0],
         n_tokens: 4.0,
+        ..Default::default()
     };
     let plain = router(ComposedConfig::default(), 2, &device).advance(&load);
     assert!(plain.bias.is_none());
