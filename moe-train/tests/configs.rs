@@ -105,3 +105,54 @@ fn switching_the_router_switches_its_table_and_its_losses() {
     let error = RunConfig::load(path, &["router.name=switch", "router.top_k=2"]).unwrap_err();
     assert!(error.to_string().contains("router.top_k"), "{error}");
 }
+
+/// Resolves the text of a run file with overrides.
+fn load(text: &str, overrides: &[&str]) -> Result<RunConfig, String> {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    RunConfig::load(file.path(), overrides)
+        .map(|resolved| resolved.config)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_router_of_parts_needs_no_name() {
+    let file = "router = { score = \"sigmoid\", select = \"group_limited\", n_groups = 4 }";
+    let config = load(file, &[]).unwrap();
+    assert_eq!(config.router.name(), "composed");
+    assert!(config.to_toml().contains("select = \"group_limited\""));
+    assert!(config.to_toml().contains("n_groups = 4"));
+
+    let by_override = load("seed = 0", &["router.select=top_p"]).unwrap();
+    assert_eq!(by_override.router.name(), "composed");
+    assert_eq!(
+        load(file, &["router.name=switch"]).unwrap().router.name(),
+        "switch"
+    );
+    assert_eq!(load("seed = 0", &[]).unwrap().router.name(), "mixtral");
+}
+
+#[test]
+fn a_part_that_a_named_router_does_not_have_is_an_error() {
+    let error = load("router = { name = \"mixtral\", score = \"sigmoid\" }", &[]).unwrap_err();
+    assert!(error.contains("unknown key `router.score`"), "{error}");
+    let error = load("router.select = \"top_q\"", &[]).unwrap_err();
+    assert!(error.contains("top_q"), "{error}");
+}
+
+#[test]
+fn a_decoder_refuses_parts_that_leak() {
+    let parts = [
+        "router.capacity=switch",
+        "router.priority=score",
+        "router.score=softmax",
+    ];
+    let error = load("seed = 0", &parts).unwrap_err();
+    assert!(
+        error.contains("not causal: buffers are filled by score"),
+        "{error}"
+    );
+    let allowed = [parts.as_slice(), &["model.allow_leak=true"]].concat();
+    let config = load("seed = 0", &allowed).unwrap();
+    assert!(!config.router.info().causality.is_causal());
+}

@@ -14,7 +14,8 @@ pub use tables::{ExpertsConfig, TrainConfig};
 
 use crate::data::DataConfig;
 use crate::resolve::{
-    ConfigFile, Layers, Override, ResolveError, Selection, resolve, resolve_with_notes, typed,
+    ConfigFile, Implied, Layers, Override, ResolveError, Selection, resolve, resolve_with_notes,
+    typed,
 };
 use moe_router::{BalanceConfig, RouterConfig};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,13 @@ use std::path::Path;
 
 /// The keys that choose the defaults of their table.
 pub const SELECTORS: [&str; 3] = ["model.family", "attention.kind", "router.name"];
+
+/// A router that is described by its parts needs no name.
+const COMPOSED: Implied<'static> = Implied {
+    selector: "router.name",
+    choice: "composed",
+    by: &["score", "select"],
+};
 
 /// Everything that decides the numbers of a run, beside the device.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -74,7 +82,7 @@ impl RunConfig {
         file: ConfigFile,
         overrides: &[S],
     ) -> Result<Resolved, ConfigError> {
-        let layers = Layers::over(file, overrides)?;
+        let layers = Layers::over(file, overrides)?.imply(&COMPOSED);
         let resolved = resolve_with_notes(&layers, &SELECTORS, &defaults)?;
         let config: RunConfig = typed(resolved.table)?;
         config.validate()?;

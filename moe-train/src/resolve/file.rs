@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::ResolveError;
+use super::known::split;
 use super::nearest::nearest;
 
 /// A configuration file: its table, and the line of each key for messages.
@@ -79,6 +80,20 @@ impl ConfigFile {
     /// What the file says, unchecked.
     pub fn table(&self) -> &toml::Table {
         &self.table
+    }
+
+    /// Adds a dotted key to the table that holds `neighbour`, as if it stood on the same line.
+    pub(super) fn add_beside(&mut self, neighbour: &str, key: &str, value: toml::Value) {
+        let (outer, name) = split(key);
+        let table = outer.split('.').try_fold(&mut self.table, |table, name| {
+            table.get_mut(name)?.as_table_mut()
+        });
+        if let Some(table) = table {
+            table.insert(name.to_owned(), value);
+            if let Some(&line) = self.lines.get(neighbour) {
+                self.lines.insert(key.to_owned(), line);
+            }
+        }
     }
 
     /// Where a dotted key stands: `path:line`, or the path alone for a key that the file lacks.

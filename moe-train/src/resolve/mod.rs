@@ -15,6 +15,7 @@
 
 mod error;
 mod file;
+mod implied;
 mod known;
 mod layers;
 mod merge;
@@ -24,6 +25,7 @@ mod selection;
 
 pub use error::ResolveError;
 pub use file::ConfigFile;
+pub use implied::Implied;
 pub use layers::{Defaults, Layers, Resolved, resolve, resolve_with_notes, typed};
 pub use nearest::nearest;
 pub use overrides::Override;

@@ -53,6 +53,15 @@ impl Override {
         })
     }
 
+    /// An override of a dotted key by a string.
+    pub(super) fn new(key: &str, value: &str) -> Self {
+        Self {
+            text: format!("{key}={value}"),
+            key: key.into(),
+            value: Value::String(value.into()),
+        }
+    }
+
     /// The override as it was given.
     pub fn text(&self) -> &str {
         &self.text
