@@ -90,12 +90,18 @@ fn later_tokens_do_not_reach_earlier_logits_of_causal_routers() {
         let model = model(&router, &device);
         let run = |ids: &[i64]| {
             let output = model.forward(DecoderInput::new(tokens(ids, 1, &device)));
-            values(output.logits.slice([0..1, 0..5]))
+            values(output.logits.slice([0..1, 0..13]))
         };
-        let same = run(&[1, 2, 3, 4, 5, 6, 7, 8]) == run(&[1, 2, 3, 4, 5, 9, 0, 10]);
+        // equal tokens crowd their experts, where a later token can take a place
+        let vocab = VOCAB as i64;
+        let leaked = (0..4).any(|start| {
+            let ending = |id| run(&[[start; 13].as_slice(), &[id; 3]].concat());
+            let first = ending(start);
+            (0..vocab).any(|id| ending(id) != first)
+        });
         assert_eq!(
-            same,
-            router.info().causality.is_causal(),
+            leaked,
+            !router.info().causality.is_causal(),
             "{}",
             router.name()
         );

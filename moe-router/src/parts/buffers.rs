@@ -75,11 +75,11 @@ impl Buffers {
             (Priority::Score, _) => Causality::Leaks(
                 "buffers are filled by score, so a later token can take an earlier one's place",
             ),
-            (Priority::Random, _) => Causality::Leaks(
-                "buffers are filled at random, so a later token can take an earlier one's place",
-            ),
-            (Priority::Position, FillOrder::ChoiceByChoice) if k > 1 => Causality::Leaks(
+            (_, FillOrder::ChoiceByChoice) if k > 1 => Causality::Leaks(
                 "buffers are filled choice by choice, so a later token's first choice comes before an earlier one's second",
+            ),
+            (Priority::Random, _) => Causality::LeaksInTraining(
+                "buffers are filled at random while training, so a later token can take an earlier one's place",
             ),
             _ => Causality::Causal,
         }

@@ -120,19 +120,22 @@ fn random_priority_follows_the_seed() {
 
 #[test]
 fn leaks_are_told() {
-    let causal = |priority, order, k| {
+    let of = |priority, order, k| {
         let buffers = Buffers {
             priority,
             order,
             overflow: Overflow::NextChoice,
         };
-        buffers.causality(k).is_causal()
+        let causality = buffers.causality(k);
+        [causality.is_causal(), causality.is_causal_in_training()]
     };
-    assert!(causal(Priority::Position, FillOrder::TokenByToken, 2));
-    assert!(causal(Priority::Position, FillOrder::ChoiceByChoice, 1));
-    assert!(!causal(Priority::Position, FillOrder::ChoiceByChoice, 2));
-    assert!(!causal(Priority::Score, FillOrder::TokenByToken, 1));
-    assert!(!causal(Priority::Random, FillOrder::TokenByToken, 1));
+    let (token, choice) = (FillOrder::TokenByToken, FillOrder::ChoiceByChoice);
+    assert_eq!(of(Priority::Position, token, 2), [true, true]);
+    assert_eq!(of(Priority::Position, choice, 1), [true, true]);
+    assert_eq!(of(Priority::Position, choice, 2), [false, false]);
+    assert_eq!(of(Priority::Score, token, 1), [false, false]);
+    assert_eq!(of(Priority::Random, token, 2), [true, false]);
+    assert_eq!(of(Priority::Random, choice, 2), [false, false]);
 }
 
 #[test]

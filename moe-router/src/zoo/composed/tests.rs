@@ -233,9 +233,8 @@ fn causality_follows_from_the_parts() {
     assert!(!causal(
         json!({ "capacity": "switch", "priority": "score" })
     ));
-    assert!(!causal(
-        json!({ "capacity": "switch", "priority": "random" })
-    ));
+    let random = read(json!({ "capacity": "switch", "priority": "random" }));
+    assert!(!Preset::causality(&random).is_causal_in_training());
     assert!(!causal(
         json!({ "select": "expert_choice", "capacity": "expert_choice" })
     ));
