@@ -116,6 +116,7 @@ impl RunConfig {
             file: None,
             overrides: overrides.collect::<Result<_, _>>()?,
         };
+        let layers = layers.imply(&COMPOSED);
         let config: Self = typed(resolve(&layers, &SELECTORS, &defaults)?)?;
         config.validate()?;
         Ok(config)
