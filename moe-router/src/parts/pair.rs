@@ -38,9 +38,9 @@ pub fn best_pair(
     let host_n = to_vec(weights_n.clone().detach());
     let mut assignments = Assignments::with_capacity(both.len());
     let mut taken = Vec::with_capacity(both.len());
-    for n in 0..both.len() {
+    for (n, &weight) in host_n.iter().enumerate() {
         let (token, expert) = (both.tokens()[n], both.experts()[n]);
-        if n % 2 == 0 || take(token as usize, host_n[n]) {
+        if n % 2 == 0 || take(token as usize, weight) {
             assignments.push(token, expert);
             taken.push(n as i64);
         }
