@@ -324,3 +324,115 @@ fn texts_of_a_batch_equal_those_alone() {
         assert_eq!(stopped[0], together[0][..=end]);
     }
 }
+
+/// The sizes of a published model: everything else is the same in all of them.
+struct Published {
+    layers: [usize; 2],
+    d_model: usize,
+    d_dense: usize,
+    d_expert: usize,
+    n_experts: usize,
+    n_shared_experts: usize,
+    n_heads: usize,
+    q_lora_rank: Option<usize>,
+    vocab_size: usize,
+}
+
+impl Published {
+    fn config(&self) -> DeepSeekConfig {
+        let d_model = self.d_model;
+        let mla = MultiHeadLatentAttentionConfig::new(d_model, self.n_heads, 512, 128, 64, 128);
+        DeepSeekConfig {
+            vocab_size: self.vocab_size,
+            n_layers: self.layers[0],
+            n_dense_layers: self.layers[1],
+            d_dense: self.d_dense,
+            moe: MoeLayerConfig {
+                d_model,
+                n_experts: self.n_experts,
+                d_expert: self.d_expert,
+                n_shared_experts: self.n_shared_experts,
+                activation: Activation::SwiGlu,
+                dispatch: Dispatch::Grouped,
+            },
+            n_mtp_layers: 0,
+            ..config(DeepSeekAttentionConfig::Mla(
+                mla.with_q_lora_rank(self.q_lora_rank),
+            ))
+        }
+    }
+}
+
+fn v2() -> Published {
+    Published {
+        layers: [60, 1],
+        d_model: 5120,
+        d_dense: 12288,
+        d_expert: 1536,
+        n_experts: 160,
+        n_shared_experts: 2,
+        n_heads: 128,
+        q_lora_rank: Some(1536),
+        vocab_size: 102_400,
+    }
+}
+
+fn v2_lite() -> Published {
+    Published {
+        layers: [27, 1],
+        d_model: 2048,
+        d_dense: 10944,
+        d_expert: 1408,
+        n_experts: 64,
+        n_shared_experts: 2,
+        n_heads: 16,
+        q_lora_rank: None,
+        vocab_size: 102_400,
+    }
+}
+
+fn v3() -> Published {
+    Published {
+        layers: [61, 3],
+        d_model: 7168,
+        d_dense: 18432,
+        d_expert: 2048,
+        n_experts: 256,
+        n_shared_experts: 1,
+        n_heads: 128,
+        q_lora_rank: Some(1536),
+        vocab_size: 129_280,
+    }
+}
+
+#[test]
+fn the_published_models_have_the_published_parameters() {
+    let of =
+        |published: Published, router: RouterConfig| published.config().account(&router, 1, 4096);
+    let six = RouterConfig::DeepSeekV2(moe_router::DeepSeekV2Config {
+        top_k: 6,
+        ..Default::default()
+    });
+    let eight = RouterConfig::DeepSeekV3(moe_router::DeepSeekV3Config {
+        top_k: 8,
+        ..Default::default()
+    });
+
+    let large = of(v2(), six.clone());
+    assert_eq!(large.params_total, 235_741_434_880);
+    assert_eq!(large.params_active, 21_375_800_320);
+    // 512 + 64 numbers a layer
+    assert_eq!(large.kv_bytes_per_token / 4, 34_560);
+
+    let lite = of(v2_lite(), six);
+    assert_eq!(lite.params_total, 15_706_484_224);
+    assert_eq!(lite.params_active, 2_661_150_208);
+    // counts without a table are often given without the final norm too: here it counts
+    assert_eq!(lite.params_active_head_only, 2_451_432_960 + 2048);
+
+    let third = of(v3(), eight);
+    assert_eq!(third.params_total, 671_026_419_200);
+    assert_eq!(third.params_active, 37_552_297_472);
+    assert_eq!(third.params_active_head_only, 36_625_611_264 + 7168);
+    assert_eq!(third.params_active_no_embedding, 35_698_932_224 + 7168);
+}

@@ -285,3 +285,22 @@ fn a_tied_head_is_the_embedding() {
     let table = model.embedding.weight.val().transpose().unsqueeze();
     assert_eq!(values(last.matmul(table)), values(output.logits));
 }
+
+#[test]
+fn mixtral_8x7b_has_the_published_parameters() {
+    let mixtral = MixtralConfig {
+        vocab_size: 32_000,
+        n_layers: 32,
+        attention: GroupedQueryAttentionConfig::new(4096, 32, 8),
+        moe: MoeLayerConfig {
+            d_model: 4096,
+            d_expert: 14336,
+            ..config(0, Activation::SwiGlu).moe
+        },
+        ..config(0, Activation::SwiGlu)
+    };
+    let router = RouterConfig::from_name("mixtral").expect("a router");
+    let account = mixtral.account(&router, 1, 4096);
+    assert_eq!(account.params_total, 46_702_792_704);
+    assert_eq!(account.params_active, 12_879_925_248);
+}

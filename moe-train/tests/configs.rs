@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use moe_train::ablate::{Claim, Plan};
-use moe_train::config::RunConfig;
+use moe_train::config::{AttentionConfig, RunConfig};
 use std::path::{Path, PathBuf};
 
 fn configs() -> Vec<PathBuf> {
@@ -155,4 +155,35 @@ fn a_decoder_refuses_parts_that_leak() {
     let allowed = [parts.as_slice(), &["model.allow_leak=true"]].concat();
     let config = load("seed = 0", &allowed).unwrap();
     assert!(!config.router.info().causality.is_causal());
+}
+
+#[test]
+fn switching_the_family_switches_what_belongs_to_it() {
+    let path = &configs()[0];
+    let load = |overrides: &[&str]| RunConfig::load(path, overrides).map(|r| r.config);
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    let empty = |overrides: &[&str]| RunConfig::load(file.path(), overrides).map(|r| r.config);
+
+    let v3 = empty(&["model.family=deepseek_v3"]).unwrap();
+    assert_eq!(v3.router.name(), "deepseek_v3");
+    assert_eq!(v3.model.n_mtp_layers(), 1);
+    assert!(matches!(v3.attention, AttentionConfig::Mla(_)));
+    assert_eq!(v3.experts.n_shared_experts, 2);
+    assert_eq!(v3.balance.sequence, 1e-4);
+    let gqa = empty(&["model.family=deepseek_v3", "attention.kind=gqa"]).unwrap();
+    assert!(matches!(gqa.attention, AttentionConfig::Gqa(_)));
+    assert!(load(&["model.family=deepseek_v2"]).is_ok());
+
+    let refused = |overrides: &[&str]| empty(overrides).unwrap_err().to_string();
+    let error = refused(&["attention.kind=mla"]);
+    assert!(error.contains("the choices are gqa"), "{error}");
+    let error = refused(&["model.n_mtp_layers=1"]);
+    assert!(
+        error.contains("unknown key `model.n_mtp_layers`"),
+        "{error}"
+    );
+    let error = refused(&["model.family=deepseek_moe", "model.n_dense_layers=4"]);
+    assert!(error.contains("lower model.n_dense_layers = 4"), "{error}");
+    let error = refused(&["model.family=deepseek_v3", "train.seq_length=1"]);
+    assert!(error.contains("above model.n_mtp_layers"), "{error}");
 }

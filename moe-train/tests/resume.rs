@@ -96,12 +96,14 @@ fn metrics(config: &RunConfig, runs: &Path) -> Vec<serde_json::Value> {
 
 #[test]
 fn stopping_and_continuing_changes_no_bit() {
-    let mtp = ["model.n_mtp_layers=2", "experts.n_shared_experts=1"];
+    let groups = ["router.n_groups=2", "balance.device=0.05"];
+    let mtp = ["model.n_mtp_layers=2", "attention.q_lora_rank=0"];
     let configs = [
         config("deepseek_v3"),
         config("noisy_topk"),
         config("switch"),
         family("deepseek_moe", &["attention.n_kv_heads=2"]),
+        family("deepseek_v2", &groups),
         family("deepseek_v3", &mtp),
     ];
     for config in configs {

@@ -35,17 +35,38 @@ pub fn routers() -> Listing {
 
 /// The model families.
 pub fn models() -> Listing {
+    let row = |name: &str, what: &str, paper: (&'static str, &'static str)| {
+        vec![
+            Cell::Name(name.to_owned()),
+            Cell::Words(what.to_owned()),
+            Cell::Paper(paper.0, paper.1),
+        ]
+    };
     Listing {
         topic: "models",
         header: vec!["name", "what", "paper"],
-        rows: vec![vec![
-            Cell::Name("mixtral".to_owned()),
-            Cell::Words(
-                "decoder: RMS norms, grouped-query attention with rotary positions, experts in every layer"
-                    .to_owned(),
+        rows: vec![
+            row(
+                "mixtral",
+                "decoder: RMS norms, grouped-query attention with rotary positions, experts in every layer",
+                ("Jiang et al. 2024", "2401.04088"),
             ),
-            Cell::Paper("Jiang et al. 2024", "2401.04088"),
-        ]],
+            row(
+                "deepseek_moe",
+                "decoder: a dense layer first, then many narrow experts beside shared ones",
+                ("Dai et al. 2024", "2401.06066"),
+            ),
+            row(
+                "deepseek_v2",
+                "deepseek_moe with latent attention and experts limited to groups",
+                ("DeepSeek-AI 2024", "2405.04434"),
+            ),
+            row(
+                "deepseek_v3",
+                "deepseek_v2 balanced by a bias, with modules that predict further tokens",
+                ("DeepSeek-AI 2024", "2412.19437"),
+            ),
+        ],
         remark: None,
     }
 }

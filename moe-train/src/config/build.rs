@@ -118,6 +118,14 @@ impl RunConfig {
                 return Err(range(key, 0.0, "at least 1"));
             }
         }
+        if t.seq_length <= self.model.n_mtp_layers() {
+            let length = t.seq_length as f64;
+            return Err(range(
+                "train.seq_length",
+                length,
+                "above model.n_mtp_layers",
+            ));
+        }
         let positive = [
             ("train.lr", t.lr),
             ("attention.rope_theta", self.attention.rope_theta()),

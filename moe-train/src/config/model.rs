@@ -122,6 +122,16 @@ impl ModelConfig {
         }
     }
 
+    /// The number of modules that predict further tokens.
+    pub fn n_mtp_layers(&self) -> usize {
+        match self {
+            Self::Mixtral(_) => 0,
+            Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
+                model.n_mtp_layers
+            }
+        }
+    }
+
     /// The epsilon of the RMS norms.
     pub fn norm_eps(&self) -> f64 {
         match self {
