@@ -1,7 +1,7 @@
 //! The command line: shared flags and the list of commands.
 
 use crate::commands::{
-    ablate, bench, completions, doctor, eval, generate, inspect, list, train, verify,
+    ablate, bench, completions, convert, doctor, eval, generate, inspect, list, train, verify,
 };
 use crate::shared::Shared;
 use clap::{Parser, Subcommand};
@@ -36,6 +36,8 @@ pub enum Command {
     Generate(generate::GenerateArgs),
     /// Hold a published checkpoint to what its reference implementation computed
     Verify(verify::VerifyArgs),
+    /// Convert a published checkpoint to our own files, or back
+    Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(ablate::AblateArgs),
     /// Measure speed

@@ -1,4 +1,6 @@
-use super::{ablate, bench, completions, doctor, eval, generate, inspect, list, train, verify};
+use super::{
+    ablate, bench, completions, convert, doctor, eval, generate, inspect, list, train, verify,
+};
 use crate::args::Command;
 use crate::exit::Status;
 use crate::shared::Shared;
@@ -12,6 +14,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Eval(args) => eval::run(args, shared),
         Command::Generate(args) => generate::run(args, shared),
         Command::Verify(args) => verify::run(args, shared),
+        Command::Convert(args) => convert::run(args, shared),
         Command::Ablate(args) => ablate::run(args, shared),
         Command::Bench(args) => bench::run(args, shared),
         Command::Doctor(args) => doctor::run(args, shared),

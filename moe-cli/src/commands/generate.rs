@@ -2,13 +2,16 @@
 
 use super::plan::ReadPlan;
 use crate::exit::{Status, Usage, run_error};
-use crate::generation::{Generation, Trace, bracketed, coloured, legend, page, picture, visible};
+use crate::generation::{
+    Generation, TextModel, Trace, bracketed, coloured, legend, page, picture, visible,
+};
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::terminal::{has_colour, print_json, print_raw};
 use anyhow::Context;
 use clap::Args;
+use moe_models::checkpoint::PublishedCheckpoint;
 use moe_models::{Decoder, Drafts, Sampling};
 use moe_train::run::LoadedRun;
 use serde_json::json;
@@ -23,7 +26,7 @@ use std::sync::atomic::Ordering;
     after_help = "Example:\n  moe generate runs/NAME/seed-0 -p \"In the beginning\" --show-experts"
 )]
 pub struct GenerateArgs {
-    /// The folder of a run, or one of its checkpoints
+    /// The folder of a run, one of its checkpoints, or a published checkpoint
     run: PathBuf,
     /// The text to continue
     #[arg(short, long, value_name = "TEXT")]
@@ -66,24 +69,43 @@ pub struct GenerateArgs {
 /// Continues the prompt.
 pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let sampling = args.sampling(shared)?;
-    let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
-    let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
-    if args.speculative && run.model.n_mtp_layers() == 0 {
+    let published = PublishedCheckpoint::is_at(&args.run);
+    let path = match published {
+        true => args.run.clone(),
+        false => find(&args.run, &shared.runs)?,
+    };
+    let model = if published {
+        let checkpoint = PublishedCheckpoint::open(&path)?;
+        if shared.dry_run {
+            let task = format!(
+                "would generate {} tokens from {}",
+                args.tokens,
+                shown(&path)
+            );
+            print_raw(&format!("{task}\n"))?;
+            return Ok(Status::Done);
+        }
+        TextModel::of_published(&checkpoint, &device.device)?
+    } else {
+        let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
+        if shared.dry_run {
+            let task = format!("generate {} tokens", args.tokens);
+            return ReadPlan::new(&run, &device.name, task).show(shared);
+        }
+        warn(&run, args.tokens, shared);
+        TextModel::of_run(run)
+    };
+    if args.speculative && model.decoder.n_mtp_layers() == 0 {
         return Err(Usage::error(
             "--speculative: the model predicts no further tokens; train one with model.n_mtp_layers = 1".to_owned(),
         ));
     }
-    let layer = args.checked_layer(run.model.n_moe_layers())?;
-    if shared.dry_run {
-        let task = format!("generate {} tokens", args.tokens);
-        return ReadPlan::new(&run, &device.name, task).show(shared);
-    }
-    warn(&run, args.tokens, shared);
+    let layer = args.checked_layer(model.decoder.n_moe_layers())?;
     let stop = interrupt::stop_flag("stopping")?;
     let streams = !args.show_experts && !shared.json;
     let generation = Generation {
-        run: &run,
+        model: &model,
         n_tokens: args.tokens,
         sampling,
         speculative: args.speculative,
@@ -99,8 +121,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
         shared.note(&format!("{accepted} of {offered} drafts were right"));
     }
     if let Some(file) = &args.html {
-        let title = format!("{}, step {}", run.folder.display(), run.step);
-        write_whole(file, &page(&trace, layer, &title))?;
+        write_whole(file, &page(&trace, layer, &model.title))?;
         shared.note(&format!("wrote {}", file.display()));
     }
     if let Some(file) = &args.svg {
@@ -112,6 +133,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
     }
     let path = shown(&path);
     shared.next(&match args.show_experts {
+        true if published => format!("inspect {path}"),
         true => format!("eval {path}"),
         false => format!("generate {path} -p TEXT --show-experts --html experts.html"),
     });

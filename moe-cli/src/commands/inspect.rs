@@ -1,6 +1,8 @@
 //! `moe inspect`: what a model holds and costs, without building it.
 
 use super::plan::training_bytes;
+use super::precision::Precision;
+use super::published;
 use crate::exit::Status;
 use crate::invocation::quote;
 use crate::runs::shown;
@@ -16,11 +18,19 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  moe inspect configs/quickstart.toml experts.n_experts=64")]
 pub struct InspectArgs {
-    /// A configuration, or the folder of a run
+    /// A configuration, the folder of a run or of a published checkpoint, or the name of a published
+    /// model: mixtral-8x7b, mixtral-8x22b, deepseek-moe-16b, deepseek-v2, deepseek-v2-lite, deepseek-v3,
+    /// olmoe-1b-7b
     config: PathBuf,
     /// Values that replace the configuration's, such as router.name=switch
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// Of a published model: the precision that its cache is counted in
+    #[arg(long, value_name = "TYPE", default_value = "bf16")]
+    precision: Precision,
+    /// Of a published model: the length of a sequence. Default: its own, up to 4096
+    #[arg(long, value_name = "TOKENS")]
+    seq_length: Option<usize>,
 }
 
 /// What is printed.
@@ -37,6 +47,13 @@ struct Inspection {
 
 /// Prints the model's size and cost.
 pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if let Some(model) = published::published(&args.config)? {
+        let options = published::Options {
+            precision: args.precision,
+            seq_length: args.seq_length,
+        };
+        return published::show(&args.config, model, &args.overrides, options, shared);
+    }
     let path = config_of(&args.config);
     let config = shared.load_config(&path, &args.overrides)?;
     let inspection = Inspection::new(&config);

@@ -3,6 +3,7 @@
 pub mod ablate;
 pub mod bench;
 pub mod completions;
+pub mod convert;
 pub mod doctor;
 pub mod eval;
 pub mod generate;
@@ -14,6 +15,8 @@ pub mod verify;
 mod dispatch;
 mod listing;
 mod plan;
+mod precision;
+mod published;
 mod topics;
 
 pub use dispatch::run;

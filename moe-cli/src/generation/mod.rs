@@ -1,12 +1,15 @@
 //! A generated text with the experts of each token, on a terminal, as a page and as a picture.
 
 mod ansi;
+mod model;
 mod page;
 mod picture;
 mod sample;
 mod trace;
+mod words;
 
 pub use ansi::{bracketed, coloured, legend, visible};
+pub use model::TextModel;
 use page::escape;
 pub use page::page;
 pub use picture::picture;

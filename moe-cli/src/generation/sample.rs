@@ -1,17 +1,15 @@
-use super::{Piece, Trace};
+use super::{Piece, TextModel, Trace};
 use anyhow::ensure;
 use burn::tensor::Device;
 use moe_models::{Decoder, Generator, Sampling};
-use moe_train::data::StreamDecoder;
-use moe_train::run::LoadedRun;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a text is continued.
 #[derive(Debug)]
 pub struct Generation<'a> {
-    /// The model and its vocabulary.
-    pub run: &'a LoadedRun,
+    /// The model and its words.
+    pub model: &'a TextModel,
     /// The number of tokens after the prompt.
     pub n_tokens: usize,
     /// How they are drawn.
@@ -30,11 +28,11 @@ impl Generation<'_> {
         device: &Device,
         mut emit: impl FnMut(&str) -> io::Result<()>,
     ) -> anyhow::Result<Trace> {
-        let prompt = self.run.vocab.encode(prompt);
-        let mut decoder = StreamDecoder::new(&self.run.vocab);
+        let prompt = self.model.words.encode(prompt)?;
+        let mut decoder = self.model.words.stream();
         let mut pieces: Vec<Piece> = Vec::new();
         let mut written = Ok(());
-        let mut generator = Generator::new(&self.run.model, self.sampling, device);
+        let mut generator = Generator::new(&self.model.decoder, self.sampling, device);
         if self.speculative {
             generator = generator.speculative();
         }
@@ -46,7 +44,8 @@ impl Generation<'_> {
                 text,
                 experts: token.experts,
             });
-            written.is_ok() && !self.stop.load(Ordering::Relaxed)
+            let ended = pieces.len() > prompt.len() && self.model.ends.contains(&token.id);
+            written.is_ok() && !ended && !self.stop.load(Ordering::Relaxed)
         });
         written?;
         let rest = decoder.finish();
@@ -61,9 +60,9 @@ impl Generation<'_> {
         Ok(Trace {
             pieces,
             n_prompt: prompt.len(),
-            n_experts: self.run.config.experts.n_experts,
+            n_experts: self.model.n_experts,
             drafts: generator.drafts(),
-            n_layers: self.run.model.n_moe_layers(),
+            n_layers: self.model.decoder.n_moe_layers(),
         })
     }
 }

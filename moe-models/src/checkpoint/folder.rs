@@ -5,7 +5,7 @@ use super::load::{Precision, fill};
 use super::write::write_published;
 use super::{CheckpointError, source};
 use crate::AnyDecoder;
-use crate::published::{PublishedConfig, PublishedModel};
+use crate::published::{PublishedConfig, PublishedDeepSeek, PublishedModel};
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 
@@ -27,14 +27,17 @@ impl PublishedCheckpoint {
     /// Returns an error that names the file, and the tensor if it is about one.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join("config.json");
-        let config = PublishedConfig::read(&path)?;
+        let mut config = PublishedConfig::read(&path)?;
+        let files = TensorFiles::open(folder)?;
+        if let PublishedConfig::DeepSeek(published) = &mut config {
+            leave_out_missing_modules(published, &files);
+        }
         let model = config.model().ok_or_else(|| CheckpointError::CountedOnly {
             path: path.clone(),
             model_type: config.model_type(),
         })?;
         let checked = model.decoder.validate(&model.router);
         checked.map_err(|source| CheckpointError::Model { path, source })?;
-        let files = TensorFiles::open(folder)?;
         if let Some(layout) = Layout::new(&config) {
             source::check(&files, &layout)?;
         }
@@ -115,5 +118,19 @@ impl PublishedCheckpoint {
     ) -> Result<AnyDecoder, CheckpointError> {
         let model = self.model.init(device);
         fill(model, &self.files, self.layout().by_parameter(), precision)
+    }
+}
+
+/// Reads a model whose files have nothing of the modules that predict further tokens as one without
+/// them: many copies of such models leave them out.
+fn leave_out_missing_modules(published: &mut PublishedDeepSeek, files: &TensorFiles) {
+    let n_layers = published.common.num_hidden_layers;
+    let layer = |name: &str| {
+        let (layer, _) = name.strip_prefix("model.layers.")?.split_once('.')?;
+        layer.parse::<usize>().ok()
+    };
+    let has_module = |name: &&str| layer(name).is_some_and(|layer| layer >= n_layers);
+    if !files.names().iter().any(has_module) {
+        published.num_nextn_predict_layers = 0;
     }
 }

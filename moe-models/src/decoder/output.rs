@@ -30,6 +30,8 @@ pub struct DecoderTrace {
     pub attention: Vec<Tensor<3>>,
     /// What each layer's feed-forward or mixture of experts adds, `[B, L, D]`.
     pub feed_forward: Vec<Tensor<3>>,
+    /// The state of each module that predicted further tokens after its norm, `[B, L - k, D]`.
+    pub further: Vec<Tensor<3>>,
 }
 
 impl DecoderOutput {
@@ -83,6 +85,12 @@ impl Tracer {
     pub(crate) fn feed_forward(&mut self, x: &Tensor<3>) {
         if let Some(trace) = &mut self.0 {
             trace.feed_forward.push(x.clone());
+        }
+    }
+
+    pub(crate) fn further(&mut self, x: &Tensor<3>) {
+        if let Some(trace) = &mut self.0 {
+            trace.further.push(x.clone());
         }
     }
 

@@ -36,7 +36,7 @@ impl<R: Router> DeepSeek<R> {
         let hidden = self.norm.forward(x);
         tracer.hidden(&hidden);
         let further = match input.further {
-            true => self.further(&input, hidden.clone(), &mut routings),
+            true => self.further(&input, hidden.clone(), &mut tracer, &mut routings),
             false => Vec::new(),
         };
         DecoderOutput {
@@ -54,6 +54,7 @@ impl<R: Router> DeepSeek<R> {
         &self,
         input: &DecoderInput,
         mut hidden: Tensor<3>,
+        tracer: &mut Tracer,
         routings: &mut Vec<Routing>,
     ) -> Vec<Tensor<3>> {
         let [_, length] = input.tokens.dims();
@@ -65,6 +66,7 @@ impl<R: Router> DeepSeek<R> {
             let embedded = self.embedding.forward(ahead.tokens);
             let known = hidden.narrow(1, 0, length - depth);
             hidden = module.forward(embedded, known, &context, None, routings);
+            tracer.further(&hidden);
             all.push(self.logits(hidden.clone()));
         }
         all

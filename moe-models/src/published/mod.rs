@@ -1,18 +1,22 @@
 //! Published models: their `config.json`, and what they hold and cost.
 
+mod account;
 mod common;
 mod config;
 mod deepseek;
 mod error;
+mod known;
 mod mixtral;
 mod model;
 mod olmoe;
 mod rope;
 
+pub use account::{AttentionKind, PublishedAccount};
 pub use common::Common;
 pub use config::PublishedConfig;
 pub use deepseek::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
 pub use error::PublishedError;
+pub use known::KNOWN_MODELS;
 pub use mixtral::PublishedMixtral;
 pub use model::PublishedModel;
 pub use olmoe::PublishedOlmoe;

@@ -20,23 +20,23 @@ pub(super) fn tokens(ids: &Ids, device: &Device) -> Tensor<2, Int> {
 }
 
 /// Compares a pass over whole sequences.
-pub(super) fn check(checker: &mut Checker<'_>, config: &PublishedConfig, output: DecoderOutput) {
-    checker.tensor("logits", output.logits, LOGITS);
-    if let Some(trace) = output.trace {
+pub(super) fn check(checker: &mut Checker<'_>, config: &PublishedConfig, output: &DecoderOutput) {
+    checker.tensor("logits", output.logits.clone(), LOGITS);
+    if let Some(trace) = &output.trace {
         let layers = [
-            ("hidden", trace.hidden),
-            ("attn_out", trace.attention),
-            ("mlp_out", trace.feed_forward),
+            ("hidden", &trace.hidden),
+            ("attn_out", &trace.attention),
+            ("mlp_out", &trace.feed_forward),
         ];
         for (name, tensors) in layers {
-            for (i, tensor) in tensors.into_iter().enumerate() {
-                checker.tensor(&format!("{name}.{i}"), tensor, HIDDEN);
+            for (i, tensor) in tensors.iter().enumerate() {
+                checker.tensor(&format!("{name}.{i}"), tensor.clone(), HIDDEN);
             }
         }
     }
     let mixtures = mixtures(config);
     for (layer, routing) in mixtures.iter().zip(&output.routings) {
-        check_routing(checker, &format!(".{layer}"), routing);
+        check_routing(checker, |what| format!("{what}.{layer}"), routing);
     }
     for (layer, loss) in mixtures.iter().zip(injected(config, &output.routings)) {
         checker.tensor(&format!("aux_loss.{layer}"), loss, LOSS);
@@ -58,8 +58,11 @@ pub(super) fn mixtures(config: &PublishedConfig) -> Vec<usize> {
 }
 
 /// Compares a routing, the choice of each token in the order of experts.
-pub(super) fn check_routing(checker: &mut Checker<'_>, suffix: &str, routing: &Routing) {
-    let name = |what: &str| format!("{what}{suffix}");
+pub(super) fn check_routing(
+    checker: &mut Checker<'_>,
+    name: impl Fn(&str) -> String,
+    routing: &Routing,
+) {
     checker.tensor(&name("router_logits"), routing.logits.clone(), LOGITS);
     let Plan::Sparse(plan) = &routing.plan else {
         return;
@@ -87,7 +90,7 @@ pub(super) fn check_masked(
 ) {
     checker.input("masked.attention_mask");
     let padding: Vec<bool> = mask.ids.iter().map(|&seen| seen == 0).collect();
-    let output = model.forward(DecoderInput::new(inputs));
+    let output = model.forward(DecoderInput::new(inputs).padding(padding.clone().into()));
     let [_, _, vocab_size] = output.logits.dims();
     let unmasked = |values: &[f32]| -> Vec<f32> {
         let rows = values.chunks(vocab_size).zip(&padding);

@@ -1,9 +1,10 @@
-//! Greedy generation from a cache, as a user would see it.
+//! Greedy generation of a batch from a cache.
 
 use super::VerifyError;
 use super::checker::Checker;
-use super::goldens::Goldens;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use super::goldens::{Goldens, Ids};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use moe_attention::Positions;
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 
 /// Compares the continuations of prompts, `gen.*`, and of prompts padded on the left, `gen_leftpad.*`.
@@ -18,49 +19,84 @@ pub(super) fn check(
         let goldens: &Goldens = checker.goldens;
         let prompts = goldens.ids(&name("prompt_ids"))?;
         let continuations = goldens.ids(&name("new_ids"))?;
-        let mask = goldens.ids(&name("attention_mask"))?;
-        let (Some(prompts), Some(theirs)) = (prompts, continuations) else {
+        let (Some(prompts), Some(expected)) = (prompts, continuations) else {
             continue;
         };
+        let mask = goldens.ids(&name("attention_mask"))?;
+        let fits = |other: &Ids| (other.batch, other.length) == (prompts.batch, prompts.length);
+        if expected.batch != prompts.batch || !mask.as_ref().is_none_or(fits) {
+            return Err(goldens.problem(format!("the sizes of {kind}.* do not fit together")));
+        }
         checker.input(&name("prompt_ids"));
         checker.input(&name("attention_mask"));
-        let mut ours = Vec::with_capacity(theirs.ids.len());
-        for (row, prompt) in prompts.rows().enumerate() {
-            let mask = mask.as_ref().and_then(|mask| mask.rows().nth(row));
-            let kept = |i: &usize| mask.is_none_or(|mask| mask.get(*i) != Some(&0));
-            let text: Vec<i64> = (0..prompt.len()).filter(kept).map(|i| prompt[i]).collect();
-            let expected = theirs.rows().nth(row).unwrap_or_default();
-            ours.extend(continuation(model, text, expected, ends, device));
-        }
+        let padding: Vec<bool> = match mask {
+            Some(mask) => mask.ids.iter().map(|&seen| seen == 0).collect(),
+            None => vec![false; prompts.ids.len()],
+        };
+        let text = Text {
+            prompts,
+            padding,
+            expected,
+        };
+        let ours = text.continuations(model, ends, device);
         checker.ids(&name("new_ids"), &ours);
     }
     Ok(())
 }
 
-/// The likeliest continuation of a prompt. After a token that ends a text the reference writes
-/// padding, whatever it is: its own ids stand for ours from there on.
-fn continuation(
-    model: &AnyDecoder,
-    prompt: Vec<i64>,
-    expected: &[i64],
-    ends: &[u32],
-    device: &Device,
-) -> Vec<i64> {
-    let mut cache = model.new_cache();
-    let mut pending = prompt;
-    let mut ids: Vec<i64> = Vec::with_capacity(expected.len());
-    while ids.len() < expected.len() {
-        let shape = [1, pending.len()];
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(pending, shape), device);
-        let output = model.forward_cache(DecoderInput::new(tokens), &mut cache);
-        let last = output.logits.narrow(1, shape[1] - 1, 1);
-        let best = last.argmax(2).into_data().iter::<i64>().next();
-        let best = best.expect("a vocabulary has a token");
-        ids.push(best);
-        if ends.iter().any(|&end| i64::from(end) == best) {
-            ids.extend(expected.iter().skip(ids.len()).copied());
+/// Prompts `[B, P]`, which of their tokens are padding, and the reference's continuations `[B, N]`.
+struct Text {
+    prompts: Ids,
+    padding: Vec<bool>,
+    expected: Ids,
+}
+
+impl Text {
+    /// The likeliest continuations, `[B, N]` row by row. After a token that ends a text the reference
+    /// writes padding, whatever it is: its own ids stand for ours from there on.
+    fn continuations(&self, model: &AnyDecoder, ends: &[u32], device: &Device) -> Vec<i64> {
+        let batch = self.prompts.batch;
+        let mut cache = model.new_cache();
+        let mut rows: Vec<Vec<i64>> = vec![Vec::new(); batch];
+        let mut pending = self.prompts.ids.clone();
+        for n in 0..self.expected.length {
+            let input = self.input(pending, n, device);
+            let output = model.forward_cache(input, &mut cache);
+            let [_, length, _] = output.logits.dims();
+            let last = output.logits.narrow(1, length - 1, 1);
+            let best: Vec<i64> = last.argmax(2).into_data().iter::<i64>().collect();
+            for (row, (best, expected)) in
+                rows.iter_mut().zip(best.iter().zip(self.expected.rows()))
+            {
+                let ended = row
+                    .iter()
+                    .any(|id| ends.iter().any(|&end| i64::from(end) == *id));
+                row.push(if ended { expected[n] } else { *best });
+            }
+            pending = rows.iter().map(|row| row[n]).collect();
         }
-        pending = vec![best];
+        rows.concat()
     }
-    ids
+
+    /// The prompts, or the tokens of step `n`.
+    fn input(&self, tokens: Vec<i64>, n: usize, device: &Device) -> DecoderInput {
+        let batch = self.prompts.batch;
+        let length = tokens.len() / batch;
+        let data = TensorData::new(tokens, [batch, length]);
+        let input = DecoderInput::new(Tensor::<2, Int>::from_data(data, device));
+        if !self.padding.contains(&true) {
+            return input;
+        }
+        let marks = self.padding.chunks(self.prompts.length);
+        let marks: Vec<bool> = marks
+            .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(false, n)))
+            .collect();
+        let data = TensorData::new(marks, [batch, self.prompts.length + n]);
+        let mask = Tensor::<2, Bool>::from_data(data, device);
+        let input = input.positions(Positions::of_padded(mask, length));
+        match n {
+            0 => input.padding(self.padding.clone().into()),
+            _ => input,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod checker;
 mod error;
 mod forward;
+mod further;
 mod generate;
 mod goldens;
 mod objective;

@@ -2,7 +2,7 @@ use super::checker::Checker;
 use super::goldens::{Goldens, Ids};
 use super::quantity::Quantity;
 use super::training::Trained;
-use super::{VerifyError, forward, generate, tables, training};
+use super::{VerifyError, forward, further, generate, tables, training};
 use burn::tensor::Device;
 use moe_models::checkpoint::{Precision, PublishedCheckpoint};
 use moe_models::{Decoder, DecoderInput};
@@ -56,8 +56,9 @@ pub fn verify(
     let mut checker = Checker::new(goldens);
     checker.input("input_ids");
     tables::check(&mut checker, checkpoint, &model)?;
-    let output = model.forward(DecoderInput::new(tokens.clone()).traced());
-    forward::check(&mut checker, config, output);
+    let output = model.forward(DecoderInput::new(tokens.clone()).further().traced());
+    forward::check(&mut checker, config, &output);
+    further::check(&mut checker, &model, &output, tokens.clone());
     if let Some(mask) = goldens.ids("masked.attention_mask")? {
         forward::check_masked(&mut checker, config, &model, tokens, &mask);
     }

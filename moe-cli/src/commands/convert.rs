@@ -1,0 +1,85 @@
+//! `moe convert`: between published checkpoints and our own files.
+
+use crate::exit::{Status, Usage};
+use crate::runs::shown;
+use crate::shared::Shared;
+use crate::terminal::{print, print_json};
+use clap::{Args, ValueEnum};
+use moe_models::checkpoint::{PublishedCheckpoint, from_native, is_native, to_native};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// The arguments of `moe convert`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  moe convert checkpoints/mixtral ours\n  moe convert ours published-again"
+)]
+pub struct ConvertArgs {
+    /// A published checkpoint, or a folder that this command wrote
+    source: PathBuf,
+    /// The folder to write; nothing may be there
+    target: PathBuf,
+    /// The files to write. Default: the other kind
+    #[arg(long, value_name = "KIND")]
+    to: Option<Kind>,
+}
+
+/// The kinds of checkpoints.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// config.json and model.safetensors, a tensor for each expert
+    Published,
+    /// config.json and model.bpk, one tensor for all experts
+    Native,
+}
+
+/// Converts a checkpoint, one tensor at a time.
+pub fn run(args: &ConvertArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let from = match is_native(&args.source) {
+        true => Kind::Native,
+        false if PublishedCheckpoint::is_at(&args.source) => Kind::Published,
+        false => {
+            return Err(Usage::error(format!(
+                "`{}` is no checkpoint: it has no config.json",
+                args.source.display()
+            )));
+        }
+    };
+    let to = args.to.unwrap_or(match from {
+        Kind::Published => Kind::Native,
+        Kind::Native => Kind::Published,
+    });
+    if from == to && from == Kind::Native {
+        return Err(Usage::error(format!(
+            "`{}` has our own files already; copy the folder, or give --to published",
+            args.source.display()
+        )));
+    }
+    let device = shared.open_device()?;
+    if shared.dry_run {
+        print(&format!("would write {}", shown(&args.target)))?;
+        return Ok(Status::Done);
+    }
+    match (from, to) {
+        (Kind::Native, _) => from_native(&args.source, &args.target, &device.device)?,
+        (Kind::Published, Kind::Native) => {
+            let checkpoint = PublishedCheckpoint::open(&args.source)?;
+            to_native(&checkpoint, &args.target, &device.device)?;
+        }
+        (Kind::Published, Kind::Published) => {
+            let checkpoint = PublishedCheckpoint::open(&args.source)?;
+            checkpoint.rewrite(&args.target, &device.device)?;
+        }
+    }
+    if shared.json {
+        print_json(&json!({ "source": args.source, "target": args.target }))?;
+    } else {
+        print(&format!("wrote {}", shown(&args.target)))?;
+    }
+    let path = shown(&args.target);
+    shared.next(&match to {
+        Kind::Published => format!("inspect {path}"),
+        Kind::Native => format!("convert {path} PUBLISHED"),
+    });
+    Ok(Status::Done)
+}

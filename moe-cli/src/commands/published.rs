@@ -1,0 +1,213 @@
+//! What `moe inspect` prints of a published model.
+
+use super::precision::Precision;
+use crate::exit::{Status, Usage};
+use crate::shared::Shared;
+use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
+use moe_models::published::{KNOWN_MODELS, PublishedAccount, PublishedConfig};
+use serde::Serialize;
+use std::path::Path;
+
+/// The cached numbers a token of DeepSeek-67B: 95 layers, 8 key and value heads of width 128.
+const DEEPSEEK_67B: usize = 2 * 8 * 128 * 95;
+
+/// What is printed.
+#[derive(Serialize, Debug)]
+struct Inspection {
+    model: String,
+    model_type: &'static str,
+    seq_length: usize,
+    #[serde(flatten)]
+    account: PublishedAccount,
+    precision: &'static str,
+    kv_bytes_per_token: f64,
+    kv_bytes_per_sequence: f64,
+    weights_bytes_f32: usize,
+    weights_bytes_bf16: usize,
+    weights_bytes_fp8: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_saving: Option<CacheSaving>,
+    config: PublishedConfig,
+}
+
+/// How much smaller than DeepSeek-67B's the cache of DeepSeek-V2 is.
+#[derive(Serialize, Debug, Clone, Copy)]
+struct CacheSaving {
+    elements_deepseek_67b: usize,
+    elements: usize,
+    saving_at_equal_precision: f64,
+    saving_with_6_bits_for_16: f64,
+    times_smaller_than_materialised: f64,
+}
+
+/// The configuration that a name or a folder stands for, if it stands for a published model.
+pub fn published(given: &Path) -> anyhow::Result<Option<PublishedConfig>> {
+    let file = given.join("config.json");
+    if file.is_file() {
+        return Ok(Some(PublishedConfig::read(&file)?));
+    }
+    if given.exists() {
+        return Ok(None);
+    }
+    Ok(given.to_str().and_then(PublishedConfig::known))
+}
+
+/// Prints the size and cost of a published model.
+pub fn show(
+    given: &Path,
+    config: PublishedConfig,
+    overrides: &[String],
+    options: Options,
+    shared: &Shared,
+) -> anyhow::Result<Status> {
+    if let Some(first) = overrides.first() {
+        return Err(Usage::error(format!(
+            "`{first}`: a published model has no keys to replace; leave it out"
+        )));
+    }
+    let inspection = Inspection::new(given, config, options);
+    if shared.json {
+        print_json(&inspection)?;
+    } else {
+        print(&inspection.table())?;
+        let mut others = KNOWN_MODELS.iter().filter(|name| given != Path::new(name));
+        let other = others.next_back().copied().unwrap_or_default();
+        shared.next(&format!("inspect {other}"));
+    }
+    Ok(Status::Done)
+}
+
+/// What a published model is counted for.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The precision of the cache.
+    pub precision: Precision,
+    /// The length of a sequence; that of the configuration, up to 4096, if none.
+    pub seq_length: Option<usize>,
+}
+
+impl Inspection {
+    fn new(given: &Path, config: PublishedConfig, options: Options) -> Self {
+        let longest = config.common().max_position_embeddings.min(4096);
+        let seq_length = options.seq_length.unwrap_or(longest);
+        let account = config.account(seq_length);
+        let kv_bytes_per_token = options.precision.bytes(account.kv_elements_per_token);
+        let weights = account.params_total + account.params_mtp;
+        Self {
+            model: given.display().to_string(),
+            model_type: config.model_type(),
+            seq_length,
+            precision: options.precision.name(),
+            kv_bytes_per_token,
+            kv_bytes_per_sequence: kv_bytes_per_token * seq_length as f64,
+            weights_bytes_f32: 4 * weights,
+            weights_bytes_bf16: 2 * weights,
+            weights_bytes_fp8: weights,
+            cache_saving: (given == Path::new("deepseek-v2")).then(|| CacheSaving::of(&account)),
+            account,
+            config,
+        }
+    }
+
+    fn table(&self) -> String {
+        let a = &self.account;
+        let count = |n: usize| thousands(n as u64);
+        let share = 100.0 * a.params_active as f64 / a.params_total as f64;
+        let cached = format!(
+            "{} numbers, {} in {}",
+            count(a.kv_elements_per_token),
+            bytes(self.kv_bytes_per_token.round() as u64),
+            self.precision
+        );
+        let mut rows = vec![
+            ("model", format!("{} ({})", self.model, self.model_type)),
+            ("parameters", count(a.params_total)),
+            (
+                "  active a token",
+                format!("{} ({} %)", count(a.params_active), significant(share, 3)),
+            ),
+            (
+                "  active, layers and head",
+                count(a.params_active_head_only),
+            ),
+            ("  active, layers alone", count(a.params_active_layers_only)),
+        ];
+        if a.params_mtp > 0 {
+            rows.push(("  beside, to predict further", count(a.params_mtp)));
+        }
+        rows.extend([
+            ("FLOP a token", si(a.flops_per_token as f64)),
+            ("attention", a.attention.name().to_owned()),
+            ("KV cache a token", cached),
+            (
+                "  with all heads materialised",
+                format!("{} numbers", count(a.kv_elements_per_token_materialised)),
+            ),
+            (
+                "KV cache of a sequence",
+                format!(
+                    "{} ({} tokens)",
+                    bytes(self.kv_bytes_per_sequence.round() as u64),
+                    count(self.seq_length)
+                ),
+            ),
+            ("weights in f32", bytes(self.weights_bytes_f32 as u64)),
+            ("weights in bf16", bytes(self.weights_bytes_bf16 as u64)),
+            ("weights in fp8", bytes(self.weights_bytes_fp8 as u64)),
+        ]);
+        let table = pairs(&rows);
+        match &self.cache_saving {
+            Some(saving) => format!("{table}\n\n{}", saving.text()),
+            None => table,
+        }
+    }
+}
+
+impl CacheSaving {
+    fn of(account: &PublishedAccount) -> Self {
+        let elements = account.kv_elements_per_token;
+        let share = elements as f64 / DEEPSEEK_67B as f64;
+        Self {
+            elements_deepseek_67b: DEEPSEEK_67B,
+            elements,
+            saving_at_equal_precision: 1.0 - share,
+            saving_with_6_bits_for_16: 1.0 - share * 6.0 / 16.0,
+            times_smaller_than_materialised: account.kv_elements_per_token_materialised as f64
+                / elements as f64,
+        }
+    }
+
+    fn text(&self) -> String {
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        format!(
+            "The paper's saving of 93.3 % against DeepSeek-67B:\n\
+             \x20 DeepSeek-67B caches 2 x 8 heads x 128 x 95 layers = {} numbers a token\n\
+             \x20 DeepSeek-V2 caches (512 + 64) x 60 layers = {}: {} fewer at equal precision\n\
+             \x20 6 bits in place of 16 make it {}\n\
+             \x20 against its own keys and values, materialised, it is {:.1} times smaller",
+            thousands(self.elements_deepseek_67b as u64),
+            thousands(self.elements as u64),
+            percent(self.saving_at_equal_precision),
+            percent(self.saving_with_6_bits_for_16),
+            self.times_smaller_than_materialised
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_saving_of_the_paper() {
+        let v2 = PublishedConfig::known("deepseek-v2").expect("a known name");
+        let saving = CacheSaving::of(&v2.account(4096));
+        assert_eq!(saving.elements_deepseek_67b, 194_560);
+        assert_eq!(saving.elements, 34_560);
+        let text = saving.text();
+        // 1 - 34560 / 194560 = 0.8224; 1 - 0.1776 * 6 / 16 = 0.9334; 2457600 / 34560 = 71.1
+        for part in ["82.24 %", "93.34 %", "71.1 times"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use super::words::Words;
+use anyhow::Context;
+use burn::tensor::Device;
+use moe_models::AnyDecoder;
+use moe_models::checkpoint::{Precision, PublishedCheckpoint, PublishedTokenizer};
+use moe_models::published::PublishedConfig;
+use moe_train::run::LoadedRun;
+
+/// A model that writes text: of a run, or published.
+#[derive(Debug)]
+pub struct TextModel {
+    /// The decoder.
+    pub decoder: AnyDecoder,
+    /// Text to tokens and back.
+    pub words: Words,
+    /// The number of experts of a layer.
+    pub n_experts: usize,
+    /// The tokens that end a text.
+    pub ends: Vec<u32>,
+    /// Where it is from, as a title.
+    pub title: String,
+}
+
+impl TextModel {
+    /// The model of a run.
+    pub fn of_run(run: LoadedRun) -> Self {
+        Self {
+            title: format!("{}, step {}", run.folder.display(), run.step),
+            n_experts: run.config.experts.n_experts,
+            decoder: run.model,
+            words: Words::Vocab(run.vocab),
+            ends: Vec::new(),
+        }
+    }
+
+    /// A published model with its tokenizer; without one, texts are token ids.
+    pub fn of_published(checkpoint: &PublishedCheckpoint, device: &Device) -> anyhow::Result<Self> {
+        let config = checkpoint.config();
+        let folder = checkpoint.folder();
+        let tokenizer = PublishedTokenizer::read(folder)?;
+        let n_experts = match config {
+            PublishedConfig::Mixtral(published) => published.num_local_experts,
+            PublishedConfig::DeepSeek(published) => published.n_routed_experts,
+            PublishedConfig::Olmoe(published) => published.num_experts,
+        };
+        let plain = device.clone().without_autodiff();
+        let decoder = checkpoint
+            .load(Precision::F32, &plain)
+            .with_context(|| format!("cannot read {}", folder.display()))?;
+        Ok(Self {
+            decoder,
+            words: Words::published(tokenizer, config.common().vocab_size),
+            n_experts,
+            ends: config.common().eos_token_ids.clone(),
+            title: folder.display().to_string(),
+        })
+    }
+}

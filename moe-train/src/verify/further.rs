@@ -1,0 +1,55 @@
+//! The module that predicts further tokens (DeepSeek-V3, arXiv 2412.19437, section 2.2).
+
+use super::checker::Checker;
+use super::forward::{HIDDEN, LOGITS, LOSS, check_routing};
+use super::objective::next_token_loss;
+use burn::tensor::{Int, Tensor};
+use moe_models::{AnyDecoder, DecoderOutput};
+
+/// Compares `mtp.*` and `main.loss`.
+pub(super) fn check(
+    checker: &mut Checker<'_>,
+    model: &AnyDecoder,
+    output: &DecoderOutput,
+    tokens: Tensor<2, Int>,
+) {
+    let Some(logits) = output.further.first() else {
+        return;
+    };
+    let [_, rows, _] = logits.dims();
+    let ahead = tokens.clone().narrow(1, 1, rows);
+    let ids: Vec<i64> = ahead.to_data().iter::<i64>().collect();
+    checker.ids("mtp.next_ids", &ids);
+    // rotary positions are relative: the reference counts from 1, we from 0
+    checker.input("mtp.position_ids");
+
+    let before = output.hidden.clone().narrow(1, 0, rows);
+    checker.tensor("mtp.prev_hidden", before.clone(), HIDDEN);
+    if let AnyDecoder::DeepSeek(model) = model {
+        let module = &model.mtp[0];
+        let embedded = model.embedding.forward(ahead.clone());
+        let halves = vec![
+            module.embedding_norm.forward(embedded),
+            module.hidden_norm.forward(before),
+        ];
+        let joined = module.projection.forward(Tensor::cat(halves, 2));
+        checker.tensor("mtp.eh_proj_out", joined, HIDDEN);
+    }
+    if let Some(hidden) = output
+        .trace
+        .as_ref()
+        .and_then(|trace| trace.further.first())
+    {
+        checker.tensor("mtp.hidden_after_shared_head_norm", hidden.clone(), HIDDEN);
+    }
+    checker.tensor("mtp.logits", logits.clone(), LOGITS);
+    if let Some(routing) = output.routings.last() {
+        check_routing(checker, |what| format!("mtp.{what}"), routing);
+    }
+    checker.tensor("mtp.loss", next_token_loss(logits.clone(), ahead), LOSS);
+    checker.tensor(
+        "main.loss",
+        next_token_loss(output.logits.clone(), tokens),
+        LOSS,
+    );
+}
