@@ -220,8 +220,9 @@ fn damaged_checkpoints_are_errors_or_whole() {
         let checkpoint = PublishedCheckpoint::open(folder)?;
         checkpoint.load(Precision::F32, &device)
     };
-    for (folder, is_sharded) in [(single.path(), false), (sharded.path(), true)] {
-        write(folder, &checkpoint(is_sharded));
+    let wholes = [checkpoint(false), checkpoint(true)];
+    for (folder, whole) in [single.path(), sharded.path()].into_iter().zip(&wholes) {
+        write(folder, whole);
         load(folder).expect("the whole checkpoint loads");
     }
 
@@ -234,7 +235,7 @@ fn damaged_checkpoints_are_errors_or_whole() {
         } else {
             single.path()
         };
-        let whole = checkpoint(is_sharded);
+        let whole = &wholes[usize::from(is_sharded)];
         let victim = rng.random_range(0..whole.len());
         let mut bytes = whole[victim].1.clone();
         for _ in 0..rng.random_range(1..4) {

@@ -35,9 +35,10 @@ pub fn to_native(
 ) -> Result<(), CheckpointError> {
     let model = checkpoint.load(Precision::Stored, &device.clone().without_autodiff())?;
     let from = checkpoint.folder().join(CONFIG);
+    let text = fs::read(&from).map_err(file_error("read", &from))?;
     whole_folder(target, |folder| {
         let path = folder.join(CONFIG);
-        fs::copy(&from, &path).map_err(file_error("write", &path))?;
+        fs::write(&path, &text).map_err(file_error("write", &path))?;
         let path = folder.join(MODEL);
         let record = model.into_record();
         record.save(&path).map_err(|error| CheckpointError::Native {

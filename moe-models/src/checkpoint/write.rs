@@ -37,7 +37,12 @@ pub fn write_published(
     whole_folder(folder, |folder| {
         let path = folder.join("config.json");
         fs::write(&path, config_text).map_err(file_error("write", &path))?;
-        write_tensors(model, layout.by_parameter(), &folder.join(SHARD))
+        let tensors = folder.join(SHARD);
+        write_tensors(model, layout.by_parameter(), &tensors)?;
+        // the format's own writer makes a file that nobody else can read
+        let permissions = fs::metadata(&path).map_err(file_error("read", &path))?;
+        fs::set_permissions(&tensors, permissions.permissions())
+            .map_err(file_error("write", &tensors))
     })
 }
 
