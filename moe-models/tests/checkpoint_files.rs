@@ -11,7 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn fixture(case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(case)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(case)
 }
 
 #[derive(Clone)]
@@ -28,7 +30,11 @@ fn tensors(case: &str) -> Tensors {
     let mut all = Tensors::new();
     for file in fs::read_dir(fixture(case)).expect("a fixture") {
         let path = file.expect("a file").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         if !(name.starts_with("model") && name.ends_with(".safetensors")) {
             continue;
         }
@@ -36,7 +42,14 @@ fn tensors(case: &str) -> Tensors {
         for (name, view) in SafeTensors::deserialize(&bytes).expect("tensors").tensors() {
             let (dtype, shape) = (view.dtype(), view.shape().to_vec());
             let bytes = view.data().to_vec();
-            all.insert(name, Stored { dtype, shape, bytes });
+            all.insert(
+                name,
+                Stored {
+                    dtype,
+                    shape,
+                    bytes,
+                },
+            );
         }
     }
     all
@@ -45,7 +58,11 @@ fn tensors(case: &str) -> Tensors {
 /// A checkpoint of a fixture's configuration with these tensors in one file.
 fn checkpoint(case: &str, tensors: &Tensors) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::copy(fixture(case).join("config.json"), folder.path().join("config.json")).expect("a copy");
+    fs::copy(
+        fixture(case).join("config.json"),
+        folder.path().join("config.json"),
+    )
+    .expect("a copy");
     let views = tensors.iter().map(|(name, tensor)| {
         let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
         (name, view.expect("a tensor"))
@@ -76,29 +93,41 @@ fn missing_left_over_misshapen_and_mistyped_tensors_are_named() {
     let whole = tensors("mixtral_base");
     let mut missing = whole.clone();
     missing.remove(GATE);
-    assert!(matches!(error("mixtral_base", &missing), CheckpointError::Missing { tensor, .. } if tensor == GATE));
+    assert!(
+        matches!(error("mixtral_base", &missing), CheckpointError::Missing { tensor, .. } if tensor == GATE)
+    );
 
     let mut extra = whole.clone();
     extra.insert("model.layers.2.x".to_owned(), whole[GATE].clone());
-    assert!(matches!(error("mixtral_base", &extra), CheckpointError::Extra { tensor, .. } if tensor == "model.layers.2.x"));
+    assert!(
+        matches!(error("mixtral_base", &extra), CheckpointError::Extra { tensor, .. } if tensor == "model.layers.2.x")
+    );
 
     let mut misshapen = whole.clone();
     let gate = misshapen.get_mut(GATE).expect("the gate");
     gate.shape.reverse(); // as many elements, transposed
     let text = error("mixtral_base", &misshapen).to_string();
-    assert!(text.contains(GATE) && text.contains("[32, 4]") && text.contains("[4, 32]"), "{text}");
+    assert!(
+        text.contains(GATE) && text.contains("[32, 4]") && text.contains("[4, 32]"),
+        "{text}"
+    );
     assert!(text.contains("model.safetensors"), "{text}");
 
     let mut mistyped = whole.clone();
     mistyped.get_mut(GATE).expect("the gate").dtype = Dtype::I32;
-    assert!(matches!(error("mixtral_base", &mistyped), CheckpointError::Dtype { tensor, .. } if tensor == GATE));
+    assert!(
+        matches!(error("mixtral_base", &mistyped), CheckpointError::Dtype { tensor, .. } if tensor == GATE)
+    );
 }
 
 #[test]
 fn old_rotary_frequencies_are_passed_over() {
     let mut tensors = tensors("mixtral_base");
     let any = tensors[GATE].clone();
-    tensors.insert("model.layers.0.self_attn.rotary_emb.inv_freq".to_owned(), any);
+    tensors.insert(
+        "model.layers.0.self_attn.rotary_emb.inv_freq".to_owned(),
+        any,
+    );
     let folder = checkpoint("mixtral_base", &tensors);
     PublishedCheckpoint::open(folder.path()).expect("a checkpoint");
 }
@@ -111,12 +140,16 @@ fn copies_must_be_copies() {
     let folder = checkpoint("mixtral_swa", &tied);
     PublishedCheckpoint::open(folder.path()).expect("a copy of the embedding may be there");
     tied.get_mut("lm_head.weight").expect("the head").bytes[0] ^= 1;
-    assert!(matches!(error("mixtral_swa", &tied), CheckpointError::NotACopy { tensor, .. } if tensor == "lm_head.weight"));
+    assert!(
+        matches!(error("mixtral_swa", &tied), CheckpointError::NotACopy { tensor, .. } if tensor == "lm_head.weight")
+    );
 
     let name = "model.layers.2.shared_head.head.weight";
     let mut further = tensors("dsv3_mtp");
     further.get_mut(name).expect("the copy").bytes[5] ^= 1;
-    assert!(matches!(error("dsv3_mtp", &further), CheckpointError::NotACopy { tensor, .. } if tensor == name));
+    assert!(
+        matches!(error("dsv3_mtp", &further), CheckpointError::NotACopy { tensor, .. } if tensor == name)
+    );
 }
 
 #[test]
@@ -130,7 +163,10 @@ fn modules_that_predict_further_may_be_left_out_whole() {
     assert_eq!(logits(checkpoint("dsv3_mtp", &tensors).path()), whole);
     let kept = "model.layers.2.enorm.weight";
     tensors.insert(kept.to_owned(), self::tensors("dsv3_mtp")[kept].clone());
-    assert!(matches!(error("dsv3_mtp", &tensors), CheckpointError::Missing { .. }));
+    assert!(matches!(
+        error("dsv3_mtp", &tensors),
+        CheckpointError::Missing { .. }
+    ));
 }
 
 /// The experts of a layer as transformers 5 fuses them: gate rows, then up rows.
@@ -153,9 +189,19 @@ fn fuse(tensors: &mut Tensors, from: &str, to: &str, names: [&str; 3], n_experts
         );
     }
     let dtype = Dtype::F32;
-    let fused = [("gate_up_proj", shapes.0, gate_up), ("down_proj", shapes.1, down)];
+    let fused = [
+        ("gate_up_proj", shapes.0, gate_up),
+        ("down_proj", shapes.1, down),
+    ];
     for (name, shape, bytes) in fused {
-        tensors.insert(format!("{to}.experts.{name}"), Stored { dtype, shape, bytes });
+        tensors.insert(
+            format!("{to}.experts.{name}"),
+            Stored {
+                dtype,
+                shape,
+                bytes,
+            },
+        );
     }
 }
 
@@ -166,7 +212,9 @@ fn fused_experts_are_the_same_model() {
         let layer = format!("model.layers.{layer}");
         let (from, to) = (format!("{layer}.block_sparse_moe"), format!("{layer}.mlp"));
         fuse(&mut mixtral, &from, &to, ["w1", "w3", "w2"], 4);
-        let gate = mixtral.remove(&format!("{from}.gate.weight")).expect("the gate");
+        let gate = mixtral
+            .remove(&format!("{from}.gate.weight"))
+            .expect("the gate");
         mixtral.insert(format!("{to}.gate.weight"), gate);
     }
     let folder = checkpoint("mixtral_base", &mixtral);
@@ -175,7 +223,13 @@ fn fused_experts_are_the_same_model() {
     let mut deepseek = tensors("dsv3_groups_yarn");
     for layer in 1..3 {
         let mlp = format!("model.layers.{layer}.mlp");
-        fuse(&mut deepseek, &mlp, &mlp, ["gate_proj", "up_proj", "down_proj"], 8);
+        fuse(
+            &mut deepseek,
+            &mlp,
+            &mlp,
+            ["gate_proj", "up_proj", "down_proj"],
+            8,
+        );
     }
     let folder = checkpoint("dsv3_groups_yarn", &deepseek);
     assert_eq!(logits(folder.path()), logits(&fixture("dsv3_groups_yarn")));
@@ -216,7 +270,8 @@ fn an_index_cannot_lead_outside_its_folder() {
     let mut places = vec![format!("../{shard}"), absolute];
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink(outside.path().join(shard), folder.join("link")).expect("a link");
+        std::os::unix::fs::symlink(outside.path().join(shard), folder.join("link"))
+            .expect("a link");
         places.push("link".to_owned());
     }
     for place in places {
@@ -229,10 +284,21 @@ fn an_index_cannot_lead_outside_its_folder() {
 /// Every published name once, every place in our model once: with the shapes, a bijection.
 #[test]
 fn the_list_of_tensors_is_a_bijection() {
-    let fixtures = ["mixtral_swa", "dsv1_norm_batchaux_freq2", "dsv2_group_q", "dsv3_mtp"];
+    let fixtures = [
+        "mixtral_swa",
+        "dsv1_norm_batchaux_freq2",
+        "dsv2_group_q",
+        "dsv3_mtp",
+    ];
     let fixtures = fixtures.map(|case| PublishedConfig::read(&fixture(case).join("config.json")));
-    let known = KNOWN_MODELS.iter().filter_map(|name| PublishedConfig::known(name));
-    for config in fixtures.into_iter().map(|config| config.expect("a configuration")).chain(known) {
+    let known = KNOWN_MODELS
+        .iter()
+        .filter_map(|name| PublishedConfig::known(name));
+    for config in fixtures
+        .into_iter()
+        .map(|config| config.expect("a configuration"))
+        .chain(known)
+    {
         let Some(layout) = Layout::new(&config) else {
             continue;
         };
@@ -240,10 +306,19 @@ fn the_list_of_tensors_is_a_bijection() {
         let mut total = 0;
         for entry in layout.entries() {
             total += entry.n_elements();
-            assert!(places.insert((entry.parameter, entry.slot)), "{}", entry.name);
+            assert!(
+                places.insert((entry.parameter, entry.slot)),
+                "{}",
+                entry.name
+            );
             assert!(names.insert(entry.name.clone()), "{}", entry.name);
         }
         let account = config.account(16);
-        assert_eq!(total, account.params_total + account.params_mtp, "{}", config.model_type());
+        assert_eq!(
+            total,
+            account.params_total + account.params_mtp,
+            "{}",
+            config.model_type()
+        );
     }
 }
