@@ -36,6 +36,8 @@
 mod registry;
 
 pub mod balance;
+#[cfg(feature = "laws")]
+pub mod laws;
 pub mod metrics;
 pub mod parts;
 pub mod zoo;

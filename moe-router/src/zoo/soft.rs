@@ -97,6 +97,9 @@ impl Router for SoftMoe {
     fn route(&self, input: RouterInput) -> Routing {
         let n_tokens = input.n_tokens();
         let shape_gms = [input.n_groups, input.group_size(), self.phi.dims()[1]];
+        if n_tokens == 0 {
+            return self.of_nothing(input, shape_gms);
+        }
 
         let scale = self.scale.val().cast(DType::F32).unsqueeze();
         let phi_ds = unit(self.phi.val().cast(DType::F32), 0) * scale;
@@ -134,6 +137,20 @@ impl Router for SoftMoe {
 
     fn causality(&self) -> Causality {
         SoftMoeConfig::INFO.causality
+    }
+}
+
+impl SoftMoe {
+    /// The routing of no tokens; a shape with a zero cannot be given to `reshape`.
+    fn of_nothing(&self, input: RouterInput, shape_gms: [usize; 3]) -> Routing {
+        let device = input.x_td.device();
+        let map_gms = Tensor::zeros(shape_gms, &device);
+        let scores_te = Tensor::zeros([0, self.n_experts], &device);
+        let plan = SoftPlan {
+            dispatch: map_gms.clone(),
+            combine: map_gms,
+        };
+        Routing::soft(plan, scores_te.clone(), scores_te).padding(input.padding)
     }
 }
 

@@ -1,0 +1,54 @@
+use super::{Case, Subject};
+
+/// A law of routers.
+#[derive(Debug, Clone, Copy)]
+pub struct Law {
+    /// Its name, as reports print it.
+    pub name: &'static str,
+    /// What it holds, in one sentence.
+    pub sentence: &'static str,
+    /// Checks it on one case.
+    pub check: fn(&Subject<'_>, &Case) -> Held,
+    /// What is wrong with a router to which the law applies in no case; empty if nothing is.
+    pub if_never: &'static str,
+}
+
+/// Whether a law held.
+pub type Held = Result<(), Stop>;
+
+/// Why a check ended without a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The law is broken, in this way.
+    Broken(String),
+    /// The law says nothing about this router or this case, for this reason.
+    NotApplicable(String),
+}
+
+impl Stop {
+    /// The law is broken.
+    pub fn broken(message: impl Into<String>) -> Self {
+        Self::Broken(message.into())
+    }
+
+    /// The law says nothing here.
+    pub fn not_applicable(reason: impl Into<String>) -> Self {
+        Self::NotApplicable(reason.into())
+    }
+}
+
+/// Breaks the law with a message unless the condition holds.
+pub(super) fn ensure(condition: bool, message: impl FnOnce() -> String) -> Held {
+    match condition {
+        true => Ok(()),
+        false => Err(Stop::Broken(message())),
+    }
+}
+
+/// Leaves the law aside unless the condition holds.
+pub(super) fn applies(condition: bool, reason: impl Into<String>) -> Held {
+    match condition {
+        true => Ok(()),
+        false => Err(Stop::not_applicable(reason)),
+    }
+}

@@ -1,0 +1,69 @@
+use crate::laws::host::{Table, difference};
+use crate::laws::law::{applies, ensure};
+use crate::laws::{Case, Held, Law, Specimen, Stop, Subject};
+use crate::{Causality, RouterInput};
+use burn::tensor::Tensor;
+
+pub(super) const LAW: Law = Law {
+    name: "causality",
+    sentence: "other later tokens leave the routing of earlier ones as it was, bit by bit, if the router \
+               is declared causal; one that is declared to leak does leak",
+    check,
+    if_never: "it declares a leak that cannot be found",
+};
+
+fn check(subject: &Subject<'_>, case: &Case) -> Held {
+    applies(case.group_size > 1, "one token a sequence")?;
+    let router = subject.build(case)?;
+    let found = (0..4).try_fold(None, |found, key| match found {
+        Some(_) => Ok(found),
+        None => leak(&*router, case, key, &subject.device),
+    })?;
+    match (router.causality(), found) {
+        (Causality::Causal, found) => ensure(found.is_none(), || found.unwrap_or_default()),
+        (Causality::Leaks(_), Some(_)) => Ok(()),
+        (Causality::Leaks(_), None) => Err(Stop::not_applicable(
+            "no later token changed an earlier one",
+        )),
+    }
+}
+
+/// How an earlier token's routing differs after later ones were replaced, if it does.
+fn leak(
+    router: &dyn Specimen,
+    case: &Case,
+    key: u64,
+    device: &burn::tensor::Device,
+) -> Result<Option<String>, Stop> {
+    let cut = 1 + (case.seed + key) as usize % (case.group_size - 1);
+    let x_td = case.x(device);
+    let before = Table::read(&router.route(case.input(x_td.clone())))?;
+    let after = Table::read(&router.route(replaced(case, &x_td, cut, key)))?;
+    for t in (0..case.n_tokens()).filter(|t| t % case.group_size < cut) {
+        if let Some(change) = difference(&before.rows[t], &after.rows[t], 0.0) {
+            let (group, m) = (t / case.group_size, t % case.group_size);
+            return Ok(Some(format!(
+                "tokens {cut}.. of sequence {group} were replaced, and token {m} is routed otherwise: {change}"
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// The input with other tokens and ids from place `cut` on in each sequence.
+fn replaced(case: &Case, x_td: &Tensor<2>, cut: usize, key: u64) -> RouterInput {
+    let scale = [1.0, 9.0][key as usize % 2];
+    let other = case.normal(case.n_tokens(), 20 + key, &x_td.device()) * scale;
+    let mut ids = case.ids(case.n_tokens(), 0);
+    let other_ids = case.ids(case.n_tokens(), 20 + key);
+    let mut rows = Vec::new();
+    for group in 0..case.n_groups {
+        let first = group * case.group_size;
+        let rest = case.group_size - cut;
+        rows.push(x_td.clone().narrow(0, first, cut));
+        rows.push(other.clone().narrow(0, first + cut, rest));
+        let later = first + cut..first + case.group_size;
+        ids[later.clone()].copy_from_slice(&other_ids[later]);
+    }
+    case.input(Tensor::cat(rows, 0)).token_ids(ids.into())
+}
