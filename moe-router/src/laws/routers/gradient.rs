@@ -1,7 +1,7 @@
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Specimen, Subject};
 use crate::parts::{mix_seed, uniform_below};
-use crate::{Plan, Routing};
+use crate::{Family, Plan, Routing};
 use burn::tensor::{Tensor, TensorData};
 
 pub(super) const LAW: Law = Law {
@@ -15,6 +15,10 @@ const STEP: f32 = 4e-3;
 const SAMPLES: u64 = 6;
 
 fn check(subject: &Subject<'_>, case: &Case) -> Held {
+    applies(
+        subject.family != Some(Family::Fixed),
+        "a fixed rule: nothing is learned",
+    )?;
     let device = subject.device.clone().autodiff();
     let router = subject.build_with(case, &[], &device)?;
     applies(router.n_params() > 0, "no parameters")?;
