@@ -13,6 +13,9 @@ pub trait Specimen {
     /// Advances a copy.
     fn advance(&self, load: &Load) -> Box<dyn Specimen>;
 
+    /// All that it holds, comparable: parameters bit by bit, other fields as `Debug` prints them.
+    fn state(&self) -> (Vec<u32>, String);
+
     /// The number of its parameters, trained or not.
     fn n_params(&self) -> usize;
 
@@ -43,6 +46,12 @@ impl<R: Router + 'static> Specimen for R {
 
     fn advance(&self, load: &Load) -> Box<dyn Specimen> {
         Box::new(Router::advance(self.clone(), load))
+    }
+
+    fn state(&self) -> (Vec<u32>, String) {
+        let mut bits = Vec::new();
+        self.edited(&mut |_, values| bits.extend(values.iter().map(|x| x.to_bits())));
+        (bits, format!("{self:?}"))
     }
 
     fn n_params(&self) -> usize {

@@ -1,11 +1,12 @@
-use crate::Load;
 use crate::laws::host::{Table, difference};
 use crate::laws::law::{applies, ensure};
-use crate::laws::{Case, Held, Law, Specimen, Subject};
+use crate::laws::{Case, Held, Law, Specimen, Stop, Subject};
+use crate::parts::top_k;
+use crate::{Load, RouterInput, Routing, routing::to_vec};
 
 pub(super) const LAW: Law = Law {
     name: "advance",
-    sentence: "after steps in which one expert took everything, no more tokens ask for it than before",
+    sentence: "after steps in which an expert was every token's first choice, no more tokens ask for it than before",
     check,
     if_never: "",
 };
@@ -14,13 +15,13 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let router = subject.build(case)?;
     let input = || case.input(case.distinct(&subject.device));
     let before = Table::read(&router.route(input()))?;
-    let after = advanced(&*router, &one_sided(case), 300);
+    let after = overworked(&*router, subject, case)?;
     let after = Table::read(&after.route(input()))?;
     applies(
         !same_routing(&before, &after),
-        "advancing changes no routing",
+        "in this case advancing changes no routing",
     )?;
-    let expert = overloaded(case);
+    let expert = favourite(&router.route(one_token(subject, case)));
     let asks = |table: &Table| {
         let own = table.entries().filter(|(_, entry)| entry.expert == expert);
         own.count()
@@ -28,31 +29,49 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let (before, after) = (asks(&before), asks(&after));
     ensure(after <= before, || {
         format!(
-            "expert {expert} took everything in 300 steps, and then {after} tokens ask for it instead of {before}"
+            "expert {expert} was every token's first choice for {STEPS} steps, and then {after} tokens ask \
+             for it instead of {before}"
         )
     })
 }
 
-/// The expert that takes everything in [`one_sided`].
-pub(super) fn overloaded(case: &Case) -> usize {
-    case.seed as usize % case.n_experts
+/// Steps enough for a bias that moves by 0.001.
+pub(super) const STEPS: usize = 150;
+
+/// The router after steps on batches of one token, repeated.
+///
+/// # Errors
+///
+/// The laws of state do not apply to a router that has none.
+pub(super) fn overworked(
+    router: &dyn Specimen,
+    subject: &Subject<'_>,
+    case: &Case,
+) -> Result<Box<dyn Specimen>, Stop> {
+    let load = |router: &dyn Specimen| router.route(one_token(subject, case)).load();
+    let first = router.advance(&load(router));
+    applies(first.state() != router.state(), "nothing to advance")?;
+    Ok(advanced(first, STEPS - 1, load))
 }
 
-/// A load that one expert bears alone.
-pub(super) fn one_sided(case: &Case) -> Load {
-    let mut asked = vec![0.0; case.n_experts];
-    asked[overloaded(case)] = (case.n_tokens() * case.top_k) as f64;
-    Load {
-        kept: asked.clone(),
-        asked,
-        n_tokens: case.n_tokens() as f64,
-    }
+fn one_token(subject: &Subject<'_>, case: &Case) -> RouterInput {
+    let x_1d = case.normal(1, 70, &subject.device);
+    case.input(x_1d.repeat_dim(0, case.n_tokens()))
 }
 
-/// The router after steps of the same load.
-pub(super) fn advanced(router: &dyn Specimen, load: &Load, steps: usize) -> Box<dyn Specimen> {
-    let first = router.advance(load);
-    (1..steps).fold(first, |router, _| router.advance(load))
+/// The first choice of the first token.
+fn favourite(routing: &Routing) -> usize {
+    let probs = to_vec(routing.probs.clone());
+    top_k(&probs[..routing.n_experts()], 1)[0] as usize
+}
+
+/// The router after steps, each of the load that `load` reads off the router as it is.
+pub(super) fn advanced(
+    router: Box<dyn Specimen>,
+    steps: usize,
+    load: impl Fn(&dyn Specimen) -> Load,
+) -> Box<dyn Specimen> {
+    (0..steps).fold(router, |router, _| router.advance(&load(&*router)))
 }
 
 /// Whether two routings agree bit by bit.

@@ -31,6 +31,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
         n_tokens: asked.iter().sum(),
         kept: asked.clone(),
         asked,
+        ..Load::default()
     };
     let mut biased = router.advance(&load);
     for _ in 0..ADVANCES {
