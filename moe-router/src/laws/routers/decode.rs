@@ -18,10 +18,10 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let ids = case.ids(case.n_tokens(), 0);
     let whole = Table::read(&router.route(case.input(x_td.clone())))?;
     applies(!whole.drops(), "this case drops tokens at capacity")?;
-    for t in 0..case.n_tokens() {
+    for (t, &id) in ids.iter().enumerate() {
         let start = t % case.group_size;
         let input = RouterInput::new(x_td.clone().narrow(0, t, 1))
-            .token_ids([ids[t]].into())
+            .token_ids([id].into())
             .start(start);
         let step = Table::read(&router.route(input))?;
         let changed = difference(&whole.rows[t], &step.rows[0], 1e-4);
