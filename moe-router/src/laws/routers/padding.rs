@@ -1,8 +1,8 @@
 use crate::RouterInput;
 use crate::laws::host::{Table, difference, show};
 use crate::laws::law::ensure;
-use crate::laws::{Case, Held, Law, Subject};
-use burn::tensor::Tensor;
+use crate::laws::{Case, Held, Law, Specimen, Subject};
+use burn::tensor::{Device, Tensor};
 
 pub(super) const LAW: Law = Law {
     name: "padding",
@@ -15,7 +15,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let router = subject.build(case)?;
     let plain_routing = router.route(case.input(case.distinct(&subject.device)));
     let plain = Table::read(&plain_routing)?;
-    let input = padded(case, &case.distinct(&subject.device));
+    let input = padded(case, &case.distinct(&subject.device), 9.0);
     let padding = input.padding.clone();
     let routing = router.route(input);
     let padded = Table::read(&routing)?;
@@ -43,6 +43,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
             )
         })?;
     }
+    content_is_ignored(&*router, case, &subject.device)?;
     let (plain, padded) = (plain_routing.load(), routing.load());
     let close = |a: &f64, b: &f64| (a - b).abs() < 1e-3;
     ensure(
@@ -56,10 +57,29 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     )
 }
 
-/// The case with large padding tokens behind each sequence.
-fn padded(case: &Case, x_td: &Tensor<2>) -> RouterInput {
+/// Under noise padding may move the draws of other tokens, but what it holds must not matter.
+fn content_is_ignored(router: &dyn Specimen, case: &Case, device: &Device) -> Held {
+    let route = |size: f64| {
+        let input = padded(case, &case.distinct(device), size);
+        Table::read(&router.route(input.noise(Some(case.seed))))
+    };
+    let (small, large) = (route(1.0)?, route(9.0)?);
+    for t in 0..small.n_tokens() {
+        let changed = difference(&small.rows[t], &large.rows[t], 0.0);
+        ensure(changed.is_none(), || {
+            format!(
+                "in training, with other numbers in the padding, token {t}: {}",
+                changed.unwrap_or_default()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The case with padding tokens of some size behind each sequence.
+fn padded(case: &Case, x_td: &Tensor<2>, size_of_padding: f64) -> RouterInput {
     let (size, pad) = (case.group_size, case.padding);
-    let pads = case.normal(case.n_groups * pad, 30, &x_td.device()) * 9.0;
+    let pads = case.normal(case.n_groups * pad, 30, &x_td.device()) * size_of_padding;
     let ids = case.ids(case.n_tokens(), 0);
     let mut rows = Vec::new();
     let mut all_ids = Vec::new();

@@ -1,4 +1,4 @@
-use crate::laws::host::{Entry, Table, difference};
+use crate::laws::host::{Entry, Table, choice_is_learned, difference};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -12,10 +12,7 @@ pub(super) const LAW: Law = Law {
 
 fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let router = subject.build(case)?;
-    applies(
-        router.n_params() > 0,
-        "no parameters: the rule may use the position",
-    )?;
+    choice_is_learned(&*router, &case.input(case.distinct(&subject.device)))?;
     let x_td = case.distinct(&subject.device);
     let order = within_groups(case);
     let shuffled = rows(&x_td, &order);

@@ -1,4 +1,4 @@
-use crate::laws::host::{Entry, Table, difference};
+use crate::laws::host::{Entry, Table, choice_is_learned, difference};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};
 
@@ -17,11 +17,16 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
         "an axis of experts cannot be told from one of the width",
     )?;
     let router = subject.build(case)?;
-    let order = labels(case);
+    let input = || case.input(case.distinct(&subject.device));
+    choice_is_learned(&*router, &input())?;
+    let plain = Table::read(&router.route(input()))?;
+    let mut order = labels(case);
+    // experts without a network keep their labels
+    order.extend(n_experts..plain.n_experts);
     let mut found = false;
     let relabelled = router.edited(&mut |shape, values| {
         for axis in 0..shape.len() {
-            if shape[axis] != case.d_model && shape[axis].is_multiple_of(n_experts) {
+            if shape[axis] != case.d_model && shape[axis].is_multiple_of(order.len()) {
                 permute_blocks(values, shape, axis, &order);
                 found = true;
             }
@@ -29,8 +34,6 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     });
     applies(found, "no parameter has an axis of experts")?;
 
-    let input = || case.input(case.distinct(&subject.device));
-    let plain = Table::read(&router.route(input()))?;
     let moved = Table::read(&relabelled.route(input()))?;
     let width = plain.rows.first().map_or(0, Vec::len);
     let slots = if plain.sparse {

@@ -1,5 +1,5 @@
 use crate::Family;
-use crate::laws::host::{Table, show};
+use crate::laws::host::{Table, choice_is_learned, show};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};
 
@@ -13,7 +13,7 @@ pub(super) const LAW: Law = Law {
 /// Weights with equal columns, and tokens that are zero, make all experts of a token tie.
 fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let router = subject.build(case)?;
-    applies(router.n_params() > 0, "no parameters: nothing is scored")?;
+    choice_is_learned(&*router, &case.input(case.distinct(&subject.device)))?;
     let zeros = case.distinct(&subject.device) * 0.0;
     let table = Table::read(&router.route(case.input(zeros)))?;
     applies(table.sparse, "soft: nothing is chosen")?;

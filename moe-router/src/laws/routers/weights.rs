@@ -1,3 +1,4 @@
+use crate::Family;
 use crate::laws::host::{Table, show};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};
@@ -17,6 +18,10 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     applies(table.sparse, "soft: see the law soft-maps")?;
     applies(!table.drops(), "this case drops tokens at capacity")?;
     within_tokens(&table)?;
+    applies(
+        subject.family != Some(Family::ExpertChoice),
+        "a token that is let in may weigh by that score too",
+    )?;
     ensure(
         sums_agree(&table) || is_monotone(&table, Table::prob) || is_monotone(&table, Table::logit),
         || {

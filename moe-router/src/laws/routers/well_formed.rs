@@ -28,7 +28,14 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
 }
 
 fn fits(routing: &Routing, input: &RouterInput, case: &Case) -> Held {
-    let expected = [case.n_tokens(), case.n_experts];
+    let expected = [case.n_tokens(), routing.n_experts()];
+    ensure(routing.n_computed_experts() == case.n_experts, || {
+        format!(
+            "logits of shape {:?} for {} experts",
+            routing.logits.dims(),
+            case.n_experts
+        )
+    })?;
     for (name, dims) in [
         ("logits", routing.logits.dims()),
         ("probs", routing.probs.dims()),
