@@ -1,7 +1,8 @@
 //! The command line: shared flags and the list of commands.
 
 use crate::commands::{
-    ablate, bench, completions, convert, doctor, eval, generate, inspect, list, train, verify,
+    ablate, audit, bench, completions, convert, doctor, eval, generate, inspect, laws, list, train,
+    verify,
 };
 use crate::shared::Shared;
 use clap::{Parser, Subcommand};
@@ -40,6 +41,10 @@ pub enum Command {
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(ablate::AblateArgs),
+    /// Check what must hold of every router and balance loss
+    Laws(laws::LawsArgs),
+    /// Does a model see the future? Replaces later tokens and looks for changes before them
+    Audit(audit::AuditArgs),
     /// Measure speed
     Bench(bench::BenchArgs),
     /// Check this machine: versions, devices, a matrix product, write access

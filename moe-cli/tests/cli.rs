@@ -299,3 +299,39 @@ fn nobody_reading_stderr_changes_nothing() {
     assert!(place.run_folder("runs").join("summary.json").exists());
     assert_eq!(code("train tiny.tom"), Some(2));
 }
+
+#[test]
+fn the_laws_of_one_router_are_a_table_with_reasons() {
+    let place = Place::new();
+    let ended = place.moe("laws --router switch --cases 12");
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("switch  pass"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("causality"), "{}", ended.stdout);
+    let reason = "n/a  soft-maps: a list of assignments, no slots (switch)";
+    assert!(ended.stdout.contains(reason), "{}", ended.stdout);
+    assert!(ended.stderr.contains("checking switch"), "{}", ended.stderr);
+
+    let reports = place.json("laws --router hash --cases 4 -q");
+    assert_eq!(reports[0]["findings"][0]["law"], "well-formed");
+    assert_eq!(reports[0]["findings"][0]["verdict"], "pass");
+}
+
+#[test]
+fn an_audit_finds_no_leak_or_says_where() {
+    let place = Place::new();
+    let ended = place.moe("audit tiny.toml --steps 2");
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.starts_with("no leak"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("not below chance"),
+        "{}",
+        ended.stdout
+    );
+
+    for router in ["expert_choice", "soft"] {
+        let ended = place.moe(&format!("audit tiny.toml router.name={router} --steps 0"));
+        assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.starts_with("LEAK"), "{}", ended.stdout);
+        assert!(ended.stdout.contains("rerouted tokens"), "{}", ended.stdout);
+    }
+}

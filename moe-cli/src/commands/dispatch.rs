@@ -1,5 +1,6 @@
 use super::{
-    ablate, bench, completions, convert, doctor, eval, generate, inspect, list, train, verify,
+    ablate, audit, bench, completions, convert, doctor, eval, generate, inspect, laws, list, train,
+    verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -16,6 +17,8 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Verify(args) => verify::run(args, shared),
         Command::Convert(args) => convert::run(args, shared),
         Command::Ablate(args) => ablate::run(args, shared),
+        Command::Laws(args) => laws::run(args, shared),
+        Command::Audit(args) => audit::run(args, shared),
         Command::Bench(args) => bench::run(args, shared),
         Command::Doctor(args) => doctor::run(args, shared),
         Command::Completions(args) => completions::run(args),

@@ -1,6 +1,7 @@
 //! The commands, one a file: arguments, a call into the crates below, and what is printed.
 
 pub mod ablate;
+pub mod audit;
 pub mod bench;
 pub mod completions;
 pub mod convert;
@@ -8,6 +9,7 @@ pub mod doctor;
 pub mod eval;
 pub mod generate;
 pub mod inspect;
+pub mod laws;
 pub mod list;
 pub mod train;
 pub mod verify;

@@ -42,6 +42,8 @@ pub mod fault {
     pub const DECLARED_LEAK: usize = 24;
     pub const SOFTMAX_TWICE: usize = 25;
     pub const PANICS_AT_ONE: usize = 26;
+    pub const PANICS_AT_NONE: usize = 27;
+    pub const CAPACITY_DIVIDES: usize = 28;
 }
 use fault::*;
 
@@ -58,7 +60,13 @@ pub struct BrokenConfig<const F: usize> {
 
 impl<const F: usize> Default for BrokenConfig<F> {
     fn default() -> Self {
-        let drops = [CAPACITY_OF_BATCH, CAPACITY_OFF_BY_ONE, DROP_EARLIEST].contains(&F);
+        let drops = [
+            CAPACITY_OF_BATCH,
+            CAPACITY_OFF_BY_ONE,
+            DROP_EARLIEST,
+            CAPACITY_DIVIDES,
+        ]
+        .contains(&F);
         Self {
             top_k: 2,
             n_groups: 1,
@@ -180,9 +188,9 @@ impl Broken {
         };
         let scores: Vec<f32> = (0..n_groups).map(score).collect();
         let best = top_k(&scores, topk_groups);
-        for e in 0..row_e.len() {
+        for (e, score) in row_e.iter_mut().enumerate() {
             if !best.contains(&(group_of(e) as u32)) {
-                row_e[e] = if self.has(MASK_WITH_ZERO) {
+                *score = if self.has(MASK_WITH_ZERO) {
                     0.0
                 } else {
                     f32::NEG_INFINITY
@@ -238,9 +246,12 @@ impl Broken {
     }
 
     fn drop(&self, input: &RouterInput, assignments: &mut Assignments, n_experts: usize) {
-        let factor = self.config.capacity_factor;
+        let mut factor = self.config.capacity_factor;
         if factor == 0.0 {
             return;
+        }
+        if self.has(CAPACITY_DIVIDES) {
+            factor = 1.0 / factor;
         }
         let room = |tokens: usize| {
             let exact = tokens as f64 / n_experts as f64 * factor * self.config.top_k as f64;
@@ -327,6 +338,10 @@ impl Router for Broken {
         assert!(
             !(self.has(PANICS_AT_ONE) && input.n_tokens() == 1),
             "index out of bounds: the len is 1 but the index is 1"
+        );
+        assert!(
+            !(self.has(PANICS_AT_NONE) && input.n_tokens() == 0),
+            "attempt to divide by zero"
         );
         let logits_te = self.gate.forward(input.x_td.clone());
         let [_, n_experts] = logits_te.dims();

@@ -1,0 +1,112 @@
+//! `moe audit`: does a model see the future?
+
+use crate::exit::Status;
+use crate::shared::Shared;
+use crate::terminal::{Align, columns, print, print_json, say, significant};
+use clap::Args;
+use moe_train::audit::{Audit, AuditOptions, LayerLeak, UniformTraining, audit};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// The arguments of `moe audit`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  moe audit configs/debug.toml router.name=expert_choice\n\nExit code 3 if later tokens change earlier ones."
+)]
+pub struct AuditArgs {
+    /// The configuration; routers that are not causal are accepted
+    config: PathBuf,
+    /// Values that replace the configuration's, such as router.name=switch
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Training steps on uniform tokens; 0 leaves the training out
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    steps: u64,
+    /// How many times later tokens are replaced
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
+    trials: u64,
+}
+
+/// Audits and prints what leaks where.
+pub fn run(args: &AuditArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let mut overrides = args.overrides.clone();
+    overrides.push("model.allow_leak=true".to_owned());
+    let config = shared.load_config(&args.config, &overrides)?;
+    let device = shared.open_device()?;
+    if !shared.quiet {
+        let training = match args.steps {
+            0 => String::new(),
+            steps => format!(", then training {steps} steps on uniform tokens"),
+        };
+        say(format!(
+            "replacing later tokens {} times{training}",
+            args.trials
+        ));
+    }
+    let options = AuditOptions {
+        trials: args.trials,
+        steps: args.steps,
+        ..AuditOptions::default()
+    };
+    let found = audit(&config, &device.device, &options);
+    let router = config.router.name();
+    if shared.json {
+        let leaks = found.leaks();
+        print_json(&json!({ "router": router, "leaks": leaks, "audit": found }))?;
+    } else {
+        print(&text(router, &found))?;
+    }
+    match found.leaks() {
+        true => Ok(Status::BelowThreshold),
+        false => Ok(Status::Done),
+    }
+}
+
+fn text(router: &str, found: &Audit) -> String {
+    let mut lines = match found.leaks() {
+        false => vec![format!(
+            "no leak: with `{router}`, later tokens change nothing at earlier positions"
+        )],
+        true => vec![
+            format!(
+                "LEAK: with `{router}`, later tokens change output scores at earlier positions by up to {}",
+                significant(found.logits, 3)
+            ),
+            layers(&found.layers),
+        ],
+    };
+    lines.extend(found.training.as_ref().map(training));
+    lines.join("\n")
+}
+
+fn layers(layers: &[LayerLeak]) -> String {
+    let mut rows = vec![
+        ["layer", "router scores", "rerouted tokens"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(layers.iter().map(|layer| {
+        vec![
+            layer.layer.to_string(),
+            significant(layer.scores, 3),
+            layer.rerouted.to_string(),
+        ]
+    }));
+    columns(&rows, &[Align::Right; 3])
+}
+
+fn training(training: &UniformTraining) -> String {
+    let gain = training.gain();
+    let verdict = match gain > 4.0 * training.standard_error {
+        true => "below chance: it sees what it predicts",
+        false => "not below chance",
+    };
+    format!(
+        "uniform tokens: {} bits after {} steps (s.e. {}), chance {}: {verdict}",
+        significant(training.bits, 4),
+        training.steps,
+        significant(training.standard_error, 2),
+        significant(training.chance, 4),
+    )
+}

@@ -1,0 +1,188 @@
+//! `moe laws`: what must hold of every router and every balance loss, checked.
+
+use crate::exit::{Status, Usage};
+use crate::shared::Shared;
+use crate::terminal::{Align, columns, print, print_json, say};
+use burn::tensor::Device;
+use clap::Args;
+use moe_router::RouterConfig;
+use moe_router::laws::{
+    LAWS, Options, Report, Subject, Verdict, check_all, check_loss, loss_subjects,
+};
+use moe_train::resolve::nearest;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::panic;
+
+/// The arguments of `moe laws`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  moe laws --router switch")]
+pub struct LawsArgs {
+    /// One router; all, and the balance losses, if left out
+    #[arg(long, value_name = "NAME")]
+    router: Option<String>,
+    /// The number of generated cases of each law
+    #[arg(long, value_name = "N", default_value_t = 48)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    cases: u32,
+}
+
+/// Checks the laws and prints a table, the failures, and why a law does not apply.
+pub fn run(args: &LawsArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let configs = configs(args.router.as_deref())?;
+    let device = shared.open_device()?;
+    let options = Options {
+        cases: args.cases,
+        seed: shared.seed.unwrap_or(0),
+    };
+    let reports = quietly(|| reports(&configs, &device.device, &options, args, shared));
+    if shared.json {
+        print_json(&Value::from_iter(reports.iter().map(json_of)))?;
+    } else {
+        print(&text(&reports))?;
+    }
+    match reports.iter().all(|report| report.failed().is_empty()) {
+        true => Ok(Status::Done),
+        false => Ok(Status::Unhealthy),
+    }
+}
+
+fn configs(name: Option<&str>) -> anyhow::Result<Vec<RouterConfig>> {
+    let Some(name) = name else {
+        let all = RouterConfig::NAMES.iter();
+        return Ok(all
+            .filter_map(|name| RouterConfig::from_name(name))
+            .collect());
+    };
+    let config = RouterConfig::from_name(name).ok_or_else(|| {
+        let near = nearest(name, RouterConfig::NAMES.iter().copied());
+        let hint = near.map_or("see `moe list routers`".to_owned(), |near| {
+            format!("did you mean `{near}`?")
+        });
+        Usage::error(format!("--router {name}: there is no such router; {hint}"))
+    })?;
+    Ok(vec![config])
+}
+
+fn reports(
+    configs: &[RouterConfig],
+    device: &Device,
+    options: &Options,
+    args: &LawsArgs,
+    shared: &Shared,
+) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for config in configs {
+        progress(shared, config.name());
+        reports.push(check_all(&Subject::of_list(config, device), options));
+    }
+    if args.router.is_none() {
+        for subject in loss_subjects(device) {
+            progress(shared, &subject.name);
+            reports.push(check_loss(&subject, options));
+        }
+    }
+    reports
+}
+
+fn progress(shared: &Shared, name: &str) {
+    if !shared.quiet {
+        say(format!("checking {name}"));
+    }
+}
+
+/// A law may make a router panic many times while it looks for a small case: the report says it once.
+fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    let result = work();
+    panic::set_hook(hook);
+    result
+}
+
+/// The table, then failures, then reasons.
+fn text(reports: &[Report]) -> String {
+    let of_routers = |report: &&Report| report.finding(LAWS[0].name).is_some();
+    let (routers, losses): (Vec<&Report>, Vec<&Report>) = reports.iter().partition(of_routers);
+    let mut parts = vec![table("router", &routers)];
+    if !losses.is_empty() {
+        parts.push(table("loss", &losses));
+    }
+    let failed = reports.iter().filter(|report| !report.failed().is_empty());
+    parts.extend(failed.map(ToString::to_string));
+    parts.push(reasons(reports));
+    parts.join("\n\n")
+}
+
+/// One row a subject and one numbered column a law, with the numbers explained below.
+fn table(what: &str, reports: &[&Report]) -> String {
+    let Some(first) = reports.first() else {
+        return String::new();
+    };
+    let n_laws = first.findings.len();
+    let mut header = vec![what.to_owned()];
+    header.extend((1..=n_laws).map(|number| number.to_string()));
+    let mut rows = vec![header];
+    for report in reports {
+        let mut row = vec![report.subject.clone()];
+        row.extend(report.findings.iter().map(|f| mark(&f.verdict).to_owned()));
+        rows.push(row);
+    }
+    let mut align = vec![Align::Left];
+    align.extend(vec![Align::Right; n_laws]);
+    let laws = first.findings.iter().enumerate().map(|(i, finding)| {
+        let number = (i + 1).to_string();
+        vec![number, finding.law.to_owned(), finding.sentence.to_owned()]
+    });
+    let laws = columns(
+        &laws.collect::<Vec<_>>(),
+        &[Align::Right, Align::Left, Align::Left],
+    );
+    format!("{}\n\n{laws}", columns(&rows, &align))
+}
+
+fn mark(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass(_) => "pass",
+        Verdict::Fail { .. } => "FAIL",
+        Verdict::NotApplicable(_) => "n/a",
+    }
+}
+
+/// Why laws do not apply, each reason with the subjects that share it.
+fn reasons(reports: &[Report]) -> String {
+    let mut subjects: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for report in reports {
+        for finding in &report.findings {
+            if let Verdict::NotApplicable(reason) = &finding.verdict {
+                let key = (finding.law, reason.as_str());
+                subjects.entry(key).or_default().push(&report.subject);
+            }
+        }
+    }
+    let line = |((law, reason), subjects): (&(&str, &str), &Vec<&str>)| {
+        format!("n/a  {law}: {reason} ({})", subjects.join(", "))
+    };
+    subjects.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn json_of(report: &Report) -> Value {
+    let findings = report.findings.iter().map(|finding| {
+        let mut value = json!({ "law": finding.law, "verdict": mark(&finding.verdict) });
+        match &finding.verdict {
+            Verdict::Pass(cases) => value["cases"] = (*cases).into(),
+            Verdict::Fail { message, case } => {
+                value["message"] = message.as_str().into();
+                value["case"] = case.as_str().into();
+            }
+            Verdict::NotApplicable(reason) => value["reason"] = reason.as_str().into(),
+        }
+        value
+    });
+    json!({
+        "subject": report.subject,
+        "device": report.device,
+        "seed": report.seed,
+        "findings": findings.collect::<Vec<_>>(),
+    })
+}

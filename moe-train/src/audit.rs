@@ -1,0 +1,246 @@
+//! Does a model see the future? Later tokens are replaced and earlier positions compared, layer by layer;
+//! and the model is trained on tokens drawn uniformly, which nobody can predict better than by chance.
+//!
+//! ```text
+//! leak of layer l = max over earlier positions of |z_l(x) - z_l(x')|,  x' = x up to position p
+//! gain            = log2 V - loss in bits, on fresh uniform tokens: 0 unless a target is seen
+//! ```
+
+use crate::config::RunConfig;
+use crate::run::adamw;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
+use moe_router::parts::{mix_seed, uniform_below};
+use moe_router::{Plan, Routing};
+use serde::Serialize;
+
+/// How thorough an audit is.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditOptions {
+    /// The number of times that later tokens are replaced. Default: 8
+    pub trials: u64,
+    /// The number of training steps on uniform tokens; 0 leaves the training out. Default: 60
+    pub steps: u64,
+    /// The most tokens of a sequence. Default: 64
+    pub max_length: usize,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Audit {
+    /// The largest change of the output scores at earlier positions.
+    pub logits: f64,
+    /// What reached earlier positions in each MoE layer.
+    pub layers: Vec<LayerLeak>,
+    /// What training on uniform tokens gained.
+    pub training: Option<UniformTraining>,
+}
+
+/// What later tokens changed at earlier positions in a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LayerLeak {
+    /// The layer's index.
+    pub layer: usize,
+    /// The largest change of the router's scores: of what came into the layer.
+    pub scores: f64,
+    /// The number of earlier tokens that went elsewhere or were weighed otherwise, of all trials.
+    pub rerouted: usize,
+}
+
+/// Training on tokens that cannot be predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct UniformTraining {
+    /// The steps made.
+    pub steps: u64,
+    /// The loss in bits on fresh tokens.
+    pub bits: f64,
+    /// The least loss without a leak: the binary logarithm of the vocabulary's size.
+    pub chance: f64,
+    /// The standard error of the loss over batches.
+    pub standard_error: f64,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self {
+            trials: 8,
+            steps: 60,
+            max_length: 64,
+        }
+    }
+}
+
+impl Audit {
+    /// Whether later tokens changed anything earlier.
+    pub fn leaks(&self) -> bool {
+        self.logits > 0.0 || self.layers.iter().any(LayerLeak::leaks)
+    }
+}
+
+impl LayerLeak {
+    /// Whether later tokens changed anything earlier in this layer.
+    pub fn leaks(&self) -> bool {
+        self.scores > 0.0 || self.rerouted > 0
+    }
+}
+
+impl UniformTraining {
+    /// Bits below chance; a leak is proven well above [`standard_error`](Self::standard_error).
+    pub fn gain(&self) -> f64 {
+        self.chance - self.bits
+    }
+}
+
+/// Audits the model of a configuration, in evaluation.
+pub fn audit(config: &RunConfig, device: &Device, options: &AuditOptions) -> Audit {
+    let length = config.train.seq_length.clamp(2, options.max_length.max(2));
+    let model = config.init_model(device);
+    let mut found: Option<Audit> = None;
+    for trial in 0..options.trials {
+        let one = compare(&model, config, length, trial, device);
+        found = Some(match found {
+            Some(all) => merged(all, &one),
+            None => one,
+        });
+    }
+    let mut audit = found.unwrap_or(Audit {
+        logits: 0.0,
+        layers: Vec::new(),
+        training: None,
+    });
+    audit.training = (options.steps > 0).then(|| train(config, length, options.steps, device));
+    audit
+}
+
+/// One replacement of later tokens.
+fn compare(
+    model: &AnyDecoder,
+    config: &RunConfig,
+    length: usize,
+    trial: u64,
+    device: &Device,
+) -> Audit {
+    let cut = 1 + trial as usize % (length - 1);
+    let before = uniform(config, [1, length], 2 * trial, device);
+    let later = uniform(config, [1, length], 2 * trial + 1, device).narrow(1, cut, length - cut);
+    let after = Tensor::cat(vec![before.clone().narrow(1, 0, cut), later], 1);
+    let run = |tokens| model.forward(DecoderInput::new(tokens));
+    let (a, b): (DecoderOutput, DecoderOutput) = (run(before), run(after));
+    let layers = a.routings.iter().zip(&b.routings).enumerate();
+    Audit {
+        logits: largest(a.logits.clone().narrow(1, 0, cut) - b.logits.clone().narrow(1, 0, cut)),
+        layers: layers
+            .map(|(layer, (a, b))| LayerLeak {
+                layer,
+                scores: largest(
+                    a.logits.clone().narrow(0, 0, cut) - b.logits.clone().narrow(0, 0, cut),
+                ),
+                rerouted: (0..cut)
+                    .filter(|&t| decision(a, t) != decision(b, t))
+                    .count(),
+            })
+            .collect(),
+        training: None,
+    }
+}
+
+fn merged(mut all: Audit, one: &Audit) -> Audit {
+    all.logits = all.logits.max(one.logits);
+    for (sum, layer) in all.layers.iter_mut().zip(&one.layers) {
+        sum.scores = sum.scores.max(layer.scores);
+        sum.rerouted += layer.rerouted;
+    }
+    all
+}
+
+fn largest<const D: usize>(difference: Tensor<D>) -> f64 {
+    f64::from(difference.abs().max().into_scalar::<f32>())
+}
+
+/// What a routing decides for a token, comparable bit by bit: experts and weights, or shares of slots.
+fn decision(routing: &Routing, t: usize) -> Vec<(u32, u32)> {
+    let bits = |x: Tensor<1>| -> Vec<u32> {
+        let data = x.into_data().convert::<f32>();
+        let values: Vec<f32> = data.try_into_vec().expect("the data was just converted");
+        values.iter().map(|x| x.to_bits()).collect()
+    };
+    match &routing.plan {
+        Plan::Sparse(plan) => {
+            let weights = bits(plan.weights.clone());
+            let a = &plan.assignments;
+            let own = (0..a.len()).filter(|&n| a.tokens()[n] as usize == t && a.kept()[n]);
+            let mut entries: Vec<_> = own.map(|n| (a.experts()[n], weights[n])).collect();
+            entries.sort_unstable();
+            entries
+        }
+        Plan::Soft(plan) => {
+            let [_, _, n_slots] = plan.dispatch.dims();
+            let shares = plan.dispatch.clone().slice([0..1, t..t + 1, 0..n_slots]);
+            let shares = bits(shares.reshape([n_slots]));
+            (0..).zip(shares).collect()
+        }
+    }
+}
+
+/// Trains on fresh uniform tokens and scores on others.
+fn train(config: &RunConfig, length: usize, steps: u64, device: &Device) -> UniformTraining {
+    let device = device.clone().autodiff();
+    let mut model = config.init_model(&device);
+    let mut optimizer = adamw(&model, &config.train);
+    let batch = |key: u64| {
+        uniform(
+            config,
+            [config.train.batch_size, length + 1],
+            1000 + key,
+            &device,
+        )
+    };
+    for step in 0..steps {
+        let loss = loss(&model, batch(step), Some(mix_seed(config.seed, step)));
+        let grads = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(config.train.lr, model, grads);
+    }
+    let nats: Vec<f64> = (0..8)
+        .map(|key| {
+            let loss = loss(&model, batch(1_000_000 + key), None);
+            f64::from(loss.detach().into_scalar::<f32>())
+        })
+        .collect();
+    let n = nats.len() as f64;
+    let mean = nats.iter().sum::<f64>() / n;
+    let variance = nats.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    UniformTraining {
+        steps,
+        bits: mean / std::f64::consts::LN_2,
+        chance: (config.vocab_size() as f64).log2(),
+        standard_error: (variance / n).sqrt() / std::f64::consts::LN_2,
+    }
+}
+
+/// The mean cross entropy of each next token, in nats.
+fn loss(model: &AnyDecoder, tokens: Tensor<2, Int>, noise: Option<u64>) -> Tensor<1> {
+    let [batch, width] = tokens.dims();
+    let length = width - 1;
+    let mut input = DecoderInput::new(tokens.clone().narrow(1, 0, length));
+    input.noise = noise;
+    let logits = model.forward(input).logits;
+    let [_, _, vocab_size] = logits.dims();
+    CrossEntropyLossConfig::new()
+        .init(&logits.device())
+        .forward(
+            logits.reshape([batch * length, vocab_size]),
+            tokens.narrow(1, 1, length).reshape([batch * length]),
+        )
+}
+
+/// Tokens drawn uniformly from the vocabulary.
+fn uniform(config: &RunConfig, shape: [usize; 2], key: u64, device: &Device) -> Tensor<2, Int> {
+    let seed = mix_seed(mix_seed(config.seed, 77), key);
+    let vocab_size = config.vocab_size();
+    let ids: Vec<i64> = (0..(shape[0] * shape[1]) as u64)
+        .map(|i| uniform_below(vocab_size, seed, i) as i64)
+        .collect();
+    Tensor::from_data(TensorData::new(ids, shape), device)
+}
