@@ -189,6 +189,8 @@ fn every_command_has_help() {
         "train",
         "eval",
         "generate",
+        "verify",
+        "convert",
         "ablate",
         "bench",
         "bench train",
@@ -209,6 +211,18 @@ fn every_command_has_help() {
             "{command}: {help}"
         );
     }
+}
+
+#[test]
+fn a_checkpoint_that_differs_from_its_goldens_exits_with_3() {
+    let place = Place::new();
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-models/tests/fixtures");
+    let equal = place.moe(&format!("verify {fixtures}/mixtral_base"));
+    assert_eq!(equal.code, 0, "{}", equal.stdout);
+    let others = format!("--goldens {fixtures}/mixtral_swa/goldens.safetensors --forward-only");
+    let differs = place.moe(&format!("verify {fixtures}/mixtral_base {others}"));
+    assert_eq!(differs.code, 3, "{}", differs.stdout);
+    assert!(differs.stdout.contains("FAIL"), "{}", differs.stdout);
 }
 
 #[test]

@@ -207,7 +207,10 @@ fn replace_value(bytes: &mut Vec<u8>, at: usize, rng: &mut ChaCha8Rng) {
 
 fn write(folder: &Path, files: &[(&str, Vec<u8>)]) {
     for (name, bytes) in files {
-        fs::write(folder.join(name), bytes).expect("a temporary file");
+        let path = folder.join(name);
+        // some file systems wait for the disk when a file is cut and written anew
+        let _ = fs::remove_file(&path);
+        fs::write(path, bytes).expect("a temporary file");
     }
 }
 
