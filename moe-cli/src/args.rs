@@ -1,8 +1,8 @@
 //! The command line: shared flags and the list of commands.
 
 use crate::commands::{
-    ablate, audit, bench, completions, convert, doctor, eval, generate, inspect, laws, list, train,
-    verify,
+    ablate, audit, bench, completions, convert, doctor, eval, figure, generate, inspect, laws,
+    list, train, verify,
 };
 use crate::shared::Shared;
 use clap::{Parser, Subcommand};
@@ -33,6 +33,8 @@ pub enum Command {
     Train(train::TrainArgs),
     /// Score a run on held-out text, in bits per byte of each domain
     Eval(eval::EvalArgs),
+    /// Draw what a router does to 64 tokens, as a picture (SVG)
+    Figure(figure::FigureArgs),
     /// Continue a text, and show which expert takes each token
     Generate(generate::GenerateArgs),
     /// Hold a published checkpoint to what its reference implementation computed

@@ -7,6 +7,7 @@ mod args;
 mod backends;
 mod commands;
 mod exit;
+mod figure;
 mod generation;
 mod interrupt;
 mod invocation;

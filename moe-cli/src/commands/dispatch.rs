@@ -1,6 +1,6 @@
 use super::{
-    ablate, audit, bench, completions, convert, doctor, eval, generate, inspect, laws, list, train,
-    verify,
+    ablate, audit, bench, completions, convert, doctor, eval, figure, generate, inspect, laws,
+    list, train, verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -13,6 +13,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Inspect(args) => inspect::run(args, shared),
         Command::Train(args) => train::run(args, shared),
         Command::Eval(args) => eval::run(args, shared),
+        Command::Figure(args) => figure::run(args, shared),
         Command::Generate(args) => generate::run(args, shared),
         Command::Verify(args) => verify::run(args, shared),
         Command::Convert(args) => convert::run(args, shared),

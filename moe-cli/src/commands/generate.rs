@@ -194,7 +194,8 @@ impl GenerateArgs {
     }
 }
 
-fn missing_folder(flag: &str, file: &Path) -> Option<String> {
+/// What is wrong with a file to write, if its folder does not exist.
+pub(super) fn missing_folder(flag: &str, file: &Path) -> Option<String> {
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
@@ -246,7 +247,7 @@ fn show(args: &GenerateArgs, trace: &Trace, layer: usize, shared: &Shared) -> an
 }
 
 /// Writes a file through a temporary one beside it, so that it appears whole or not at all.
-fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);

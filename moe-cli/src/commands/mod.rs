@@ -7,6 +7,7 @@ pub mod completions;
 pub mod convert;
 pub mod doctor;
 pub mod eval;
+pub mod figure;
 pub mod generate;
 pub mod inspect;
 pub mod laws;
