@@ -188,6 +188,7 @@ fn every_command_has_help() {
         "inspect",
         "train",
         "eval",
+        "figure",
         "generate",
         "verify",
         "convert",

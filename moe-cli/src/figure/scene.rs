@@ -1,8 +1,8 @@
 //! The same 64 tokens for every router: two sequences that stay with a subject for a while and then
 //! change it, of six subjects of which the first comes most often.
 //!
-//! All values are small multiples of a power of two, so that sums of products are exact in f32 and
-//! every machine routes, and draws, alike.
+//! All values are small multiples of a power of two, so that the logits are exact in f32 and no machine
+//! breaks a near tie otherwise; the weights that follow are drawn in steps too coarse for rounding to show.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
