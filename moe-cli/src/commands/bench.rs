@@ -6,12 +6,15 @@ use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use clap::{Args, Subcommand};
+use moe_bench::machine::Machine;
+use moe_bench::model::ModelBenchConfig;
+use moe_bench::shapes::Shape;
 use std::path::PathBuf;
 
 /// The arguments of `moe bench`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe bench train configs/quickstart.toml router.name=switch\n  moe bench attention"
+    after_help = "Examples:\n  moe bench train configs/quickstart.toml router.name=switch\n  moe bench attention\n  moe bench model --shape mixtral-428m"
 )]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -25,6 +28,8 @@ enum What {
     Train(TrainArgs),
     /// Decoding with grouped-query and latent attention: milliseconds and cache bytes a token
     Attention(AttentionArgs),
+    /// Reading a prompt and writing token by token, with the machine's limits beside
+    Model(ModelArgs),
 }
 
 /// The arguments of `moe bench train`.
@@ -54,11 +59,40 @@ struct AttentionArgs {
     steps: usize,
 }
 
+/// The arguments of `moe bench model`.
+#[derive(Args, Debug)]
+struct ModelArgs {
+    /// A model to measure; without it, all [possible: mixtral-428m, deepseek-486m]
+    #[arg(long, value_name = "NAME", value_parser = Shape::NAMES, hide_possible_values = true)]
+    shape: Vec<String>,
+    /// Tokens of the prompt
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = at_least_one)]
+    prompt: usize,
+    /// Times that the prompt is read
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = at_least_one)]
+    prompts: usize,
+    /// Tokens in the cache when the clock of decoding starts
+    #[arg(long, value_name = "N", default_value_t = 136, value_parser = at_least_one)]
+    context: usize,
+    /// Tokens that are timed one by one
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    tokens: usize,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
 /// Measures and prints.
 pub fn run(args: &BenchArgs, shared: &Shared) -> anyhow::Result<Status> {
     match &args.what {
         What::Train(args) => train(args, shared),
         What::Attention(args) => attention(args, shared),
+        What::Model(args) => model(args, shared),
     }
 }
 
@@ -110,6 +144,50 @@ fn attention(args: &AttentionArgs, shared: &Shared) -> anyhow::Result<Status> {
         print_json(&result)?;
     } else {
         print(&result.to_string())?;
+    }
+    Ok(Status::Done)
+}
+
+fn model(args: &ModelArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let wanted =
+        |shape: &Shape| args.shape.is_empty() || args.shape.iter().any(|s| s == shape.name);
+    let shapes: Vec<Shape> = Shape::NAMES
+        .iter()
+        .filter_map(|name| Shape::of(name))
+        .filter(wanted)
+        .collect();
+    let device = shared.open_device()?;
+    if shared.dry_run {
+        for shape in &shapes {
+            print(&format!(
+                "would read {} prompts of {} tokens and write {} tokens after {} with {} on {}",
+                args.prompts, args.prompt, args.tokens, args.context, shape.name, device.name
+            ))?;
+        }
+        return Ok(Status::Done);
+    }
+    let config = ModelBenchConfig {
+        prompt: args.prompt,
+        prompts: args.prompts,
+        context: args.context,
+        tokens: args.tokens,
+    };
+    let machine = Machine::measure(&device.device);
+    let mut results = Vec::new();
+    for Shape {
+        name,
+        decoder,
+        router,
+    } in &shapes
+    {
+        let result = config.run(name, decoder, router, machine, &device.device);
+        if !shared.json {
+            print(&result.to_string())?;
+        }
+        results.push(result);
+    }
+    if shared.json {
+        print_json(&results)?;
     }
     Ok(Status::Done)
 }
