@@ -3,7 +3,7 @@
 use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
 use crate::terminal::{si, thousands};
-use moe_router::RouterConfig;
+use moe_router::{Causality, RouterConfig};
 use moe_train::config::RunConfig;
 use moe_train::data::Corpus;
 use std::fs;
@@ -16,7 +16,7 @@ pub fn routers() -> Listing {
         vec![
             Cell::Name(router.name().to_owned()),
             Cell::Words(info.family.name().to_owned()),
-            Cell::YesNo(info.causality.is_causal()),
+            Cell::Words(causal(info.causality).to_owned()),
             Cell::Words(info.rule.to_owned()),
             Cell::Paper(info.paper, info.arxiv),
         ]
@@ -30,6 +30,15 @@ pub fn routers() -> Listing {
             .map(row)
             .collect(),
         remark: None,
+    }
+}
+
+/// When no token influences earlier ones.
+fn causal(causality: Causality) -> &'static str {
+    match causality {
+        Causality::Causal => "yes",
+        Causality::LeaksInTraining(_) => "in evaluation",
+        Causality::Leaks(_) => "no",
     }
 }
 
