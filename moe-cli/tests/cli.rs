@@ -8,6 +8,7 @@ mod place;
 mod runs;
 
 use place::{Ended, Place};
+use serde_json::json;
 use std::fs;
 use std::io;
 use std::process::Stdio;
@@ -288,14 +289,12 @@ fn the_doctor_exits_with_1_where_runs_cannot_be_written() {
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let place = Place::new();
-    let mut child = place
-        .command("list")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let ended = Ended::from(child.wait_with_output().unwrap());
+    // the reader has left before the program begins, so no write can win a race against it
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut command = place.command("list");
+    command.stdout(writer).stderr(Stdio::piped());
+    let ended = Ended::from(command.spawn().unwrap().wait_with_output().unwrap());
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
 }
 
@@ -332,11 +331,48 @@ fn the_laws_of_one_router_are_a_table_with_reasons() {
 }
 
 #[test]
+fn the_laws_of_executors_are_a_table_of_their_own() {
+    let place = Place::new();
+    let ended = place.moe("laws --only executors --cases 12 -q");
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.starts_with("executor "), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("grouped f32    pass"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("identical-experts"),
+        "{}",
+        ended.stdout
+    );
+
+    let reports = place.json("laws --only executors --cases 12 -q");
+    let names = ["grouped f32", "grouped f64", "reference f32"];
+    for (report, name) in reports.as_array().unwrap().iter().zip(names) {
+        assert_eq!(
+            (&report["kind"], &report["subject"]),
+            (&json!("executor"), &json!(name))
+        );
+    }
+    assert_eq!(reports.as_array().unwrap().len(), names.len());
+}
+
+#[test]
 fn an_audit_finds_no_leak_or_says_where() {
     let place = Place::new();
     let ended = place.moe("audit tiny.toml --steps 2");
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
-    assert!(ended.stdout.starts_with("no leak"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("no leak in evaluation"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("no leak in training"),
+        "{}",
+        ended.stdout
+    );
     assert!(
         ended.stdout.contains("not below chance"),
         "{}",
@@ -346,7 +382,42 @@ fn an_audit_finds_no_leak_or_says_where() {
     for router in ["expert_choice", "soft"] {
         let ended = place.moe(&format!("audit tiny.toml router.name={router} --steps 0"));
         assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
-        assert!(ended.stdout.starts_with("LEAK"), "{}", ended.stdout);
+        assert!(
+            ended.stdout.starts_with("LEAK in evaluation"),
+            "{}",
+            ended.stdout
+        );
+        assert!(
+            ended.stdout.contains("LEAK in training"),
+            "{}",
+            ended.stdout
+        );
         assert!(ended.stdout.contains("rerouted tokens"), "{}", ended.stdout);
     }
+}
+
+#[test]
+fn an_audit_names_a_leak_of_training_alone_and_lets_a_declared_one_pass() {
+    let place = Place::new();
+    let line = "audit tiny.toml router.name=base --steps 0";
+    let ended = place.moe(line);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(
+        ended.stdout.starts_with("no leak in evaluation"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("LEAK in training"),
+        "{}",
+        ended.stdout
+    );
+    assert!(ended.stdout.contains("declares it"), "{}", ended.stdout);
+
+    let audit = &place.json(line)["audit"];
+    assert_eq!(audit["evaluation"]["logits"], 0.0);
+    assert!(
+        audit["training"]["logits"].as_f64().unwrap() > 0.0,
+        "{audit}"
+    );
 }

@@ -9,6 +9,8 @@ mod account;
 mod activation;
 mod experts;
 mod grouped;
+#[cfg(feature = "laws")]
+pub mod laws;
 mod layer;
 mod plan;
 pub mod reference;

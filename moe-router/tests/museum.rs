@@ -183,13 +183,20 @@ fn every_law_kills_something() {
 }
 
 #[test]
-fn the_page_of_laws_is_up_to_date() {
+fn the_page_of_laws_and_the_changelog_are_up_to_date() {
+    let read = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(path).expect("a page of this repository")
+    };
     let expected = tables();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/laws.md");
-    let page = std::fs::read_to_string(path).expect("docs/laws.md");
     assert!(
-        page.contains(&expected),
+        read("../docs/laws.md").contains(&expected),
         "docs/laws.md should hold:\n\n{expected}"
+    );
+    let count = format!("{} mistakes of routers and losses", MUSEUM.len());
+    assert!(
+        read("../CHANGELOG.md").contains(&count),
+        "CHANGELOG.md should say \"{count}\""
     );
 }
 

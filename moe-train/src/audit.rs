@@ -1,4 +1,5 @@
-//! Does a model see the future? Later tokens are replaced and earlier positions compared, layer by layer;
+//! Does a model see the future? Later tokens are replaced and earlier positions compared, layer by layer,
+//! once as in evaluation and once as in training, where routers draw noise and may choose by another rule;
 //! and the model is trained on tokens drawn uniformly, which nobody can predict better than by chance.
 //!
 //! ```text
@@ -13,7 +14,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
 use moe_router::parts::{mix_seed, uniform_below};
-use moe_router::{Plan, Routing};
+use moe_router::{Causality, Plan, Routing};
 use serde::Serialize;
 
 /// How thorough an audit is.
@@ -30,12 +31,21 @@ pub struct AuditOptions {
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Audit {
-    /// The largest change of the output scores at earlier positions.
+    /// What later tokens changed in evaluation.
+    pub evaluation: Leak,
+    /// What they changed in training mode, with the same noise before and after.
+    pub training: Leak,
+    /// What training on uniform tokens gained.
+    pub uniform: Option<UniformTraining>,
+}
+
+/// What later tokens changed at earlier positions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Leak {
+    /// The largest change of the output scores.
     pub logits: f64,
     /// What reached earlier positions in each MoE layer.
     pub layers: Vec<LayerLeak>,
-    /// What training on uniform tokens gained.
-    pub training: Option<UniformTraining>,
 }
 
 /// What later tokens changed at earlier positions in a layer.
@@ -73,9 +83,30 @@ impl Default for AuditOptions {
 }
 
 impl Audit {
+    /// Whether the model of a router that declares `causality` saw more of the future than it may: in
+    /// evaluation anything, in training anything that is not declared.
+    pub fn forbids(&self, causality: Causality) -> bool {
+        let declared = !causality.is_causal_in_training();
+        self.evaluation.found() || (self.training.found() && !declared)
+    }
+}
+
+impl Leak {
     /// Whether later tokens changed anything earlier.
-    pub fn leaks(&self) -> bool {
+    pub fn found(&self) -> bool {
         self.logits > 0.0 || self.layers.iter().any(LayerLeak::leaks)
+    }
+
+    fn merge(&mut self, one: Leak) {
+        self.logits = self.logits.max(one.logits);
+        if self.layers.is_empty() {
+            self.layers = one.layers;
+            return;
+        }
+        for (sum, layer) in self.layers.iter_mut().zip(&one.layers) {
+            sum.scores = sum.scores.max(layer.scores);
+            sum.rerouted += layer.rerouted;
+        }
     }
 }
 
@@ -93,43 +124,54 @@ impl UniformTraining {
     }
 }
 
-/// Audits the model of a configuration, in evaluation.
+/// Audits the model of a configuration, in evaluation and in training mode.
 pub fn audit(config: &RunConfig, device: &Device, options: &AuditOptions) -> Audit {
     let length = config.train.seq_length.clamp(2, options.max_length.max(2));
     let model = config.init_model(device);
-    let mut found: Option<Audit> = None;
+    let (mut evaluation, mut training) = (Leak::default(), Leak::default());
     for trial in 0..options.trials {
-        let one = compare(&model, config, length, trial, device);
-        found = Some(match found {
-            Some(all) => merged(all, &one),
-            None => one,
-        });
+        let noise = mix_seed(mix_seed(config.seed, 78), trial);
+        let texts = Replacement::new(config, length, trial, device);
+        evaluation.merge(compare(&model, &texts, None));
+        training.merge(compare(&model, &texts, Some(noise)));
     }
-    let mut audit = found.unwrap_or(Audit {
-        logits: 0.0,
-        layers: Vec::new(),
-        training: None,
-    });
-    audit.training = (options.steps > 0).then(|| train(config, length, options.steps, device));
-    audit
+    Audit {
+        evaluation,
+        training,
+        uniform: (options.steps > 0).then(|| train(config, length, options.steps, device)),
+    }
 }
 
-/// One replacement of later tokens.
-fn compare(
-    model: &AnyDecoder,
-    config: &RunConfig,
-    length: usize,
-    trial: u64,
-    device: &Device,
-) -> Audit {
-    let cut = 1 + trial as usize % (length - 1);
-    let before = uniform(config, [1, length], 2 * trial, device);
-    let later = uniform(config, [1, length], 2 * trial + 1, device).narrow(1, cut, length - cut);
-    let after = Tensor::cat(vec![before.clone().narrow(1, 0, cut), later], 1);
-    let run = |tokens| model.forward(DecoderInput::new(tokens));
-    let (a, b): (DecoderOutput, DecoderOutput) = (run(before), run(after));
+/// Two texts that are the same up to a position, `[1, length]`.
+struct Replacement {
+    cut: usize,
+    before: Tensor<2, Int>,
+    after: Tensor<2, Int>,
+}
+
+impl Replacement {
+    fn new(config: &RunConfig, length: usize, trial: u64, device: &Device) -> Self {
+        let cut = 1 + trial as usize % (length - 1);
+        let before = uniform(config, [1, length], 2 * trial, device);
+        let later = uniform(config, [1, length], 2 * trial + 1, device);
+        let later = later.narrow(1, cut, length - cut);
+        let after = Tensor::cat(vec![before.clone().narrow(1, 0, cut), later], 1);
+        Self { cut, before, after }
+    }
+}
+
+/// What one replacement changed; with noise, as in training.
+fn compare(model: &AnyDecoder, texts: &Replacement, noise: Option<u64>) -> Leak {
+    let cut = texts.cut;
+    let run = |tokens| {
+        let mut input = DecoderInput::new(tokens);
+        input.noise = noise;
+        model.forward(input)
+    };
+    let (a, b): (DecoderOutput, DecoderOutput) =
+        (run(texts.before.clone()), run(texts.after.clone()));
     let layers = a.routings.iter().zip(&b.routings).enumerate();
-    Audit {
+    Leak {
         logits: largest(a.logits.clone().narrow(1, 0, cut) - b.logits.clone().narrow(1, 0, cut)),
         layers: layers
             .map(|(layer, (a, b))| LayerLeak {
@@ -142,17 +184,7 @@ fn compare(
                     .count(),
             })
             .collect(),
-        training: None,
     }
-}
-
-fn merged(mut all: Audit, one: &Audit) -> Audit {
-    all.logits = all.logits.max(one.logits);
-    for (sum, layer) in all.layers.iter_mut().zip(&one.layers) {
-        sum.scores = sum.scores.max(layer.scores);
-        sum.rerouted += layer.rerouted;
-    }
-    all
 }
 
 fn largest<const D: usize>(difference: Tensor<D>) -> f64 {

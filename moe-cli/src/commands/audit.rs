@@ -3,15 +3,18 @@
 use crate::exit::Status;
 use crate::shared::Shared;
 use crate::terminal::{Align, columns, print, print_json, say, significant};
+use burn::tensor::Device;
 use clap::Args;
-use moe_train::audit::{Audit, AuditOptions, LayerLeak, UniformTraining, audit};
+use moe_router::{Causality, Router, RouterShape};
+use moe_train::audit::{Audit, AuditOptions, LayerLeak, Leak, UniformTraining, audit};
+use moe_train::config::RunConfig;
 use serde_json::json;
 use std::path::PathBuf;
 
 /// The arguments of `moe audit`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  moe audit configs/debug.toml router.name=expert_choice\n\nExit code 3 if later tokens change earlier ones."
+    after_help = "Example:\n  moe audit configs/debug.toml router.name=expert_choice\n\nExit code 3 if later tokens change earlier ones in evaluation, or in training with a router that does not\ndeclare it."
 )]
 pub struct AuditArgs {
     /// The configuration; routers that are not causal are accepted
@@ -51,33 +54,56 @@ pub fn run(args: &AuditArgs, shared: &Shared) -> anyhow::Result<Status> {
     };
     let found = audit(&config, &device.device, &options);
     let router = config.router.name();
+    let causality = declared(&config, &device.device);
+    let forbidden = found.forbids(causality);
     if shared.json {
-        let leaks = found.leaks();
-        print_json(&json!({ "router": router, "leaks": leaks, "audit": found }))?;
+        print_json(&json!({ "router": router, "leaks": forbidden, "audit": found }))?;
     } else {
-        print(&text(router, &found))?;
+        print(&text(router, causality, &found))?;
     }
-    match found.leaks() {
+    match forbidden {
         true => Ok(Status::BelowThreshold),
         false => Ok(Status::Done),
     }
 }
 
-fn text(router: &str, found: &Audit) -> String {
-    let mut lines = match found.leaks() {
+/// What the router of the first layer declares.
+fn declared(config: &RunConfig, device: &Device) -> Causality {
+    let shape = RouterShape {
+        d_model: config.model.d_model(),
+        n_experts: config.experts.n_experts,
+        layer: 0,
+    };
+    config.router.init(&shape, device).causality()
+}
+
+fn text(router: &str, causality: Causality, found: &Audit) -> String {
+    let mut lines = mode("evaluation", router, &found.evaluation);
+    lines.extend(mode("training", router, &found.training));
+    match causality {
+        Causality::LeaksInTraining(reason) if found.training.found() => lines.push(format!(
+            "`{router}` declares it: {reason}. Its training loss flatters it, its evaluation does not"
+        )),
+        _ => (),
+    }
+    lines.extend(found.uniform.as_ref().map(training));
+    lines.join("\n")
+}
+
+fn mode(name: &str, router: &str, leak: &Leak) -> Vec<String> {
+    match leak.found() {
         false => vec![format!(
-            "no leak: with `{router}`, later tokens change nothing at earlier positions"
+            "no leak in {name}: with `{router}`, later tokens change nothing at earlier positions"
         )],
         true => vec![
             format!(
-                "LEAK: with `{router}`, later tokens change output scores at earlier positions by up to {}",
-                significant(found.logits, 3)
+                "LEAK in {name}: with `{router}`, later tokens change output scores at earlier positions by \
+                 up to {}",
+                significant(leak.logits, 3)
             ),
-            layers(&found.layers),
+            layers(&leak.layers),
         ],
-    };
-    lines.extend(found.training.as_ref().map(training));
-    lines.join("\n")
+    }
 }
 
 fn layers(layers: &[LayerLeak]) -> String {

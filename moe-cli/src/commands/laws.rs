@@ -1,13 +1,14 @@
-//! `moe laws`: what must hold of every router and every balance loss, checked.
+//! `moe laws`: what must hold of every router, every balance loss and every executor, checked.
 
 use crate::exit::{Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{Align, columns, print, print_json, say};
 use burn::tensor::Device;
-use clap::Args;
+use clap::{Args, ValueEnum};
+use moe_experts::laws::{ExecutorSubject, check_executor, executors};
 use moe_router::RouterConfig;
 use moe_router::laws::{
-    LAWS, Options, Report, Subject, Verdict, check_all, check_loss, loss_subjects,
+    LossSubject, Options, Report, Subject, Verdict, check_all, check_loss, loss_subjects,
 };
 use moe_train::resolve::nearest;
 use serde_json::{Value, json};
@@ -18,16 +19,46 @@ use std::panic;
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  moe laws --router switch")]
 pub struct LawsArgs {
-    /// One router; all, and the balance losses, if left out
+    /// One router; all, the balance losses and the executors, if left out
     #[arg(long, value_name = "NAME")]
     router: Option<String>,
+    /// One kind of thing to check; all if left out
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "router")]
+    only: Option<Kind>,
     /// The number of generated cases of each law
     #[arg(long, value_name = "N", default_value_t = 48)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     cases: u32,
 }
 
-/// Checks the laws and prints a table, the failures, and why a law does not apply.
+/// What laws are about. An executor is what computes experts on their tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Routers,
+    Losses,
+    Executors,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Routers, Kind::Losses, Kind::Executors];
+
+    /// One of them.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Routers => "router",
+            Self::Losses => "loss",
+            Self::Executors => "executor",
+        }
+    }
+}
+
+/// The reports of one kind.
+struct Section {
+    kind: Kind,
+    reports: Vec<Report>,
+}
+
+/// Checks the laws and prints tables, the failures, and why a law does not apply.
 pub fn run(args: &LawsArgs, shared: &Shared) -> anyhow::Result<Status> {
     let configs = configs(args.router.as_deref())?;
     let device = shared.open_device()?;
@@ -35,13 +66,25 @@ pub fn run(args: &LawsArgs, shared: &Shared) -> anyhow::Result<Status> {
         cases: args.cases,
         seed: shared.seed.unwrap_or(0),
     };
-    let reports = quietly(|| reports(&configs, &device.device, &options, args, shared));
+    let kinds = match (args.only, &args.router) {
+        (Some(kind), _) => vec![kind],
+        (None, Some(_)) => vec![Kind::Routers],
+        (None, None) => Kind::ALL.to_vec(),
+    };
+    let sections: Vec<Section> = quietly(|| {
+        let section = |&kind: &Kind| Section {
+            kind,
+            reports: reports(kind, &configs, &device.device, &options, shared),
+        };
+        kinds.iter().map(section).collect()
+    });
     if shared.json {
-        print_json(&Value::from_iter(reports.iter().map(json_of)))?;
+        print_json(&Value::from_iter(sections.iter().flat_map(json_of)))?;
     } else {
-        print(&text(&reports))?;
+        print(&text(&sections))?;
     }
-    match reports.iter().all(|report| report.failed().is_empty()) {
+    let mut reports = sections.iter().flat_map(|section| &section.reports);
+    match reports.all(|report| report.failed().is_empty()) {
         true => Ok(Status::Done),
         false => Ok(Status::Unhealthy),
     }
@@ -65,24 +108,35 @@ fn configs(name: Option<&str>) -> anyhow::Result<Vec<RouterConfig>> {
 }
 
 fn reports(
+    kind: Kind,
     configs: &[RouterConfig],
     device: &Device,
     options: &Options,
-    args: &LawsArgs,
     shared: &Shared,
 ) -> Vec<Report> {
-    let mut reports = Vec::new();
-    for config in configs {
-        progress(shared, config.name());
-        reports.push(check_all(&Subject::of_list(config, device), options));
-    }
-    if args.router.is_none() {
-        for subject in loss_subjects(device) {
-            progress(shared, &subject.name);
-            reports.push(check_loss(&subject, options));
+    match kind {
+        Kind::Routers => {
+            let check = |config: &RouterConfig| {
+                progress(shared, config.name());
+                check_all(&Subject::of_list(config, device), options)
+            };
+            configs.iter().map(check).collect()
+        }
+        Kind::Losses => {
+            let check = |subject: LossSubject<'_>| {
+                progress(shared, &subject.name);
+                check_loss(&subject, options)
+            };
+            loss_subjects(device).into_iter().map(check).collect()
+        }
+        Kind::Executors => {
+            let check = |subject: ExecutorSubject<'_>| {
+                progress(shared, &subject.name);
+                check_executor(&subject, options)
+            };
+            executors(device).into_iter().map(check).collect()
         }
     }
-    reports
 }
 
 fn progress(shared: &Shared, name: &str) {
@@ -100,22 +154,24 @@ fn quietly<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The table, then failures, then reasons.
-fn text(reports: &[Report]) -> String {
-    let of_routers = |report: &&Report| report.finding(LAWS[0].name).is_some();
-    let (routers, losses): (Vec<&Report>, Vec<&Report>) = reports.iter().partition(of_routers);
-    let mut parts = vec![table("router", &routers)];
-    if !losses.is_empty() {
-        parts.push(table("loss", &losses));
-    }
+/// The tables, then failures, then reasons.
+fn text(sections: &[Section]) -> String {
+    let tables = sections
+        .iter()
+        .map(|section| table(section.kind.name(), &section.reports));
+    let mut parts: Vec<String> = tables.collect();
+    let reports: Vec<&Report> = sections
+        .iter()
+        .flat_map(|section| &section.reports)
+        .collect();
     let failed = reports.iter().filter(|report| !report.failed().is_empty());
     parts.extend(failed.map(ToString::to_string));
-    parts.push(reasons(reports));
+    parts.push(reasons(&reports));
     parts.join("\n\n")
 }
 
 /// One row a subject and one numbered column a law, with the numbers explained below.
-fn table(what: &str, reports: &[&Report]) -> String {
+fn table(what: &str, reports: &[Report]) -> String {
     let Some(first) = reports.first() else {
         return String::new();
     };
@@ -150,7 +206,7 @@ fn mark(verdict: &Verdict) -> &'static str {
 }
 
 /// Why laws do not apply, each reason with the subjects that share it.
-fn reasons(reports: &[Report]) -> String {
+fn reasons(reports: &[&Report]) -> String {
     let mut subjects: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for report in reports {
         for finding in &report.findings {
@@ -166,7 +222,16 @@ fn reasons(reports: &[Report]) -> String {
     subjects.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn json_of(report: &Report) -> Value {
+fn json_of(section: &Section) -> Vec<Value> {
+    let kind = section.kind.name();
+    section
+        .reports
+        .iter()
+        .map(|report| report_json(kind, report))
+        .collect()
+}
+
+fn report_json(kind: &str, report: &Report) -> Value {
     let findings = report.findings.iter().map(|finding| {
         let mut value = json!({ "law": finding.law, "verdict": mark(&finding.verdict) });
         match &finding.verdict {
@@ -180,6 +245,7 @@ fn json_of(report: &Report) -> Value {
         value
     });
     json!({
+        "kind": kind,
         "subject": report.subject,
         "device": report.device,
         "seed": report.seed,

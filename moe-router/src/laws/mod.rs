@@ -35,7 +35,7 @@ pub use law::{Held, Law, Stop};
 pub use losses::{LOSS_LAWS, LossLaw, LossSubject, check_loss, loss_subjects};
 pub use report::{Finding, Report, Verdict};
 pub use routers::LAWS;
-pub use runner::{Options, check_all, check_law};
+pub use runner::{Options, check_all, check_cases, check_law};
 pub use specimen::Specimen;
 pub use subject::Subject;
 

@@ -47,7 +47,7 @@ pub fn check_all(subject: &Subject<'_>, options: &Options) -> Report {
 /// Checks one law on a router.
 pub fn check_law(law: &Law, subject: &Subject<'_>, options: &Options) -> Finding {
     let strategy = Case::strategy(subject.min_experts);
-    let verdict = run(&strategy, options, |case| (law.check)(subject, case));
+    let verdict = check_cases(&strategy, options, |case| (law.check)(subject, case));
     let verdict = match verdict {
         Verdict::NotApplicable(reason) if !law.if_never.is_empty() => Verdict::Fail {
             message: format!("{}: {reason}, in {} cases", law.if_never, options.cases),
@@ -62,8 +62,8 @@ pub fn check_law(law: &Law, subject: &Subject<'_>, options: &Options) -> Finding
     }
 }
 
-/// Runs a check over generated cases and shrinks what fails.
-pub(super) fn run<S: Strategy>(
+/// Runs a check over generated cases and shrinks what fails; for the laws of other things than routers.
+pub fn check_cases<S: Strategy>(
     strategy: &S,
     options: &Options,
     check: impl Fn(&S::Value) -> Held,

@@ -59,7 +59,7 @@ pub fn check_loss(subject: &LossSubject<'_>, options: &Options) -> Report {
     let findings = LOSS_LAWS.iter().map(|law| Finding {
         law: law.name,
         sentence: law.sentence,
-        verdict: runner::run(&LossCase::strategy(), options, |case| {
+        verdict: runner::check_cases(&LossCase::strategy(), options, |case| {
             (law.check)(subject, case)
         }),
     });

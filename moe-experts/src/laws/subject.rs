@@ -1,0 +1,127 @@
+use super::outcome::Outcome;
+use super::problem::{Place, Problem};
+use super::{EXECUTOR_LAWS, ExecutorCase};
+use crate::{Activation, ExpertWeights, RowPlan, moe_ffn, reference};
+use burn::tensor::{DType, Device, Tensor};
+use moe_router::laws::{Finding, Options, Report, check_cases};
+use std::sync::Arc;
+
+/// Tokens, stacks, the assignments' weights, rows and activation to the output of
+/// [`moe_ffn`](crate::moe_ffn), in its shapes.
+pub(super) type Executor<'a> =
+    dyn Fn(Tensor<2>, ExpertWeights, Tensor<1>, Arc<RowPlan>, Activation) -> Tensor<2> + 'a;
+
+/// An executor under examination.
+pub struct ExecutorSubject<'a> {
+    /// The name that reports print.
+    pub name: String,
+    /// Where it runs.
+    pub device: Device,
+    /// In which precision. Default: f32
+    pub dtype: DType,
+    run: Box<Executor<'a>>,
+}
+
+impl std::fmt::Debug for ExecutorSubject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ExecutorSubject({})", self.name)
+    }
+}
+
+impl<'a> ExecutorSubject<'a> {
+    /// An executor: a function with the shapes of [`moe_ffn`](crate::moe_ffn), in f32.
+    pub fn new(
+        name: &str,
+        run: impl Fn(Tensor<2>, ExpertWeights, Tensor<1>, Arc<RowPlan>, Activation) -> Tensor<2> + 'a,
+        device: &Device,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            device: device.clone(),
+            dtype: DType::F32,
+            run: Box::new(run),
+        }
+    }
+
+    /// The same in another precision.
+    pub fn with_dtype(mut self, dtype: DType) -> Self {
+        self.dtype = dtype;
+        self
+    }
+
+    pub(super) fn measure(&self, problem: &Problem) -> Outcome {
+        let place = Place {
+            device: self.device.clone(),
+            dtype: self.dtype,
+        };
+        problem.measure(&*self.run, &place)
+    }
+
+    /// Where the expected numbers are worked out: in f64 if the device has it.
+    pub(super) fn exact_place(&self) -> Place {
+        Place {
+            device: self.device.clone(),
+            dtype: match self.device.supports_dtype(DType::F64) {
+                true => DType::F64,
+                false => DType::F32,
+            },
+        }
+    }
+
+    /// The part of the largest number by which results may differ.
+    pub(super) fn tolerance(&self) -> f64 {
+        match self.dtype {
+            DType::F64 => 1e-10,
+            _ => 1e-5,
+        }
+    }
+}
+
+/// The executors of this crate: the fused operation in f32, the composition of primitives that it is in f64
+/// if the device has that, and the slow loop.
+pub fn executors(device: &Device) -> Vec<ExecutorSubject<'static>> {
+    let slow = |x, stacks, weights, plan: Arc<RowPlan>, activation| {
+        reference::moe_ffn(x, stacks, weights, &plan, activation)
+    };
+    let mut subjects = vec![ExecutorSubject::new("grouped f32", moe_ffn, device)];
+    if device.supports_dtype(DType::F64) {
+        let subject = ExecutorSubject::new("grouped f64", moe_ffn, device);
+        subjects.push(subject.with_dtype(DType::F64));
+    }
+    subjects.push(ExecutorSubject::new("reference f32", slow, device));
+    subjects
+}
+
+/// Checks all laws of executors on an executor.
+pub fn check_executor(subject: &ExecutorSubject<'_>, options: &Options) -> Report {
+    let findings = EXECUTOR_LAWS.iter().map(|law| Finding {
+        law: law.name,
+        sentence: law.sentence,
+        verdict: check_cases(&ExecutorCase::strategy(), options, |case| {
+            (law.check)(subject, case)
+        }),
+    });
+    Report {
+        subject: subject.name.clone(),
+        device: format!("{:?}", subject.device),
+        seed: options.seed,
+        findings: findings.collect(),
+    }
+}
+
+/// Checks all laws on an executor of the reader's own, in f32.
+///
+/// # Panics
+///
+/// Panics with a report if a law fails.
+pub fn check(
+    name: &str,
+    run: impl Fn(Tensor<2>, ExpertWeights, Tensor<1>, Arc<RowPlan>, Activation) -> Tensor<2>,
+    device: &Device,
+) {
+    check_executor(
+        &ExecutorSubject::new(name, run, device),
+        &Options::default(),
+    )
+    .assert_passed();
+}
