@@ -6,12 +6,14 @@ mod config;
 mod context;
 mod head;
 mod input;
+mod loss;
 mod output;
 
 pub use any::AnyDecoder;
 pub use cache::DecoderCache;
 pub use config::DecoderConfig;
 pub use input::DecoderInput;
+pub use loss::token_losses;
 pub use output::{DecoderOutput, DecoderTrace};
 
 pub(crate) use context::TokenContext;
@@ -75,6 +77,10 @@ pub trait Decoder: Module {
     ///
     /// Panics if there is not one load for each layer that has a router.
     fn advance_routers(self, loads: &[Load]) -> Self;
+
+    /// Whether other tokens of the same call can change what a token gets beyond what attention brings:
+    /// they compete for places in the experts of a decoder layer, or a router leaks.
+    fn tokens_compete(&self) -> bool;
 
     /// The number of decoder layers, dense ones included.
     fn n_layers(&self) -> usize;

@@ -15,6 +15,7 @@ mod seed;
 pub use account::{Account, MemoryEstimate};
 pub use decoder::{
     AnyDecoder, Decoder, DecoderCache, DecoderConfig, DecoderInput, DecoderOutput, DecoderTrace,
+    token_losses,
 };
 pub use deepseek::{DeepSeek, DeepSeekConfig};
 pub use error::ModelError;

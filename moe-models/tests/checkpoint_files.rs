@@ -1,9 +1,10 @@
 //! What is accepted as a checkpoint, and what is refused with the names of file and tensor.
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use moe_models::checkpoint::{CheckpointError, Layout, Precision, PublishedCheckpoint};
 use moe_models::published::{KNOWN_MODELS, PublishedConfig};
-use moe_models::{Decoder, DecoderInput};
+use moe_models::{AnyDecoder, Decoder, DecoderInput};
+use moe_router::AnyRouter;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, HashSet};
@@ -233,6 +234,33 @@ fn fused_experts_are_the_same_model() {
     }
     let folder = checkpoint("dsv3_groups_yarn", &deepseek);
     assert_eq!(logits(folder.path()), logits(&fixture("dsv3_groups_yarn")));
+}
+
+#[test]
+fn the_bias_of_the_choice_keeps_32_bits() {
+    let device = Device::flex();
+    let folder = fixture("dsv3_groups_yarn");
+    let checkpoint = PublishedCheckpoint::open(&folder).expect("a checkpoint");
+    let bias_and_gate = |precision| {
+        let model = checkpoint.load(precision, &device).expect("a model");
+        let AnyDecoder::DeepSeek(model) = model else {
+            panic!("a DeepSeek");
+        };
+        let experts = model.layers[1].feed_forward.experts().expect("a mixture");
+        match &experts.router {
+            AnyRouter::DeepSeekV3(router) => [
+                router.bias.val().into_data(),
+                router.gate.weight.val().into_data(),
+            ],
+            _ => panic!("the published router"),
+        }
+    };
+    let [whole, _] = bias_and_gate(Precision::F32);
+    for (precision, dtype) in [(Precision::Bf16, DType::BF16), (Precision::F16, DType::F16)] {
+        let [bias, gate] = bias_and_gate(precision);
+        bias.assert_eq(&whole, true);
+        assert_eq!(gate.dtype, dtype);
+    }
 }
 
 #[test]

@@ -277,6 +277,43 @@ fn drafted_text_equals_plain_greedy_text() {
 }
 
 #[test]
+#[should_panic(expected = "compete for places")]
+fn drafting_is_refused_where_tokens_compete() {
+    let device = Device::flex();
+    let model = model(&config(gqa()), &router("switch"), &device);
+    let _ = Generator::new(&model, greedy(), &device).speculative();
+}
+
+#[test]
+fn tokens_compete_where_buffers_are_limited() {
+    let device = Device::flex();
+    for (name, compete) in [
+        ("switch", true),
+        ("composed", false),
+        ("deepseek_v3", false),
+    ] {
+        let model = model(&config(gqa()), &router(name), &device);
+        assert_eq!(model.tokens_compete(), compete, "{name}");
+    }
+    let RouterConfig::Composed(mut limited) = router("composed") else {
+        panic!("the named router");
+    };
+    limited.capacity = moe_router::parts::CapacityRule::Ceil;
+    let model = model(&config(gqa()), &RouterConfig::Composed(limited), &device);
+    assert!(model.tokens_compete());
+}
+
+#[test]
+#[should_panic(expected = "a text needs a generator of its own")]
+fn a_generator_runs_once() {
+    let device = Device::flex();
+    let model = model(&config(gqa()), &router("deepseek_v3"), &device);
+    let mut generator = Generator::new(&model, greedy(), &device);
+    generator.run(&[1, 2], 1, |_| true);
+    generator.run(&[1, 2], 1, |_| true);
+}
+
+#[test]
 fn a_draft_that_is_always_right_halves_the_passes() {
     // without a head all tokens are equally likely, for the model and for its module
     let device = Device::flex();

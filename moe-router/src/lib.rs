@@ -55,7 +55,7 @@ pub use balance::{BalanceConfig, LossTerm};
 pub use error::RouterError;
 pub use load::Load;
 pub use router::{Causality, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
-pub use routing::{Admission, Bypass, NoisyLogits, Plan, Routing, SoftPlan, SparsePlan};
+pub use routing::{Admission, Bypass, NoisyLogits, Plan, Routing, SoftPlan, SparsePlan, to_vec};
 pub use tally::{Bins, Tally};
 pub use trace::Trace;
 pub use zoo::*;

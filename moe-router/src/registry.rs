@@ -30,6 +30,12 @@ macro_rules! routers {
                 }
             }
 
+            fn competes(&self) -> bool {
+                match self {
+                    $(Self::$router(router) => router.competes(),)+
+                }
+            }
+
             fn advance(self, load: &$crate::Load) -> Self {
                 match self {
                     $(Self::$router(router) => Self::$router(router.advance(load)),)+

@@ -19,6 +19,12 @@ pub trait Router: Module {
     /// Whether later tokens of a sequence can influence what happens to earlier ones.
     fn causality(&self) -> Causality;
 
+    /// Whether the tokens of a call claim places that are limited, so that a token can go elsewhere
+    /// among others than by itself, earlier ones included. Default: no
+    fn competes(&self) -> bool {
+        false
+    }
+
     /// Advances state that is not trained by gradients (a selection bias, a threshold), after an
     /// optimizer step, from the load of all the step's micro-batches. Most routers have none.
     fn advance(self, _load: &Load) -> Self {

@@ -326,8 +326,8 @@ fn soft_load(combine_gms: &Tensor<3>, n_experts: usize) -> Vec<f64> {
     to_vec(mass_e).into_iter().map(f64::from).collect()
 }
 
-/// A tensor's values on the host.
-pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+/// A tensor's values on the host in f32, row by row.
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor
         .into_data()
         .convert::<f32>()

@@ -9,12 +9,11 @@
 
 use crate::config::RunConfig;
 use crate::run::adamw;
-use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
+use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput, token_losses};
 use moe_router::parts::{mix_seed, uniform_below};
-use moe_router::{Causality, Plan, Routing};
+use moe_router::{Causality, Plan, Routing, to_vec};
 use serde::Serialize;
 
 /// How thorough an audit is.
@@ -193,11 +192,7 @@ fn largest<const D: usize>(difference: Tensor<D>) -> f64 {
 
 /// What a routing decides for a token, comparable bit by bit: experts and weights, or shares of slots.
 fn decision(routing: &Routing, t: usize) -> Vec<(u32, u32)> {
-    let bits = |x: Tensor<1>| -> Vec<u32> {
-        let data = x.into_data().convert::<f32>();
-        let values: Vec<f32> = data.try_into_vec().expect("the data was just converted");
-        values.iter().map(|x| x.to_bits()).collect()
-    };
+    let bits = |x: Tensor<1>| -> Vec<u32> { to_vec(x).iter().map(|x| x.to_bits()).collect() };
     match &routing.plan {
         Plan::Sparse(plan) => {
             let weights = bits(plan.weights.clone());
@@ -253,18 +248,11 @@ fn train(config: &RunConfig, length: usize, steps: u64, device: &Device) -> Unif
 
 /// The mean cross entropy of each next token, in nats.
 fn loss(model: &AnyDecoder, tokens: Tensor<2, Int>, noise: Option<u64>) -> Tensor<1> {
-    let [batch, width] = tokens.dims();
-    let length = width - 1;
+    let length = tokens.dims()[1] - 1;
     let mut input = DecoderInput::new(tokens.clone().narrow(1, 0, length));
     input.noise = noise;
     let logits = model.forward(input).logits;
-    let [_, _, vocab_size] = logits.dims();
-    CrossEntropyLossConfig::new()
-        .init(&logits.device())
-        .forward(
-            logits.reshape([batch * length, vocab_size]),
-            tokens.narrow(1, 1, length).reshape([batch * length]),
-        )
+    token_losses(logits, tokens.narrow(1, 1, length)).mean()
 }
 
 /// Tokens drawn uniformly from the vocabulary.

@@ -101,6 +101,11 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
             "--speculative: the model predicts no further tokens; train one with model.n_mtp_layers = 1".to_owned(),
         ));
     }
+    if args.speculative && model.decoder.tokens_compete() {
+        return Err(Usage::error(
+            "--speculative: tokens of this model compete for places in its experts, so drafts would change the text; leave it out".to_owned(),
+        ));
+    }
     let layer = args.checked_layer(model.decoder.n_moe_layers())?;
     let stop = interrupt::stop_flag("stopping")?;
     let streams = !args.show_experts && !shared.json;

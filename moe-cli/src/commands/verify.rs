@@ -44,6 +44,14 @@ struct Report<'a> {
 
 /// Compares and prints each quantity; exit code 3 if one differs.
 pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let folder = &args.checkpoint;
+    if !PublishedCheckpoint::is_at(folder) {
+        let what = match folder.is_dir() {
+            true => "has no config.json, so it is no published checkpoint",
+            false => "is no folder; give that of a published checkpoint",
+        };
+        return Err(Usage::error(format!("`{}` {what}", folder.display())));
+    }
     let beside = args.checkpoint.join("goldens.safetensors");
     let path = args.goldens.clone().unwrap_or(beside);
     if !path.is_file() {
@@ -106,13 +114,17 @@ fn quantities(quantities: &[Quantity]) -> String {
             (Some(error), Tolerance::Exact) => format!("{error}"),
             (Some(error), _) => format!("{error:.1e}"),
         };
-        let verdict = if quantity.passed { "pass" } else { "FAIL" };
+        let verdict = match (quantity.passed, &quantity.problem) {
+            (true, _) => "pass".to_owned(),
+            (false, None) => "FAIL".to_owned(),
+            (false, Some(problem)) => format!("FAIL: {problem}"),
+        };
         vec![
             quantity.name.clone(),
             error,
             limit,
             kind.to_owned(),
-            verdict.to_owned(),
+            verdict,
         ]
     });
     let header = ["quantity", "largest error", "tolerance", "kind", ""];

@@ -1,6 +1,5 @@
 use super::canvas::Look;
-use burn::tensor::Tensor;
-use moe_router::{Plan, Routing};
+use moe_router::{Plan, Routing, to_vec};
 
 /// One token at one expert.
 pub(super) struct Cell {
@@ -18,7 +17,7 @@ pub(super) fn cells(routing: &Routing) -> Vec<Cell> {
     match &routing.plan {
         Plan::Sparse(plan) => {
             let a = &plan.assignments;
-            let weights = host(plan.weights.clone());
+            let weights = to_vec(plan.weights.clone());
             let cell = |(n, weight)| Cell {
                 token: a.tokens()[n] as usize,
                 expert: a.experts()[n] as usize,
@@ -30,7 +29,7 @@ pub(super) fn cells(routing: &Routing) -> Vec<Cell> {
         }
         Plan::Soft(plan) => {
             let n_slots = plan.combine.dims()[2];
-            let weights = host(plan.combine.clone());
+            let weights = to_vec(plan.combine.clone());
             let slots = weights.chunks(n_slots / n_experts).enumerate();
             let cell = |(i, slots): (usize, &[f32])| {
                 let mass = slots.iter().sum();
@@ -45,11 +44,6 @@ pub(super) fn cells(routing: &Routing) -> Vec<Cell> {
             slots.map(cell).collect()
         }
     }
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data = tensor.into_data().convert::<f32>();
-    data.try_into_vec().expect("the data was just converted")
 }
 
 /// How weights become opacities, from 10 to 100 per cent in steps of 5.

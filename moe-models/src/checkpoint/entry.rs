@@ -64,6 +64,11 @@ impl Entry {
         self
     }
 
+    /// Whether it is the bias of a router's choice: a sum of steps of 0.001, which 16 bits round away.
+    pub(super) fn is_choice_bias(&self) -> bool {
+        self.name.ends_with(".e_score_correction_bias")
+    }
+
     /// The number of elements.
     pub fn n_elements(&self) -> usize {
         self.shape.iter().product()

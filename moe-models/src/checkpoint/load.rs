@@ -11,7 +11,8 @@ use burn::tensor::{DType, Device, Element, ElementConversion, Tensor, TensorData
 use safetensors::Dtype;
 use serde::Serialize;
 
-/// The type that weights are held in.
+/// The type that weights are held in. The bias of a router's choice is in 32 bits unless it is held as
+/// stored.
 #[derive(Serialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -116,10 +117,11 @@ impl Filler<'_> {
             })
         };
         match self.precision {
+            Precision::Stored => stored(),
+            _ if entries.iter().any(Entry::is_choice_bias) => Ok(DType::F32),
             Precision::F32 => Ok(DType::F32),
             Precision::Bf16 => Ok(DType::BF16),
             Precision::F16 => Ok(DType::F16),
-            Precision::Stored => stored(),
         }
     }
 

@@ -5,6 +5,7 @@ use super::layout::ByParameter;
 use super::path::ParameterPath;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use moe_router::to_vec;
 
 /// A published tensor with our values.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +71,7 @@ impl<F: FnMut(PublishedTensor<'_>)> ModuleVisitor for Publisher<'_, F> {
             return;
         };
         for entry in entries {
-            let values = host(published(tensor.clone(), entry));
+            let values = to_vec(published(tensor.clone(), entry));
             (self.each)(PublishedTensor { entry, values });
         }
     }
@@ -86,10 +87,4 @@ pub(super) fn published<const D: usize>(tensor: Tensor<D>, entry: &Entry) -> Ten
         true => tensor.swap_dims(D - 2, D - 1),
         false => tensor,
     }
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data = tensor.into_data().convert::<f32>();
-    data.try_into_vec()
-        .expect("the data was just converted to f32")
 }

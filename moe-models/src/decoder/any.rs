@@ -52,6 +52,10 @@ impl Decoder for AnyDecoder {
         }
     }
 
+    fn tokens_compete(&self) -> bool {
+        each!(self, model => model.tokens_compete())
+    }
+
     fn n_layers(&self) -> usize {
         each!(self, model => model.n_layers())
     }

@@ -1,4 +1,4 @@
-use burn::nn::loss::CrossEntropyLossConfig;
+use super::token_losses;
 use burn::tensor::{Int, Tensor};
 use moe_router::Routing;
 
@@ -49,12 +49,8 @@ impl DecoderOutput {
         let depths = self.further.iter().enumerate();
         let losses = depths.filter(|(_, logits)| logits.dims()[1] > 0);
         let losses = losses.map(|(i, logits)| {
-            let [batch, rows, vocab_size] = logits.dims();
-            let n = batch * rows;
-            let ahead = targets.clone().narrow(1, i + 1, rows).reshape([n]);
-            CrossEntropyLossConfig::new()
-                .init(&logits.device())
-                .forward(logits.clone().reshape([n, vocab_size]), ahead)
+            let [_, rows, _] = logits.dims();
+            token_losses(logits.clone(), targets.clone().narrow(1, i + 1, rows)).mean()
         });
         let sum = losses.reduce(|sum, loss| sum + loss)?;
         Some(sum / self.further.len() as f64)

@@ -129,6 +129,11 @@ impl<R: Router + ModuleDisplay> Decoder for DeepSeek<R> {
         self
     }
 
+    fn tokens_compete(&self) -> bool {
+        let mut experts = self.layers.iter().filter_map(|b| b.feed_forward.experts());
+        experts.any(|moe| moe.router.competes() || !moe.router.causality().is_causal())
+    }
+
     fn n_layers(&self) -> usize {
         self.layers.len()
     }

@@ -1,7 +1,7 @@
 use super::Sampling;
 use crate::{Decoder, DecoderCache, DecoderInput, DecoderOutput};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use moe_router::Routing;
+use moe_router::{Routing, to_vec};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -58,16 +58,23 @@ impl<'a, M: Decoder> Generator<'a, M> {
     /// Lets the model's first module that predicts further tokens draft every second token, which the
     /// model then reads together with the one before it: speculative decoding (Leviathan et al. 2022,
     /// arXiv 2211.17192) as in DeepSeek-V3 (arXiv 2412.19437, section 5.4.3). A draft is kept if it is the
-    /// token that the model would have chosen, so the text is that of plain greedy decoding.
+    /// token that the model would have chosen, so the text is that of plain greedy decoding, up to
+    /// rounding: two rows at a time may round otherwise than one, which can decide between tokens that
+    /// are all but equally likely.
     ///
     /// # Panics
     ///
-    /// Panics if the model has no such module, or if the sampling is not greedy (temperature 0, no
-    /// repetition penalty).
+    /// Panics if the model has no such module, if its tokens
+    /// [compete](Decoder::tokens_compete), so that a draft would change the token before it or be
+    /// changed by it, or if the sampling is not greedy (temperature 0, no repetition penalty).
     pub fn speculative(mut self) -> Self {
         assert!(
             self.model.n_mtp_layers() > 0,
             "the model has no module that predicts further tokens"
+        );
+        assert!(
+            !self.model.tokens_compete(),
+            "tokens of this model compete for places in its experts, so a draft would change the text"
         );
         assert!(
             self.sampling.temperature == 0.0 && self.sampling.repetition_penalty == 1.0,
@@ -87,7 +94,7 @@ impl<'a, M: Decoder> Generator<'a, M> {
     ///
     /// # Panics
     ///
-    /// Panics if the prompt is empty.
+    /// Panics if the prompt is empty, or if the generator has been used before.
     pub fn run(
         &mut self,
         prompt: &[u32],
@@ -95,6 +102,7 @@ impl<'a, M: Decoder> Generator<'a, M> {
         mut emit: impl FnMut(GeneratedToken) -> bool,
     ) {
         assert!(!prompt.is_empty(), "a prompt has at least one token");
+        assert!(self.cache.is_empty(), "a text needs a generator of its own");
         let input = DecoderInput::new(tokens(prompt, &self.device)).last_only();
         let output = self.model.forward_cache(input, &mut self.cache);
         if !prompt
@@ -205,13 +213,8 @@ fn logits_of(output: &DecoderOutput, position: usize) -> Vec<f32> {
 
 /// The scores of one position of one sequence.
 pub(super) fn row(logits: &Tensor<3>, sequence: usize, position: usize) -> Vec<f32> {
-    logits
-        .clone()
-        .slice([sequence..sequence + 1, position..position + 1])
-        .into_data()
-        .convert::<f32>()
-        .try_into_vec()
-        .expect("the data was just converted to f32")
+    let row = logits.clone();
+    to_vec(row.slice([sequence..sequence + 1, position..position + 1]))
 }
 
 fn most_likely(output: &DecoderOutput, position: usize) -> u32 {

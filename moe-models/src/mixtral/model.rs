@@ -80,6 +80,11 @@ impl<R: Router + ModuleDisplay> Decoder for Mixtral<R> {
         self
     }
 
+    fn tokens_compete(&self) -> bool {
+        let mut routers = self.layers.iter().map(|block| &block.moe.router);
+        routers.any(|router| router.competes() || !router.causality().is_causal())
+    }
+
     fn n_layers(&self) -> usize {
         self.layers.len()
     }

@@ -359,6 +359,10 @@ impl Router for Composed {
         Preset::causality(&self.config)
     }
 
+    fn competes(&self) -> bool {
+        self.config.capacity != CapacityRule::None
+    }
+
     fn advance(mut self, load: &Load) -> Self {
         let speed = self.config.bias_update_speed;
         self.bias = self.bias.map(|bias| step_by_sign(bias, load, speed));

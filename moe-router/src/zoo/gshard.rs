@@ -113,6 +113,10 @@ impl Router for GShard {
     fn causality(&self) -> Causality {
         GShardConfig::INFO.causality
     }
+
+    fn competes(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -139,6 +139,10 @@ impl Router for StMoe {
     fn causality(&self) -> Causality {
         StMoeConfig::INFO.causality
     }
+
+    fn competes(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

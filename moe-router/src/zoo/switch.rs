@@ -119,6 +119,10 @@ impl Router for Switch {
     fn causality(&self) -> Causality {
         SwitchConfig::INFO.causality
     }
+
+    fn competes(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -179,6 +179,10 @@ impl Router for VMoe {
     fn causality(&self) -> Causality {
         Preset::causality(&self.config)
     }
+
+    fn competes(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 use super::EvalMetrics;
 use super::metrics::{LayerMeter, add_routings};
 use crate::data::{BatchTensors, EvalBatch, Split, TextData};
-use burn::tensor::{Device, Tensor, activation::log_softmax};
-use moe_models::{AnyDecoder, Decoder, DecoderInput};
+use burn::tensor::Device;
+use moe_models::{AnyDecoder, Decoder, DecoderInput, token_losses};
+use moe_router::to_vec;
 use std::collections::BTreeMap;
 use std::f64::consts::LN_2;
 
@@ -25,7 +26,7 @@ pub fn evaluate(
         let tensors = BatchTensors::new(&batch.batch, device);
         let output = model.forward(DecoderInput::new(tensors.inputs));
         add_routings(&mut meters, &output.routings);
-        let losses = token_losses(output.logits, tensors.targets);
+        let losses = to_vec(token_losses(output.logits, tensors.targets));
         add_losses(&mut sums, &batch, &losses, data);
     }
     let total = sums.iter().fold(DomainSum::default(), DomainSum::plus);
@@ -65,19 +66,6 @@ impl DomainSum {
     fn bits_per_byte(&self) -> f64 {
         self.nats / LN_2 / self.n_bytes.max(1.0)
     }
-}
-
-/// The negative log-likelihood of each target, nats, `[B * L]`.
-fn token_losses(logits: Tensor<3>, targets: Tensor<2, burn::tensor::Int>) -> Vec<f32> {
-    let [batch, length, vocab_size] = logits.dims();
-    let log_probs = log_softmax(logits.reshape([batch * length, vocab_size]), 1);
-    log_probs
-        .gather(1, targets.reshape([batch * length, 1]))
-        .neg()
-        .into_data()
-        .convert::<f32>()
-        .try_into_vec()
-        .expect("the data was just converted to f32")
 }
 
 fn add_losses(sums: &mut [DomainSum], batch: &EvalBatch, losses: &[f32], data: &TextData) {

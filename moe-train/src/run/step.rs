@@ -2,10 +2,9 @@ use super::metrics::{LayerMeter, add_routings};
 use super::{StepMetrics, adamw, clip_by_global_norm, learning_rate};
 use crate::config::RunConfig;
 use crate::data::{BatchTensors, Batches};
-use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
+use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput, token_losses};
 use moe_router::Load;
 use moe_router::parts::mix_seed;
 use std::collections::BTreeMap;
@@ -116,11 +115,7 @@ impl StepSums {
         targets: Tensor<2, burn::tensor::Int>,
         config: &RunConfig,
     ) -> Tensor<1> {
-        let [batch, length, vocab_size] = output.logits.dims();
-        let logits = output.logits.clone().reshape([batch * length, vocab_size]);
-        let lm_loss = CrossEntropyLossConfig::new()
-            .init(&logits.device())
-            .forward(logits, targets.clone().reshape([batch * length]));
+        let lm_loss = token_losses(output.logits.clone(), targets.clone()).mean();
         self.lm_loss += scalar(&lm_loss);
 
         let mut loss = lm_loss;

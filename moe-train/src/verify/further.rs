@@ -1,10 +1,11 @@
 //! The module that predicts further tokens (DeepSeek-V3, arXiv 2412.19437, section 2.2).
 
+use super::VerifyError;
 use super::checker::Checker;
 use super::forward::{HIDDEN, LOGITS, LOSS, check_routing};
 use super::objective::next_token_loss;
 use burn::tensor::{Int, Tensor};
-use moe_models::{AnyDecoder, DecoderOutput};
+use moe_models::{AnyDecoder, Decoder, DecoderOutput};
 
 /// Compares `mtp.*` and `main.loss`.
 pub(super) fn check(
@@ -12,16 +13,25 @@ pub(super) fn check(
     model: &AnyDecoder,
     output: &DecoderOutput,
     tokens: Tensor<2, Int>,
-) {
+) -> Result<(), VerifyError> {
     let Some(logits) = output.further.first() else {
-        return;
+        return Ok(());
     };
-    let [_, rows, _] = logits.dims();
+    let first = if checker.goldens.get("mtp.logits").is_some() {
+        2
+    } else {
+        1
+    };
+    for depth in first..=output.further.len() {
+        checker.missing(format!(
+            "logits of the module that predicts at depth {depth}"
+        ));
+    }
+    let [batch, rows, _] = logits.dims();
     let ahead = tokens.clone().narrow(1, 1, rows);
     let ids: Vec<i64> = ahead.to_data().iter::<i64>().collect();
-    checker.ids("mtp.next_ids", &ids);
-    // rotary positions are relative: the reference counts from 1, we from 0
-    checker.input("mtp.position_ids");
+    checker.ids("mtp.next_ids", &[batch, rows], &ids);
+    check_positions(checker, [batch, rows])?;
 
     let before = output.hidden.clone().narrow(1, 0, rows);
     checker.tensor("mtp.prev_hidden", before.clone(), HIDDEN);
@@ -43,7 +53,8 @@ pub(super) fn check(
         checker.tensor("mtp.hidden_after_shared_head_norm", hidden.clone(), HIDDEN);
     }
     checker.tensor("mtp.logits", logits.clone(), LOGITS);
-    if let Some(routing) = output.routings.last() {
+    // the routings of the modules come after those of the layers, nearest first
+    if let Some(routing) = output.routings.get(model.n_moe_layers()) {
         check_routing(checker, |what| format!("mtp.{what}"), routing);
     }
     checker.tensor("mtp.loss", next_token_loss(logits.clone(), ahead), LOSS);
@@ -52,4 +63,18 @@ pub(super) fn check(
         next_token_loss(output.logits.clone(), tokens),
         LOSS,
     );
+    Ok(())
+}
+
+/// Compares `mtp.position_ids`, up to where they start: rotary positions are relative, the reference
+/// counts from 1 and we from 0.
+fn check_positions(checker: &mut Checker<'_>, shape: [usize; 2]) -> Result<(), VerifyError> {
+    let name = "mtp.position_ids";
+    if let Some(positions) = checker.goldens.ids(name)? {
+        let start = positions.ids[0];
+        let row = || (0..shape[1] as i64).map(|t| start + t);
+        let ours: Vec<i64> = (0..shape[0]).flat_map(|_| row()).collect();
+        checker.ids(name, &shape, &ours);
+    }
+    Ok(())
 }

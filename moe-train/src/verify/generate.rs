@@ -5,41 +5,26 @@ use super::checker::Checker;
 use super::goldens::{Goldens, Ids};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use moe_attention::Positions;
+use moe_models::published::Common;
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 
 /// Compares the continuations of prompts, `gen.*`, and of prompts padded on the left, `gen_leftpad.*`.
 pub(super) fn check(
     checker: &mut Checker<'_>,
     model: &AnyDecoder,
-    ends: &[u32],
+    config: &Common,
     device: &Device,
 ) -> Result<(), VerifyError> {
     for kind in ["gen", "gen_leftpad"] {
         let name = |what: &str| format!("{kind}.{what}");
-        let goldens: &Goldens = checker.goldens;
-        let prompts = goldens.ids(&name("prompt_ids"))?;
-        let continuations = goldens.ids(&name("new_ids"))?;
-        let (Some(prompts), Some(expected)) = (prompts, continuations) else {
+        let Some(text) = Text::read(checker.goldens, kind, config.vocab_size)? else {
             continue;
         };
-        let mask = goldens.ids(&name("attention_mask"))?;
-        let fits = |other: &Ids| (other.batch, other.length) == (prompts.batch, prompts.length);
-        if expected.batch != prompts.batch || !mask.as_ref().is_none_or(fits) {
-            return Err(goldens.problem(format!("the sizes of {kind}.* do not fit together")));
-        }
         checker.input(&name("prompt_ids"));
         checker.input(&name("attention_mask"));
-        let padding: Vec<bool> = match mask {
-            Some(mask) => mask.ids.iter().map(|&seen| seen == 0).collect(),
-            None => vec![false; prompts.ids.len()],
-        };
-        let text = Text {
-            prompts,
-            padding,
-            expected,
-        };
-        let ours = text.continuations(model, ends, device);
-        checker.ids(&name("new_ids"), &ours);
+        let ours = text.continuations(model, &config.eos_token_ids, device);
+        let shape = [text.expected.batch, text.expected.length];
+        checker.ids(&name("new_ids"), &shape, &ours);
     }
     Ok(())
 }
@@ -52,6 +37,35 @@ struct Text {
 }
 
 impl Text {
+    /// The prompts and continuations of a kind, if the goldens have both.
+    fn read(goldens: &Goldens, kind: &str, vocab_size: usize) -> Result<Option<Self>, VerifyError> {
+        let name = |what: &str| format!("{kind}.{what}");
+        let prompts = goldens.tokens(&name("prompt_ids"), vocab_size)?;
+        let expected = goldens.tokens(&name("new_ids"), vocab_size)?;
+        let (Some(prompts), Some(expected)) = (prompts, expected) else {
+            return Ok(None);
+        };
+        if expected.batch != prompts.batch {
+            return Err(goldens.problem(format!(
+                "{kind}.new_ids has {} rows, and {kind}.prompt_ids {}",
+                expected.batch, prompts.batch
+            )));
+        }
+        let padding = goldens.padding(&name("attention_mask"), &prompts)?;
+        let padding = padding.unwrap_or_else(|| vec![false; prompts.ids.len()]);
+        let mut rows = padding.chunks(prompts.length);
+        if rows.any(|row| row.ends_with(&[true])) {
+            return Err(goldens.problem(format!(
+                "{kind}.attention_mask ends a prompt with padding; prompts are padded on the left"
+            )));
+        }
+        Ok(Some(Self {
+            prompts,
+            padding,
+            expected,
+        }))
+    }
+
     /// The likeliest continuations, `[B, N]` row by row. After a token that ends a text the reference
     /// writes padding, whatever it is: its own ids stand for ours from there on.
     fn continuations(&self, model: &AnyDecoder, ends: &[u32], device: &Device) -> Vec<i64> {

@@ -79,12 +79,63 @@ impl Goldens {
         }
     }
 
+    /// Token ids `[B, L]` of a vocabulary.
+    pub(super) fn tokens(&self, name: &str, vocab_size: usize) -> Result<Option<Ids>, VerifyError> {
+        let Some(ids) = self.ids(name)? else {
+            return Ok(None);
+        };
+        match ids
+            .ids
+            .iter()
+            .find(|&&id| id < 0 || id >= vocab_size as i64)
+        {
+            Some(id) => Err(self.problem(format!(
+                "{name} has the id {id}, and the vocabulary has 0 to {}",
+                vocab_size - 1
+            ))),
+            None => Ok(Some(ids)),
+        }
+    }
+
+    /// The tokens that a mask marks as padding with 0 and all others with 1, in the shape of `tokens`.
+    pub(super) fn padding(
+        &self,
+        name: &str,
+        tokens: &Ids,
+    ) -> Result<Option<Vec<bool>>, VerifyError> {
+        let Some(mask) = self.ids(name)? else {
+            return Ok(None);
+        };
+        let shape = [tokens.batch, tokens.length];
+        if [mask.batch, mask.length] != shape {
+            return Err(self.problem(format!(
+                "{name} is {:?}, and its tokens {shape:?}",
+                [mask.batch, mask.length]
+            )));
+        }
+        match mask.ids.iter().find(|&&mark| mark != 0 && mark != 1) {
+            Some(mark) => Err(self.problem(format!("{name} has {mark}, and a mask is 0 and 1"))),
+            None => Ok(Some(mask.ids.iter().map(|&mark| mark == 0).collect())),
+        }
+    }
+
+    /// Whether there is something about gradients or training.
+    pub(super) fn trains(&self) -> bool {
+        let norms = [&self.norms.grad_norm, &self.norms.param_norm_after_5];
+        self.names().any(is_training) || norms.iter().any(|norms| !norms.is_empty())
+    }
+
     pub(super) fn problem(&self, what: String) -> VerifyError {
         VerifyError::Goldens {
             path: self.path.clone(),
             what,
         }
     }
+}
+
+/// Whether a tensor is about gradients or training.
+pub(super) fn is_training(name: &str) -> bool {
+    name.starts_with("train.") || name.starts_with("grad.")
 }
 
 /// Whole numbers `[B, L]`.

@@ -1,9 +1,8 @@
 //! What each family is trained on, as its published code has it.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
-use moe_models::DecoderOutput;
 use moe_models::published::{DeepSeekGeneration, PublishedConfig};
+use moe_models::{DecoderOutput, token_losses};
 use moe_router::Routing;
 use moe_router::balance::{expert, load_balance_pooled};
 
@@ -70,10 +69,6 @@ pub(super) fn injected(config: &PublishedConfig, routings: &[Routing]) -> Vec<Te
 
 /// The mean of `-log p(token_{t+1})` over all tokens but the last of each sequence, `[1]`.
 pub(super) fn next_token_loss(logits: Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<1> {
-    let [batch, length, _] = logits.dims();
-    let log_probs = log_softmax(logits.narrow(1, 0, length - 1), 2);
-    let targets = tokens
-        .narrow(1, 1, length - 1)
-        .reshape([batch, length - 1, 1]);
-    log_probs.gather(2, targets).mean().neg()
+    let rows = logits.dims()[1] - 1;
+    token_losses(logits.narrow(1, 0, rows), tokens.narrow(1, 1, rows)).mean()
 }

@@ -1,3 +1,4 @@
+use moe_models::checkpoint::{HostTensor, HostValues};
 use serde::Serialize;
 
 /// How far ours may be from the reference's.
@@ -17,9 +18,10 @@ pub enum Tolerance {
 pub struct Quantity {
     /// Its name.
     pub name: String,
-    /// The largest error, in the terms of the tolerance; none if the sizes differ or an element is not
-    /// a number.
+    /// The largest error, in the terms of the tolerance; none if the two cannot be compared.
     pub error: Option<f64>,
+    /// Why the two cannot be compared, if they cannot.
+    pub problem: Option<String>,
     /// The tolerance.
     pub tolerance: Tolerance,
     /// Whether the error is within it.
@@ -27,52 +29,94 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    /// Compares numbers.
-    pub(super) fn floats(name: &str, ours: &[f32], theirs: &[f32], tolerance: Tolerance) -> Self {
-        let comparable = ours.len() == theirs.len();
-        let pairs = || ours.iter().zip(theirs);
-        let is_number = pairs().all(|(a, b)| a.is_finite() && b.is_finite());
-        // both may be not a number, as in a table of all values of a type
-        let alike = pairs().all(|(a, b)| (a.is_nan() && b.is_nan()) || (a - b).is_finite());
-        let difference = pairs()
-            .map(|(a, b)| f64::from(*a) - f64::from(*b))
-            .filter(|d| !d.is_nan())
-            .fold(0.0, |worst: f64, d| worst.max(d.abs()));
-        let size = theirs
-            .iter()
-            .fold(0.0, |m: f64, x| m.max(f64::from(x.abs())));
-        let error = match tolerance {
-            Tolerance::Absolute(_) => difference,
-            Tolerance::Relative(_) if difference == 0.0 => 0.0,
-            Tolerance::Relative(_) => difference / size,
-            Tolerance::Exact => pairs().filter(|(a, b)| differ(**a, **b)).count() as f64,
+    /// Compares two tensors: their types, their shapes, then their values. Whole numbers must be equal.
+    pub(super) fn new(
+        name: &str,
+        ours: &HostTensor,
+        theirs: &HostTensor,
+        tolerance: Tolerance,
+    ) -> Self {
+        let tolerance = match ours.values {
+            HostValues::Floats(_) => tolerance,
+            HostValues::Ints(_) => Tolerance::Exact,
         };
-        let usable = comparable && (is_number || alike);
-        Self::new(name, usable.then_some(error), tolerance)
+        let error = if ours.shape != theirs.shape {
+            Err(format!("{:?}, not {:?}", theirs.shape, ours.shape))
+        } else if ours.shape.contains(&0) {
+            Err("there is nothing to compare".to_owned())
+        } else {
+            error_of(&ours.values, &theirs.values, tolerance)
+        };
+        Self::of_error(name, error, tolerance)
     }
 
-    /// Compares whole numbers, which must be equal.
-    pub(super) fn ids(name: &str, ours: &[i64], theirs: &[i64]) -> Self {
-        let differing = ours.iter().zip(theirs).filter(|(a, b)| a != b).count();
-        let error = (ours.len() == theirs.len()).then_some(differing as f64);
-        Self::new(name, error, Tolerance::Exact)
-    }
-
-    pub(super) fn new(name: &str, error: Option<f64>, tolerance: Tolerance) -> Self {
+    /// A quantity of which the error is known, or why there is none.
+    pub(super) fn of_error(name: &str, error: Result<f64, String>, tolerance: Tolerance) -> Self {
         let limit = match tolerance {
             Tolerance::Absolute(limit) | Tolerance::Relative(limit) => limit,
             Tolerance::Exact => 0.0,
         };
         Self {
             name: name.to_owned(),
-            passed: error.is_some_and(|error| error <= limit),
-            error,
+            passed: error.as_ref().is_ok_and(|error| *error <= limit),
+            error: error.as_ref().ok().copied(),
+            problem: error.err(),
             tolerance,
         }
     }
 }
 
-/// Whether two numbers differ in a bit; what is not a number has many forms.
+fn error_of(ours: &HostValues, theirs: &HostValues, tolerance: Tolerance) -> Result<f64, String> {
+    match (ours, theirs, tolerance) {
+        (HostValues::Ints(ours), HostValues::Ints(theirs), _) => {
+            Ok(count(ours, theirs, |a, b| a != b))
+        }
+        (HostValues::Floats(ours), HostValues::Floats(theirs), Tolerance::Exact) => {
+            Ok(count(ours, theirs, |a, b| differ(*a, *b)))
+        }
+        (HostValues::Floats(ours), HostValues::Floats(theirs), Tolerance::Absolute(_)) => {
+            largest_difference(ours, theirs)
+        }
+        (HostValues::Floats(ours), HostValues::Floats(theirs), Tolerance::Relative(_)) => {
+            let difference = largest_difference(ours, theirs)?;
+            let sizes = theirs.iter().map(|x| f64::from(x.abs()));
+            let size = sizes.filter(|x| x.is_finite()).fold(0.0, f64::max);
+            Ok(if difference == 0.0 {
+                0.0
+            } else {
+                difference / size
+            })
+        }
+        (HostValues::Floats(_), HostValues::Ints(_), _) => {
+            Err("whole numbers in place of numbers".to_owned())
+        }
+        (HostValues::Ints(_), HostValues::Floats(_), _) => {
+            Err("numbers in place of whole numbers".to_owned())
+        }
+    }
+}
+
+fn count<T>(ours: &[T], theirs: &[T], differ: impl Fn(&T, &T) -> bool) -> f64 {
+    let pairs = ours.iter().zip(theirs);
+    pairs.filter(|(a, b)| differ(a, b)).count() as f64
+}
+
+/// The largest difference of numbers that are finite or equal; none may be not a number.
+fn largest_difference(ours: &[f32], theirs: &[f32]) -> Result<f64, String> {
+    let mut largest = 0.0;
+    for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        if a == b {
+            continue; // infinities too
+        }
+        if !(a.is_finite() && b.is_finite()) {
+            return Err(format!("element {i} is {b}, ours {a}"));
+        }
+        largest = f64::max(largest, (f64::from(*a) - f64::from(*b)).abs());
+    }
+    Ok(largest)
+}
+
+/// Whether two stored numbers differ in a bit; what is not a number has many forms.
 fn differ(a: f32, b: f32) -> bool {
     a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan())
 }
@@ -81,9 +125,33 @@ fn differ(a: f32, b: f32) -> bool {
 mod tests {
     use super::*;
 
+    const ANY: Tolerance = Tolerance::Absolute(f64::INFINITY);
+
+    fn numbers(shape: &[usize], values: &[f32]) -> HostTensor {
+        HostTensor {
+            shape: shape.to_vec(),
+            values: HostValues::Floats(values.to_vec()),
+        }
+    }
+
+    fn whole(values: &[i64]) -> HostTensor {
+        HostTensor {
+            shape: vec![values.len()],
+            values: HostValues::Ints(values.to_vec()),
+        }
+    }
+
+    fn compare(ours: &[f32], theirs: &[f32], tolerance: Tolerance) -> Quantity {
+        let (ours, theirs) = (
+            numbers(&[ours.len()], ours),
+            numbers(&[theirs.len()], theirs),
+        );
+        Quantity::new("x", &ours, &theirs, tolerance)
+    }
+
     #[test]
     fn the_largest_error_decides() {
-        let compare = |tolerance| Quantity::floats("x", &[1.0, -4.5], &[1.25, -4.0], tolerance);
+        let compare = |tolerance| compare(&[1.0, -4.5], &[1.25, -4.0], tolerance);
         assert_eq!(compare(Tolerance::Absolute(0.5)).error, Some(0.5));
         assert!(compare(Tolerance::Absolute(0.5)).passed);
         assert!(!compare(Tolerance::Absolute(0.4)).passed);
@@ -92,12 +160,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_of_another_size_fails() {
-        let limit = Tolerance::Absolute(f64::INFINITY);
-        assert!(!Quantity::floats("x", &[f32::NAN], &[1.0], limit).passed);
-        assert!(!Quantity::floats("x", &[1.0], &[1.0, 1.0], limit).passed);
-        assert!(!Quantity::ids("x", &[1], &[1, 2]).passed);
-        assert!(!Quantity::ids("x", &[1, 3], &[1, 2]).passed);
-        assert!(Quantity::ids("x", &[1, 2], &[1, 2]).passed);
+    fn what_is_no_number_fails_unless_bits_are_compared() {
+        let nan = [f32::NAN, 1.0];
+        for tolerance in [ANY, Tolerance::Relative(f64::INFINITY)] {
+            assert!(!compare(&nan, &nan, tolerance).passed);
+            assert!(!compare(&nan, &[1.0, 1.0], tolerance).passed);
+            assert!(!compare(&[1.0, 1.0], &nan, tolerance).passed);
+        }
+        assert!(compare(&nan, &nan, Tolerance::Exact).passed);
+        assert!(!compare(&[1.0, 1.0], &nan, Tolerance::Exact).passed);
+    }
+
+    #[test]
+    fn infinities_are_equal_or_fail_and_hide_nothing() {
+        let infinity = f32::INFINITY;
+        assert!(compare(&[infinity], &[infinity], Tolerance::Absolute(0.0)).passed);
+        assert!(!compare(&[infinity], &[-infinity], ANY).passed);
+        assert!(!compare(&[1.0], &[infinity], ANY).passed);
+        let relative = Tolerance::Relative(1e-3);
+        assert!(!compare(&[infinity, 5.0], &[infinity, 1.0], relative).passed);
+    }
+
+    #[test]
+    fn another_shape_or_type_or_nothing_at_all_fails() {
+        let values = [1.0, 2.0];
+        let (row, column) = (numbers(&[1, 2], &values), numbers(&[2, 1], &values));
+        assert!(Quantity::new("x", &row, &row, ANY).passed);
+        let quantity = Quantity::new("x", &row, &column, ANY);
+        assert!(!quantity.passed);
+        assert_eq!(quantity.problem.as_deref(), Some("[2, 1], not [1, 2]"));
+        assert!(!compare(&[1.0], &[1.0, 1.0], ANY).passed);
+        assert!(!compare(&[], &[], ANY).passed);
+        assert!(!Quantity::new("x", &numbers(&[1], &[1.0]), &whole(&[1]), ANY).passed);
+        assert!(!Quantity::new("x", &whole(&[1]), &numbers(&[1], &[1.0]), ANY).passed);
+        assert!(!Quantity::new("x", &whole(&[1, 3]), &whole(&[1, 2]), ANY).passed);
+        assert!(Quantity::new("x", &whole(&[1, 2]), &whole(&[1, 2]), ANY).passed);
     }
 }

@@ -15,15 +15,17 @@ pub(super) fn check(
     checkpoint: &PublishedCheckpoint,
     model: &AnyDecoder,
 ) -> Result<(), VerifyError> {
-    checker.floats("rope.inv_freq", frequencies(model), FREQUENCY);
-    checker.floats("e4m3fn.table", &e4m3_table(), Tolerance::Exact);
+    let rotary = frequencies(model);
+    checker.floats("rope.inv_freq", &[rotary.len()], rotary, FREQUENCY);
+    checker.floats("e4m3fn.table", &[256], &e4m3_table(), Tolerance::Exact);
     let goldens = checker.goldens;
     for name in goldens.names() {
         let Some(tensor) = name.strip_prefix("dequant.") else {
             continue;
         };
-        if let Some(values) = checkpoint.tensor(tensor)? {
-            checker.floats(name, &values, Tolerance::Exact);
+        let entry = checkpoint.layout().entries().find(|e| e.name == tensor);
+        if let (Some(entry), Some(values)) = (entry, checkpoint.tensor(tensor)?) {
+            checker.floats(name, &entry.shape, &values, Tolerance::Exact);
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use burn::tensor::{Int, Tensor};
 use moe_models::checkpoint::{ByParameter, each_gradient, each_parameter};
 use moe_models::published::{DeepSeekGeneration, PublishedConfig};
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const GRADIENT: Tolerance = Tolerance::Relative(1e-4);
 const ADAMW_LOSS: Tolerance = Tolerance::Absolute(1e-4);
@@ -22,6 +22,8 @@ pub(super) struct Trained<'a> {
     pub(super) entries: &'a ByParameter,
     pub(super) model: AnyDecoder,
     pub(super) tokens: Tensor<2, Int>,
+    /// The published names of the tensors that have a gradient.
+    trainable: BTreeSet<String>,
 }
 
 /// The losses before each step and after the last.
@@ -46,19 +48,26 @@ pub(super) fn check(checker: &mut Checker<'_>, mut trained: Trained<'_>) {
     let losses = trained.losses();
     curve.push(&losses.lm, &losses.objective);
 
+    let shape = [STEPS + 1];
     if is_injected(trained.config) {
-        checker.floats("train.adamw_ce_losses", &curve.lm, ADAMW_LOSS);
-        checker.floats("train.adamw_total_losses", &curve.objective, ADAMW_LOSS);
+        checker.floats("train.adamw_ce_losses", &shape, &curve.lm, ADAMW_LOSS);
+        checker.floats(
+            "train.adamw_total_losses",
+            &shape,
+            &curve.objective,
+            ADAMW_LOSS,
+        );
     } else {
-        checker.floats("train.adamw_losses", &curve.objective, ADAMW_LOSS);
+        checker.floats("train.adamw_losses", &shape, &curve.objective, ADAMW_LOSS);
     }
     let mut norms = BTreeMap::new();
     each_parameter(&trained.model, trained.entries, |tensor| {
-        norms.insert(tensor.entry.name.clone(), norm(&tensor.values));
+        if trained.trainable.contains(&tensor.entry.name) {
+            norms.insert(tensor.entry.name.clone(), norm(&tensor.values));
+        }
     });
     let theirs = &checker.goldens.norms.param_norm_after_5;
-    let quantity = compare_norms("parameter norms after 5 steps", &norms, theirs);
-    checker.quantities.extend(quantity);
+    check_norms(checker, "param_norm_after_5", &norms, theirs);
 }
 
 /// Whether the published code adds gradients of a balance loss that it does not report.
@@ -66,7 +75,22 @@ fn is_injected(config: &PublishedConfig) -> bool {
     matches!(config, PublishedConfig::DeepSeek(published) if published.generation == DeepSeekGeneration::V1)
 }
 
-impl Trained<'_> {
+impl<'a> Trained<'a> {
+    pub(super) fn new(
+        config: &'a PublishedConfig,
+        entries: &'a ByParameter,
+        model: AnyDecoder,
+        tokens: Tensor<2, Int>,
+    ) -> Self {
+        Self {
+            config,
+            entries,
+            model,
+            tokens,
+            trainable: BTreeSet::new(),
+        }
+    }
+
     fn losses(&self) -> super::objective::Losses {
         let output = self.model.forward(DecoderInput::new(self.tokens.clone()));
         losses(self.config, &output, self.tokens.clone())
@@ -95,16 +119,17 @@ impl Trained<'_> {
         self.model = optimizer.step(LR, self.model.clone(), gradients);
     }
 
-    fn check_gradients(&self, checker: &mut Checker<'_>, gradients: &burn::tensor::Gradients) {
+    fn check_gradients(&mut self, checker: &mut Checker<'_>, gradients: &burn::tensor::Gradients) {
         let mut norms = BTreeMap::new();
         each_gradient(&self.model, gradients, self.entries, |tensor| {
             let name = &tensor.entry.name;
             norms.insert(name.clone(), norm(&tensor.values));
-            checker.floats(&format!("grad.{name}"), &tensor.values, GRADIENT);
+            let shape = &tensor.entry.shape;
+            checker.floats(&format!("grad.{name}"), shape, &tensor.values, GRADIENT);
         });
         let theirs = &checker.goldens.norms.grad_norm;
-        let quantity = compare_norms("gradient norms", &norms, theirs);
-        checker.quantities.extend(quantity);
+        check_norms(checker, "grad_norm", &norms, theirs);
+        self.trainable = norms.into_keys().collect();
     }
 }
 
@@ -120,21 +145,34 @@ fn norm(values: &[f32]) -> f64 {
     sum.sqrt()
 }
 
-/// The largest relative error of the norms of all tensors, and which tensor has it; none if the
-/// goldens have no norms.
-fn compare_norms(
+/// Compares the norms of all tensors: the largest relative error, and which tensor has it. Norms that the
+/// goldens lack are noted, norms of tensors that do not train fail.
+fn check_norms(
+    checker: &mut Checker<'_>,
     what: &str,
     ours: &BTreeMap<String, f64>,
     theirs: &BTreeMap<String, f64>,
-) -> Option<Quantity> {
+) {
+    let mut lacking = ours.keys().filter(|name| !theirs.contains_key(*name));
+    if let Some(first) = lacking.next() {
+        let n = 1 + lacking.count();
+        let all = ours.len();
+        checker.missing(format!("{what} of {n} of {all} tensors, the first {first}"));
+    }
     let errors = theirs.iter().map(|(name, norm)| {
         let error = ours
             .get(name)
             .map(|ours| (ours - norm).abs() / norm.abs().max(1e-12));
         (name, error.unwrap_or(f64::NAN))
     });
-    let (name, error) = errors.max_by(|a, b| a.1.total_cmp(&b.1))?; // NaN is the largest
-    let label = format!("{what} ({} tensors, worst {name})", theirs.len());
-    let error = Some(error).filter(|error| !error.is_nan());
-    Some(Quantity::new(&label, error, GRADIENT))
+    let worst = errors.max_by(|a, b| a.1.total_cmp(&b.1)); // NaN is the largest
+    if let Some((name, error)) = worst {
+        let label = format!("{what} ({} tensors, worst {name})", theirs.len());
+        let error = match error.is_nan() {
+            true => Err(format!("{name} does not train, or its norm is no number")),
+            false => Ok(error),
+        };
+        let quantity = Quantity::of_error(&label, error, GRADIENT);
+        checker.quantities.push(quantity);
+    }
 }

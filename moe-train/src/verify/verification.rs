@@ -1,5 +1,5 @@
 use super::checker::Checker;
-use super::goldens::{Goldens, Ids};
+use super::goldens::{Goldens, Ids, is_training};
 use super::quantity::Quantity;
 use super::training::Trained;
 use super::{VerifyError, forward, further, generate, tables, training};
@@ -24,7 +24,7 @@ pub enum Scope {
 pub struct Verification {
     /// What was compared.
     pub quantities: Vec<Quantity>,
-    /// The tensors of the goldens that nothing was compared with.
+    /// The tensors of the goldens that nothing was compared with, and what the goldens should have had.
     pub unchecked: Vec<String>,
 }
 
@@ -49,6 +49,11 @@ pub fn verify(
 ) -> Result<Verification, VerifyError> {
     let config = checkpoint.config();
     let ids = input_ids(checkpoint, goldens)?;
+    let trains = scope == Scope::Everything && goldens.trains();
+    if trains && ids.length < 2 {
+        let what = "input_ids has one token a sequence, and training predicts the next";
+        return Err(goldens.problem(what.to_owned()));
+    }
     let plain = device.clone().without_autodiff();
     let model = checkpoint.load(Precision::F32, &plain)?;
     let tokens = forward::tokens(&ids, &plain);
@@ -58,45 +63,29 @@ pub fn verify(
     tables::check(&mut checker, checkpoint, &model)?;
     let output = model.forward(DecoderInput::new(tokens.clone()).further().traced());
     forward::check(&mut checker, config, &output);
-    further::check(&mut checker, &model, &output, tokens.clone());
-    if let Some(mask) = goldens.ids("masked.attention_mask")? {
-        forward::check_masked(&mut checker, config, &model, tokens, &mask);
-    }
-    generate::check(&mut checker, &model, &config.common().eos_token_ids, &plain)?;
+    further::check(&mut checker, &model, &output, tokens.clone())?;
+    forward::check_masked(&mut checker, config, &model, &ids, tokens)?;
+    generate::check(&mut checker, &model, config.common(), &plain)?;
     drop(model);
 
-    if scope == Scope::Everything {
+    if trains {
         let device = device.clone().autodiff();
         let entries = checkpoint.layout().by_parameter();
-        let trained = Trained {
-            config,
-            entries: &entries,
-            model: checkpoint.load(Precision::F32, &device)?,
-            tokens: forward::tokens(&ids, &device),
-        };
+        let model = checkpoint.load(Precision::F32, &device)?;
+        let tokens = forward::tokens(&ids, &device);
+        let trained = Trained::new(config, &entries, model, tokens);
         training::check(&mut checker, trained);
     }
-    let training = ["train.", "grad."];
-    let is_left_out =
-        |name: &String| scope == Scope::ForwardOnly && training.iter().any(|t| name.starts_with(t));
+    let is_left_out = |name: &String| scope == Scope::ForwardOnly && is_training(name);
+    let unchecked = checker.unchecked().into_iter();
     Ok(Verification {
-        unchecked: checker
-            .unknown()
-            .into_iter()
-            .filter(|name| !is_left_out(name))
-            .collect(),
+        unchecked: unchecked.filter(|name| !is_left_out(name)).collect(),
         quantities: checker.quantities,
     })
 }
 
 fn input_ids(checkpoint: &PublishedCheckpoint, goldens: &Goldens) -> Result<Ids, VerifyError> {
-    let ids = goldens.ids("input_ids")?;
-    let ids = ids.ok_or_else(|| goldens.problem("there is no tensor input_ids".to_owned()))?;
-    let vocab_size = checkpoint.config().common().vocab_size as i64;
-    match ids.ids.iter().find(|id| !(0..vocab_size).contains(*id)) {
-        Some(id) => Err(goldens.problem(format!(
-            "input_ids has {id}, and the vocabulary {vocab_size} entries"
-        ))),
-        None => Ok(ids),
-    }
+    let vocab_size = checkpoint.config().common().vocab_size;
+    let ids = goldens.tokens("input_ids", vocab_size)?;
+    ids.ok_or_else(|| goldens.problem("there is no tensor input_ids".to_owned()))
 }
