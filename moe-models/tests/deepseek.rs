@@ -298,7 +298,7 @@ fn tokens_compete_where_buffers_are_limited() {
     let RouterConfig::Composed(mut limited) = router("composed") else {
         panic!("the named router");
     };
-    limited.capacity = moe_router::parts::CapacityRule::Ceil;
+    limited.capacity = moe_router::parts::CapacityRule::Megatron;
     let model = model(&config(gqa()), &RouterConfig::Composed(limited), &device);
     assert!(model.tokens_compete());
 }
