@@ -259,7 +259,7 @@ fn the_bias_of_the_choice_keeps_32_bits() {
     for (precision, dtype) in [(Precision::Bf16, DType::BF16), (Precision::F16, DType::F16)] {
         let [bias, gate] = bias_and_gate(precision);
         bias.assert_eq(&whole, true);
-        assert_eq!(gate.dtype, dtype);
+        assert_eq!(gate.dtype(), dtype);
     }
 }
 
