@@ -421,3 +421,65 @@ fn an_audit_names_a_leak_of_training_alone_and_lets_a_declared_one_pass() {
         "{audit}"
     );
 }
+
+#[test]
+fn convert_checks_both_ends_before_it_writes_and_when_it_would() {
+    let place = Place::new();
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-models/tests/fixtures");
+    let source = format!("{fixtures}/mixtral_swa");
+    fs::create_dir(place.path("broken")).unwrap();
+    fs::copy(
+        format!("{source}/config.json"),
+        place.path("broken/config.json"),
+    )
+    .unwrap();
+    let before = place.entries();
+    let cases = [
+        (format!("convert {source} text"), 2, "exists"),
+        (format!("convert {source} tiny.toml/out"), 2, "not a folder"),
+        ("convert nothing out".to_owned(), 2, "no checkpoint"),
+        ("convert broken out".to_owned(), 1, "model.safetensors"),
+    ];
+    for (line, code, needle) in cases {
+        for line in [format!("{line} --dry-run"), line.clone()] {
+            let ended = place.moe(&line);
+            assert_eq!(ended.code, code, "{line}: {}", ended.stderr);
+            assert!(ended.stderr.contains(needle), "{line}: {}", ended.stderr);
+        }
+    }
+    let ended = place.moe(&format!("convert {source} new/out --dry-run"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(place.entries(), before);
+}
+
+#[test]
+fn inspect_refuses_what_cannot_be_counted() {
+    let place = Place::new();
+    let mut config: serde_json::Value = serde_json::from_str(include_str!(
+        "../../moe-models/src/published/known/mixtral-8x7b.json"
+    ))
+    .unwrap();
+    fs::create_dir(place.path("edited")).unwrap();
+    let edits = [
+        ("num_experts_per_tok", 9, "9"),
+        ("num_key_value_heads", 5, "5"),
+        ("intermediate_size", 1 << 20, ""),
+        ("num_hidden_layers", 1 << 20, "num_hidden_layers x"),
+    ];
+    for (key, value, needle) in edits {
+        let before = config[key].clone();
+        config[key] = value.into();
+        fs::write(place.path("edited/config.json"), config.to_string()).unwrap();
+        let ended = place.moe("inspect edited");
+        if needle.is_empty() {
+            assert_eq!(ended.code, 0, "{}", ended.stderr);
+            continue; // large, and counted
+        }
+        config[key] = before;
+        assert_eq!(ended.code, 2, "{key}: {}{}", ended.stdout, ended.stderr);
+        assert!(ended.stderr.contains(needle), "{}", ended.stderr);
+    }
+    let ended = place.moe("inspect deepseek-v3 --seq-length 18446744073709551615");
+    assert_eq!(ended.code, 2, "{}", ended.stdout);
+    assert!(ended.stderr.contains("seq_length"), "{}", ended.stderr);
+}

@@ -6,6 +6,7 @@ mod account;
 pub mod checkpoint;
 mod decoder;
 pub mod deepseek;
+pub mod disk;
 mod error;
 mod generate;
 pub mod mixtral;

@@ -295,17 +295,55 @@ fn an_index_cannot_lead_outside_its_folder() {
     let index = folder.join("model.safetensors.index.json");
     let text = fs::read_to_string(&index).expect("the index");
     let absolute = outside.path().join(shard).display().to_string();
-    let mut places = vec![format!("../{shard}"), absolute];
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::symlink(outside.path().join(shard), folder.join("link"))
-            .expect("a link");
-        places.push("link".to_owned());
-    }
-    for place in places {
+    for place in [format!("../{shard}"), format!("x/../../{shard}"), absolute] {
         fs::write(&index, text.replace(shard, &place)).expect("the index");
         let error = PublishedCheckpoint::open(&folder).expect_err("it leads outside");
         assert!(error.to_string().contains("outside the folder"), "{error}");
+    }
+}
+
+/// As download caches keep checkpoints: a folder of links to files that are elsewhere.
+#[cfg(unix)]
+#[test]
+fn links_are_followed_one_file_or_shards_alike() {
+    for case in ["mixtral_base", "mixtral_swa"] {
+        let cache = tempfile::tempdir().expect("a temporary folder");
+        let (blobs, folder) = (cache.path().join("blobs"), cache.path().join("snapshots/1"));
+        fs::create_dir(&blobs).expect("a folder");
+        fs::create_dir_all(&folder).expect("a folder");
+        for (i, file) in fs::read_dir(fixture(case)).expect("a fixture").enumerate() {
+            let path = file.expect("a file").path();
+            fs::copy(&path, blobs.join(i.to_string())).expect("a copy");
+            let link = folder.join(path.file_name().expect("a name"));
+            std::os::unix::fs::symlink(format!("../../blobs/{i}"), link).expect("a link");
+        }
+        assert_eq!(logits(&folder), logits(&fixture(case)));
+    }
+}
+
+/// Opening a pipe for reading would wait for somebody who writes to it.
+#[cfg(unix)]
+#[test]
+fn pipes_are_refused_and_do_not_hang() {
+    let pipe = |folder: &Path, name: &str| {
+        let path = folder.join(name);
+        fs::remove_file(&path).expect("a file");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo").success());
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for file in fs::read_dir(fixture("mixtral_base")).expect("a fixture") {
+        let path = file.expect("a file").path();
+        fs::copy(&path, folder.path().join(path.file_name().expect("a name"))).expect("a copy");
+    }
+    for name in ["model-00002-of-00003.safetensors", "config.json"] {
+        pipe(folder.path(), name);
+        let error = PublishedCheckpoint::open(folder.path()).expect_err("a pipe");
+        let text = error.to_string();
+        assert!(
+            text.contains(name) && text.contains("not a regular file"),
+            "{text}"
+        );
     }
 }
 

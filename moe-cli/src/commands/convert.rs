@@ -1,11 +1,13 @@
 //! `moe convert`: between published checkpoints and our own files.
 
-use crate::exit::{Status, Usage};
+use crate::exit::{OrUsage, Status, Usage};
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use clap::{Args, ValueEnum};
-use moe_models::checkpoint::{PublishedCheckpoint, from_native, is_native, to_native};
+use moe_models::checkpoint::{
+    NativeCheckpoint, PublishedCheckpoint, check_target, is_native, to_native,
+};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -33,7 +35,14 @@ pub enum Kind {
     Native,
 }
 
-/// Converts a checkpoint, one tensor at a time.
+/// What is converted, opened and checked.
+enum Source {
+    Published(PublishedCheckpoint),
+    Native(NativeCheckpoint),
+}
+
+/// Converts a checkpoint. From published to published it goes tensor by tensor; else the whole model is in
+/// memory.
 pub fn run(args: &ConvertArgs, shared: &Shared) -> anyhow::Result<Status> {
     let from = match is_native(&args.source) {
         true => Kind::Native,
@@ -55,21 +64,22 @@ pub fn run(args: &ConvertArgs, shared: &Shared) -> anyhow::Result<Status> {
             args.source.display()
         )));
     }
+    check_target(&args.target).or_usage()?;
     let device = shared.open_device()?;
+    let source = match from {
+        Kind::Native => Source::Native(NativeCheckpoint::open(&args.source)?),
+        Kind::Published => Source::Published(PublishedCheckpoint::open(&args.source)?),
+    };
     if shared.dry_run {
         print(&format!("would write {}", shown(&args.target)))?;
         return Ok(Status::Done);
     }
-    match (from, to) {
-        (Kind::Native, _) => from_native(&args.source, &args.target, &device.device)?,
-        (Kind::Published, Kind::Native) => {
-            let checkpoint = PublishedCheckpoint::open(&args.source)?;
+    match (source, to) {
+        (Source::Native(checkpoint), _) => checkpoint.publish(&args.target, &device.device)?,
+        (Source::Published(checkpoint), Kind::Native) => {
             to_native(&checkpoint, &args.target, &device.device)?;
         }
-        (Kind::Published, Kind::Published) => {
-            let checkpoint = PublishedCheckpoint::open(&args.source)?;
-            checkpoint.rewrite(&args.target, &device.device)?;
-        }
+        (Source::Published(checkpoint), Kind::Published) => checkpoint.rewrite(&args.target)?,
     }
     if shared.json {
         print_json(&json!({ "source": args.source, "target": args.target }))?;

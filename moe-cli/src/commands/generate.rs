@@ -12,10 +12,9 @@ use crate::terminal::{has_colour, print_json, print_raw};
 use anyhow::Context;
 use clap::Args;
 use moe_models::checkpoint::PublishedCheckpoint;
-use moe_models::{Decoder, Drafts, Sampling};
+use moe_models::{Decoder, Drafts, Sampling, disk};
 use moe_train::run::LoadedRun;
 use serde_json::json;
-use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -251,17 +250,12 @@ fn show(args: &GenerateArgs, trace: &Trace, layer: usize, shared: &Shared) -> an
     Ok(())
 }
 
-/// Writes a file through a temporary one beside it, so that it appears whole or not at all.
+/// Writes a file, which appears whole or not at all.
 pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
-    fs::write(&temporary, text)
-        .and_then(|()| fs::rename(&temporary, path))
-        .with_context(|| {
-            format!(
-                "cannot write `{}`; check the folder's permissions",
-                path.display()
-            )
-        })
+    disk::write_whole(path, text.as_bytes()).with_context(|| {
+        format!(
+            "cannot write `{}`; check the folder's permissions",
+            path.display()
+        )
+    })
 }

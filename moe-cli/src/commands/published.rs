@@ -1,7 +1,7 @@
 //! What `moe inspect` prints of a published model.
 
 use super::precision::Precision;
-use crate::exit::{Status, Usage};
+use crate::exit::{OrUsage, Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
 use moe_models::published::{KNOWN_MODELS, PublishedAccount, PublishedConfig};
@@ -44,7 +44,7 @@ struct CacheSaving {
 pub fn published(given: &Path) -> anyhow::Result<Option<PublishedConfig>> {
     let file = given.join("config.json");
     if file.is_file() {
-        return Ok(Some(PublishedConfig::read(&file)?));
+        return Ok(Some(PublishedConfig::read(&file).or_usage()?));
     }
     if given.exists() {
         return Ok(None);
@@ -65,6 +65,8 @@ pub fn show(
             "`{first}`: a published model has no keys to replace; leave it out"
         )));
     }
+    let seq_length = options.seq_length(&config);
+    config.check(seq_length, given).or_usage()?;
     let inspection = Inspection::new(given, config, options);
     if shared.json {
         print_json(&inspection)?;
@@ -86,10 +88,16 @@ pub struct Options {
     pub seq_length: Option<usize>,
 }
 
+impl Options {
+    fn seq_length(&self, config: &PublishedConfig) -> usize {
+        let longest = config.common().max_position_embeddings.min(4096);
+        self.seq_length.unwrap_or(longest)
+    }
+}
+
 impl Inspection {
     fn new(given: &Path, config: PublishedConfig, options: Options) -> Self {
-        let longest = config.common().max_position_embeddings.min(4096);
-        let seq_length = options.seq_length.unwrap_or(longest);
+        let seq_length = options.seq_length(&config);
         let account = config.account(seq_length);
         let kv_bytes_per_token = options.precision.bytes(account.kv_elements_per_token);
         let weights = account.params_total + account.params_mtp;

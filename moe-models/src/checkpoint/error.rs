@@ -130,6 +130,14 @@ pub enum CheckpointError {
     /// Something is where a checkpoint should be written.
     #[error("{0} exists; give a path where nothing is, or remove it first")]
     Exists(PathBuf),
+    /// A path where no folder can be made.
+    #[error("cannot write {path}: {what}")]
+    Target {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A model that no published layout can hold.
     #[error("{0}")]
     NotPublishable(String),

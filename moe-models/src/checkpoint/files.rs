@@ -3,6 +3,7 @@
 use super::CheckpointError;
 use super::index::read_index;
 use super::mapped::MappedFile;
+use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,12 @@ impl TensorFiles {
         let mut names: Vec<&str> = self.places.keys().map(String::as_str).collect();
         names.sort_unstable();
         names
+    }
+
+    /// Whether a tensor is FP8.
+    pub(super) fn has_fp8(&self) -> bool {
+        let mut infos = self.files.iter().flat_map(MappedFile::infos);
+        infos.any(|info| info.dtype == Dtype::F8_E4M3)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {

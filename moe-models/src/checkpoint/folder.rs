@@ -1,8 +1,9 @@
-use super::error::file_error;
+use super::copied::copied_config;
 use super::files::TensorFiles;
 use super::layout::Layout;
 use super::load::{Precision, fill};
-use super::write::write_published;
+use super::stored::Stored;
+use super::write::{whole_folder, write_files};
 use super::{CheckpointError, source};
 use crate::AnyDecoder;
 use crate::published::{PublishedConfig, PublishedDeepSeek, PublishedModel};
@@ -32,12 +33,7 @@ impl PublishedCheckpoint {
         if let PublishedConfig::DeepSeek(published) = &mut config {
             leave_out_missing_modules(published, &files);
         }
-        let model = config.model().ok_or_else(|| CheckpointError::CountedOnly {
-            path: path.clone(),
-            model_type: config.model_type(),
-        })?;
-        let checked = model.decoder.validate(&model.router);
-        checked.map_err(|source| CheckpointError::Model { path, source })?;
+        let model = described(&config, path)?;
         if let Some(layout) = Layout::new(&config) {
             source::check(&files, &layout)?;
         }
@@ -94,16 +90,20 @@ impl PublishedCheckpoint {
         Ok(Some(values))
     }
 
-    /// Writes the checkpoint anew to a folder: one file, a tensor for each expert, FP8 as f32.
+    /// Writes the checkpoint anew to a folder, tensor by tensor: one file, a tensor for each expert, each
+    /// in the type that it is stored in, FP8 as f32. Only a tensor that was FP8 is ever in memory.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and if `folder` exists or cannot be written.
-    pub fn rewrite(&self, folder: &Path, device: &Device) -> Result<(), CheckpointError> {
-        let model = self.load(Precision::Stored, &device.clone().without_autodiff())?;
-        let path = self.folder.join("config.json");
-        let text = std::fs::read(&path).map_err(file_error("read", &path))?;
-        write_published(&model, &self.config, &text, folder)
+    /// As [`open`](Self::open), and if `folder` exists or cannot be written; nothing is left behind then.
+    pub fn rewrite(&self, folder: &Path) -> Result<(), CheckpointError> {
+        let text = copied_config(&self.folder, &self.config, self.files.has_fp8())?;
+        let mut tensors = Vec::new();
+        for entry in self.layout().entries() {
+            let matrix = source::matrix(&self.files, &entry)?;
+            tensors.push((entry.name.clone(), Stored { entry, matrix }));
+        }
+        whole_folder(folder, |folder| write_files(folder, &text, tensors))
     }
 
     /// Reads the model, one parameter at a time: at most one parameter is in memory besides it.
@@ -118,6 +118,23 @@ impl PublishedCheckpoint {
     ) -> Result<AnyDecoder, CheckpointError> {
         let model = self.model.init(device);
         fill(model, &self.files, self.layout().by_parameter(), precision)
+    }
+}
+
+/// The decoder and the router of a configuration at `path`, checked.
+pub(super) fn described(
+    config: &PublishedConfig,
+    path: PathBuf,
+) -> Result<PublishedModel, CheckpointError> {
+    let Some(model) = config.model() else {
+        return Err(CheckpointError::CountedOnly {
+            path,
+            model_type: config.model_type(),
+        });
+    };
+    match model.decoder.validate(&model.router) {
+        Ok(()) => Ok(model),
+        Err(source) => Err(CheckpointError::Model { path, source }),
     }
 }
 

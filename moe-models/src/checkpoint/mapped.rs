@@ -1,11 +1,11 @@
-//! A safetensors file in memory, mapped rather than read.
+//! A safetensors file in memory, its header read and its data mapped.
 
 use super::CheckpointError;
 use super::error::file_error;
-use memmap2::Mmap;
-use safetensors::SafeTensors;
+use super::header::Header;
+use crate::disk::open_regular;
+use memmap2::{Mmap, MmapOptions};
 use safetensors::tensor::TensorInfo;
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -13,52 +13,57 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct MappedFile {
     pub(super) path: PathBuf,
-    map: Mmap,
-    data_start: usize,
-    tensors: HashMap<String, TensorInfo>,
+    data: Mmap,
+    header: Header,
 }
 
 impl MappedFile {
-    /// Maps a file and checks its header: its length against the file's, and each tensor's place and
-    /// size against its shape and its neighbours.
+    /// Reads the header of a file and checks it: its length against the file's, and each tensor's place
+    /// and size against its shape and its neighbours. Then maps the data.
     pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let map = map(path).map_err(file_error("read", path))?;
-        let (header, metadata) =
-            SafeTensors::read_metadata(&map).map_err(|source| CheckpointError::Damaged {
-                path: path.to_owned(),
-                source,
-            })?;
-        let tensors = metadata.tensors();
-        let tensors = tensors.into_iter().map(|(name, info)| (name, info.clone()));
+        let file = open_regular(path).map_err(file_error("read", path))?;
+        let metadata = file.metadata().map_err(file_error("read", path))?;
+        let length = metadata.len();
+        let header = Header::read(&file, length).map_err(|source| CheckpointError::Damaged {
+            path: path.to_owned(),
+            source,
+        })?;
+        let n_bytes = length - header.data_start;
         Ok(Self {
             path: path.to_owned(),
-            data_start: header + 8, // the header's length comes first, in 8 bytes
-            tensors: tensors.collect(),
-            map,
+            data: map(&file, header.data_start, n_bytes).map_err(file_error("read", path))?,
+            header,
         })
     }
 
     /// The names of the tensors, in no order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
+        self.header.tensors.keys().map(String::as_str)
     }
 
     pub(super) fn info(&self, name: &str) -> Option<&TensorInfo> {
-        self.tensors.get(name)
+        self.header.tensors.get(name)
+    }
+
+    /// The tensors, in no order.
+    pub(super) fn infos(&self) -> impl Iterator<Item = &TensorInfo> {
+        self.header.tensors.values()
     }
 
     /// The bytes of a tensor of this file.
     pub(super) fn bytes(&self, info: &TensorInfo) -> &[u8] {
         let (start, end) = info.data_offsets;
-        &self.map[self.data_start + start..self.data_start + end]
+        &self.data[start..end]
     }
 }
 
 #[allow(unsafe_code)]
-fn map(path: &Path) -> std::io::Result<Mmap> {
-    let file = File::open(path)?;
-    // SAFETY: the map is read only, and every value read from it is a number for which all bit
-    // patterns are valid. A file that another process cuts short while it is mapped ends this process
-    // with a bus error, as with every program that maps its weights.
-    unsafe { Mmap::map(&file) }
+fn map(file: &File, start: u64, n_bytes: u64) -> std::io::Result<Mmap> {
+    let mut options = MmapOptions::new();
+    options.offset(start).len(n_bytes as usize);
+    // SAFETY: the map is read only and holds numbers alone, for which all bit patterns are valid: no
+    // length, offset or text is read from it. What cannot be ensured is assumed: that nobody writes to
+    // the file while it is mapped. Rust leaves undefined what happens otherwise; in practice the values
+    // are others, and a file that is cut short ends this process with a bus error.
+    unsafe { options.map(file) }
 }

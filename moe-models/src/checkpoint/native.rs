@@ -1,17 +1,18 @@
 //! Our own files of a published model: `model.bpk`, as training writes it, beside the published
 //! `config.json`.
 
-use super::folder::PublishedCheckpoint;
+use super::copied::copied_config;
+use super::folder::{PublishedCheckpoint, described};
 use super::load::Precision;
 use super::write::{whole_folder, write_published};
 use super::{CheckpointError, error::file_error};
-use crate::AnyDecoder;
-use crate::published::PublishedConfig;
+use crate::disk::open_regular;
+use crate::published::{PublishedConfig, PublishedModel};
 use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const MODEL: &str = "model.bpk";
 const CONFIG: &str = "config.json";
@@ -22,7 +23,7 @@ pub fn is_native(folder: &Path) -> bool {
 }
 
 /// Converts a published checkpoint to our own files, each tensor in the type that it is stored in; FP8
-/// becomes f32.
+/// becomes f32. The whole model is in memory.
 ///
 /// # Errors
 ///
@@ -34,8 +35,8 @@ pub fn to_native(
     device: &Device,
 ) -> Result<(), CheckpointError> {
     let model = checkpoint.load(Precision::Stored, &device.clone().without_autodiff())?;
-    let from = checkpoint.folder().join(CONFIG);
-    let text = fs::read(&from).map_err(file_error("read", &from))?;
+    let was_fp8 = checkpoint.files().has_fp8();
+    let text = copied_config(checkpoint.folder(), checkpoint.config(), was_fp8)?;
     whole_folder(target, |folder| {
         let path = folder.join(CONFIG);
         fs::write(&path, &text).map_err(file_error("write", &path))?;
@@ -55,30 +56,53 @@ pub fn to_native(
 /// Returns an error if the files are damaged or do not belong together, or if `target` exists or cannot
 /// be written; nothing is left behind then.
 pub fn from_native(folder: &Path, target: &Path, device: &Device) -> Result<(), CheckpointError> {
-    let path = folder.join(CONFIG);
-    let config = PublishedConfig::read(&path)?;
-    let text = fs::read(&path).map_err(file_error("read", &path))?;
-    let model = load_native(folder, &config, device)?;
-    write_published(&model, &config, &text, target)
+    NativeCheckpoint::open(folder)?.publish(target, device)
 }
 
-fn load_native(
-    folder: &Path,
-    config: &PublishedConfig,
-    device: &Device,
-) -> Result<AnyDecoder, CheckpointError> {
-    let path = folder.join(MODEL);
-    let damaged = |what: String| CheckpointError::Native {
-        path: path.clone(),
-        what,
-    };
-    let described = config.model().ok_or_else(|| CheckpointError::CountedOnly {
-        path: folder.join(CONFIG),
-        model_type: config.model_type(),
-    })?;
-    let record = ModuleRecord::load(&path).map_err(|error| damaged(error.to_string()))?;
-    let model = described.init(&device.clone().without_autodiff());
-    model
-        .try_load_record(record)
-        .map_err(|error| damaged(error.to_string()))
+/// Our own files of a published model.
+pub struct NativeCheckpoint {
+    folder: PathBuf,
+    config: PublishedConfig,
+    model: PublishedModel,
+    record: ModuleRecord,
+}
+
+impl NativeCheckpoint {
+    /// Reads both files; the tensors are compared with the configuration when a model is made of them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file is damaged, or if the sizes of the configuration do not fit together.
+    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        let config = PublishedConfig::read(&folder.join(CONFIG))?;
+        let path = folder.join(MODEL);
+        open_regular(&path).map_err(file_error("read", &path))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            model: described(&config, folder.join(CONFIG))?,
+            record: ModuleRecord::load(&path).map_err(|error| damaged(&path, &error))?,
+            config,
+        })
+    }
+
+    /// Writes the model in the published layout; all of it is in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_native`].
+    pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
+        let text = copied_config(&self.folder, &self.config, false)?;
+        let model = self.model.init(&device.clone().without_autodiff());
+        let model = model
+            .try_load_record(self.record)
+            .map_err(|error| damaged(&self.folder.join(MODEL), &error))?;
+        write_published(&model, &self.config, &text, target)
+    }
+}
+
+fn damaged(path: &Path, what: &dyn std::fmt::Display) -> CheckpointError {
+    CheckpointError::Native {
+        path: path.to_owned(),
+        what: what.to_string(),
+    }
 }

@@ -7,6 +7,7 @@ use super::layout::{ByParameter, Layout};
 use super::path::ParameterPath;
 use super::published_values::published;
 use crate::AnyDecoder;
+use crate::disk::Draft;
 use crate::published::PublishedConfig;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
@@ -34,65 +35,79 @@ pub fn write_published(
         let kind = config.model_type();
         CheckpointError::NotPublishable(format!("models of type \"{kind}\" are counted, not built"))
     })?;
-    whole_folder(folder, |folder| {
-        let path = folder.join("config.json");
-        fs::write(&path, config_text).map_err(file_error("write", &path))?;
-        let tensors = folder.join(SHARD);
-        write_tensors(model, layout.by_parameter(), &tensors)?;
-        // the format's own writer makes a file that nobody else can read
-        let permissions = fs::metadata(&path).map_err(file_error("read", &path))?;
-        fs::set_permissions(&tensors, permissions.permissions())
-            .map_err(file_error("write", &tensors))
+    let tensors = collect(model, layout.by_parameter())?;
+    whole_folder(folder, |folder| write_files(folder, config_text, tensors))
+}
+
+/// Checks that a folder can be made: that nothing is there, and that what is above it is a folder.
+///
+/// # Errors
+///
+/// Returns what is there, or in the way.
+pub fn check_target(target: &Path) -> Result<(), CheckpointError> {
+    let is_there = |path: &&Path| path.symlink_metadata().is_ok();
+    if is_there(&target) {
+        return Err(CheckpointError::Exists(target.to_owned()));
+    }
+    let above = target.ancestors().skip(1).find(is_there);
+    let in_the_way = above.filter(|above| !above.is_dir());
+    let what = match (target.file_name(), in_the_way) {
+        (None, _) => "the path does not end in a name".to_owned(),
+        (Some(_), Some(file)) => format!("{} is not a folder", file.display()),
+        (Some(_), None) => return Ok(()),
+    };
+    Err(CheckpointError::Target {
+        path: target.to_owned(),
+        what,
     })
 }
 
 /// Makes a folder with what `fill` writes into it, which appears whole or not at all.
 pub(super) fn whole_folder(
-    folder: &Path,
+    target: &Path,
     fill: impl FnOnce(&Path) -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
-    if folder.symlink_metadata().is_ok() {
-        return Err(CheckpointError::Exists(folder.to_owned()));
-    }
-    let mut name = folder.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let temporary = folder.with_file_name(name);
-    if temporary.exists() {
-        fs::remove_dir_all(&temporary).map_err(file_error("delete", &temporary))?;
-    }
-    fs::create_dir_all(&temporary).map_err(file_error("create", &temporary))?;
-    let done = fill(&temporary)
-        .and_then(|()| fs::rename(&temporary, folder).map_err(file_error("rename", folder)));
-    if done.is_err() {
-        // the error that is returned says more than one of cleaning up would
-        let _ = fs::remove_dir_all(&temporary);
-    }
-    done
+    check_target(target)?;
+    let draft = Draft::new(target).map_err(file_error("create", target))?;
+    fill(draft.path())?;
+    draft.publish().map_err(file_error("create", target))
 }
 
-fn write_tensors(
+/// Writes `config.json` and the tensors, each made when its turn comes.
+pub(super) fn write_files<V: View>(
+    folder: &Path,
+    config_text: &[u8],
+    tensors: Vec<(String, V)>,
+) -> Result<(), CheckpointError> {
+    let config = folder.join("config.json");
+    fs::write(&config, config_text).map_err(file_error("write", &config))?;
+    let path = folder.join(SHARD);
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(tensors, Some(metadata), &path).map_err(|source| {
+        CheckpointError::Native {
+            path: path.clone(),
+            what: format!("it cannot be written: {source}"),
+        }
+    })?;
+    // the format's own writer makes a file that nobody else can read
+    let permissions = fs::metadata(&config).map_err(file_error("read", &config))?;
+    fs::set_permissions(&path, permissions.permissions()).map_err(file_error("write", &path))
+}
+
+fn collect(
     model: &AnyDecoder,
     entries: ByParameter,
-    path: &Path,
-) -> Result<(), CheckpointError> {
+) -> Result<Vec<(String, Pending)>, CheckpointError> {
     let mut collector = Collector {
         entries,
         path: ParameterPath::default(),
         tensors: Vec::new(),
     };
     model.visit(&mut collector);
-    if let Some(parameter) = collector.entries.into_keys().next() {
-        return Err(CheckpointError::Layout(parameter));
+    match collector.entries.into_keys().next() {
+        Some(parameter) => Err(CheckpointError::Layout(parameter)),
+        None => Ok(collector.tensors),
     }
-    let tensors = collector.tensors.into_iter();
-    let tensors = tensors.map(|tensor| (tensor.entry.name.clone(), tensor));
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|source| {
-        CheckpointError::Native {
-            path: path.to_owned(),
-            what: format!("it cannot be written: {source}"),
-        }
-    })
 }
 
 /// A published tensor that is made of our parameter when it is written.
@@ -124,7 +139,7 @@ impl View for Pending {
 struct Collector {
     entries: ByParameter,
     path: ParameterPath,
-    tensors: Vec<Pending>,
+    tensors: Vec<(String, Pending)>,
 }
 
 impl ModuleVisitor for Collector {
@@ -152,11 +167,12 @@ impl ModuleVisitor for Collector {
                     _ => data.as_bytes().to_vec(),
                 }
             };
-            self.tensors.push(Pending {
+            let pending = Pending {
                 entry,
                 dtype,
                 bytes: Box::new(bytes),
-            });
+            };
+            self.tensors.push((pending.entry.name.clone(), pending));
         }
     }
 }

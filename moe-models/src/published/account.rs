@@ -1,6 +1,6 @@
 //! What a published model holds and costs, from its configuration alone.
 
-use super::{PublishedConfig, PublishedMixtral, PublishedOlmoe};
+use super::{PublishedConfig, PublishedMixtral, PublishedModel, PublishedOlmoe};
 use crate::Account;
 use serde::Serialize;
 
@@ -53,23 +53,28 @@ impl AttentionKind {
 }
 
 impl PublishedConfig {
-    /// The size and cost of the model for sequences of `seq_length` tokens.
+    /// The size and cost of the model for sequences of `seq_length` tokens, which
+    /// [`check`](Self::check) says can be counted.
+    ///
+    /// # Panics
+    ///
+    /// May panic, or give numbers that mean nothing, where `check` returns an error.
     pub fn account(&self, seq_length: usize) -> PublishedAccount {
-        let count = |config: &Self| {
-            let model = config.model()?;
-            Some(model.decoder.account(&model.router, 1, seq_length))
-        };
+        let model = self.counted();
+        let counted = model.decoder.account(&model.router, 1, seq_length);
         match self {
-            Self::Olmoe(published) => {
-                let like = Self::Mixtral(published.without_head_norms());
-                let counted = count(&like).expect("a Mixtral is a model");
-                self.published_account(&counted, published.head_norms())
-            }
-            _ => {
-                let counted = count(self).expect("this family is a model");
-                self.published_account(&counted, 0)
-            }
+            Self::Olmoe(published) => self.published_account(&counted, published.head_norms()),
+            _ => self.published_account(&counted, 0),
         }
+    }
+
+    /// The model that is counted: this one, or the most alike that can be built.
+    pub(super) fn counted(&self) -> PublishedModel {
+        let model = match self {
+            Self::Olmoe(published) => Self::Mixtral(published.without_head_norms()).model(),
+            _ => self.model(),
+        };
+        model.expect("only OLMoE is not a model, and a Mixtral is one")
     }
 
     fn published_account(&self, counted: &Account, more: usize) -> PublishedAccount {
@@ -100,7 +105,7 @@ impl PublishedConfig {
         common.num_hidden_layers * common.num_attention_heads * widths
     }
 
-    fn attention_kind(&self) -> AttentionKind {
+    pub(super) fn attention_kind(&self) -> AttentionKind {
         let common = self.common();
         match self {
             Self::DeepSeek(published) if published.latent.is_some() => AttentionKind::Latent,

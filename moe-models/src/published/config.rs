@@ -3,9 +3,10 @@ use super::error::{PublishedError, Refusal};
 use super::mixtral::{MixtralFields, PublishedMixtral};
 use super::olmoe::{OlmoeFields, PublishedOlmoe};
 use super::{Common, MODEL_TYPES};
+use crate::disk::open_regular;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 /// A model as its publisher describes it.
@@ -33,7 +34,11 @@ impl PublishedConfig {
     /// Returns an error if the file cannot be read, is of another kind of model, or has a value that
     /// cannot be or is not supported.
     pub fn read(path: &Path) -> Result<Self, PublishedError> {
-        let text = fs::read(path).map_err(|source| PublishedError::Read {
+        let read = || {
+            let mut text = Vec::new();
+            open_regular(path)?.read_to_end(&mut text).map(|_| text)
+        };
+        let text = read().map_err(|source| PublishedError::Read {
             path: path.to_owned(),
             source,
         })?;
@@ -158,6 +163,7 @@ mod tests {
             ("rms_norm_eps", json!(-1.0)),
             ("num_local_experts", json!(1u64 << 40)),
             ("quantization_config", json!({"quant_method": "awq"})),
+            ("router_jitter_noise", json!(0.1)),
         ];
         for (key, value) in cases {
             let mut config = mixtral();
@@ -169,6 +175,8 @@ mod tests {
             );
         }
         let mut config = mixtral();
+        config["router_jitter_noise"] = json!(0.0);
+        parse(&config).expect("no noise");
         config["vocab_size"] = json!("many");
         let error = parse(&config).expect_err("text").to_string();
         assert!(error.contains("cannot be understood"), "{error}");

@@ -217,14 +217,14 @@ impl PublishedDeepSeek {
         check_sizes(&[
             ("moe_intermediate_size", self.moe_intermediate_size),
             ("n_routed_experts", self.n_routed_experts),
-            ("n_shared_experts", self.n_shared_experts + 1),
+            ("n_shared_experts", self.n_shared_experts.max(1)),
             ("num_experts_per_tok", self.num_experts_per_tok),
             ("moe_layer_freq", self.moe_layer_freq),
             ("n_group", self.n_group),
             ("topk_group", self.topk_group),
             (
                 "num_nextn_predict_layers",
-                self.num_nextn_predict_layers + 1,
+                self.num_nextn_predict_layers.max(1),
             ),
         ])?;
         check_positive(&[("routed_scaling_factor", self.routed_scaling_factor)])

@@ -1,3 +1,4 @@
+use crate::ModelError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -32,6 +33,14 @@ pub enum PublishedError {
         path: PathBuf,
         /// The type that it names.
         found: String,
+    },
+    /// Sizes that do not fit together.
+    #[error("{path}: {source}")]
+    Model {
+        /// Where the text comes from.
+        path: PathBuf,
+        /// What does not fit.
+        source: ModelError,
     },
     /// A value that cannot be, or that is not supported.
     #[error("{path}: {key} = {value}: {rule}")]

@@ -17,6 +17,7 @@ pub(super) struct MixtralFields {
     #[serde(default)]
     router_aux_loss_coef: Option<f64>,
     sliding_window: Option<usize>,
+    router_jitter_noise: Option<f64>,
 }
 
 fn eight() -> usize {
@@ -54,6 +55,10 @@ impl MixtralFields {
                 self.sliding_window.unwrap_or(1).min(1 << 20),
             ),
         ])?;
+        if let Some(noise) = self.router_jitter_noise.filter(|noise| *noise != 0.0) {
+            let rule = "routers get no noise here; remove it, or set it to 0";
+            return Err(Refusal::new("router_jitter_noise", noise, rule));
+        }
         if let Some(yarn) = common.rope.yarn {
             let rule = "Mixtral's rotary positions are of the default kind";
             return Err(Refusal::new("rope_scaling.factor", yarn.factor, rule));

@@ -3,6 +3,7 @@
 mod account;
 mod common;
 mod config;
+mod countable;
 mod deepseek;
 mod error;
 mod known;

@@ -24,6 +24,8 @@ struct ScalingFields {
     beta_slow: Option<f64>,
     mscale: Option<f64>,
     mscale_all_dim: Option<f64>,
+    attention_factor: Option<f64>,
+    truncate: Option<bool>,
 }
 
 /// Rotary positions.
@@ -55,30 +57,62 @@ pub struct PublishedYarn {
 impl RopeFields {
     /// The positions, `max_positions` being the context where the scaling does not tell.
     pub(super) fn resolve(&self, max_positions: usize) -> Result<PublishedRope, Refusal> {
-        let inner = self.rope_parameters.as_ref().and_then(|p| p.rope_theta);
-        if let (Some(outer), Some(inner)) = (self.rope_theta, inner)
-            && outer != inner
-        {
-            return Err(Refusal::new(
-                "rope_theta",
-                outer,
-                format!("rope_parameters says {inner}; remove one of the two"),
-            ));
-        }
-        let theta = inner.or(self.rope_theta).unwrap_or(10_000.0);
+        let theta = self.theta()?.unwrap_or(10_000.0);
         check_positive(&[("rope_theta", theta)])?;
-        let scaling = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
-        let yarn = match scaling {
-            Some(fields) => fields.yarn(max_positions)?,
-            None => None,
+        let yarn = |fields: &Option<ScalingFields>| match fields {
+            Some(fields) => fields.yarn(max_positions),
+            None => Ok(None),
         };
-        Ok(PublishedRope { theta, yarn })
+        let (old, new) = (yarn(&self.rope_scaling)?, yarn(&self.rope_parameters)?);
+        let both = self.rope_scaling.is_some() && self.rope_parameters.is_some();
+        if both && old != new {
+            let kind = |yarn: Option<_>| yarn.map_or("default", |_| "yarn");
+            let rule = format!(
+                "rope_parameters says {} with other values; remove one of the two",
+                kind(new)
+            );
+            return Err(Refusal::new("rope_scaling", kind(old), rule));
+        }
+        Ok(PublishedRope {
+            theta,
+            yarn: old.or(new),
+        })
+    }
+
+    /// The base of the angles, which several fields may say alike.
+    fn theta(&self) -> Result<Option<f64>, Refusal> {
+        let inner = |fields: &Option<ScalingFields>| fields.as_ref()?.rope_theta;
+        let said = [
+            ("rope_theta", self.rope_theta),
+            ("rope_scaling.rope_theta", inner(&self.rope_scaling)),
+            ("rope_parameters.rope_theta", inner(&self.rope_parameters)),
+        ];
+        let mut said = said
+            .iter()
+            .filter_map(|(key, theta)| Some((key, (*theta)?)));
+        let Some((first, theta)) = said.next() else {
+            return Ok(None);
+        };
+        match said.find(|(_, other)| *other != theta) {
+            Some((key, other)) => Err(Refusal::new(
+                key,
+                other,
+                format!("{first} says {theta}; remove one of the two"),
+            )),
+            None => Ok(Some(theta)),
+        }
     }
 }
 
 impl ScalingFields {
     fn yarn(&self, max_positions: usize) -> Result<Option<PublishedYarn>, Refusal> {
-        let kind = self.rope_type.as_deref().or(self.old_type.as_deref());
+        let kind = match (self.rope_type.as_deref(), self.old_type.as_deref()) {
+            (Some(new), Some(old)) if new != old => {
+                let rule = format!("type says {old}; remove one of the two");
+                return Err(Refusal::new("rope_type", new, rule));
+            }
+            (new, old) => new.or(old),
+        };
         match kind.unwrap_or("default") {
             "default" => return Ok(None),
             "yarn" => {}
@@ -86,6 +120,14 @@ impl ScalingFields {
                 let rule = "the kinds of rotary positions known are default and yarn";
                 return Err(Refusal::new("rope_type", other, rule));
             }
+        }
+        if let Some(factor) = self.attention_factor {
+            let rule = "the scale of cosines and sines follows from factor, mscale and mscale_all_dim; another is not supported";
+            return Err(Refusal::new("attention_factor", factor, rule));
+        }
+        if self.truncate == Some(false) {
+            let rule = "the ends of YaRN's ramp are whole coordinates; others are not supported";
+            return Err(Refusal::new("truncate", false, rule));
         }
         let yarn = PublishedYarn {
             factor: self.factor.unwrap_or(1.0),
@@ -156,7 +198,47 @@ mod tests {
         let refusal = resolve(json!({"rope_scaling": {"type": "linear", "factor": 2.0}}));
         assert_eq!(refusal.expect_err("linear").value, "linear");
         let both = json!({"rope_theta": 1.0, "rope_parameters": {"rope_theta": 2.0}});
-        assert_eq!(resolve(both).expect_err("two bases").key, "rope_theta");
+        assert_eq!(
+            resolve(both).expect_err("two bases").key,
+            "rope_parameters.rope_theta"
+        );
+        let yarn = |mut more: serde_json::Value| {
+            more["type"] = json!("yarn");
+            more["factor"] = json!(4.0);
+            more
+        };
+        let cases = [
+            // a kind that the other dictionary does not have
+            (
+                json!({"rope_scaling": yarn(json!({})), "rope_parameters": {"rope_theta": 2.0}}),
+                "rope_scaling",
+            ),
+            (
+                json!({"rope_theta": 1.0, "rope_scaling": yarn(json!({"rope_theta": 2.0}))}),
+                "rope_scaling.rope_theta",
+            ),
+            (
+                json!({"rope_scaling": yarn(json!({"rope_type": "default"}))}),
+                "rope_type",
+            ),
+            // keys that change the angles
+            (
+                json!({"rope_scaling": yarn(json!({"attention_factor": 1.5}))}),
+                "attention_factor",
+            ),
+            (
+                json!({"rope_scaling": yarn(json!({"truncate": false}))}),
+                "truncate",
+            ),
+        ];
+        for (fields, key) in cases {
+            let text = fields.to_string();
+            assert_eq!(resolve(fields).expect_err(&text).key, key, "{text}");
+        }
+        let harmless =
+            yarn(json!({"rope_type": "yarn", "truncate": true, "attention_factor": null}));
+        let twice = json!({"rope_scaling": harmless, "rope_parameters": harmless});
+        assert!(resolve(twice).expect("both alike").yarn.is_some());
         let negative = json!({"rope_theta": -1.0});
         assert_eq!(resolve(negative).expect_err("negative").key, "rope_theta");
     }

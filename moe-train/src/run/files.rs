@@ -1,21 +1,14 @@
 //! Files that are written whole or not at all.
 
 use super::RunError;
+use moe_models::disk;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-/// Writes a file through a temporary one beside it and a rename.
+/// Writes a file, which appears whole or not at all.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let temporary = path.with_extension("tmp");
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(file_error("write", path))
+    disk::write_whole(path, bytes).map_err(file_error("write", path))
 }
 
 /// Writes a value as indented JSON.

@@ -1,0 +1,57 @@
+//! The `config.json` of a copy: what the tensors beside it make untrue is corrected.
+
+use super::CheckpointError;
+use super::error::file_error;
+use crate::published::{PublishedConfig, PublishedError};
+use serde_json::{Map, Value};
+use std::fs;
+use std::path::Path;
+
+/// The text of `config.json` of `folder` for tensors that `config` describes and of which none is FP8:
+/// as it is, unless it promises FP8 or modules that are not there.
+pub(super) fn copied_config(
+    folder: &Path,
+    config: &PublishedConfig,
+    was_fp8: bool,
+) -> Result<Vec<u8>, CheckpointError> {
+    let path = folder.join("config.json");
+    let text = fs::read(&path).map_err(file_error("read", &path))?;
+    let parsed: Result<Map<String, Value>, _> = serde_json::from_slice(&text);
+    let before = parsed.map_err(|error| PublishedError::Json {
+        path,
+        what: error.to_string(),
+    })?;
+    let after = corrected(before.clone(), config, was_fp8);
+    if after == before {
+        return Ok(text);
+    }
+    let mut text = serde_json::to_vec_pretty(&after).expect("what was read as JSON is JSON");
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn corrected(
+    mut fields: Map<String, Value>,
+    config: &PublishedConfig,
+    was_fp8: bool,
+) -> Map<String, Value> {
+    const MODULES: &str = "num_nextn_predict_layers";
+    if let (PublishedConfig::DeepSeek(published), Some(Value::Number(_))) =
+        (config, fields.get(MODULES))
+    {
+        let n_modules = published.num_nextn_predict_layers;
+        fields.insert(MODULES.to_owned(), n_modules.into());
+    }
+    // the multipliers are applied, and their products need all of f32
+    if fields
+        .remove("quantization_config")
+        .is_some_and(|q| !q.is_null())
+        || was_fp8
+    {
+        let key = ["dtype", "torch_dtype"]
+            .into_iter()
+            .find(|key| fields.contains_key(*key));
+        fields.insert(key.unwrap_or("dtype").to_owned(), "float32".into());
+    }
+    fields
+}

@@ -1,0 +1,160 @@
+//! Converting checkpoints: what is written, what stays, and what is never touched.
+
+use burn::tensor::Device;
+use moe_models::checkpoint::{
+    CheckpointError, PublishedCheckpoint, check_target, from_native, to_native,
+};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn fixture(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(case)
+}
+
+fn open(folder: &Path) -> PublishedCheckpoint {
+    PublishedCheckpoint::open(folder).expect("a checkpoint")
+}
+
+/// The type and bytes of each tensor of `model.safetensors`.
+fn tensors(folder: &Path) -> BTreeMap<String, (Dtype, Vec<u8>)> {
+    let bytes = fs::read(folder.join("model.safetensors")).expect("the file");
+    let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
+    let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        (name, (view.dtype(), view.data().to_vec()))
+    };
+    tensors.tensors().into_iter().map(tensor).collect()
+}
+
+fn config(folder: &Path) -> Value {
+    let text = fs::read(folder.join("config.json")).expect("the file");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// A copy of the fixture with the module that predicts further, without its tensors.
+fn without_further(at: &Path) {
+    let source = fixture("dsv3_mtp");
+    fs::create_dir(at).expect("a folder");
+    fs::copy(source.join("config.json"), at.join("config.json")).expect("a copy");
+    let bytes = fs::read(source.join("model.safetensors")).expect("the file");
+    let tensors = SafeTensors::deserialize(&bytes).expect("tensors").tensors();
+    let kept = tensors
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("model.layers.2."));
+    safetensors::serialize_to_file(kept, None, &at.join("model.safetensors")).expect("a file");
+}
+
+#[test]
+fn a_copy_without_further_modules_goes_there_and_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    without_further(&at("source"));
+    let source = open(&at("source"));
+    to_native(&source, &at("ours"), &Device::flex()).expect("our files");
+    from_native(&at("ours"), &at("theirs"), &Device::flex()).expect("their files");
+    source.rewrite(&at("again")).expect("their files");
+    for copy in ["theirs", "again"] {
+        assert_eq!(tensors(&at(copy)), tensors(&at("source")), "{copy}");
+        let mut expected = config(&at("source"));
+        expected["num_nextn_predict_layers"] = json!(0);
+        assert_eq!(config(&at(copy)), expected, "{copy}");
+    }
+}
+
+#[test]
+fn what_is_no_longer_fp8_does_not_say_that_it_is() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let source = open(&fixture("dsv3_fp8"));
+    to_native(&source, &at("ours"), &Device::flex()).expect("our files");
+    from_native(&at("ours"), &at("theirs"), &Device::flex()).expect("their files");
+    source.rewrite(&at("again")).expect("their files");
+    let mut expected = config(&fixture("dsv3_fp8"));
+    let fields = expected.as_object_mut().expect("fields");
+    fields.remove("quantization_config").expect("it was FP8");
+    fields.insert("torch_dtype".to_owned(), json!("float32"));
+    for copy in ["ours", "theirs", "again"] {
+        assert_eq!(config(&at(copy)), expected, "{copy}");
+    }
+    for copy in ["theirs", "again"] {
+        let copy = open(&at(copy));
+        for entry in source.layout().entries() {
+            let read = |checkpoint: &PublishedCheckpoint| {
+                checkpoint.tensor(&entry.name).expect("it is whole")
+            };
+            assert_eq!(read(&copy), read(&source), "{}", entry.name);
+        }
+    }
+    assert_eq!(tensors(&at("theirs")), tensors(&at("again")));
+    let fp8 = |(dtype, _): &(Dtype, Vec<u8>)| *dtype == Dtype::F8_E4M3;
+    assert!(!tensors(&at("again")).values().any(fp8));
+}
+
+#[test]
+fn a_rewrite_keeps_every_byte() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for case in ["dsv2_group_q", "mixtral_swa"] {
+        let target = folder.path().join(case);
+        open(&fixture(case)).rewrite(&target).expect("a copy");
+        assert_eq!(tensors(&target), tensors(&fixture(case)), "{case}");
+        let texts = [&target, &fixture(case)].map(|f| fs::read(f.join("config.json")).expect("it"));
+        assert_eq!(texts[0], texts[1], "{case}");
+    }
+}
+
+#[test]
+fn an_edited_configuration_is_an_error() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("a/b/theirs"));
+    to_native(&open(&fixture("mixtral_base")), &ours, &Device::flex()).expect("our files");
+    let edits = [
+        ("num_experts_per_tok", json!(5)), // of 4
+        ("num_attention_heads", json!(5)), // 5 does not divide 32
+        ("num_hidden_layers", json!(1)),
+        ("num_hidden_layers", json!(3)),
+        ("hidden_size", json!(64)),
+    ];
+    for (key, value) in edits {
+        let mut edited = config(&fixture("mixtral_base"));
+        edited[key] = value;
+        fs::write(ours.join("config.json"), edited.to_string()).expect("a file");
+        let error = from_native(&ours, &theirs, &Device::flex()).expect_err(key);
+        assert!(error.to_string().contains("ours"), "{error}");
+        assert!(!folder.path().join("a").exists(), "{key}");
+    }
+}
+
+#[test]
+fn neighbours_are_never_deleted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("out.part")).expect("a folder");
+    fs::write(at("out.part/mine"), "mine").expect("a file");
+    let source = open(&fixture("mixtral_swa"));
+    to_native(&source, &at("out"), &Device::flex()).expect("our files");
+    source.rewrite(&at("new/out")).expect("their files");
+    assert_eq!(fs::read(at("out.part/mine")).expect("it is there"), b"mine");
+    let n_entries = |path: &Path| fs::read_dir(path).expect("a folder").count();
+    assert_eq!((n_entries(folder.path()), n_entries(&at("new"))), (3, 1));
+}
+
+#[test]
+fn targets_where_no_folder_can_be_made_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("file"), "").expect("a file");
+    check_target(&at("new/out")).expect("nothing is there");
+    let error = check_target(&at("file")).expect_err("a file is there");
+    assert!(matches!(error, CheckpointError::Exists(_)), "{error}");
+    for (target, what) in [("file/out", "is not a folder"), ("new/..", "end in a name")] {
+        let error = check_target(&at(target)).expect_err(target).to_string();
+        assert!(error.contains(what), "{error}");
+        let source = open(&fixture("mixtral_swa"));
+        source.rewrite(&at(target)).expect_err(target);
+    }
+    assert!(!at("new").exists());
+}
