@@ -25,7 +25,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// List what there is: routers, models, experts, data, configs, backends
+    /// List what there is: routers, models, experts, data, configs, claims, backends
     List(list::ListArgs),
     /// Count parameters, FLOP and memory of a configuration; allocates nothing
     Inspect(inspect::InspectArgs),

@@ -66,7 +66,10 @@ pub fn run_error(error: RunError) -> anyhow::Error {
 /// An error of an ablation: of its configurations or its data, or a failure.
 pub fn ablate_error(error: AblateError) -> anyhow::Error {
     let is_usage = match &error {
-        AblateError::Grid(_) | AblateError::Claim(_) | AblateError::Arm { .. } => true,
+        AblateError::Grid(_)
+        | AblateError::Claim(_)
+        | AblateError::Sweep { .. }
+        | AblateError::Arm { .. } => true,
         AblateError::Run { source, .. } => is_usage(source),
         AblateError::Table(_) => false,
     };

@@ -92,6 +92,26 @@ fn a_leak_is_accepted_when_allowed_and_marked() {
 }
 
 #[test]
+fn a_router_that_leaks_in_training_is_called_causal_in_evaluation() {
+    let place = Place::new();
+    for line in [
+        "train tiny.toml router.name=sinkhorn --dry-run",
+        "inspect tiny.toml router.name=sinkhorn",
+        "ablate tiny.toml -x router.name=mixtral,sinkhorn --dry-run",
+    ] {
+        let text = place.moe(line).stdout;
+        assert!(text.contains("in evaluation"), "{line}: {text}");
+        let json = place.json(line);
+        let report = match json["arms"].as_array() {
+            Some(arms) => &arms[1],
+            None => &json,
+        };
+        assert_eq!(report["causal"], true, "{line}");
+        assert_eq!(report["causal_in_training"], false, "{line}");
+    }
+}
+
+#[test]
 fn a_dry_run_prints_a_configuration_that_gives_the_same_run() {
     let place = Place::new();
     let ended = place.moe("train tiny.toml router.name=switch train.lr=3e-3 --seed 5 --dry-run");
@@ -133,12 +153,24 @@ fn lists_in_three_formats() {
 
     let all = place.json("list");
     for topic in [
-        "routers", "models", "experts", "data", "configs", "backends",
+        "routers", "models", "experts", "data", "configs", "claims", "backends",
     ] {
         assert!(all[topic].is_array(), "{topic}");
     }
     assert_eq!(all["data"].as_array().unwrap().len(), 9);
     assert_eq!(all["backends"][0]["name"], "flex");
+
+    let mut here = place.command("list claims --json");
+    here.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let claims = Ended::from(here.output().unwrap());
+    let claims: serde_json::Value = serde_json::from_str(&claims.stdout).unwrap();
+    assert_eq!(claims[0]["file"], "configs/claims/c1.toml");
+    assert_eq!(
+        (&claims[0]["arms"], &claims[0]["seeds"]),
+        (&9.into(), &5.into())
+    );
+    let hypothesis = claims[0]["hypothesis"].as_str().unwrap();
+    assert!(hypothesis.contains("collapses"), "{hypothesis}");
 }
 
 #[cfg(feature = "flex")]
@@ -194,6 +226,8 @@ fn every_command_has_help() {
         "verify",
         "convert",
         "ablate",
+        "laws",
+        "audit",
         "bench",
         "bench train",
         "bench attention",

@@ -29,8 +29,10 @@ fn config(router: &str) -> RunConfig {
         "train.warmup_steps=1",
         "train.eval_windows=9",
     ];
-    if router != "quantile" {
-        overrides.push(&speed);
+    match router {
+        "deepseek_v3" | "loss_free" => overrides.push(&speed),
+        "soft" => overrides.push("model.allow_leak=true"),
+        _ => {}
     }
     RunConfig::of_overrides(&overrides).unwrap()
 }
@@ -103,6 +105,29 @@ fn run(config: &RunConfig) -> Summary {
         panic!("a new run finishes");
     };
     summary
+}
+
+#[test]
+fn a_run_counts_the_experts_that_its_tokens_met() {
+    let counted = |router: &str| {
+        let config = config(router);
+        (run(&config).measured, config.account())
+    };
+    let (measured, account) = counted("mixtral");
+    let measured = measured.unwrap();
+    assert_eq!(measured.experts_per_token, 2.0);
+    assert_eq!(measured.params_active, account.params_active as u64);
+    assert_eq!(measured.flops_per_token, account.flops_per_token);
+
+    // two experts a token, but some of those have no network
+    let (measured, account) = counted("moe_pp");
+    let measured = measured.unwrap();
+    let k = measured.experts_per_token;
+    assert!(k > 0.0 && k < 2.0, "{k}");
+    assert_ne!(measured.params_active, account.params_active as u64);
+
+    // slots are a fixed number
+    assert_eq!(counted("soft").0, None);
 }
 
 #[test]

@@ -1,23 +1,21 @@
 //! `moe ablate`: trains a grid of variants, or the arms of a claim, over several seeds and compares them.
 
+mod preview;
+
+use super::generate::{missing_folder, write_whole};
+use crate::backends::OpenDevice;
 use crate::exit::{OrUsage, Status, Usage, ablate_error};
 use crate::interrupt;
 use crate::invocation;
 use crate::runs::shown;
 use crate::shared::Shared;
-use crate::terminal::{
-    Align, Progress, columns, counted, duration, print, print_json, si, thousands,
-};
-use anyhow::Context;
-use burn::tensor::Device;
+use crate::terminal::{Progress, print, print_json};
 use clap::Args;
-use moe_train::ablate::{
-    AblateError, AblationReport, Claim, Decision, Plan, PlannedArm, execute, figure,
-};
+use moe_train::ablate::{AblateError, AblationReport, Claim, Decision, Plan, execute, figure};
 use moe_train::config::RunConfig;
 use moe_train::data::TextData;
 use moe_train::run::{finished, run_folder};
-use serde::Serialize;
+use preview::Preview;
 use std::path::{Path, PathBuf};
 
 /// The arguments of `moe ablate`.
@@ -48,6 +46,7 @@ pub struct AblateArgs {
 pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let overrides = shared.overrides(&args.overrides);
     let plan = plan(args, &overrides)?;
+    check_figure(args.svg.as_deref())?;
     plan.notes.iter().for_each(|note| shared.note(note));
     check_twins(&plan)?;
     let missing = plan.missing(&shared.runs);
@@ -63,29 +62,65 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
         return preview.show(shared);
     }
     shared.note(&preview.text());
+    match train(&plan, missing, &device, shared)? {
+        Some(report) => show(&report, &plan, args, shared),
+        None => {
+            shared.note("interrupted and saved; the same command goes on");
+            shared.next(&invocation::arguments());
+            Ok(Status::Interrupted)
+        }
+    }
+}
+
+/// Makes the runs; nothing if it was interrupted.
+fn train(
+    plan: &Plan,
+    missing: usize,
+    device: &OpenDevice,
+    shared: &Shared,
+) -> anyhow::Result<Option<AblationReport>> {
     let stop = interrupt::stop_flag("saving, then stopping")?;
     let log_every = plan.arms[0].config.train.log_every;
     let mut progress = Progress::new(shared, missing, log_every);
-    let options = shared.run_options(&device);
-    let report = execute(&plan, &device.device, &options, &mut progress, &stop);
+    let options = shared.run_options(device);
+    let report = execute(plan, &device.device, &options, &mut progress, &stop);
     progress.finish();
-    let Some(report) = report.map_err(ablate_error)? else {
-        shared.note("interrupted and saved; the same command goes on");
-        shared.next(&invocation::arguments());
-        return Ok(Status::Interrupted);
-    };
-    if let Some(path) = &args.svg {
-        let written = std::fs::write(path, figure(&report));
-        written.with_context(|| format!("cannot write the figure `{}`", path.display()))?;
-        shared.note(&format!("the figure is in {}", path.display()));
-    }
+    report.map_err(ablate_error)
+}
+
+/// Prints the table, and then writes the figure, so that no failure of a file takes the table away.
+fn show(
+    report: &AblationReport,
+    plan: &Plan,
+    args: &AblateArgs,
+    shared: &Shared,
+) -> anyhow::Result<Status> {
     if shared.json {
-        print_json(&report)?;
+        print_json(report)?;
     } else {
         print(&report.to_string())?;
-        next(&plan, shared);
     }
-    Ok(status(&report))
+    if let Some(path) = &args.svg {
+        write_whole(path, &figure(report))?;
+        shared.note(&format!("the figure is in {}", path.display()));
+    }
+    next(plan, shared);
+    Ok(status(report))
+}
+
+/// Refuses a path that no figure can be written to, before anything is trained.
+fn check_figure(path: Option<&Path>) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    if let Some(problem) = missing_folder("--svg", path) {
+        return Err(Usage::error(problem));
+    }
+    match path.is_dir() {
+        true => Err(Usage::error(format!(
+            "--svg {}: this is a folder; give a file",
+            path.display()
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// The plan of a grid, or of the claim that the file is.
@@ -148,109 +183,4 @@ fn check_text(plan: &Plan) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What an ablation would do.
-#[derive(Serialize, Debug)]
-struct Preview {
-    dry_run: bool,
-    seeds: Vec<u64>,
-    n_runs: usize,
-    n_missing: usize,
-    /// At the baseline's speed on this device, measured over three steps.
-    estimated_s: f64,
-    arms: Vec<ArmPreview>,
-}
-
-/// One arm of it.
-#[derive(Serialize, Debug)]
-struct ArmPreview {
-    label: String,
-    run: String,
-    params_active: usize,
-    steps: u64,
-    tokens: u64,
-    causal: bool,
-}
-
-impl Preview {
-    fn new(plan: &Plan, n_missing: usize) -> Self {
-        let arm = |arm: &PlannedArm| ArmPreview {
-            label: arm.label.clone(),
-            run: arm.config.run_name(),
-            params_active: arm.config.account().params_active,
-            steps: arm.config.train.steps,
-            tokens: arm.config.train.steps * arm.config.tokens_per_step(),
-            causal: arm.config.router.info().causality.is_causal(),
-        };
-        Self {
-            dry_run: true,
-            seeds: plan.seeds.clone(),
-            n_runs: plan.arms.len() * plan.seeds.len(),
-            n_missing,
-            estimated_s: 0.0,
-            arms: plan.arms.iter().map(arm).collect(),
-        }
-    }
-
-    /// Times the baseline and estimates the time of what is missing.
-    fn estimated(mut self, plan: &Plan, device: &Device, runs: &Path) -> anyhow::Result<Self> {
-        if self.n_missing > 0 {
-            let speed = moe_bench::train::bench(&plan.arms[0].config, device, 1, 3).or_usage()?;
-            self.estimated_s = plan.estimate_s(runs, speed.tokens_per_s);
-        }
-        Ok(self)
-    }
-
-    fn table(&self) -> String {
-        let header = [
-            "arm",
-            "active parameters",
-            "steps",
-            "tokens",
-            "causal",
-            "run",
-        ];
-        let row = |arm: &ArmPreview| {
-            vec![
-                arm.label.clone(),
-                si(arm.params_active as f64),
-                thousands(arm.steps),
-                thousands(arm.tokens),
-                if arm.causal { "yes" } else { "no" }.to_owned(),
-                arm.run.clone(),
-            ]
-        };
-        let rows: Vec<Vec<String>> = [header.map(String::from).to_vec()]
-            .into_iter()
-            .chain(self.arms.iter().map(row))
-            .collect();
-        use Align::{Left, Right};
-        columns(&rows, &[Left, Right, Right, Right, Left, Left])
-    }
-
-    fn show(&self, shared: &Shared) -> anyhow::Result<Status> {
-        if shared.json {
-            print_json(self)?;
-        } else {
-            print(&self.text())?;
-            shared.note("nothing was written; leave out --dry-run to train");
-        }
-        Ok(Status::Done)
-    }
-
-    fn text(&self) -> String {
-        let time = match self.n_missing {
-            0 => String::new(),
-            _ => format!(", about {}", duration(self.estimated_s)),
-        };
-        format!(
-            "{}, {}: {}, {} of them to train{time}\n\n{}",
-            counted(self.arms.len(), "arm"),
-            counted(self.seeds.len(), "seed"),
-            counted(self.n_runs, "run"),
-            self.n_missing,
-            self.table()
-        )
-    }
 }

@@ -1,5 +1,6 @@
 //! `moe eval`: scores a run on held-out text.
 
+use super::causality;
 use super::plan::ReadPlan;
 use crate::exit::{Status, run_error};
 use crate::runs::{find, shown};
@@ -45,6 +46,7 @@ impl From<HeldOut> for Split {
 struct Report<'a> {
     folder: &'a Path,
     causal: bool,
+    causal_in_training: bool,
     #[serde(flatten)]
     metrics: &'a EvalMetrics,
 }
@@ -54,7 +56,7 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
-    let causal = run.config.router.info().causality.is_causal();
+    let causality = run.config.router.info().causality;
     if shared.dry_run {
         let task = format!("score the {} text", Split::from(args.split));
         return ReadPlan::new(&run, &device.name, task).show(shared);
@@ -64,7 +66,8 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         let folder = &run.folder;
         print_json(&Report {
             folder,
-            causal,
+            causal: causality.is_causal(),
+            causal_in_training: causality.is_causal_in_training(),
             metrics: &metrics,
         })?;
         return Ok(Status::Done);
@@ -78,10 +81,8 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         domain_table(&metrics),
         layer_table(&metrics.layers)
     ))?;
-    if !causal {
-        print(
-            "\nnot causal: later tokens influence earlier ones, so generation cannot reach this loss",
-        )?;
+    if let Some(remark) = causality::remark(causality) {
+        print(&format!("\n{remark}"))?;
     }
     shared.next(&format!(
         "generate {} -p \"In the beginning\" --show-experts",

@@ -1,5 +1,6 @@
 //! `moe inspect`: what a model holds and costs, without building it.
 
+use super::causality;
 use super::plan::training_bytes;
 use super::precision::Precision;
 use super::published;
@@ -10,6 +11,7 @@ use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
 use clap::Args;
 use moe_models::Account;
+use moe_router::Causality;
 use moe_train::config::RunConfig;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,9 @@ struct Inspection {
     run: String,
     router: &'static str,
     causal: bool,
+    causal_in_training: bool,
+    #[serde(skip)]
+    causality: Causality,
     tokens_per_step: u64,
     flops_per_step: u64,
     #[serde(flatten)]
@@ -86,10 +91,13 @@ impl Inspection {
     fn new(config: &RunConfig) -> Self {
         let account = config.account();
         let tokens_per_step = config.tokens_per_step();
+        let causality = config.router.info().causality;
         Self {
             run: config.run_name(),
             router: config.router.name(),
-            causal: config.router.info().causality.is_causal(),
+            causal: causality.is_causal(),
+            causal_in_training: causality.is_causal_in_training(),
+            causality,
             tokens_per_step,
             flops_per_step: account.flops_per_token_training * tokens_per_step,
             account,
@@ -102,10 +110,10 @@ impl Inspection {
         let size = |n: usize| bytes(n as u64);
         let share = 100.0 * a.params_active as f64 / a.params_total as f64;
         let memory = &a.memory;
-        let leak = if self.causal { "" } else { " (not causal)" };
         pairs(&[
             ("run", self.run.clone()),
-            ("router", format!("{}{leak}", self.router)),
+            ("router", self.router.to_owned()),
+            ("causal", causality::word(self.causality).to_owned()),
             ("parameters", count(a.params_total)),
             (
                 "  active a token",

@@ -1,5 +1,6 @@
 //! `moe list`: what there is to choose from.
 
+use super::claims::claims;
 use super::listing::Listing;
 use super::topics;
 use crate::exit::Status;
@@ -32,6 +33,8 @@ enum Topic {
     Data,
     /// The run files of this repository
     Configs,
+    /// The claims of this repository, each decided by its runs
+    Claims,
     /// What can be computed on
     Backends,
 }
@@ -54,6 +57,7 @@ impl Topic {
             Topic::Experts => topics::experts(),
             Topic::Data => topics::data(),
             Topic::Configs => topics::configs(),
+            Topic::Claims => claims(),
             Topic::Backends => topics::backends(),
         }
     }

@@ -15,6 +15,8 @@ pub mod list;
 pub mod train;
 pub mod verify;
 
+mod causality;
+mod claims;
 mod dispatch;
 mod listing;
 mod plan;

@@ -1,9 +1,11 @@
 //! What `--dry-run` prints: what would happen, where, at what cost, with which configuration.
 
+use super::causality;
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, thousands};
 use moe_models::Account;
+use moe_router::Causality;
 use moe_train::config::RunConfig;
 use moe_train::data::TextData;
 use moe_train::run::{LoadedRun, RunFolder, finished, run_folder};
@@ -21,6 +23,7 @@ pub struct RunPlan<'a> {
     steps: u64,
     tokens: u64,
     causal: bool,
+    causal_in_training: bool,
     account: Account,
     config: &'a RunConfig,
 }
@@ -29,6 +32,7 @@ impl<'a> RunPlan<'a> {
     /// The plan of a run, if its text is there and long enough.
     pub fn new(config: &'a RunConfig, runs: &Path, device: &'a str) -> anyhow::Result<Self> {
         TextData::load(&config.data, config.train.seq_length).or_usage()?;
+        let causality = config.router.info().causality;
         Ok(Self {
             dry_run: true,
             folder: run_folder(config, runs),
@@ -36,7 +40,8 @@ impl<'a> RunPlan<'a> {
             device,
             steps: config.train.steps,
             tokens: config.train.steps * config.tokens_per_step(),
-            causal: config.router.info().causality.is_causal(),
+            causal: causality.is_causal(),
+            causal_in_training: causality.is_causal_in_training(),
             account: config.account(),
             config,
         })
@@ -44,10 +49,11 @@ impl<'a> RunPlan<'a> {
 
     /// Prints it, in text as the resolved configuration under comments.
     pub fn show(&self, shared: &Shared) -> anyhow::Result<Status> {
-        let causal = if self.causal {
-            "yes"
-        } else {
-            "no: its loss is not that of a language model"
+        let causality = self.config.router.info().causality;
+        let causal = match causality {
+            Causality::Causal => "",
+            Causality::LeaksInTraining(_) => ": its training loss is not that of a language model",
+            Causality::Leaks(_) => ": its loss is not that of a language model",
         };
         let rows = [
             ("folder", self.folder.display().to_string()),
@@ -58,7 +64,7 @@ impl<'a> RunPlan<'a> {
             ("parameters", si(self.account.params_total as f64)),
             ("active a token", si(self.account.params_active as f64)),
             ("memory, about", bytes(training_bytes(&self.account))),
-            ("causal", causal.to_owned()),
+            ("causal", format!("{}{causal}", causality::word(causality))),
         ];
         show(self, &rows, self.config, shared)
     }

@@ -1,9 +1,10 @@
 //! What `moe list` lists: one function a topic.
 
+use super::causality;
 use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
 use crate::terminal::{si, thousands};
-use moe_router::{Causality, RouterConfig};
+use moe_router::RouterConfig;
 use moe_train::config::RunConfig;
 use moe_train::data::Corpus;
 use std::fs;
@@ -16,7 +17,7 @@ pub fn routers() -> Listing {
         vec![
             Cell::Name(router.name().to_owned()),
             Cell::Words(info.family.name().to_owned()),
-            Cell::Words(causal(info.causality).to_owned()),
+            Cell::Words(causality::word(info.causality).to_owned()),
             Cell::Words(info.rule.to_owned()),
             Cell::Paper(info.paper, info.arxiv),
         ]
@@ -30,15 +31,6 @@ pub fn routers() -> Listing {
             .map(row)
             .collect(),
         remark: None,
-    }
-}
-
-/// When no token influences earlier ones.
-fn causal(causality: Causality) -> &'static str {
-    match causality {
-        Causality::Causal => "yes",
-        Causality::LeaksInTraining(_) => "in evaluation",
-        Causality::Leaks(_) => "no",
     }
 }
 
@@ -225,7 +217,8 @@ fn first_comment(path: &Path) -> String {
     first.unwrap_or_default().trim().to_owned()
 }
 
-fn toml_files(folder: &Path) -> Vec<PathBuf> {
+/// The TOML files of a folder, by name.
+pub(super) fn toml_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.path())

@@ -1,5 +1,6 @@
 //! `moe train`: trains a model, or goes on with it.
 
+use super::causality;
 use super::plan::RunPlan;
 use crate::exit::{Status, run_error};
 use crate::interrupt;
@@ -73,7 +74,7 @@ fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Res
                 shown(&folder)
             ));
         }
-        print_summary(summary, &folder)?;
+        print_summary(summary, config, &folder)?;
         shared.next(&format!(
             "generate {} -p \"In the beginning\" --show-experts",
             shown(&folder)
@@ -89,7 +90,7 @@ fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Res
     Ok(Status::Interrupted)
 }
 
-fn print_summary(summary: &Summary, folder: &Path) -> anyhow::Result<()> {
+fn print_summary(summary: &Summary, config: &RunConfig, folder: &Path) -> anyhow::Result<()> {
     print(&format!(
         "{}: {} steps, {} tokens\n\n{}",
         folder.display(),
@@ -97,10 +98,8 @@ fn print_summary(summary: &Summary, folder: &Path) -> anyhow::Result<()> {
         thousands(summary.tokens),
         domain_table(&summary.validation)
     ))?;
-    if !summary.causal {
-        print(
-            "\nnot causal: later tokens influence earlier ones, so generation cannot reach this loss",
-        )?;
+    if let Some(remark) = causality::remark(config.router.info().causality) {
+        print(&format!("\n{remark}"))?;
     }
     Ok(())
 }

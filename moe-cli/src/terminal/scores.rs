@@ -53,6 +53,7 @@ mod tests {
             entropy: 0.5,
             max_vio: 0.25,
             drop_rate: 0.0125,
+            experts_per_token: None,
             dead_experts: 1,
         };
         let metrics = EvalMetrics {

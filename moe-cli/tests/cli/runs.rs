@@ -226,6 +226,25 @@ fn ablate_is_one_document_and_skips_what_exists() {
 }
 
 #[test]
+fn an_ablation_holds_a_dynamic_router_to_what_it_computed() {
+    let place = Place::new();
+    let line = "ablate tiny.toml -x router.name=mixtral,top_p -s 1";
+    let report = place.json(line);
+    let measured = &report["arms"][1]["measured"];
+    let run = &report["arms"][1]["seeds"][0];
+    let k = measured["experts_per_token"].as_f64().unwrap();
+    assert!(k > 0.0 && k <= 4.0, "{report:#}");
+    // one layer, experts of 3 * 32 * 16 parameters, against the most that the configuration allows
+    let configured = run["params_active"].as_f64().unwrap();
+    let used = measured["params_active"].as_f64().unwrap();
+    let most = (configured - used) / (3.0 * 32.0 * 16.0) + k;
+    assert!((most - most.round()).abs() < 1e-3, "{report:#}");
+    let text = place.moe(line).stdout;
+    assert!(text.contains("experts/token"), "{text}");
+    assert!(report["arms"][0]["measured"].is_null(), "{report:#}");
+}
+
+#[test]
 fn ablate_shows_its_plan_and_what_it_dropped_before_it_trains() {
     let place = Place::new();
     let biased = fs::read_to_string(place.path("tiny.toml")).unwrap();
@@ -363,7 +382,7 @@ fn ctrl_c_saves_and_exits_with_130() {
 fn claim(bound: f64) -> String {
     format!(
         "base = \"tiny.toml\"\n\
-         [claim]\nhypothesis = \"a tiny model learns\"\nsource = \"none\"\nseeds = 2\n\
+         [claim]\nhypothesis = \"a tiny model learns\"\nsource = \"none\"\nseeds = 5\n\
          [[arm]]\nname = \"plain\"\n\
          [[arm]]\nname = \"balanced\"\nset = {{ balance.load_balance = 0.5 }}\n\
          [[rule]]\narms = [\"balanced\"]\nmetric = \"loss\"\nbelow = {bound:?}\n"
@@ -377,7 +396,7 @@ fn a_claim_is_decided_and_drawn() {
     fs::write(place.path("false.toml"), claim(0.5)).unwrap();
 
     let report = place.json("ablate true.toml --svg figure.svg");
-    assert_eq!(report["seeds"], serde_json::json!([0, 1]));
+    assert_eq!(report["seeds"], serde_json::json!([0, 1, 2, 3, 4]));
     assert_eq!(report["arms"][1]["label"], "balanced");
     assert_eq!(report["claim"]["decision"], "pass");
     assert_eq!(
@@ -393,6 +412,40 @@ fn a_claim_is_decided_and_drawn() {
         refuted.stdout.trim_end().ends_with("FAIL"),
         "{}",
         refuted.stdout
+    );
+    let note = "without a correction for 1 rule; the exact two-sided p of 5 paired seeds is at least 0.0625";
+    assert!(refuted.stdout.contains(note), "{}", refuted.stdout);
+
+    // the same runs, but what was changed on the command line decides nothing
+    for (changes, words) in [("-s 2", "2 of 5 seeds"), ("seed=0", "seed=0")] {
+        let changed = place.moe(&format!("ablate false.toml {changes}"));
+        assert_eq!(changed.code, 0, "{}", changed.stderr);
+        let end = format!("\nnot decided: changed by {words}");
+        assert!(
+            changed.stdout.trim_end().ends_with(&end),
+            "{}",
+            changed.stdout
+        );
+        assert!(!changed.stdout.contains("FAIL"), "{}", changed.stdout);
+        let report = place.json(&format!("ablate false.toml {changes}"));
+        assert_eq!(report["claim"]["decision"], "not_decided");
+        assert_eq!(report["claim"]["changed_by"], words);
+        assert_eq!(report["claim"]["rules"][0]["decision"], "not_decided");
+    }
+
+    // a figure that cannot be written does not take the table away
+    fs::create_dir(place.path("late.svg.tmp")).unwrap();
+    let unwritten = place.moe("ablate true.toml --svg late.svg");
+    assert_eq!(unwritten.code, 1, "{}", unwritten.stderr);
+    assert!(
+        unwritten.stdout.trim_end().ends_with("PASS"),
+        "{}",
+        unwritten.stdout
+    );
+    assert!(
+        unwritten.stderr.contains("late.svg"),
+        "{}",
+        unwritten.stderr
     );
 }
 
@@ -411,6 +464,13 @@ fn a_claim_keeps_its_arms() {
         "{}",
         smaller.stderr
     );
+
+    let curve = claim(8.0).replace("seeds = 5", "seeds = 5\nsweep = \"balance.load_balanc\"");
+    fs::write(place.path("claim.toml"), curve).unwrap();
+    let ended = place.moe("ablate claim.toml --dry-run");
+    assert_eq!(ended.code, 2);
+    let words = "no arm has the key `balance.load_balanc`; did you mean `balance.load_balance`?";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
 
     let broken = claim(8.0).replace("\"balanced\"]", "\"balance\"]");
     fs::write(place.path("claim.toml"), broken).unwrap();

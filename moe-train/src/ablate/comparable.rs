@@ -2,13 +2,15 @@
 
 use super::outcome::SeedResult;
 
-/// Largest relative difference of active parameters that still counts as equal.
-const PARAMS_TOLERANCE: f64 = 0.01;
+/// Largest relative difference of a cost that still counts as equal.
+const COST_TOLERANCE: f64 = 0.01;
 
 /// Why an arm may not be compared with the baseline, with both numbers; `None` if it may.
 ///
-/// Both must be causal or both not. Steps and tokens must be equal, active parameters may differ by 1 % of the baseline's, and both
-/// losses must be finite. Results are paired in order.
+/// Both must be causal or both not. Steps and tokens must be equal, both losses must be finite, and active
+/// parameters may differ by 1 % of the baseline's: those that the configuration gives, and those that tokens
+/// did use, since some routers decide how many experts a token meets. The same holds of measured FLOP.
+/// Results are paired in order.
 pub(super) fn obstacle(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {
     baseline
         .iter()
@@ -17,9 +19,7 @@ pub(super) fn obstacle(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<St
 }
 
 fn obstacle_of_seed(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
-    let difference = arm.params_active.abs_diff(baseline.params_active) as f64;
     let seed = arm.seed;
-
     if !baseline.loss.is_finite() {
         Some(format!("the baseline's loss is not finite for seed {seed}"))
     } else if !arm.loss.is_finite() {
@@ -27,27 +27,38 @@ fn obstacle_of_seed(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
     } else if arm.causal != baseline.causal {
         Some("one is causal and the other is not".to_owned())
     } else if arm.steps != baseline.steps {
-        Some(against("steps differ", baseline.steps, arm.steps))
+        Some(against("steps differ", [baseline.steps, arm.steps]))
     } else if arm.tokens != baseline.tokens {
-        Some(against("tokens differ", baseline.tokens, arm.tokens))
-    } else if difference > PARAMS_TOLERANCE * baseline.params_active as f64 {
-        Some(against(
-            "active parameters differ by more than 1 %",
-            baseline.params_active,
-            arm.params_active,
-        ))
+        Some(against("tokens differ", [baseline.tokens, arm.tokens]))
     } else {
-        None
+        obstacle_of_cost(baseline, arm)
     }
 }
 
-fn against(what: &str, baseline: u64, arm: u64) -> String {
+fn obstacle_of_cost(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
+    let flops = |result: &SeedResult| result.measured.map(|cost| cost.flops_per_token);
+    let flops = flops(baseline).zip(flops(arm)).map(|(b, a)| [b, a]);
+    let configured = [baseline.params_active, arm.params_active];
+    let used = [baseline.params_used(), arm.params_used()];
+    [
+        ("active parameters", Some(configured)),
+        ("measured active parameters", Some(used)),
+        ("measured FLOP a token", flops),
+    ]
+    .into_iter()
+    .filter_map(|(what, costs)| Some((what, costs?)))
+    .find(|(_, [baseline, arm])| arm.abs_diff(*baseline) as f64 > COST_TOLERANCE * *baseline as f64)
+    .map(|(what, costs)| against(&format!("{what} differ by more than 1 %"), costs))
+}
+
+fn against(what: &str, [baseline, arm]: [u64; 2]) -> String {
     format!("{what}: {arm} against {baseline}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Measured;
 
     fn result() -> SeedResult {
         SeedResult {
@@ -62,6 +73,8 @@ mod tests {
             tokens: 6400,
             params_active: 1000,
             causal: true,
+            causal_in_training: true,
+            measured: None,
         }
     }
 
@@ -97,6 +110,28 @@ mod tests {
         assert_eq!(
             reason(|arm| arm.params_active = 1011),
             Some("active parameters differ by more than 1 %: 1011 against 1000".into())
+        );
+    }
+
+    #[test]
+    fn a_router_that_decides_how_many_experts_is_held_to_what_it_used() {
+        let used = |params_active, flops_per_token| {
+            Some(Measured {
+                experts_per_token: 2.5,
+                params_active,
+                flops_per_token,
+            })
+        };
+        assert_eq!(reason(|arm| arm.measured = used(1010, 1)), None);
+        assert_eq!(
+            reason(|arm| arm.measured = used(1300, 1)),
+            Some("measured active parameters differ by more than 1 %: 1300 against 1000".into())
+        );
+        let [mut baseline, mut arm] = [result(), result()];
+        (baseline.measured, arm.measured) = (used(1000, 100), used(1000, 102));
+        assert_eq!(
+            obstacle(&[baseline], &[arm]),
+            Some("measured FLOP a token differ by more than 1 %: 102 against 100".into())
         );
     }
 

@@ -1,3 +1,4 @@
+use crate::run::Measured;
 use serde::{Deserialize, Serialize};
 
 /// What an arm gave, over its seeds.
@@ -37,10 +38,23 @@ pub struct SeedResult {
     pub steps: u64,
     /// Training tokens.
     pub tokens: u64,
-    /// Parameters that one token uses.
+    /// Parameters that one token uses, by the configuration.
     pub params_active: u64,
     /// Whether no later token influences an earlier one.
     pub causal: bool,
+    /// Whether the same holds while training.
+    pub causal_in_training: bool,
+    /// What a token did cost in training; `None` where that was not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+}
+
+impl SeedResult {
+    /// The parameters that one token did use, or by the configuration where that was not counted.
+    pub fn params_used(&self) -> u64 {
+        self.measured
+            .map_or(self.params_active, |cost| cost.params_active)
+    }
 }
 
 /// Numbers that may be not finite, which JSON cannot write.
@@ -78,6 +92,8 @@ mod tests {
             tokens: 6400,
             params_active: 5000,
             causal: true,
+            causal_in_training: true,
+            measured: None,
         }
     }
 
@@ -85,6 +101,14 @@ mod tests {
     fn json_round_trip() {
         let text = serde_json::to_string(&result()).unwrap();
         assert_eq!(serde_json::from_str::<SeedResult>(&text).unwrap(), result());
+    }
+
+    #[test]
+    fn a_result_without_a_measurement_is_read() {
+        let text = serde_json::to_string(&result()).unwrap();
+        assert!(!text.contains("measured"), "{text}");
+        let back: SeedResult = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.params_used(), 5000);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 use super::{Arm, Claim, ClaimError, Grid, GridError, Sweep, TableError};
 use crate::config::{ConfigError, RunConfig};
-use crate::resolve::ConfigFile;
+use crate::resolve::{ConfigFile, key_hint};
 use crate::run::{RunError, finished};
 use std::path::Path;
 use thiserror::Error;
+use toml::Table;
 
 /// Why an ablation could not be made.
 #[derive(Error, Debug)]
@@ -14,6 +15,14 @@ pub enum AblateError {
     /// A claim.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// A claim's curve.
+    #[error("claim.sweep: no arm has the key `{key}`; {hint}")]
+    Sweep {
+        /// The key that the claim names.
+        key: String,
+        /// The nearest key, or those of its table.
+        hint: String,
+    },
     /// The configuration of an arm.
     #[error("arm {label}: {source}")]
     Arm {
@@ -60,6 +69,8 @@ pub struct Plan {
     pub sweep: Option<Sweep>,
     /// The claim that the runs decide, if they were planned by one.
     pub claim: Option<Claim>,
+    /// What makes the runs others than those of the claim's file, so that they do not decide it.
+    pub changed_by: Option<String>,
 }
 
 impl Plan {
@@ -88,7 +99,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Returns an error if an arm's configuration is wrong.
+    /// Returns an error if an arm's configuration is wrong, or if no arm has the key of the claim's curve.
     pub fn of_claim(
         claim: &Claim,
         overrides: &[String],
@@ -97,13 +108,17 @@ impl Plan {
         let seeds = n_seeds.unwrap_or(claim.seeds);
         let mut plan = Self::of_arms(&claim.base, overrides, &claim.arms, seeds)?;
         if let Some(key) = &claim.sweep {
+            check_sweep(key, &plan.arms)?;
             plan.sweep = Sweep::of(key, &plan.arms);
         }
-        if !overrides.is_empty() || seeds != claim.seeds {
-            plan.notes.push(
-                "overrides or another number of seeds: what follows is not the claim as it was fixed"
-                    .to_owned(),
-            );
+        let n_seeds = (seeds != claim.seeds).then(|| format!("{seeds} of {} seeds", claim.seeds));
+        let changes: Vec<String> = overrides.iter().cloned().chain(n_seeds).collect();
+        if !changes.is_empty() {
+            let changes = changes.join(", ");
+            plan.notes.push(format!(
+                "changed by {changes}: what follows is not the claim as it was fixed, and does not decide it"
+            ));
+            plan.changed_by = Some(changes);
         }
         plan.claim = Some(claim.clone());
         Ok(plan)
@@ -145,6 +160,7 @@ impl Plan {
             notes,
             sweep: None,
             claim: None,
+            changed_by: None,
         })
     }
 
@@ -179,5 +195,21 @@ impl Plan {
     fn missing_runs<'a>(&'a self, runs_dir: &'a Path) -> impl Iterator<Item = RunConfig> + 'a {
         self.runs()
             .filter(move |config| !matches!(finished(config, runs_dir), Ok(Some(_))))
+    }
+}
+
+/// Refuses a curve over a key that no arm has.
+fn check_sweep(key: &str, arms: &[PlannedArm]) -> Result<(), AblateError> {
+    let hint = |arm: &PlannedArm| {
+        let table = Table::try_from(&arm.config).expect("a configuration is a table");
+        key_hint(key, &table)
+    };
+    let hints: Option<Vec<String>> = arms.iter().map(hint).collect();
+    match hints.and_then(|hints| hints.into_iter().next()) {
+        Some(hint) => Err(AblateError::Sweep {
+            key: key.into(),
+            hint,
+        }),
+        None => Ok(()),
     }
 }

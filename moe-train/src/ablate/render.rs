@@ -5,33 +5,24 @@ use std::fmt;
 use super::figures::{Align, columns, plus_minus, significant};
 use super::rule::{ClaimReport, RuleReport};
 use super::table::{AblationReport, ArmReport};
-use crate::stats::{Comparison, Verdict, seeds_needed};
-
-const ALIGN: [Align; 12] = [
-    Align::Left,
-    Align::Right,
-    Align::Right,
-    Align::Right,
-    Align::Right,
-    Align::Right,
-    Align::Right,
-    Align::Right,
-    Align::Right,
-    Align::Right,
-    Align::Right,
-    Align::Left,
-];
+use crate::stats::{Comparison, Verdict, seeds_needed, smallest_p};
 
 impl fmt::Display for AblationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = vec![header(self)];
         rows.extend(self.arms.iter().map(row));
+        if self.arms.iter().any(|arm| arm.measured.is_some()) {
+            insert_measured(&mut rows, &self.arms);
+        }
+        let mut align = vec![Align::Right; rows[0].len()];
+        align[0] = Align::Left;
+        align[rows[0].len() - 1] = Align::Left;
 
         writeln!(f, "{}\n", title(self))?;
-        writeln!(f, "{}", columns(&rows, &ALIGN))?;
+        writeln!(f, "{}", columns(&rows, &align))?;
         f.write_str(&footnotes(self).join("\n"))?;
         match &self.claim {
-            Some(claim) => write!(f, "\n\n{}", claim_text(claim)),
+            Some(claim) => write!(f, "\n\n{}", claim_text(claim, self.seeds.len())),
             None => Ok(()),
         }
     }
@@ -75,8 +66,26 @@ fn header(report: &AblationReport) -> Vec<String> {
     .to_vec()
 }
 
+/// Adds what a token did cost as the last column but one.
+fn insert_measured(rows: &mut [Vec<String>], arms: &[ArmReport]) {
+    let cell = |arm: &ArmReport| match arm.measured {
+        Some(cost) => significant(cost.experts_per_token, 3),
+        None => "as configured".to_owned(),
+    };
+    let cells = ["experts/token".to_owned()]
+        .into_iter()
+        .chain(arms.iter().map(cell));
+    for (row, cell) in rows.iter_mut().zip(cells) {
+        row.insert(row.len() - 1, cell);
+    }
+}
+
 fn row(arm: &ArmReport) -> Vec<String> {
-    let mark = if arm.causal { "" } else { " †" };
+    let mark = match (arm.causal, arm.causal_in_training) {
+        (false, _) => " †",
+        (true, false) => " ‡",
+        (true, true) => "",
+    };
     let mut cells = vec![
         format!("{}{mark}", arm.label),
         plus_minus(arm.loss.mean, arm.loss.std),
@@ -115,7 +124,7 @@ fn comparison_cells(comparison: Option<&Comparison>) -> [String; 4] {
 }
 
 /// The claim, its rules as columns, and its decision as the last line.
-fn claim_text(claim: &ClaimReport) -> String {
+fn claim_text(claim: &ClaimReport, n_seeds: usize) -> String {
     let row = |rule: &RuleReport| {
         vec![
             rule.decision.to_string(),
@@ -132,14 +141,40 @@ fn claim_text(claim: &ClaimReport) -> String {
         .chain(claim.rules.iter().map(row))
         .collect();
     let align = [Align::Left, Align::Left, Align::Right, Align::Right];
+    let decision = match &claim.changed_by {
+        Some(changes) => format!("{}: changed by {changes}", claim.decision),
+        None => claim.decision.to_string(),
+    };
     format!(
-        "Claim: {} ({})\n\n{}\nA rule passes where the bootstrap interval of the difference to its \
-         bound lies on the claimed side.\n\n{}",
+        "Claim: {} ({})\n\n{}\n{}\n\n{decision}",
         claim.hypothesis,
         claim.source,
         columns(&rows, &align),
-        claim.decision
+        claim_notes(claim, n_seeds).join("\n"),
     )
+}
+
+fn claim_notes(claim: &ClaimReport, n_seeds: usize) -> Vec<String> {
+    let mut notes: Vec<String> = claim
+        .rules
+        .iter()
+        .filter_map(|rule| {
+            Some(format!(
+                "{}: not comparable: {}.",
+                rule.rule,
+                rule.reason.as_ref()?
+            ))
+        })
+        .collect();
+    notes.push(format!(
+        "A rule passes where the bootstrap interval of the difference to its bound lies on the claimed side. \
+         Each interval stands for its rule alone, without a correction for {}; the exact two-sided p of {} \
+         is at least {}.",
+        counted(claim.rules.len(), "rule"),
+        counted(n_seeds, "paired seed"),
+        significant(smallest_p(n_seeds), 3),
+    ));
+    notes
 }
 
 fn counted(n: usize, noun: &str) -> String {
@@ -189,7 +224,29 @@ fn footnotes(report: &AblationReport) -> Vec<String> {
                 .into(),
         );
     }
+    if report
+        .arms
+        .iter()
+        .any(|arm| arm.causal && !arm.causal_in_training)
+    {
+        notes.push(
+            "‡: causal in evaluation alone; while training the routing looks at later tokens, which flatters \
+             the training loss and not the loss shown here."
+                .into(),
+        );
+    }
+    notes.extend(report.arms.iter().filter_map(measured_note));
     notes
+}
+
+/// What the tokens of an arm used, where its configuration says something else.
+fn measured_note(arm: &ArmReport) -> Option<String> {
+    let (cost, run) = (arm.measured?, arm.seeds.first()?);
+    Some(format!(
+        "experts/token of {}: computed assignments, mean over training and layers; {} active parameters and {} \
+         FLOP a token by them, {} active parameters by the configuration.",
+        arm.label, cost.params_active, cost.flops_per_token, run.params_active
+    ))
 }
 
 fn difference_note(report: &AblationReport) -> String {
@@ -247,6 +304,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ablate::{AblationConfig, ArmResult, SeedResult};
+    use crate::run::Measured;
 
     fn arm(label: &str, losses: &[f64]) -> ArmResult {
         let seed = |(seed, loss): (u64, &f64)| SeedResult {
@@ -261,6 +319,8 @@ mod tests {
             tokens: 102_400,
             params_active: 50_000,
             causal: true,
+            causal_in_training: true,
+            measured: None,
         };
         ArmResult {
             label: label.into(),
@@ -291,6 +351,30 @@ mod tests {
         ];
 
         assert_eq!(text(&arms), include_str!("golden_table.txt").trim_end());
+    }
+
+    #[test]
+    fn what_tokens_used_is_shown_where_it_is_not_what_was_configured() {
+        let mut varies = arm("varies", &[2.0, 2.0]);
+        for (seed, k) in varies.seeds.iter_mut().zip([2.0, 3.0]) {
+            seed.causal_in_training = false;
+            seed.measured = Some(Measured {
+                experts_per_token: k,
+                params_active: 60_000,
+                flops_per_token: 99_000,
+            });
+        }
+        let text = text(&[arm("a", &[2.0, 2.0]), varies]);
+        for words in [
+            "dead experts  experts/token  verdict",
+            "as configured  baseline",
+            "\nvaries ‡ ",
+            "2.50  not comparable: measured active parameters differ by more than 1 %: 60000 against 50000",
+            "\n‡: causal in evaluation alone; ",
+            "\nexperts/token of varies: computed assignments, mean over training and layers; 60000 active",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
     }
 
     #[test]

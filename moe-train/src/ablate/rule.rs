@@ -1,7 +1,8 @@
 //! The rules that decide a claim: an arm's mean over seeds against a number or another arm's.
 
+use super::comparable::obstacle;
 use super::outcome::SeedResult;
-use super::table::{AblationReport, ArmReport};
+use super::table::AblationReport;
 use crate::stats::{Interval, mean, mean_interval};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -56,8 +57,11 @@ pub enum Decision {
     Pass,
     /// The interval of the difference lies on the other side.
     Fail,
-    /// The interval contains the bound, there is one seed, or a number is not finite.
+    /// The interval contains the bound, there is one seed, a number is not finite, or the two arms are not
+    /// comparable.
     Inconclusive,
+    /// The runs are not those of the claim's file: something was changed on the command line.
+    NotDecided,
 }
 
 /// A rule about one arm, decided.
@@ -69,11 +73,15 @@ pub struct RuleReport {
     pub difference: Option<f64>,
     /// The bootstrap interval of that mean; `None` with one seed or if it is not finite.
     pub interval: Option<Interval>,
+    /// Why the two arms of the rule are not comparable, if they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// How it ended.
     pub decision: Decision,
 }
 
-/// A claim, decided: it fails if a rule fails, and passes if all pass.
+/// A claim, decided: it fails if a rule fails, and passes if all pass. The interval of each rule stands for
+/// itself: it is not widened for the number of rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimReport {
     /// What is claimed.
@@ -82,6 +90,9 @@ pub struct ClaimReport {
     pub source: String,
     /// Each rule about each of its arms.
     pub rules: Vec<RuleReport>,
+    /// What the command line changed, so that the claim was not decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
     /// How it ended.
     pub decision: Decision,
 }
@@ -116,6 +127,7 @@ impl fmt::Display for Decision {
             Decision::Pass => "PASS",
             Decision::Fail => "FAIL",
             Decision::Inconclusive => "INCONCLUSIVE",
+            Decision::NotDecided => "not decided",
         })
     }
 }
@@ -162,28 +174,43 @@ impl Rule {
             (_, Some(bound)) => (bound, "below", -1.0),
             (None, None) => unreachable!("a rule is checked when it is read"),
         };
-        let values = self.values(label, report);
-        let (against, bound) = match bound {
+        let arm = results(label, report);
+        let values = self.values(arm);
+        let (against, name) = match bound {
             Bound::Number(number) => (vec![*number; values.len()], number.to_string()),
-            Bound::Arm(arm) => (self.values(arm, report), format!("that of `{arm}`")),
+            Bound::Arm(other) => {
+                let against = self.values(results(other, report));
+                (against, format!("that of `{other}`"))
+            }
+        };
+        let reason = match bound {
+            Bound::Number(_) => None,
+            Bound::Arm(other) => obstacle(results(other, report), arm),
         };
         let differences: Vec<f64> = values.iter().zip(against).map(|(a, b)| a - b).collect();
         let finite = !differences.is_empty() && differences.iter().all(|d| d.is_finite());
         let interval = (finite && differences.len() > 1)
             .then(|| mean_interval(&differences, &report.bootstrap));
         RuleReport {
-            rule: format!("{} of `{label}` is {side} {bound}", self.metric.name()),
+            rule: format!("{} of `{label}` is {side} {name}", self.metric.name()),
             difference: finite.then(|| mean(&differences)),
             interval,
-            decision: interval.map_or(Decision::Inconclusive, |interval| decide(interval, sign)),
+            decision: interval
+                .filter(|_| reason.is_none())
+                .map_or(Decision::Inconclusive, |interval| decide(interval, sign)),
+            reason,
         }
     }
 
-    fn values(&self, label: &str, report: &AblationReport) -> Vec<f64> {
-        let of_arm = |arm: &ArmReport| arm.seeds.iter().map(|seed| self.metric.of(seed)).collect();
-        let arm = report.arms.iter().find(|arm| arm.label == label);
-        arm.map_or(Vec::new(), of_arm)
+    fn values(&self, seeds: &[SeedResult]) -> Vec<f64> {
+        seeds.iter().map(|seed| self.metric.of(seed)).collect()
     }
+}
+
+/// What the seeds of an arm gave.
+fn results<'a>(label: &str, report: &'a AblationReport) -> &'a [SeedResult] {
+    let arm = report.arms.iter().find(|arm| arm.label == label);
+    arm.map_or(&[], |arm| &arm.seeds)
 }
 
 fn decide(interval: Interval, sign: f64) -> Decision {
@@ -200,7 +227,9 @@ fn decide(interval: Interval, sign: f64) -> Decision {
 /// The decision of all rules together.
 pub(super) fn together(rules: &[RuleReport]) -> Decision {
     let any = |decision| rules.iter().any(|rule| rule.decision == decision);
-    if any(Decision::Fail) {
+    if any(Decision::NotDecided) {
+        Decision::NotDecided
+    } else if any(Decision::Fail) {
         Decision::Fail
     } else if any(Decision::Inconclusive) || rules.is_empty() {
         Decision::Inconclusive
@@ -240,6 +269,8 @@ mod tests {
             tokens: 1,
             params_active: 1,
             causal: true,
+            causal_in_training: true,
+            measured: None,
         }
     }
 
@@ -292,11 +323,27 @@ mod tests {
     }
 
     #[test]
+    fn arms_of_different_budgets_decide_nothing_between_them() {
+        let mut arms = report(&[("a", &[1.0, 1.0]), ("b", &[2.0, 2.5])]);
+        arms.arms[1].seeds[1].params_active = 2;
+        let than = |bound| rule(Metric::Loss, Some(bound), None);
+        let between = &than(Bound::Arm("a".into())).decide(&arms)[0];
+        assert_eq!(between.decision, Decision::Inconclusive);
+        assert_eq!(
+            between.reason.as_deref(),
+            Some("active parameters differ by more than 1 %: 2 against 1")
+        );
+        // a number has no budget
+        assert_eq!(decision(&arms, &than(Bound::Number(1.5))), Decision::Pass);
+    }
+
+    #[test]
     fn one_failure_fails_a_claim() {
         let with = |decision| RuleReport {
             rule: String::new(),
             difference: None,
             interval: None,
+            reason: None,
             decision,
         };
         use Decision::{Fail, Inconclusive, Pass};

@@ -20,47 +20,59 @@ pub fn execute(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Option<AblationReport>, AblateError> {
-    let mut results: Vec<ArmResult> = plan
-        .arms
-        .iter()
-        .map(|arm| ArmResult {
-            label: arm.label.clone(),
-            seeds: Vec::new(),
-        })
-        .collect();
+    let mut results: Vec<ArmResult> = plan.arms.iter().map(unmade).collect();
     for &seed in &plan.seeds {
         for (arm, result) in plan.arms.iter().zip(&mut results) {
-            let failed = |source| AblateError::Run {
+            let config = seeded(arm, seed);
+            let made = make(&config, device, options, observer, stop);
+            let made = made.map_err(|source| AblateError::Run {
                 label: arm.label.clone(),
                 seed,
                 source: Box::new(source),
-            };
-            let config = seeded(arm, seed);
-            let outcome = match train(&config, device, options, observer, stop) {
-                Err(RunError::Diverged { .. }) => {
-                    result.seeds.push(diverged(&config));
-                    continue;
-                }
-                outcome => outcome.map_err(failed)?,
-            };
-            let (Outcome::Finished(summary) | Outcome::AlreadyFinished(summary)) = outcome else {
-                return Ok(None);
-            };
-            let folder = RunFolder::new(run_folder(&config, &options.runs_dir));
-            let manifest = read_manifest(&folder).map_err(failed)?;
-            result.seeds.push(seed_result(&summary, &manifest));
+            })?;
+            match made {
+                Some(made) => result.seeds.push(made),
+                None => return Ok(None),
+            }
         }
     }
     let mut report = AblationReport::new(&results, &AblationConfig::default())?;
     report.sweep = plan.sweep.clone();
     if let Some(claim) = &plan.claim {
-        report.decide(claim);
+        report.decide(claim, plan.changed_by.as_deref());
     }
     Ok(Some(report))
 }
 
+fn unmade(arm: &PlannedArm) -> ArmResult {
+    ArmResult {
+        label: arm.label.clone(),
+        seeds: Vec::new(),
+    }
+}
+
+/// Makes a run, or reads it; nothing if it was told to stop.
+fn make(
+    config: &RunConfig,
+    device: &Device,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Option<SeedResult>, RunError> {
+    match train(config, device, options, observer, stop) {
+        Ok(Outcome::Finished(summary) | Outcome::AlreadyFinished(summary)) => {
+            let folder = RunFolder::new(run_folder(config, &options.runs_dir));
+            Ok(Some(seed_result(&summary, &read_manifest(&folder)?)))
+        }
+        Ok(Outcome::Interrupted { .. }) => Ok(None),
+        Err(RunError::Diverged { .. }) => Ok(Some(diverged(config))),
+        Err(error) => Err(error),
+    }
+}
+
 /// The result of a run whose loss was not a number any more.
 fn diverged(config: &RunConfig) -> SeedResult {
+    let causality = config.router.info().causality;
     SeedResult {
         seed: config.seed,
         loss: f64::NAN,
@@ -72,7 +84,9 @@ fn diverged(config: &RunConfig) -> SeedResult {
         steps: config.train.steps,
         tokens: config.train.steps * config.tokens_per_step(),
         params_active: config.account().params_active as u64,
-        causal: config.router.info().causality.is_causal(),
+        causal: causality.is_causal(),
+        causal_in_training: causality.is_causal_in_training(),
+        measured: None,
     }
 }
 
@@ -100,5 +114,7 @@ fn seed_result(summary: &Summary, manifest: &Manifest) -> SeedResult {
         tokens: summary.tokens,
         params_active: summary.params_active as u64,
         causal: summary.causal,
+        causal_in_training: summary.causal_in_training,
+        measured: summary.measured,
     }
 }

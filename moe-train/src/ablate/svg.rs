@@ -116,6 +116,8 @@ mod tests {
                     tokens: 1,
                     params_active: 1,
                     causal: true,
+                    causal_in_training: true,
+                    measured: None,
                 })
                 .collect(),
         };

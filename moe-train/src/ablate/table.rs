@@ -12,8 +12,9 @@ use super::claim::Claim;
 use super::comparable::obstacle;
 use super::error::TableError;
 use super::outcome::{ArmResult, SeedResult, nullable};
-use super::rule::{ClaimReport, together};
+use super::rule::{ClaimReport, Decision, together};
 use super::sweep::Sweep;
+use crate::run::Measured;
 use crate::stats::{
     BootstrapConfig, Comparison, Goal, Verdict, compare, holm, mean, sample_std, smallest_holm,
     smallest_p,
@@ -72,6 +73,11 @@ pub struct ArmReport {
     pub reason: Option<String>,
     /// Whether no later token influences an earlier one, in all seeds.
     pub causal: bool,
+    /// Whether the same holds while training; where not, the training loss flatters the arm.
+    pub causal_in_training: bool,
+    /// What a token did cost, mean over the seeds, where that differs from what the configuration gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// Validation loss, bits per byte.
     pub loss: Spread,
     /// Training speed, tokens per second.
@@ -164,17 +170,23 @@ impl AblationReport {
         })
     }
 
-    /// Decides a claim by the results of its arms.
-    pub fn decide(&mut self, claim: &Claim) {
-        let rules: Vec<_> = claim
+    /// Decides a claim by the results of its arms; not if the runs were changed by something.
+    pub fn decide(&mut self, claim: &Claim, changed_by: Option<&str>) {
+        let mut rules: Vec<_> = claim
             .rules
             .iter()
             .flat_map(|rule| rule.decide(self))
             .collect();
+        if changed_by.is_some() {
+            rules
+                .iter_mut()
+                .for_each(|rule| rule.decision = Decision::NotDecided);
+        }
         self.claim = Some(ClaimReport {
             hypothesis: claim.hypothesis.clone(),
             source: claim.source.clone(),
             decision: together(&rules),
+            changed_by: changed_by.map(str::to_owned),
             rules,
         });
     }
@@ -204,6 +216,8 @@ impl ArmReport {
             comparable: true,
             reason: None,
             causal: seeds.iter().all(|result| result.causal),
+            causal_in_training: seeds.iter().all(|result| result.causal_in_training),
+            measured: measured(&seeds),
             loss: spread(|result| result.loss),
             tokens_per_s: spread(|result| result.tokens_per_s),
             max_vio: spread(|result| result.max_vio),
@@ -242,6 +256,15 @@ impl ArmReport {
             (None, None) => None,
         };
     }
+}
+
+/// The mean cost over the seeds, if all were counted and one differs from its configuration.
+fn measured(seeds: &[SeedResult]) -> Option<Measured> {
+    let costs: Option<Vec<Measured>> = seeds.iter().map(|result| result.measured).collect();
+    let differs = |result: &SeedResult| result.params_used() != result.params_active;
+    costs
+        .filter(|_| seeds.iter().any(differs))
+        .map(|costs| Measured::mean(&costs))
 }
 
 /// Fills in Holm's correction over all compared arms and returns their number.
@@ -310,6 +333,8 @@ mod tests {
             tokens: 6400,
             params_active: 1000,
             causal: true,
+            causal_in_training: true,
+            measured: None,
         }
     }
 

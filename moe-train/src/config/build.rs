@@ -1,6 +1,6 @@
 //! From a configuration to the things that it describes.
 
-use super::{AttentionConfig, ConfigError, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
+use super::{AttentionConfig, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
 use crate::data::VocabKind;
 use burn::tensor::Device;
 use moe_experts::MoeLayerConfig;
@@ -66,7 +66,8 @@ impl RunConfig {
         }
     }
 
-    fn experts(&self) -> MoeLayerConfig {
+    /// The configuration of a layer of experts.
+    pub(crate) fn experts(&self) -> MoeLayerConfig {
         let experts = &self.experts;
         MoeLayerConfig {
             d_model: self.model.d_model(),
@@ -75,6 +76,16 @@ impl RunConfig {
             n_shared_experts: experts.n_shared_experts,
             activation: experts.activation,
             dispatch: experts.dispatch,
+        }
+    }
+
+    /// The number of layers with experts, without those that predict further tokens.
+    pub(crate) fn n_moe_layers(&self) -> usize {
+        match self.model() {
+            DecoderConfig::Mixtral(model) => model.n_layers,
+            DecoderConfig::DeepSeek(model) => (0..model.n_layers)
+                .filter(|&layer| model.is_moe(layer))
+                .count(),
         }
     }
 
@@ -94,76 +105,4 @@ impl RunConfig {
     pub fn tokens_per_step(&self) -> u64 {
         (self.train.batch_size * self.train.seq_length * self.train.accumulate) as u64
     }
-
-    /// Checks that all values fit together.
-    ///
-    /// # Errors
-    ///
-    /// Returns what is wrong, where, and what to do.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        self.model().validate(&self.router)?;
-        let t = &self.train;
-        let at_least_one = [
-            ("train.steps", t.steps),
-            ("train.batch_size", t.batch_size as u64),
-            ("train.seq_length", t.seq_length as u64),
-            ("train.accumulate", t.accumulate as u64),
-            ("train.log_every", t.log_every),
-            ("train.eval_every", t.eval_every),
-            ("train.eval_windows", t.eval_windows as u64),
-            ("train.checkpoint_every", t.checkpoint_every),
-        ];
-        for (key, value) in at_least_one {
-            if value == 0 {
-                return Err(range(key, 0.0, "at least 1"));
-            }
-        }
-        if t.seq_length <= self.model.n_mtp_layers() {
-            let length = t.seq_length as f64;
-            return Err(range(
-                "train.seq_length",
-                length,
-                "above model.n_mtp_layers",
-            ));
-        }
-        let positive = [
-            ("train.lr", t.lr),
-            ("attention.rope_theta", self.attention.rope_theta()),
-            ("model.norm_eps", self.model.norm_eps()),
-        ];
-        for (key, value) in positive {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(range(key, value, "a finite number above 0"));
-            }
-        }
-        if t.steps.checked_mul(self.tokens_per_step()).is_none() {
-            let steps = t.steps as f64;
-            return Err(range(
-                "train.steps",
-                steps,
-                "fewer: their tokens cannot be counted",
-            ));
-        }
-        let not_negative = [
-            ("train.final_lr", t.final_lr),
-            ("train.weight_decay", t.weight_decay),
-            ("train.clip_norm", t.clip_norm),
-            ("model.mtp_weight", self.model.mtp_weight()),
-        ];
-        for (key, value) in not_negative {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(range(key, value, "a finite number of at least 0"));
-            }
-        }
-        for (key, value) in [("train.beta_1", t.beta_1), ("train.beta_2", t.beta_2)] {
-            if !(0.0..1.0).contains(&value) {
-                return Err(range(key, value, "at least 0 and below 1"));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn range(key: &'static str, value: f64, range: &'static str) -> ConfigError {
-    ConfigError::Range { key, value, range }
 }

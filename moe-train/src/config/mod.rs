@@ -6,6 +6,7 @@ mod error;
 mod hash;
 mod model;
 mod tables;
+mod validate;
 
 pub use attention::{AttentionConfig, GqaConfig, MlaConfig, MlaForm};
 pub use error::ConfigError;

@@ -26,6 +26,7 @@ mod selection;
 pub use error::ResolveError;
 pub use file::ConfigFile;
 pub use implied::Implied;
+pub use known::key_hint;
 pub use layers::{Defaults, Layers, Resolved, resolve, resolve_with_notes, typed};
 pub use nearest::nearest;
 pub use overrides::Override;

@@ -1,6 +1,7 @@
 //! Checkpoints: everything that a step changes, in a folder that appears whole or not at all.
 
 use super::files::{damaged, file_error, read_json, write_json};
+use super::measured::CostMeter;
 use super::{RunError, RunFolder, Trainer};
 use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
@@ -28,6 +29,9 @@ pub(super) struct CheckpointState {
     pub(super) wall_s: f64,
     /// The language model's loss at the last step.
     pub(super) lm_loss: f64,
+    /// What tokens have cost so far; empty in a checkpoint of a version that did not count.
+    #[serde(default)]
+    pub(super) cost: CostMeter,
 }
 
 /// Saves a checkpoint and then deletes the older ones.

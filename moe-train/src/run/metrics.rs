@@ -1,7 +1,8 @@
 //! What a run reports.
 
+use super::Measured;
 use moe_router::metrics::{dead_experts, drop_rate, load_entropy, max_vio};
-use moe_router::{Load, Routing, metrics};
+use moe_router::{Load, Plan, Routing, metrics};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -46,6 +47,10 @@ pub struct LayerMetrics {
     pub drop_rate: f64,
     /// The number of experts that computed nothing.
     pub dead_experts: usize,
+    /// Assignments that experts with a network computed, a token; none of a soft plan, whose slots are a
+    /// fixed number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts_per_token: Option<f64>,
 }
 
 /// An evaluation.
@@ -86,6 +91,13 @@ pub struct Summary {
     pub params_active: usize,
     /// Whether the router is causal; if not, the loss is not that of a language model.
     pub causal: bool,
+    /// Whether the same holds while training; if not, `lm_loss` flatters the model.
+    #[serde(default)]
+    pub causal_in_training: bool,
+    /// What a token cost, averaged over training; none of a soft router, and of a run by a version that
+    /// did not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// The training loss of the last step, nats a token.
     pub lm_loss: f64,
     /// The last evaluation, over the whole validation part.
@@ -96,13 +108,17 @@ pub struct Summary {
 #[derive(Debug, Clone, Default)]
 pub(super) struct LayerMeter {
     pub(super) load: Load,
+    /// Assignments that experts with a network computed; not a number of a soft plan.
+    computed: f64,
     entropy_sum: f64,
     n_batches: f64,
 }
 
 impl LayerMeter {
     pub(super) fn add(&mut self, routing: &Routing) {
-        self.load = std::mem::take(&mut self.load).merge(&routing.load());
+        let load = routing.load();
+        self.computed += computed(routing, &load);
+        self.load = std::mem::take(&mut self.load).merge(&load);
         self.entropy_sum += metrics::entropy(routing);
         self.n_batches += 1.0;
     }
@@ -115,7 +131,17 @@ impl LayerMeter {
             max_vio: max_vio(&self.load),
             drop_rate: drop_rate(&self.load),
             dead_experts: dead_experts(&self.load),
+            experts_per_token: Some(self.computed / self.load.n_tokens).filter(|k| k.is_finite()),
         }
+    }
+}
+
+/// The assignments that experts with a network compute: without the dropped ones and the free experts.
+fn computed(routing: &Routing, load: &Load) -> f64 {
+    let n_free = routing.bypass.as_ref().map_or(0, |bypass| bypass.n_free);
+    match routing.plan {
+        Plan::Sparse(_) => load.kept[..load.kept.len() - n_free].iter().sum(),
+        Plan::Soft(_) => f64::NAN,
     }
 }
 
@@ -124,5 +150,25 @@ pub(super) fn add_routings(meters: &mut Vec<LayerMeter>, routings: &[Routing]) {
     meters.resize_with(routings.len(), LayerMeter::default);
     for (meter, routing) in meters.iter_mut().zip(routings) {
         meter.add(routing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_summary_of_an_earlier_version_is_read() {
+        let layer = r#"{"load_share": [1.0], "load_entropy": 1.0, "entropy": 1.0, "max_vio": 0.0,
+            "drop_rate": 0.0, "dead_experts": 0}"#;
+        let text = format!(
+            r#"{{"run": "r", "seed": 0, "steps": 1, "tokens": 2, "params_total": 3, "params_active": 3,
+            "causal": true, "lm_loss": 1.0, "validation": {{"step": 1, "split": "validation", "whole": true,
+            "bits_per_byte": 1.0, "loss": 1.0, "n_bytes": 1, "domains": {{}}, "layers": [{layer}]}}}}"#
+        );
+        let summary: Summary = serde_json::from_str(&text).unwrap();
+        assert_eq!(summary.measured, None);
+        assert_eq!(summary.validation.layers[0].experts_per_token, None);
     }
 }

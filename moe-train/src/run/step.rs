@@ -51,24 +51,10 @@ impl Trainer {
     /// Makes one optimizer step: gradients of all micro-batches, clipping, AdamW, router state.
     pub fn step(&mut self, batches: &mut Batches<'_>) -> StepMetrics {
         let started = Instant::now();
-        let train = &self.config.train;
         self.step += 1;
-
         let mut sums = StepSums::default();
-        let mut accumulator = GradientsAccumulator::new();
-        for micro in 0..train.accumulate {
-            let batch = BatchTensors::new(&batches.draw(), &self.device);
-            let seed = mix_seed(mix_seed(self.config.seed, self.step), micro as u64);
-            let output = self
-                .model
-                .forward(DecoderInput::new(batch.inputs).noise(seed).further());
-            let loss = sums.add(&output, batch.targets, &self.config);
-            let grads = (loss / train.accumulate as f64).backward();
-            let grads = GradientsParams::from_grads(grads, &self.model);
-            accumulator.accumulate(&self.model, grads);
-        }
-
-        let mut grads = accumulator.grads();
+        let mut grads = self.gradients(batches, &mut sums);
+        let train = &self.config.train;
         let grad_norm = clip_by_global_norm(&self.model, &mut grads, train.clip_norm);
         let lr = learning_rate(train, self.step);
         let model = self.optimizer.step(lr, self.model.clone(), grads);
@@ -93,6 +79,22 @@ impl Trainer {
             layers: sums.meters.iter().map(LayerMeter::metrics).collect(),
             tokens_per_s: tokens as f64 / started.elapsed().as_secs_f64(),
         }
+    }
+
+    /// The gradients of the mean loss over the step's micro-batches.
+    fn gradients(&self, batches: &mut Batches<'_>, sums: &mut StepSums) -> GradientsParams {
+        let accumulate = self.config.train.accumulate;
+        let mut accumulator = GradientsAccumulator::new();
+        for micro in 0..accumulate {
+            let batch = BatchTensors::new(&batches.draw(), &self.device);
+            let seed = mix_seed(mix_seed(self.config.seed, self.step), micro as u64);
+            let input = DecoderInput::new(batch.inputs).noise(seed).further();
+            let output = self.model.forward(input);
+            let loss = sums.add(&output, batch.targets, &self.config);
+            let grads = (loss / accumulate as f64).backward();
+            accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
+        }
+        accumulator.grads()
     }
 }
 

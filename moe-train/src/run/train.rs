@@ -4,6 +4,7 @@ use super::checkpoint::{self, CheckpointState};
 use super::continued::{check_data, continue_metrics};
 use super::files::{file_error, write_json, write_whole};
 use super::loaded::read_summary;
+use super::measured::CostMeter;
 use super::{
     EvalMetrics, Event, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
     evaluate, run_folder,
@@ -50,7 +51,12 @@ pub enum Outcome {
 ///
 /// Returns an error if there is a summary that cannot be read.
 pub fn finished(config: &RunConfig, runs_dir: &Path) -> Result<Option<Summary>, RunError> {
-    read_summary(&RunFolder::new(run_folder(config, runs_dir)))
+    let mut summary = read_summary(&RunFolder::new(run_folder(config, runs_dir)))?;
+    if let Some(summary) = &mut summary {
+        // summaries of earlier versions do not say
+        summary.causal_in_training = config.router.info().causality.is_causal_in_training();
+    }
+    Ok(summary)
 }
 
 /// Trains until the last step, or until `stop` is set. A run folder that exists is continued from its
@@ -112,6 +118,7 @@ struct Run<'a> {
     trainer: Trainer,
     metrics: fs::File,
     lm_loss: f64,
+    cost: CostMeter,
     /// Seconds of training before this call.
     wall_before: f64,
     started: Instant,
@@ -160,6 +167,9 @@ impl<'a> Run<'a> {
             trainer,
             metrics,
             lm_loss: state.as_ref().map_or(f64::NAN, |state| state.lm_loss),
+            cost: state
+                .as_ref()
+                .map_or_else(CostMeter::default, |state| state.cost.clone()),
             wall_before: state.as_ref().map_or(0.0, |state| state.wall_s),
             started: Instant::now(),
         };
@@ -177,6 +187,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), RunError> {
         observer.on(Event::Step(metrics));
         self.lm_loss = metrics.lm_loss;
+        self.cost.add(&metrics.layers);
         if !(metrics.loss.is_finite() && metrics.grad_norm.is_finite()) {
             let (step, loss) = (metrics.step, metrics.loss);
             self.log(&format!("diverged: the loss of step {step} is {loss}"))?;
@@ -223,6 +234,7 @@ impl<'a> Run<'a> {
             seed: self.config.seed,
             wall_s: self.wall_s(),
             lm_loss: self.lm_loss,
+            cost: self.cost.clone(),
         };
         let path = checkpoint::save(&self.folder, &self.trainer, &state)?;
         observer.on(Event::Saved { step, path: &path });
@@ -233,6 +245,7 @@ impl<'a> Run<'a> {
         let config = self.config;
         let wall_s = self.wall_s();
         let account = config.account();
+        let causality = config.router.info().causality;
         let summary = Summary {
             run: config.run_name(),
             seed: config.seed,
@@ -240,7 +253,9 @@ impl<'a> Run<'a> {
             tokens: config.train.steps * config.tokens_per_step(),
             params_total: account.params_total,
             params_active: account.params_active,
-            causal: config.router.info().causality.is_causal(),
+            causal: causality.is_causal(),
+            causal_in_training: causality.is_causal_in_training(),
+            measured: self.cost.measured(config),
             lm_loss: self.lm_loss,
             validation: self.evaluate(None, observer)?,
         };

@@ -1,0 +1,126 @@
+//! What `moe ablate` says before it trains, and all that it says with `--dry-run`.
+
+use crate::commands::causality;
+use crate::exit::{OrUsage, Status};
+use crate::shared::Shared;
+use crate::terminal::{Align, columns, counted, duration, print, print_json, si, thousands};
+use burn::tensor::Device;
+use moe_router::Causality;
+use moe_train::ablate::{Plan, PlannedArm};
+use serde::Serialize;
+use std::path::Path;
+
+/// What an ablation would do.
+#[derive(Serialize, Debug)]
+pub(super) struct Preview {
+    dry_run: bool,
+    seeds: Vec<u64>,
+    n_runs: usize,
+    n_missing: usize,
+    /// At the baseline's speed on this device, measured over three steps.
+    estimated_s: f64,
+    arms: Vec<ArmPreview>,
+}
+
+/// One arm of it.
+#[derive(Serialize, Debug)]
+struct ArmPreview {
+    label: String,
+    run: String,
+    params_active: usize,
+    steps: u64,
+    tokens: u64,
+    causal: bool,
+    causal_in_training: bool,
+    #[serde(skip)]
+    causality: Causality,
+}
+
+impl Preview {
+    pub(super) fn new(plan: &Plan, n_missing: usize) -> Self {
+        let arm = |arm: &PlannedArm| ArmPreview {
+            label: arm.label.clone(),
+            run: arm.config.run_name(),
+            params_active: arm.config.account().params_active,
+            steps: arm.config.train.steps,
+            tokens: arm.config.train.steps * arm.config.tokens_per_step(),
+            causal: arm.config.router.info().causality.is_causal(),
+            causal_in_training: arm.config.router.info().causality.is_causal_in_training(),
+            causality: arm.config.router.info().causality,
+        };
+        Self {
+            dry_run: true,
+            seeds: plan.seeds.clone(),
+            n_runs: plan.arms.len() * plan.seeds.len(),
+            n_missing,
+            estimated_s: 0.0,
+            arms: plan.arms.iter().map(arm).collect(),
+        }
+    }
+
+    /// Times the baseline and estimates the time of what is missing.
+    pub(super) fn estimated(
+        mut self,
+        plan: &Plan,
+        device: &Device,
+        runs: &Path,
+    ) -> anyhow::Result<Self> {
+        if self.n_missing > 0 {
+            let speed = moe_bench::train::bench(&plan.arms[0].config, device, 1, 3).or_usage()?;
+            self.estimated_s = plan.estimate_s(runs, speed.tokens_per_s);
+        }
+        Ok(self)
+    }
+
+    fn table(&self) -> String {
+        let header = [
+            "arm",
+            "active parameters",
+            "steps",
+            "tokens",
+            "causal",
+            "run",
+        ];
+        let row = |arm: &ArmPreview| {
+            vec![
+                arm.label.clone(),
+                si(arm.params_active as f64),
+                thousands(arm.steps),
+                thousands(arm.tokens),
+                causality::word(arm.causality).to_owned(),
+                arm.run.clone(),
+            ]
+        };
+        let rows: Vec<Vec<String>> = [header.map(String::from).to_vec()]
+            .into_iter()
+            .chain(self.arms.iter().map(row))
+            .collect();
+        use Align::{Left, Right};
+        columns(&rows, &[Left, Right, Right, Right, Left, Left])
+    }
+
+    pub(super) fn show(&self, shared: &Shared) -> anyhow::Result<Status> {
+        if shared.json {
+            print_json(self)?;
+        } else {
+            print(&self.text())?;
+            shared.note("nothing was written; leave out --dry-run to train");
+        }
+        Ok(Status::Done)
+    }
+
+    pub(super) fn text(&self) -> String {
+        let time = match self.n_missing {
+            0 => String::new(),
+            _ => format!(", about {}", duration(self.estimated_s)),
+        };
+        format!(
+            "{}, {}: {}, {} of them to train{time}\n\n{}",
+            counted(self.arms.len(), "arm"),
+            counted(self.seeds.len(), "seed"),
+            counted(self.n_runs, "run"),
+            self.n_missing,
+            self.table()
+        )
+    }
+}

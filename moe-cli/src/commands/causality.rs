@@ -1,0 +1,43 @@
+//! How reports say whether later tokens influence earlier ones.
+
+use moe_router::Causality;
+
+/// When no token influences earlier ones.
+pub fn word(causality: Causality) -> &'static str {
+    match causality {
+        Causality::Causal => "yes",
+        Causality::LeaksInTraining(_) => "in evaluation",
+        Causality::Leaks(_) => "no",
+    }
+}
+
+/// What a reader of a loss must know, if anything.
+pub fn remark(causality: Causality) -> Option<&'static str> {
+    match causality {
+        Causality::Causal => None,
+        Causality::LeaksInTraining(_) => Some(
+            "causal in evaluation: training looks at later tokens, so the training loss flatters the model; \
+             held-out scores are those of a language model",
+        ),
+        Causality::Leaks(_) => Some(
+            "not causal: later tokens influence earlier ones, so generation cannot reach this loss",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_router_that_leaks_in_training_is_not_plainly_causal() {
+        let between = Causality::LeaksInTraining("");
+        assert_eq!(word(between), "in evaluation");
+        assert!(remark(between).is_some_and(|text| text.contains("training loss flatters")));
+        assert_eq!(
+            (word(Causality::Causal), remark(Causality::Causal)),
+            ("yes", None)
+        );
+        assert!(remark(Causality::Leaks("")).is_some_and(|text| text.starts_with("not causal")));
+    }
+}

@@ -1,0 +1,81 @@
+use super::{ConfigError, RunConfig};
+
+impl RunConfig {
+    /// Checks that all values fit together.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong, where, and what to do.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.model().validate(&self.router)?;
+        self.validate_counts()?;
+        self.validate_numbers()
+    }
+
+    fn validate_counts(&self) -> Result<(), ConfigError> {
+        let t = &self.train;
+        let at_least_one = [
+            ("train.steps", t.steps),
+            ("train.batch_size", t.batch_size as u64),
+            ("train.seq_length", t.seq_length as u64),
+            ("train.accumulate", t.accumulate as u64),
+            ("train.log_every", t.log_every),
+            ("train.eval_every", t.eval_every),
+            ("train.eval_windows", t.eval_windows as u64),
+            ("train.checkpoint_every", t.checkpoint_every),
+        ];
+        if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            return Err(range(key, 0.0, "at least 1"));
+        }
+        if t.seq_length <= self.model.n_mtp_layers() {
+            let (length, above) = (t.seq_length as f64, "above model.n_mtp_layers");
+            return Err(range("train.seq_length", length, above));
+        }
+        if t.steps.checked_mul(self.tokens_per_step()).is_none() {
+            let (steps, fewer) = (t.steps as f64, "fewer: their tokens cannot be counted");
+            return Err(range("train.steps", steps, fewer));
+        }
+        Ok(())
+    }
+
+    fn validate_numbers(&self) -> Result<(), ConfigError> {
+        let t = &self.train;
+        let positive = [
+            ("train.lr", t.lr),
+            ("attention.rope_theta", self.attention.rope_theta()),
+            ("model.norm_eps", self.model.norm_eps()),
+        ];
+        let not_negative = [
+            ("train.final_lr", t.final_lr),
+            ("train.weight_decay", t.weight_decay),
+            ("train.clip_norm", t.clip_norm),
+            ("model.mtp_weight", self.model.mtp_weight()),
+        ];
+        let decays = [("train.beta_1", t.beta_1), ("train.beta_2", t.beta_2)];
+        all(&positive, "a finite number above 0", |x| {
+            x > 0.0 && x.is_finite()
+        })?;
+        all(&not_negative, "a finite number of at least 0", |x| {
+            x >= 0.0 && x.is_finite()
+        })?;
+        all(&decays, "at least 0 and below 1", |x| {
+            (0.0..1.0).contains(&x)
+        })
+    }
+}
+
+/// Refuses the first value that is not as it should be.
+fn all(
+    values: &[(&'static str, f64)],
+    words: &'static str,
+    is_good: fn(f64) -> bool,
+) -> Result<(), ConfigError> {
+    match values.iter().find(|(_, value)| !is_good(*value)) {
+        Some(&(key, value)) => Err(range(key, value, words)),
+        None => Ok(()),
+    }
+}
+
+fn range(key: &'static str, value: f64, range: &'static str) -> ConfigError {
+    ConfigError::Range { key, value, range }
+}
