@@ -42,6 +42,26 @@ pub enum RouterError {
         /// The choice that would use it.
         needs: &'static str,
     },
+    /// The weight of a balance loss that is no weight.
+    #[error("balance.{loss} = {value} is out of range: it must be a finite number of at least 0")]
+    Weight {
+        /// The loss.
+        loss: &'static str,
+        /// The value given.
+        value: f64,
+    },
+    /// A balance loss of weight above 0 that the router gives nothing to work on.
+    #[error(
+        "balance.{loss} has no effect with router.name = \"{router}\": it needs {needs}. Set it to 0, or choose another router"
+    )]
+    Unfed {
+        /// The loss.
+        loss: &'static str,
+        /// The router.
+        router: &'static str,
+        /// What the router's routings would have to carry.
+        needs: &'static str,
+    },
 }
 
 /// Checks that a token can choose `top_k` of `n_experts` experts.
@@ -68,6 +88,18 @@ pub(crate) fn check_positive(key: &'static str, value: f64) -> Result<(), Router
         key,
         value,
         range: "a finite number above 0",
+    })
+}
+
+/// Checks that a number is finite and not negative.
+pub(crate) fn check_not_negative(key: &'static str, value: f64) -> Result<(), RouterError> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(RouterError::Range {
+        key,
+        value,
+        range: "a finite number of at least 0",
     })
 }
 

@@ -54,7 +54,7 @@ pub use assignments::Assignments;
 pub use balance::{BalanceConfig, LossTerm};
 pub use error::RouterError;
 pub use load::Load;
-pub use router::{Causality, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
+pub use router::{Causality, Extra, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
 pub use routing::{Admission, Bypass, NoisyLogits, Plan, Routing, SoftPlan, SparsePlan, to_vec};
 pub use tally::{Bins, Tally};
 pub use trace::Trace;

@@ -40,10 +40,11 @@ impl Load {
         self
     }
 
-    /// The share of all computed assignments that each expert has, `[E]`, summing to 1.
+    /// The share of all assignments that each expert was asked for, `[E]`, summing to 1. Dropped ones
+    /// count: experts that are all full keep alike, however unlike the demand for them is.
     pub fn share(&self) -> Vec<f64> {
-        let total: f64 = self.kept.iter().sum();
-        self.kept.iter().map(|x| x / total.max(1e-12)).collect()
+        let total: f64 = self.asked.iter().sum();
+        self.asked.iter().map(|x| x / total.max(1e-12)).collect()
     }
 }
 

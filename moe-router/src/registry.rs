@@ -78,6 +78,7 @@ macro_rules! routers {
                 match self {
                     $(Self::$router(config) => $crate::RouterInfo {
                         causality: $crate::Preset::causality(config),
+                        family: $crate::Preset::family(config),
                         ..<$config as $crate::Preset>::INFO
                     },)+
                 }
@@ -91,6 +92,13 @@ macro_rules! routers {
             pub fn validate(&self, n_experts: usize) -> Result<(), $crate::RouterError> {
                 match self {
                     $(Self::$router(config) => $crate::Preset::validate(config, n_experts),)+
+                }
+            }
+
+            /// What the routings of a training step carry for balance losses.
+            pub fn extras(&self) -> Vec<$crate::Extra> {
+                match self {
+                    $(Self::$router(config) => $crate::Preset::extras(config),)+
                 }
             }
 

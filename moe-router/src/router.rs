@@ -178,6 +178,19 @@ impl Family {
     }
 }
 
+/// What a routing may carry for a balance loss besides assignments, weights and probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extra {
+    /// The gate whose columns score the experts, [`Routing::gate`].
+    Gate,
+    /// Noisy scores, [`Routing::noisy`].
+    Noise,
+    /// Experts without a network, [`Routing::bypass`].
+    FreeExperts,
+    /// Who was let in and who was predicted to be, [`Routing::admission`].
+    Admission,
+}
+
 /// What is known about a router before it is built.
 #[derive(Debug, Clone, Copy)]
 pub struct RouterInfo {
@@ -215,6 +228,16 @@ pub trait Preset: Serialize + DeserializeOwned + Default + Clone {
     /// Whether this configuration may be used in a decoder. Default: what [`INFO`](Self::INFO) says.
     fn causality(&self) -> Causality {
         Self::INFO.causality
+    }
+
+    /// What decides in this configuration. Default: what [`INFO`](Self::INFO) says.
+    fn family(&self) -> Family {
+        Self::INFO.family
+    }
+
+    /// What the routings of a training step carry for balance losses. Default: the gate alone.
+    fn extras(&self) -> Vec<Extra> {
+        vec![Extra::Gate]
     }
 
     /// Checks the values against the number of experts of a layer.

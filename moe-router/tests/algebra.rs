@@ -59,6 +59,7 @@ fn share_gate(parts: &mut Composed, router: &AnyRouter) {
         AnyRouter::VMoe(r) => r.gate.clone(),
         AnyRouter::GShard(r) => r.gate.clone(),
         AnyRouter::ExpertChoice(r) => r.gate.clone(),
+        AnyRouter::TopP(r) => r.gate.clone(),
         other => panic!("{other:?} has no gate to share"),
     };
 }
@@ -90,6 +91,7 @@ fn same(name: Value, parts: Value, mode: Mode) {
         name.info().causality.is_causal(),
         parts.causality().is_causal()
     );
+    assert_eq!(name.info().family, parts.family());
     let mut router = name.init(&SHAPE, &device);
     if let AnyRouter::DeepSeekV3(r) = &mut router {
         // a bias that decides, and some scores below zero
@@ -193,6 +195,17 @@ fn gshard_in_evaluation() {
         json!({ "capacity": "gshard", "capacity_factor": 0.5, "fill": "choice_by_choice" }),
         Mode::Evaluation,
     );
+}
+
+#[test]
+fn top_p() {
+    for p in [0.25, 0.6, 1.0] {
+        same(
+            json!({ "name": "top_p", "p": p }),
+            json!({ "select": "top_p", "top_p": p, "normalise": "none" }),
+            Mode::Both,
+        );
+    }
 }
 
 #[test]

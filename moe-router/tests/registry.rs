@@ -1,8 +1,8 @@
 //! What the list says about its routers; `laws.rs` checks how they route.
 
 use burn::module::Module;
-use burn::tensor::Device;
-use moe_router::{Router, RouterConfig, RouterShape};
+use burn::tensor::{Device, Distribution, Tensor};
+use moe_router::{Extra, Family, Router, RouterConfig, RouterInput, RouterShape};
 
 const SHAPE: RouterShape = RouterShape {
     d_model: 16,
@@ -43,4 +43,38 @@ fn defaults_are_valid_and_count_their_parameters() {
         );
         assert_eq!(router.causality(), config.info().causality);
     }
+}
+
+#[test]
+fn routings_carry_what_the_list_says() {
+    let device = Device::flex();
+    for config in configs() {
+        let x = Tensor::random([12, 16], Distribution::Default, &device);
+        let input = RouterInput::new(x)
+            .groups(2)
+            .token_ids((0..12).collect())
+            .noise(Some(1));
+        let routing = config.init(&SHAPE, &device).route(input);
+        let carried = [
+            (Extra::Gate, routing.gate.is_some()),
+            (Extra::Noise, routing.noisy.is_some()),
+            (Extra::FreeExperts, routing.bypass.is_some()),
+            (Extra::Admission, routing.admission.is_some()),
+        ];
+        for (extra, carried) in carried {
+            let said = config.extras().contains(&extra);
+            assert_eq!(carried, said, "{extra:?} of {}", config.name());
+        }
+    }
+}
+
+#[test]
+fn what_decides_follows_from_the_configuration() {
+    let json = serde_json::json!({
+        "name": "composed", "select": "expert_choice", "capacity": "expert_choice",
+    });
+    let config: RouterConfig = serde_json::from_value(json).expect("a configuration");
+    assert_eq!(config.info().family, Family::ExpertChoice);
+    let default = RouterConfig::from_name("composed").expect("a name of the list");
+    assert_eq!(default.info().family, Family::TokenChoice);
 }

@@ -26,6 +26,11 @@ macro_rules! losses {
             /// The names of all losses, in the order of the list.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),+];
 
+            /// Every loss's name and weight, in the order of the list.
+            pub fn weights(&self) -> Vec<(&'static str, f64)> {
+                vec![$((stringify!($name), self.$name)),+]
+            }
+
             /// The losses of weight above 0 for the routing of one layer, not yet weighted.
             pub fn terms(&self, routing: &Routing) -> Vec<LossTerm> {
                 let mut terms = Vec::new();
@@ -74,10 +79,17 @@ losses! {
     l1,
     /// Weight of the loss of the predictor of who is let in [`admission()`]. Default: the router's own
     admission,
+    /// Weight of the balance loss of first choices [`first_choice()`]. Default: the router's own
+    first_choice,
+    /// Weight of V-MoE's importance loss [`v_moe_importance()`]. Default: the router's own
+    v_moe_importance,
+    /// Weight of V-MoE's load loss [`v_moe_load()`]. Default: the router's own
+    v_moe_load,
 }
 
 mod pooled;
 mod sequences;
+mod validate;
 
 pub use pooled::{load_balance_pooled, load_balance_pooled_by_sequence};
 

@@ -26,8 +26,12 @@ pub(super) fn tokens_by_sequence(routing: &Routing) -> Vec<f32> {
 
 /// The sum of each sequence's probabilities, `[G, E]`.
 pub(super) fn prob_sums(routing: &Routing) -> Tensor<2> {
+    sums(routing.probs.clone(), routing)
+}
+
+fn sums(x_te: Tensor<2>, routing: &Routing) -> Tensor<2> {
     let (n_groups, n_experts) = (routing.n_groups, routing.n_experts());
-    without_padding(routing.probs.clone(), routing)
+    without_padding(x_te, routing)
         .reshape([n_groups, group_size(routing), n_experts])
         .sum_dim(1)
         .reshape([n_groups, n_experts])
@@ -35,11 +39,16 @@ pub(super) fn prob_sums(routing: &Routing) -> Tensor<2> {
 
 /// The mean of each sequence's probabilities, `[G, E]`.
 pub(super) fn mean_probs(routing: &Routing) -> Tensor<2> {
+    means(routing.probs.clone(), routing)
+}
+
+/// The mean of `x_te` over each sequence's tokens that are not padding, `[G, E]`.
+pub(super) fn means(x_te: Tensor<2>, routing: &Routing) -> Tensor<2> {
     let tokens_g = tokens_by_sequence(routing);
-    let tokens_g1 = Tensor::<1>::from_floats(tokens_g.as_slice(), &routing.probs.device())
+    let tokens_g1 = Tensor::<1>::from_floats(tokens_g.as_slice(), &x_te.device())
         .clamp_min(1.0)
         .unsqueeze_dim(1);
-    prob_sums(routing) / tokens_g1
+    sums(x_te, routing) / tokens_g1
 }
 
 /// How often each sequence asked for each expert, dropped assignments included, `[G, E]` row by row.
@@ -92,9 +101,27 @@ pub(super) fn balanced_share(routing: &Routing) -> Vec<f32> {
 /// - output: `[1]`
 pub(super) fn mean_product(f_gx: Vec<f32>, prob_gx: Tensor<2>, routing: &Routing) -> Tensor<1> {
     let f_gx = Tensor::from_data(TensorData::new(f_gx, prob_gx.dims()), &prob_gx.device());
+    (f_gx * prob_gx).sum() / n_sequences(routing)
+}
+
+/// The squared coefficient of variation of each sequence's row, averaged over the sequences that have
+/// tokens: population variance over squared mean.
+///
+/// # Shapes
+///
+/// - x_ge: `[G, E]`, zero for a sequence without tokens
+/// - output: `[1]`
+pub(super) fn mean_cv_squared(x_ge: Tensor<2>, routing: &Routing) -> Tensor<1> {
+    let mean_g1 = x_ge.clone().mean_dim(1);
+    let variance_g1 = (x_ge - mean_g1.clone()).square().mean_dim(1);
+    let cv_squared_g1 = variance_g1 / (mean_g1.square() + 1e-10);
+    cv_squared_g1.sum() / n_sequences(routing)
+}
+
+/// The number of sequences that have tokens, at least 1.
+fn n_sequences(routing: &Routing) -> f64 {
     let tokens_g = tokens_by_sequence(routing);
-    let n_sequences = tokens_g.iter().filter(|&&n| n > 0.0).count().max(1);
-    (f_gx * prob_gx).sum() / n_sequences as f64
+    tokens_g.iter().filter(|&&n| n > 0.0).count().max(1) as f64
 }
 
 /// The router's groups of experts; one that has none counts as one expert a group.

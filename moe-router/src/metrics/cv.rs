@@ -1,15 +1,15 @@
 use crate::Load;
 
 /// The coefficient of variation of the experts' loads: population standard deviation over mean. 0 at
-/// perfect balance, `sqrt(E - 1)` if one expert takes everything (Shazeer et al. 2017, arXiv 1701.06538,
-/// section 4).
+/// perfect balance, `sqrt(E - 1)` if one expert is asked for everything (Shazeer et al. 2017, arXiv
+/// 1701.06538, section 4). Dropped assignments count.
 pub fn cv(load: &Load) -> f64 {
-    let n_experts = load.kept.len().max(1) as f64;
-    let mean = load.kept.iter().sum::<f64>() / n_experts;
+    let n_experts = load.asked.len().max(1) as f64;
+    let mean = load.asked.iter().sum::<f64>() / n_experts;
     if mean == 0.0 {
         return 0.0;
     }
-    let variance = load.kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n_experts;
+    let variance = load.asked.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n_experts;
     variance.sqrt() / mean
 }
 

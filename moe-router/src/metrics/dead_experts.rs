@@ -1,6 +1,6 @@
 use crate::Load;
 
-/// The number of experts that computed nothing. An expert with less than a thousandth of a balanced
+/// The number of experts that nobody asked for. An expert with less than a thousandth of a balanced
 /// share counts as dead too, which for counts of fewer than a thousand means none at all.
 pub fn dead_experts(load: &Load) -> usize {
     let threshold = 1e-3 / load.kept.len() as f64;

@@ -15,7 +15,7 @@ pub fn entropy(routing: &Routing) -> f64 {
 }
 
 /// The entropy of the experts' shares of the load, divided by that of a balanced one: 1 at perfect
-/// balance, 0 if one expert takes everything.
+/// balance, 0 if one expert is asked for everything. Dropped assignments count.
 pub fn load_entropy(load: &Load) -> f64 {
     nats(load.share().into_iter()) / (load.kept.len() as f64).ln().max(1e-12)
 }

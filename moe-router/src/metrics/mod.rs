@@ -1,6 +1,8 @@
 //! Routing metrics, one a file: plain functions of a [`Load`](crate::Load) or a
 //! [`Routing`](crate::Routing). An expert's share of the load is
 //! [`Load::share`](crate::Load::share).
+//!
+//! Balance is that of what experts were asked for; [`drop_rate`] says how much of it was not computed.
 
 mod cv;
 mod dead_experts;

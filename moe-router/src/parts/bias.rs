@@ -10,12 +10,15 @@ pub fn choice_bias(n_experts: usize, device: &Device) -> Param<Tensor<1>> {
 /// Moves a bias of the choice towards balance: `b_e += speed * sign(mean load - load_e)`, where the sign
 /// of zero is zero (Wang et al. 2024, arXiv 2408.15664, algorithm 1).
 ///
+/// The load is what experts were asked for, dropped assignments included: what a full expert keeps says
+/// nothing about how many wanted it.
+///
 /// # Panics
 ///
 /// Panics if the load is that of another number of experts.
 pub fn step_by_sign(bias: Param<Tensor<1>>, load: &Load, speed: f64) -> Param<Tensor<1>> {
-    let n_experts = load.kept.len();
-    let mean = load.kept.iter().sum::<f64>() / n_experts as f64;
+    let n_experts = load.asked.len();
+    let mean = load.asked.iter().sum::<f64>() / n_experts as f64;
     let old_e = to_vec(bias.val().detach());
     assert_eq!(
         old_e.len(),
@@ -24,7 +27,7 @@ pub fn step_by_sign(bias: Param<Tensor<1>>, load: &Load, speed: f64) -> Param<Te
     );
     let bias_e: Vec<f32> = old_e
         .into_iter()
-        .zip(&load.kept)
+        .zip(&load.asked)
         .map(|(old, &count)| {
             let error = mean - count;
             let sign = if error == 0.0 { 0.0 } else { error.signum() };
@@ -56,6 +59,20 @@ mod tests {
         let bias = choice_bias(4, &Device::flex());
         let bias = step_by_sign(bias, &load(&[4.0, 2.0, 1.0, 1.0]), 0.001);
         let expected = TensorData::from([-0.001f32, 0.0, 0.001, 0.001]);
+        bias.val().into_data().assert_eq(&expected, true);
+    }
+
+    #[test]
+    fn experts_that_are_all_full_still_move() {
+        // both keep 2, but 6 asked for expert 0 and 2 for expert 1
+        let load = Load {
+            kept: vec![2.0; 2],
+            asked: vec![6.0, 2.0],
+            n_tokens: 8.0,
+            statistic: Vec::new(),
+        };
+        let bias = step_by_sign(choice_bias(2, &Device::flex()), &load, 0.5);
+        let expected = TensorData::from([-0.5f32, 0.5]);
         bias.val().into_data().assert_eq(&expected, true);
     }
 

@@ -60,6 +60,7 @@ pub struct Claims<'a> {
     /// The choices: one token after the other, those of a token from best to worst.
     pub asked: &'a Assignments,
     /// By which a token ranks its experts `[T, E]`; minus infinity for one that it may not use.
+    /// What is not a number ranks last.
     pub ranking_te: &'a [f32],
     /// The gates by which tokens are compared `[T, E]`.
     pub gates_te: &'a [f32],
@@ -215,7 +216,7 @@ impl<'a> Filling<'a> {
         let has = |expert: u32| served.iter().flatten().any(|&(e, _)| e == expert);
         top_k(ranking_e, self.n_experts)
             .into_iter()
-            .filter(|&e| ranking_e[e as usize] > f32::NEG_INFINITY && !has(e))
+            .filter(|&e| ranking_e[e as usize] != f32::NEG_INFINITY && !has(e))
             .collect()
     }
 

@@ -80,7 +80,8 @@ impl Capacity {
         self
     }
 
-    /// The capacity of an expert for a group of `n_tokens`; `n_tokens` itself if there is no limit.
+    /// The capacity of an expert for a group of `n_tokens`; `n_tokens` itself if there is no limit. A
+    /// factor that gives more is the same as one that gives `n_tokens`, before that is rounded up.
     ///
     /// # Panics
     ///
@@ -89,21 +90,20 @@ impl Capacity {
         assert!(n_experts > 0, "a capacity is that of an expert");
         let (m, e, k) = (n_tokens as f64, n_experts as f64, self.top_k as f64);
         let f = self.factor;
+        let int = |capacity: f64| capacity.min(m) as usize;
         match self.rule {
             CapacityRule::None => n_tokens,
-            CapacityRule::Switch => ((m / e * f) as usize).max(1),
-            CapacityRule::Mesh => ((m * f / e) as usize).min(n_tokens).max(self.minimum),
-            CapacityRule::Megatron => ((m * k / e * f).ceil() as usize).max(self.minimum),
-            CapacityRule::Megablocks => (f * (k * m / e)) as usize,
-            CapacityRule::Tutel => self.top_k * (f * (m / e).ceil()) as usize,
-            CapacityRule::VMoe => {
-                ((m * k * f / e).ceil() as usize).next_multiple_of(self.multiple_of)
-            }
-            CapacityRule::Gshard => match (k * m * f / e) as usize {
+            CapacityRule::Switch => int(m / e * f).max(1),
+            CapacityRule::Mesh => int(m * f / e).max(self.minimum),
+            CapacityRule::Megatron => int((m * k / e * f).ceil()).max(self.minimum),
+            CapacityRule::Megablocks => int(f * (k * m / e)),
+            CapacityRule::Tutel => self.top_k * int(f * (m / e).ceil()),
+            CapacityRule::VMoe => int((m * k * f / e).ceil()).next_multiple_of(self.multiple_of),
+            CapacityRule::Gshard => match int(k * m * f / e) {
                 0 | 1 => 1,
                 more => more.next_multiple_of(4),
             },
-            CapacityRule::ExpertChoice => ((m * f / e).round() as usize).clamp(1, n_tokens.max(1)),
+            CapacityRule::ExpertChoice => int((m * f / e).round()).max(1),
         }
     }
 
@@ -188,6 +188,31 @@ mod tests {
             .padding(padding.into());
         let capacity = capacity(CapacityRule::None, 1.0, 1);
         assert_eq!(capacity.of_groups(&input, 2), [3, 0]);
+    }
+
+    #[test]
+    fn a_factor_beyond_all_tokens_takes_all() {
+        use CapacityRule::*;
+        for rule in [
+            Switch,
+            Mesh,
+            Megatron,
+            Megablocks,
+            Tutel,
+            VMoe,
+            Gshard,
+            ExpertChoice,
+        ] {
+            let of = |n_tokens| capacity(rule, 1e300, 2).of(n_tokens, 4);
+            // 10 tokens, which V-MoE and GShard raise to a multiple of 4 and Tutel counts twice
+            let expected = match rule {
+                VMoe | Gshard => 12,
+                Tutel => 20,
+                _ => 10,
+            };
+            assert_eq!(of(10), expected, "{rule:?}");
+            assert!(of(0) <= 4, "{rule:?}");
+        }
     }
 
     #[test]

@@ -63,7 +63,11 @@ pub fn top_k_of_rows(scores_te: &[f32], n_experts: usize, k: usize) -> Vec<u32> 
 }
 
 /// Each token takes the smallest set of its most probable experts whose probabilities sum to at least
-/// `p`, in order of probability, never fewer than one; padding takes none.
+/// `p`, in order of probability. Experts of no probability are never taken, so a token that has no other
+/// gets none; padding takes none. From a `p` of 1 on every expert of some probability is taken.
+///
+/// Probabilities are f32, and two of 0.25 may miss 0.5 by rounding: what is within a millionth of `p` is
+/// enough, but for a `p` of 1.
 ///
 /// # Shapes
 ///
@@ -72,10 +76,12 @@ pub fn top_k_of_rows(scores_te: &[f32], n_experts: usize, k: usize) -> Vec<u32> 
 pub fn top_p(input: &RouterInput, probs_te: &[f32], p: f64) -> Assignments {
     choose(input, probs_te, |probs_e| {
         let mut best = top_k(probs_e, probs_e.len());
+        // what is not a number stays, to be seen in the loss
+        best.retain(|&e| probs_e[e as usize] != 0.0);
         let mut mass = 0.0;
         let enough = best.iter().position(|&e| {
             mass += f64::from(probs_e[e as usize]);
-            mass >= p
+            p < 1.0 && mass >= p - 1e-6
         });
         best.truncate(enough.map_or(best.len(), |last| last + 1));
         best
@@ -200,6 +206,19 @@ mod tests {
         assert_eq!(of(0.0), [vec![0], vec![1], vec![1]]); // never none
         assert_eq!(of(0.75), [vec![0, 1], vec![1], vec![1, 0]]); // 0.5 + 0.25 is just enough
         assert_eq!(of(1.5), [vec![0, 1, 2], vec![1, 0, 2], vec![1, 0, 2]]); // all there are
+    }
+
+    #[test]
+    fn a_share_of_all_is_every_expert_of_some_probability() {
+        // 0.9999995 is enough for 0.9999999 and not for 1; 0.1 + 0.2 is enough for 0.30000001
+        let probs = [0.9999995, 5e-7, 0.0, 0.7, 0.2, 0.1, 0.0, 0.0, 0.0];
+        let of = |p| {
+            let chosen = top_p(&input(3), &probs, p);
+            [0, 1, 2].map(|t| experts(&chosen, t))
+        };
+        assert_eq!(of(1.0), [vec![0, 1], vec![0, 1, 2], vec![]]);
+        assert_eq!(of(0.999_999_9), [vec![0], vec![0, 1, 2], vec![]]);
+        assert_eq!(of(0.900_000_01), [vec![0], vec![0, 1], vec![]]);
     }
 
     #[test]

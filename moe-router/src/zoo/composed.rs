@@ -15,8 +15,8 @@ use crate::parts::{
     token_choice, top_p,
 };
 use crate::{
-    Assignments, BalanceConfig, Causality, Family, Load, NoisyLogits, Preset, Router, RouterError,
-    RouterInfo, RouterInput, RouterShape, Routing,
+    Assignments, BalanceConfig, Causality, Extra, Family, Load, NoisyLogits, Preset, Router,
+    RouterError, RouterInfo, RouterInput, RouterShape, Routing,
 };
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -218,6 +218,13 @@ impl Preset for ComposedConfig {
         })
     }
 
+    fn family(&self) -> Family {
+        match self.select {
+            Select::ExpertChoice => Family::ExpertChoice,
+            _ => Self::INFO.family,
+        }
+    }
+
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         check::check(self, n_experts)
     }
@@ -227,6 +234,12 @@ impl Preset for ComposedConfig {
         BalanceConfig {
             load_balance: 0.01,
             ..Default::default()
+        }
+    }
+    fn extras(&self) -> Vec<Extra> {
+        match self.noise {
+            Noise::Gaussian => vec![Extra::Gate, Extra::Noise],
+            Noise::None | Noise::Jitter => vec![Extra::Gate],
         }
     }
 

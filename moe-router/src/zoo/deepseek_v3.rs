@@ -3,7 +3,7 @@
 //! rule of Wang et al. 2024, arXiv 2408.15664, algorithm 1).
 
 use super::common;
-use crate::error::{check_positive, check_top_k};
+use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{
     ExpertGroups, GroupScore, choice_bias, gather_weights, normalise_per_token, step_by_sign,
     token_choice,
@@ -84,6 +84,7 @@ impl Preset for DeepSeekV3Config {
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         check_top_k(self.top_k, n_experts)?;
         check_positive("routed_scaling_factor", self.routed_scaling_factor)?;
+        check_not_negative("bias_update_speed", self.bias_update_speed)?;
         groups(self.n_groups, self.topk_groups).validate(self.top_k, n_experts)
     }
 
@@ -234,6 +235,22 @@ mod tests {
         let router = router.advance(&load);
         let expected = TensorData::from([-0.001f32, 0.0, 0.001, 0.001]);
         router.bias.val().into_data().assert_eq(&expected, true);
+    }
+
+    #[test]
+    fn the_speed_of_the_bias_is_finite_and_not_negative() {
+        let check = |bias_update_speed| {
+            let config = DeepSeekV3Config {
+                bias_update_speed,
+                ..Default::default()
+            };
+            config.validate(8)
+        };
+        for speed in [-5.0, f64::NAN, f64::INFINITY] {
+            let error = check(speed).unwrap_err().to_string();
+            assert!(error.contains("router.bias_update_speed = "), "{error}");
+        }
+        assert!(check(0.0).is_ok()); // a bias that stays as it is
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::common;
 use crate::error::check_top_k;
 use crate::parts::{gather_weights, normalise_per_token, token_choice};
 use crate::{
-    BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
+    BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
 };
 use burn::module::Module;
@@ -55,6 +55,9 @@ impl Preset for FrozenConfig {
     /// As for Mixtral's router, whose control this is: the loss can only move the tokens.
     fn balance(&self) -> BalanceConfig {
         super::MixtralConfig::default().balance()
+    }
+    fn extras(&self) -> Vec<Extra> {
+        Vec::new()
     }
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {

@@ -64,11 +64,11 @@ impl Preset for GShardConfig {
         check_positive("capacity_factor", self.capacity_factor)
     }
 
-    /// Weight 0.01, as in Mesh TensorFlow; the paper gives none. Differs from the paper: second choices
-    /// count in the shares.
+    /// The paper's loss, which counts first choices alone, of weight 0.01, as in Mesh TensorFlow; the paper
+    /// gives none.
     fn balance(&self) -> BalanceConfig {
         BalanceConfig {
-            load_balance: 0.01,
+            first_choice: 0.01,
             ..Default::default()
         }
     }

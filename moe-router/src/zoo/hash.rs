@@ -5,7 +5,7 @@ use super::common;
 use crate::error::check_top_k;
 use crate::parts::{mix_seed, uniform_below};
 use crate::{
-    Assignments, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
+    Assignments, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
 };
 use burn::module::Module;
@@ -56,6 +56,9 @@ impl Preset for HashConfig {
 
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         check_top_k(self.top_k, n_experts)
+    }
+    fn extras(&self) -> Vec<Extra> {
+        Vec::new()
     }
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {

@@ -7,7 +7,7 @@
 //! ```
 
 use super::common;
-use crate::error::{check_positive, check_top_k};
+use crate::error::{check_not_negative, check_top_k};
 use crate::parts::{
     Affinity, choice_bias, gather_weights, normalise_per_token, step_by_sign, token_choice,
 };
@@ -79,7 +79,7 @@ impl Preset for LossFreeConfig {
 
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         check_top_k(self.top_k, n_experts)?;
-        check_positive("bias_update_speed", self.bias_update_speed)
+        check_not_negative("bias_update_speed", self.bias_update_speed)
     }
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
@@ -209,11 +209,13 @@ mod tests {
             ..Default::default()
         };
         assert!(error(top_k).contains("router.top_k = 9"));
-        let speed = LossFreeConfig {
-            bias_update_speed: 0.0,
+        let speed = |bias_update_speed| LossFreeConfig {
+            bias_update_speed,
             ..Default::default()
         };
-        assert!(error(speed).contains("router.bias_update_speed = 0"));
+        assert!(error(speed(-5.0)).contains("router.bias_update_speed = -5"));
+        assert!(error(speed(f64::NAN)).contains("router.bias_update_speed = NaN"));
+        assert!(speed(0.0).validate(8).is_ok()); // a bias that stays as it is
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use super::common;
 use crate::error::check_top_k;
 use crate::parts::{gather_weights, token_choice, top_k};
 use crate::{
-    Admission, Assignments, BalanceConfig, Causality, Family, Preset, Router, RouterError,
+    Admission, Assignments, BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError,
     RouterInfo, RouterInput, RouterShape, Routing,
 };
 use burn::module::{Module, Param};
@@ -96,6 +96,9 @@ impl Preset for MixtureOfDepthsConfig {
             load_balance: 0.01 / self.capacity,
             ..Default::default()
         }
+    }
+    fn extras(&self) -> Vec<Extra> {
+        vec![Extra::Gate, Extra::Admission]
     }
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {

@@ -6,7 +6,7 @@ use super::common;
 use crate::error::{check_positive, check_top_k};
 use crate::parts::{gather_weights, token_choice};
 use crate::{
-    Assignments, BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo,
+    Assignments, BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo,
     RouterInput, RouterShape, Routing,
 };
 use burn::module::{Initializer, Module, Param};
@@ -104,6 +104,10 @@ impl Preset for MoePlusPlusConfig {
             heterogeneous: 0.01,
             ..Default::default()
         }
+    }
+
+    fn extras(&self) -> Vec<Extra> {
+        vec![Extra::Gate, Extra::FreeExperts]
     }
 
     /// The experts with a network among the `k`, if the load is what the balance loss asks for:

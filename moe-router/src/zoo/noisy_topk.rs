@@ -4,7 +4,7 @@ use super::common;
 use crate::error::check_top_k;
 use crate::parts::{gather_weights, normalise_per_token, standard_normal, token_choice};
 use crate::{
-    BalanceConfig, Causality, Family, NoisyLogits, Preset, Router, RouterError, RouterInfo,
+    BalanceConfig, Causality, Extra, Family, NoisyLogits, Preset, Router, RouterError, RouterInfo,
     RouterInput, RouterShape, Routing,
 };
 use burn::module::{Module, Param};
@@ -62,6 +62,9 @@ impl Preset for NoisyTopKConfig {
             load: 0.1,
             ..Default::default()
         }
+    }
+    fn extras(&self) -> Vec<Extra> {
+        vec![Extra::Gate, Extra::Noise]
     }
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {

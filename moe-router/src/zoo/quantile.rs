@@ -5,6 +5,7 @@
 //! g_te = s_te if s_te + b_e is among the k largest of t, else 0
 //! a_t  = the (k + 1)-th largest of s_te + b_e over e      what an expert must exceed to be chosen
 //! b_e  = the k/E quantile of a_t - s_te over t            after each step, then centred on 0
+//!      = b_e + the k/E quantile of a_t - (s_te + b_e)     what was missing: near 0 once balanced
 //! ```
 
 use super::common;
@@ -34,9 +35,11 @@ pub struct QuantileConfig {
 /// Each token takes the `k` experts of largest biased affinity, weighted by the affinities without the
 /// bias.
 ///
-/// The quantiles are read from a histogram of all tokens of the step (a [`Tally`] in the load), exact to
-/// a thousandth of its range, the biases' spread plus 2. Differs from the article: one pass over the
-/// step's tokens with the bias that routed them, no iteration.
+/// The quantiles are read from a histogram of all tokens of the step (a [`Tally`] in the load) of what was
+/// missing for a choice. Its bins are as wide as a fraction of the distance from zero, of 2 per cent and
+/// less, and narrow around zero, where the quantile lies once the load is balanced: a softmax over
+/// hundreds of experts, whose affinities differ in thousandths, balances as well as a sigmoid. Differs
+/// from the article: one pass over the step's tokens with the bias that routed them, no iteration.
 #[derive(Module, Debug)]
 pub struct Quantile {
     /// The gate, `[d_model, n_experts]`.
@@ -97,46 +100,61 @@ impl Preset for QuantileConfig {
     }
 }
 
-/// Who is chosen, and the bias by which each expert would have been.
+/// Who is chosen, and what was missing for each expert to be: below zero for those that were.
 struct Choice {
     assignments: Assignments,
-    required_ne: Vec<f32>,
+    missing_ne: Vec<f32>,
 }
 
 impl Quantile {
-    /// Chooses by `choice_te`, the affinities with the bias `bias_e`. If every expert is chosen there is
-    /// nothing to require.
-    fn choose(&self, input: &RouterInput, choice_te: &[f32], bias_e: &[f32]) -> Choice {
-        let n_experts = bias_e.len();
+    /// Chooses by `choice_te`, the affinities with the bias. If every expert is chosen nothing is missing.
+    fn choose(&self, input: &RouterInput, choice_te: &[f32]) -> Choice {
+        let n_experts = self.n_experts();
         let n_best = (self.top_k + 1).min(n_experts);
         let best_t = top_k_of_rows(choice_te, n_experts, n_best);
         let mut assignments = Assignments::with_capacity(input.n_tokens() * self.top_k);
-        let mut required_ne = Vec::with_capacity(choice_te.len());
+        let mut missing_ne = Vec::with_capacity(choice_te.len());
         let rows = choice_te.chunks(n_experts).zip(best_t.chunks(n_best));
         for (t, (row_e, best)) in rows.enumerate().filter(|&(t, _)| !input.is_padding(t)) {
             let chosen = &best[..self.top_k];
             chosen.iter().for_each(|&e| assignments.push(t as u32, e));
             if let Some(&next) = best.get(self.top_k) {
                 let threshold = row_e[next as usize];
-                required_ne.extend(row_e.iter().zip(bias_e).map(|(c, b)| threshold - (c - b)));
+                missing_ne.extend(row_e.iter().map(|choice| threshold - choice));
             }
         }
         Choice {
             assignments,
-            required_ne,
+            missing_ne,
         }
+    }
+
+    /// The distance from zero below which the bins of the histogram are about equally wide: a tenth of an
+    /// affinity, which is about 1 for a sigmoid and 1 / E for a softmax.
+    fn unit(&self) -> f32 {
+        match self.affinity {
+            Affinity::Sigmoid => 0.1,
+            Affinity::Softmax => 0.1 / self.n_experts() as f32,
+        }
+    }
+
+    /// The histogram's bins, in `asinh(missing / unit)`. Affinities lie from 0 to 1, so that no more than
+    /// 1 and the spread of the biases can be missing.
+    fn bins(&self, bias_e: &[f32]) -> Bins {
+        let least = bias_e.iter().copied().fold(f32::INFINITY, f32::min);
+        let most = bias_e.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let high = ((1.0 + most - least) / self.unit()).asinh();
+        Bins { low: -high, high }
+    }
+
+    fn tally(&self, missing_ne: Vec<f32>, bias_e: &[f32]) -> Tally {
+        let unit = self.unit();
+        let scaled_ne = missing_ne.into_iter().map(|x| (x / unit).asinh()).collect();
+        Tally::new(scaled_ne, bias_e.len(), self.bins(bias_e))
     }
 
     fn n_experts(&self) -> usize {
         self.bias.dims()[0]
-    }
-}
-
-/// Thresholds lie from the least bias to the greatest plus 1, affinities from 0 to 1.
-fn bins(bias_e: &[f32]) -> Bins {
-    Bins {
-        low: bias_e.iter().copied().fold(f32::INFINITY, f32::min) - 1.0,
-        high: bias_e.iter().copied().fold(f32::NEG_INFINITY, f32::max) + 1.0,
     }
 }
 
@@ -148,7 +166,7 @@ impl Router for Quantile {
         let bias_e = common::host(&self.bias.val());
         let mut choice_te = common::host(&affinity_te);
         common::add_to_rows(&mut choice_te, &bias_e);
-        let choice = self.choose(&input, &choice_te, &bias_e);
+        let choice = self.choose(&input, &choice_te);
         let mut weights_n = gather_weights(&affinity_te, &choice.assignments);
         if self.norm_topk_prob && self.top_k > 1 {
             weights_n = normalise_per_token(weights_n, self.top_k, 1e-20);
@@ -159,7 +177,7 @@ impl Router for Quantile {
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())
-            .tally(Tally::new(choice.required_ne, bias_e.len(), bins(&bias_e)))
+            .tally(self.tally(choice.missing_ne, &bias_e))
     }
 
     fn causality(&self) -> Causality {
@@ -181,12 +199,14 @@ impl Router for Quantile {
             n_experts * Tally::N_BINS,
             "the load's tally is that of another number of experts"
         );
-        let bins = bins(&common::host(&self.bias.val()));
+        let old_e = common::host(&self.bias.val());
+        let (bins, unit) = (self.bins(&old_e), f64::from(self.unit()));
         let share = self.top_k as f64 / n_experts as f64;
-        let bias_e: Vec<f64> = load
-            .statistic
-            .chunks(Tally::N_BINS)
-            .map(|histogram| bins.quantile(histogram, share))
+        let missing = |histogram| unit * bins.quantile(histogram, share).sinh();
+        let bias_e: Vec<f64> = old_e
+            .iter()
+            .zip(load.statistic.chunks(Tally::N_BINS))
+            .map(|(&old, histogram)| f64::from(old) + missing(histogram))
             .collect();
         let mean = bias_e.iter().sum::<f64>() / n_experts as f64;
         let centred_e: Vec<f32> = bias_e.iter().map(|b| (b - mean) as f32).collect();
@@ -240,8 +260,8 @@ mod tests {
         let router = router(1, 2);
         let load = router.route(input(&skewed(), 2)).load();
         assert_eq!(load.kept, [5.0, 0.0]);
-        // thresholds 0.1, 0.2, 0.3, 0.4, 0.45. Expert 0 required -0.8, -0.6, -0.4, -0.2, -0.1: half is
-        // -0.4. Expert 1 required 0 five times. Centred: -0.2, 0.2
+        // thresholds 0.1, 0.2, 0.3, 0.4, 0.45. Expert 0 missed -0.8, -0.6, -0.4, -0.2, -0.1: half is
+        // -0.4. Expert 1 missed 0 five times. Centred: -0.2, 0.2
         let router = router.advance(&load);
         let b = bias(&router);
         assert!(
@@ -326,6 +346,27 @@ mod tests {
         }
         let after = max_vio(&router);
         assert!(before > 1.0 && after < 0.1, "{before} {after}");
+    }
+
+    #[test]
+    fn a_softmax_over_many_experts_balances() {
+        // 2048 tokens over 64 experts: affinities of about 1/64, which differ in thousandths
+        let logits: Vec<f32> = (0..2048u64 * 64)
+            .map(|i| {
+                let noise = crate::parts::uniform_below(1000, 11, i) as f32;
+                noise * 0.001 - 0.01 * (i % 64) as f32
+            })
+            .collect();
+        let mut router = router(2, 64);
+        router.affinity = Affinity::Softmax;
+        let load = |router: &Quantile| router.route(input(&logits, 64)).load();
+        let before = crate::metrics::max_vio(&load(&router));
+        for _ in 0..8 {
+            let load = load(&router);
+            router = router.advance(&load);
+        }
+        let after = crate::metrics::max_vio(&load(&router));
+        assert!(before > 1.0 && after < 0.15, "{before} {after}");
     }
 
     proptest! {

@@ -4,7 +4,8 @@ use super::hash::route_by_key;
 use crate::error::check_top_k;
 use crate::parts::mix_seed;
 use crate::{
-    Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape, Routing,
+    Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape,
+    Routing,
 };
 use burn::module::Module;
 use burn::tensor::Device;
@@ -50,6 +51,9 @@ impl Preset for RandomConfig {
 
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         check_top_k(self.top_k, n_experts)
+    }
+    fn extras(&self) -> Vec<Extra> {
+        Vec::new()
     }
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {

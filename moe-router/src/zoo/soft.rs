@@ -2,8 +2,8 @@
 //! arXiv 2308.00951, equations 1 to 3 and the normalisation of section 2.3).
 
 use crate::{
-    Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape, Routing,
-    SoftPlan,
+    Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape,
+    Routing, SoftPlan,
 };
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -61,6 +61,10 @@ impl Preset for SoftMoeConfig {
             value: 0.0,
             range: "at least 1",
         })
+    }
+
+    fn extras(&self) -> Vec<Extra> {
+        Vec::new()
     }
 
     /// Every token reaches every expert through the slots: all parameters are active.

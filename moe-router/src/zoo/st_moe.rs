@@ -78,10 +78,11 @@ impl Preset for StMoeConfig {
         check_positive("eval_capacity_factor", self.eval_capacity_factor)
     }
 
-    /// The paper's weights: 0.01 of the load balance loss and 0.001 of the z-loss.
+    /// The paper's weights: 0.01 of the load balance loss, which counts first choices alone as in Mesh
+    /// TensorFlow, and 0.001 of the z-loss.
     fn balance(&self) -> BalanceConfig {
         BalanceConfig {
-            load_balance: 0.01,
+            first_choice: 0.01,
             z: 0.001,
             ..Default::default()
         }

@@ -87,8 +87,7 @@ impl Router for TopP {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
 
-        // the probabilities are f32: two of 0.25 may miss 0.5 by rounding
-        let assignments = top_p(&input, &common::host(&probs_te), self.p - 1e-6);
+        let assignments = top_p(&input, &common::host(&probs_te), self.p);
         let weights_n = gather_weights(&probs_te, &assignments);
 
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
@@ -146,6 +145,17 @@ mod tests {
             panic!("a sparse plan");
         };
         assert_eq!(plan.assignments.tokens(), [1; 4]);
+    }
+
+    #[test]
+    fn all_of_the_mass_is_every_expert_however_sure_the_token() {
+        let device = Device::flex();
+        // 1, e^-20 = 2e-9 and so on: the first alone has all but a millionth
+        let x = Tensor::<2>::from_floats([[20.0, 0.0, 1.0, 2.0]], &device);
+        let Plan::Sparse(plan) = router(1.0, &device).route(RouterInput::new(x)).plan else {
+            panic!("a sparse plan");
+        };
+        assert_eq!(plan.assignments.experts(), [0, 3, 2, 1]);
     }
 
     #[test]

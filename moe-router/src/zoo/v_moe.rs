@@ -7,13 +7,13 @@
 //! ```
 
 use super::common;
-use crate::error::{check_positive, check_top_k};
+use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{
     Buffers, Capacity, CapacityRule, Claims, FillOrder, Overflow, Priority, gather_weights,
     standard_normal, token_choice,
 };
 use crate::{
-    BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
+    BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
 };
 use burn::module::Module;
@@ -81,7 +81,7 @@ impl Preset for VMoeConfig {
         ),
         paper: "Riquelme et al. 2021",
         arxiv: "2106.05974",
-        rule: "the k largest noisy gates, as they are; batch priority",
+        rule: "the k largest noisy gates, as they are; batch priority as an option",
     };
 
     /// One expert a token, filled by position, does not leak.
@@ -93,22 +93,22 @@ impl Preset for VMoeConfig {
         check_top_k(self.top_k, n_experts)?;
         check_positive("capacity_factor", self.capacity_factor)?;
         check_positive("capacity_multiple_of", self.capacity_multiple_of as f64)?;
-        if self.noise_std >= 0.0 && self.noise_std.is_finite() {
-            return Ok(());
-        }
-        Err(RouterError::Range {
-            key: "noise_std",
-            value: self.noise_std,
-            range: "a finite number of at least 0",
-        })
+        check_not_negative("noise_std", self.noise_std)
     }
 
-    /// The weights of the published configurations, 0.005 each.
+    /// The losses of the published code with the weights of its configurations, 0.005 each. Without noise
+    /// there is no load loss.
     fn balance(&self) -> BalanceConfig {
         BalanceConfig {
-            importance: 0.005,
-            load: 0.005,
+            v_moe_importance: 0.005,
+            v_moe_load: if self.noise_std > 0.0 { 0.005 } else { 0.0 },
             ..Default::default()
+        }
+    }
+    fn extras(&self) -> Vec<Extra> {
+        match self.noise_std > 0.0 {
+            true => vec![Extra::Gate, Extra::Noise],
+            false => vec![Extra::Gate],
         }
     }
 

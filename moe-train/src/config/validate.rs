@@ -1,4 +1,5 @@
 use super::{ConfigError, RunConfig};
+use moe_models::ModelError;
 
 impl RunConfig {
     /// Checks that all values fit together.
@@ -8,6 +9,9 @@ impl RunConfig {
     /// Returns what is wrong, where, and what to do.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.model().validate(&self.router)?;
+        self.balance
+            .validate(&self.router)
+            .map_err(ModelError::from)?;
         self.validate_counts()?;
         self.validate_numbers()
     }

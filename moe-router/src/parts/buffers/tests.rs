@@ -48,6 +48,18 @@ fn case(scores: &[[f32; 2]], k: usize) -> Case {
 }
 
 #[test]
+fn scores_that_are_not_numbers_pass_through() {
+    let case = case(&[[f32::NAN, f32::NAN], [f32::NAN, 0.4], [0.6, 0.4]], 2);
+    let buffers = Buffers {
+        overflow: Overflow::NextChoice,
+        ..Default::default()
+    };
+    let filled = case.fill(buffers, 2);
+    assert_eq!(filled.experts(), [0, 1, 1, 0, 0, 1]);
+    assert_eq!(filled.kept(), [true, true, true, true, false, false]);
+}
+
+#[test]
 fn position_keeps_the_earliest_and_score_the_highest() {
     let case = case(&[[0.6, 0.4], [0.9, 0.1], [0.7, 0.3]], 1);
     let kept = |priority| {

@@ -2,7 +2,7 @@
 
 use super::{Bias, ComposedConfig, Noise, Select};
 use crate::RouterError;
-use crate::error::{check_positive, check_top_k};
+use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{CapacityRule, Overflow, Score};
 
 /// Checks the values, that the parts fit together, and that no key is set in vain.
@@ -40,7 +40,7 @@ fn check_values(config: &ComposedConfig, n_experts: usize) -> Result<(), RouterE
     check_positive("routed_scaling_factor", config.routed_scaling_factor)?;
     check_positive("capacity_factor", config.capacity_factor)?;
     check_positive("noise_std", config.noise_std)?;
-    check_positive("bias_update_speed", config.bias_update_speed)?;
+    check_not_negative("bias_update_speed", config.bias_update_speed)?;
     let range = |key, value, range| RouterError::Range { key, value, range };
     if !(config.top_p > 0.0 && config.top_p <= 1.0) {
         return Err(range("top_p", config.top_p, "above 0 and at most 1"));

@@ -339,3 +339,50 @@ fn neighbours_and_padding_change_nothing() {
     assert_eq!(decided(&alone), decided(&padded));
     assert_eq!(experts(&padded).len(), 6);
 }
+
+#[test]
+fn the_bias_moves_by_what_full_experts_were_asked_for() {
+    let config = ComposedConfig {
+        top_k: 1,
+        capacity: CapacityRule::Switch,
+        capacity_factor: 0.5,
+        bias: Bias::Sign,
+        ..Default::default()
+    };
+    let device = Device::flex();
+    let router = router(config, 2, &device);
+    // six tokens prefer expert 0 and two expert 1; C = int(8 / 2 * 0.5) = 2, and both are full
+    let x = [[1.0, 0.0].repeat(6), [0.0, 1.0].repeat(2)].concat();
+    let load = router.route(RouterInput::new(rows(&x, 2, &device))).load();
+    assert_eq!(load.kept, [2.0, 2.0]);
+    let bias = router.advance(&load).bias.expect("a bias").val();
+    bias.into_data()
+        .assert_eq(&TensorData::from([-0.001f32, 0.001]), true);
+}
+
+#[test]
+fn a_token_without_a_positive_score_has_no_share_to_choose_by() {
+    let config = ComposedConfig {
+        score: Score::Relu,
+        select: Select::TopP,
+        top_p: 0.9,
+        normalise: Normalise::None,
+        ..Default::default()
+    };
+    let routing = route(config, 3, &[-1.0, -2.0, 0.0, 3.0, 1.0, -1.0]);
+    assert_eq!(tokens(&routing), [1, 1]);
+    assert_eq!(experts(&routing), [0, 1]);
+    assert_weights(&routing, &[3.0, 1.0]);
+}
+
+#[test]
+fn the_speed_of_the_bias_is_finite_and_not_negative() {
+    let speed = |bias_update_speed| ComposedConfig {
+        bias: Bias::Sign,
+        bias_update_speed,
+        ..Default::default()
+    };
+    assert!(error(speed(-5.0)).contains("router.bias_update_speed = -5"));
+    assert!(error(speed(f64::NAN)).contains("router.bias_update_speed = NaN"));
+    assert!(speed(0.0).validate(8).is_ok());
+}
