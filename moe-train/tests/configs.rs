@@ -141,6 +141,21 @@ fn a_part_that_a_named_router_does_not_have_is_an_error() {
 }
 
 #[test]
+fn a_balance_loss_that_does_nothing_is_an_error_that_names_the_key() {
+    for (wrong, says) in [
+        ("balance.z=-1.0", "balance.z = -1 is out of range"),
+        ("balance.z=nan", "balance.z = NaN is out of range"),
+        (
+            "balance.admission=0.1",
+            "balance.admission has no effect with router.name = \"mixtral\"",
+        ),
+    ] {
+        let error = load("router.name = \"mixtral\"", &[wrong]).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
 fn a_decoder_refuses_parts_that_leak() {
     let parts = [
         "router.capacity=switch",
