@@ -3,9 +3,9 @@
 /// At most this many rows meet a matrix in one pass over it.
 pub(in super::super) const MAX_STREAM_ROWS: usize = 4;
 
-/// Up to this many columns a result row stays in the first-level cache while a matrix streams by;
-/// wider rows are visited once for four rows of the matrix.
-const NARROW: usize = 4096;
+/// Up to this many columns one row of the matrix after another streams by fastest; wider results are
+/// visited once for four rows of the matrix, which spares the caches.
+const NARROW: usize = 2048;
 
 /// `y_r += sum over i of x_r[first + i] w[i]` for every row `r`, in ascending `i`.
 ///
