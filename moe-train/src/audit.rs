@@ -130,7 +130,8 @@ pub fn audit(config: &RunConfig, device: &Device, options: &AuditOptions) -> Aud
     let (mut evaluation, mut training) = (Leak::default(), Leak::default());
     for trial in 0..options.trials {
         let noise = mix_seed(mix_seed(config.seed, 78), trial);
-        let texts = Replacement::new(config, length, trial, device);
+        let cut = cut(trial, options.trials, length);
+        let texts = Replacement::new(config, [length, cut], trial, device);
         evaluation.merge(compare(&model, &texts, None));
         training.merge(compare(&model, &texts, Some(noise)));
     }
@@ -141,6 +142,12 @@ pub fn audit(config: &RunConfig, device: &Device, options: &AuditOptions) -> Aud
     }
 }
 
+/// Where the texts of a trial part: spread from the second position to the last, both included.
+fn cut(trial: u64, trials: u64, length: usize) -> usize {
+    let steps = (trials - 1).max(1);
+    1 + (trial as usize * (length - 2)) / steps as usize
+}
+
 /// Two texts that are the same up to a position, `[1, length]`.
 struct Replacement {
     cut: usize,
@@ -149,8 +156,7 @@ struct Replacement {
 }
 
 impl Replacement {
-    fn new(config: &RunConfig, length: usize, trial: u64, device: &Device) -> Self {
-        let cut = 1 + trial as usize % (length - 1);
+    fn new(config: &RunConfig, [length, cut]: [usize; 2], trial: u64, device: &Device) -> Self {
         let before = uniform(config, [1, length], 2 * trial, device);
         let later = uniform(config, [1, length], 2 * trial + 1, device);
         let later = later.narrow(1, cut, length - cut);
@@ -186,8 +192,18 @@ fn compare(model: &AnyDecoder, texts: &Replacement, noise: Option<u64>) -> Leak 
     }
 }
 
+/// The largest magnitude; infinite if a value is not a number, which no comparison may pass over.
 fn largest<const D: usize>(difference: Tensor<D>) -> f64 {
-    f64::from(difference.abs().max().into_scalar::<f32>())
+    to_vec(difference.reshape([-1]))
+        .into_iter()
+        .map(|x| {
+            if x.is_nan() {
+                f64::INFINITY
+            } else {
+                f64::from(x.abs())
+            }
+        })
+        .fold(0.0, f64::max)
 }
 
 /// What a routing decides for a token, comparable bit by bit: experts and weights, or shares of slots.
@@ -263,4 +279,26 @@ fn uniform(config: &RunConfig, shape: [usize; 2], key: u64, device: &Device) -> 
         .map(|i| uniform_below(vocab_size, seed, i) as i64)
         .collect();
     Tensor::from_data(TensorData::new(ids, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cuts_of_the_trials_reach_from_the_second_position_to_the_last() {
+        let cuts: Vec<usize> = (0..8).map(|trial| cut(trial, 8, 64)).collect();
+        // 1 + trial * 62 / 7
+        assert_eq!(cuts, [1, 9, 18, 27, 36, 45, 54, 63]);
+        assert_eq!(cut(0, 1, 64), 1);
+        assert_eq!([cut(0, 2, 2), cut(1, 2, 2)], [1, 1]);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_a_difference() {
+        let device = Device::flex();
+        let of = |x: [f32; 2]| largest(Tensor::<1>::from_floats(x, &device));
+        assert_eq!(of([-2.0, 1.0]), 2.0);
+        assert_eq!(of([0.0, f32::NAN]), f64::INFINITY);
+    }
 }

@@ -38,6 +38,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
         })?;
     }
 
+    let mut compared = 0;
     for sample in 0..SAMPLES {
         let seed = mix_seed(case.seed, 40 + sample);
         let param = uniform_below(gradients.len(), seed, 0);
@@ -65,8 +66,12 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
                 )
             },
         )?;
+        compared += 1;
     }
-    Ok(())
+    applies(
+        compared > 0,
+        "every entry drawn takes part in the choice alone",
+    )
 }
 
 /// A copy with one entry of one parameter moved.
