@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub struct FigureArgs {
     /// A router of `moe list routers`, or `all`
     router: String,
-    /// Values of the table [router], such as router.top_k=1
+    /// Values of the router, such as router.top_k=1
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
     /// The file to write; with `all`, the folder for NAME.svg of each router
