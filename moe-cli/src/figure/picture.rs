@@ -172,8 +172,8 @@ mod tests {
             "<path class=\"line\" d=\"M{} 74h2v38h-2z\"",
             bars + 85
         )));
-        // 3 of 4 tokens; 1 of 4 dropped; 2 asked for either expert
-        assert!(figure.contains("mean k 0.75 \u{b7} dropped 25.0 % \u{b7} MaxVio 0.00"));
+        // 3 of 4 tokens; 1 of 4 dropped; 3 asked for expert 0 where 2 would be fair: 3 / 2 - 1
+        assert!(figure.contains("mean k 0.75 \u{b7} dropped 25.0 % \u{b7} MaxVio 0.50"));
         assert!(figure.contains("largest weight 0.80"));
     }
 
