@@ -55,7 +55,7 @@ fn a_file_and_a_line_add_a_router() {
                 "{output}"
             );
             assert!(
-                output.contains("causality_is_as_declared ... ok"),
+                output.contains("no_router_of_the_list_breaks_a_law ... ok"),
                 "{output}"
             );
         }
