@@ -88,7 +88,7 @@ impl<R: Router> MoeLayer<R> {
             Plan::Soft(plan) => self.soft(x_td.clone(), plan),
         };
         if let Some(bypass) = &routing.bypass {
-            output_td = output_td + bypass.output.clone().cast(x_td.dtype());
+            output_td = output_td + bypass.output(x_td.clone()).cast(x_td.dtype());
         }
         if let Some(shared) = &self.shared {
             let n_tokens = x_td.dims()[0] as u32;
@@ -317,8 +317,7 @@ mod tests {
             .bypass
             .as_ref()
             .expect("free experts")
-            .output
-            .clone();
+            .output(x.clone());
         for (n, weight) in weights.into_iter().enumerate() {
             let (token, expert) = (plan.assignments.tokens()[n], plan.assignments.experts()[n]);
             if expert < 3 {

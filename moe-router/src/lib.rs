@@ -55,7 +55,9 @@ pub use balance::{BalanceConfig, LossTerm};
 pub use error::RouterError;
 pub use load::Load;
 pub use router::{Causality, Extra, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
-pub use routing::{Admission, Bypass, NoisyLogits, Plan, Routing, SoftPlan, SparsePlan, to_vec};
+pub use routing::{
+    Admission, Bypass, NoisyLogits, Plan, Routing, SoftPlan, SparsePlan, VectorMix, to_vec,
+};
 pub use tally::{Bins, Tally};
 pub use trace::Trace;
 pub use zoo::*;

@@ -1,6 +1,6 @@
 use crate::parts::ExpertGroups;
 use crate::{Assignments, Load, Tally};
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{DType, Tensor, assert_shape};
 use std::sync::Arc;
 
 /// Which token goes to which expert with which weight: what every router returns.
@@ -71,16 +71,43 @@ pub struct NoisyLogits {
 }
 
 /// The last experts of a routing, if they have no network of their own (Jin et al. 2024,
-/// arXiv 2410.07348): they cost next to nothing, so the router computes them and the layer adds what
-/// they return. Assignments to them count in losses and metrics as any other.
+/// arXiv 2410.07348): each adds a share of the token, or of a vector of its own. The router says how much
+/// of what, and the layer adds it up. Assignments to them count in losses and metrics as any other.
 #[derive(Debug, Clone)]
 pub struct Bypass {
     /// How many of the last experts have no network.
     pub n_free: usize,
-    /// What they add to each token, weights included, `[T, D]`.
-    pub output: Tensor<2>,
+    /// How much of itself each token gets, weights included, `[T, 1]`.
+    pub of_token: Tensor<2>,
+    /// What is added besides, if some of them have a vector.
+    pub of_vectors: Option<VectorMix>,
     /// What one of them weighs in the loss [`heterogeneous`](crate::balance::heterogeneous()).
     pub tau: f64,
+}
+
+/// How much of each vector each token gets.
+#[derive(Debug, Clone)]
+pub struct VectorMix {
+    /// The weight of each of `V` vectors for each token, `[T, V]`.
+    pub weights: Tensor<2>,
+    /// The vectors, `[V, D]`.
+    pub vectors: Tensor<2>,
+}
+
+impl Bypass {
+    /// What the free experts add to the tokens, in f32.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[T, D]`
+    /// - output: `[T, D]`
+    pub fn output(&self, x_td: Tensor<2>) -> Tensor<2> {
+        let output_td = x_td.cast(DType::F32) * self.of_token.clone();
+        match &self.of_vectors {
+            Some(mix) => output_td + mix.weights.clone().matmul(mix.vectors.clone()),
+            None => output_td,
+        }
+    }
 }
 
 /// Who was let in by comparison with later tokens, and what was predicted without them (Raposo et al.
@@ -201,24 +228,24 @@ impl Routing {
         self
     }
 
-    /// Sets what the last `n_free` experts, which have no network, add to the tokens, `[T, D]`, and what
-    /// one of them weighs in the loss [`heterogeneous`](crate::balance::heterogeneous()).
+    /// Sets what the last experts add, which have no network.
     ///
     /// # Panics
     ///
     /// Panics if there are fewer experts, or not one row for each token.
-    pub fn bypass(mut self, n_free: usize, output: Tensor<2>, tau: f64) -> Self {
+    pub fn bypass(mut self, bypass: Bypass) -> Self {
         let (n_experts, n_tokens) = (self.n_experts(), self.n_tokens());
         assert!(
-            n_free <= n_experts && output.dims()[0] == n_tokens,
-            "{n_free} free of {n_experts} experts, and {} rows for {n_tokens} tokens",
-            output.dims()[0]
+            bypass.n_free <= n_experts,
+            "{} free of {n_experts} experts",
+            bypass.n_free
         );
-        self.bypass = Some(Bypass {
-            n_free,
-            output,
-            tau,
-        });
+        assert_shape!(bypass.of_token, [n_tokens, 1]);
+        if let Some(mix) = &bypass.of_vectors {
+            let [n_vectors, _] = mix.vectors.dims();
+            assert_shape!(mix.weights, [n_tokens, n_vectors]);
+        }
+        self.bypass = Some(bypass);
         self
     }
 

@@ -20,6 +20,9 @@ pub struct Bins {
     pub low: f32,
     /// The upper edge of the last bin, above `low`.
     pub high: f32,
+    /// With a unit, edges are in `asinh(value / unit)`: bins are about equally wide up to the unit, and
+    /// beyond it as wide as a fraction of the value.
+    pub unit: Option<f32>,
 }
 
 impl Tally {
@@ -51,13 +54,10 @@ impl Tally {
 
     /// How many values of each expert lie in each bin, `[E, N_BINS]` row by row.
     pub fn counts(&self) -> Vec<f64> {
-        let scale = Self::N_BINS as f32 / (self.bins.high - self.bins.low);
         let mut counts = vec![0.0; self.n_experts * Self::N_BINS];
         for row_e in self.values_ne.chunks(self.n_experts) {
-            for (histogram, value) in counts.chunks_mut(Self::N_BINS).zip(row_e) {
-                // the cast saturates, and takes what is not a number to the first bin
-                let bin = ((value - self.bins.low) * scale) as usize;
-                histogram[bin.min(Self::N_BINS - 1)] += 1.0;
+            for (histogram, &value) in counts.chunks_mut(Self::N_BINS).zip(row_e) {
+                histogram[self.bins.bin(value)] += 1.0;
             }
         }
         counts
@@ -65,6 +65,14 @@ impl Tally {
 }
 
 impl Bins {
+    /// The bin of a value.
+    fn bin(&self, value: f32) -> usize {
+        let place = self.unit.map_or(value, |unit| (value / unit).asinh());
+        let scale = Tally::N_BINS as f32 / (self.high - self.low);
+        // the cast saturates, and takes what is not a number to the first bin
+        (((place - self.low) * scale) as usize).min(Tally::N_BINS - 1)
+    }
+
     /// The value that a `share` of an expert's values do not exceed, interpolated within its bin.
     ///
     /// # Shapes
@@ -82,11 +90,19 @@ impl Bins {
         for (bin, &count) in histogram.iter().enumerate() {
             if count > 0.0 && below + count >= wanted {
                 let within = (wanted - below) / count;
-                return f64::from(self.low) + width * (bin as f64 + within);
+                return self.value(f64::from(self.low) + width * (bin as f64 + within));
             }
             below += count;
         }
-        f64::from(self.high)
+        self.value(f64::from(self.high))
+    }
+
+    /// The value at a place between the edges.
+    fn value(&self, place: f64) -> f64 {
+        match self.unit {
+            Some(unit) => f64::from(unit) * place.sinh(),
+            None => place,
+        }
     }
 }
 
@@ -99,6 +115,7 @@ mod tests {
     const BINS: Bins = Bins {
         low: -1.0,
         high: 1.0,
+        unit: None,
     };
 
     #[test]
@@ -118,6 +135,25 @@ mod tests {
         let counts = Tally::new(vec![-9.0, 9.0, f32::NAN], 1, BINS).counts();
         assert_eq!(counts[0], 2.0);
         assert_eq!(counts[Tally::N_BINS - 1], 1.0);
+    }
+
+    #[test]
+    fn a_unit_spaces_bins_by_the_size_of_values() {
+        let high = 1000f32.asinh(); // of 1 in units of 0.001
+        let bins = Bins {
+            low: -high,
+            high,
+            unit: Some(0.001),
+        };
+        // 7.6 / 500 = 0.0152 of a value's size is a bin's width
+        for value in [0.9, 0.03, -0.03] {
+            let counts = Tally::new(vec![value], 1, bins).counts();
+            let found = bins.quantile(&counts, 1.0);
+            assert!(
+                (found / f64::from(value) - 1.0).abs() < 0.016,
+                "{found} of {value}"
+            );
+        }
     }
 
     #[test]

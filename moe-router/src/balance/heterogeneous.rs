@@ -33,6 +33,7 @@ pub fn heterogeneous(routing: &Routing) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Bypass;
     use crate::balance::load_balance;
     use crate::balance::testing::{routing, scalar};
     use approx::assert_abs_diff_eq;
@@ -49,7 +50,12 @@ mod tests {
             scalar(load_balance(&plain)),
             "without free experts it is the Switch loss"
         );
-        let free = plain.bypass(1, Tensor::zeros([4, 1], &device), 0.5);
+        let free = plain.bypass(Bypass {
+            n_free: 1,
+            of_token: Tensor::zeros([4, 1], &device),
+            of_vectors: None,
+            tau: 0.5,
+        });
         // f = (1/4, 1/4, 1/2), P = (0.5, 0.3, 0.2), eta = (1, 1, 1/2): 3 * (0.125 + 0.075 + 0.05)
         assert_abs_diff_eq!(scalar(heterogeneous(&free)), 0.75, epsilon = 1e-6);
     }

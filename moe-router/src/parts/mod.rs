@@ -10,6 +10,7 @@ mod noise;
 mod pair;
 mod score;
 mod select;
+mod softplus;
 mod top_k;
 mod transport;
 mod weights;
@@ -24,6 +25,7 @@ pub use noise::{mix_seed, standard_normal, uniform_below, uniform_noise, uniform
 pub use pair::{Pair, best_pair};
 pub use score::Score;
 pub use select::{above, expert_choice, token_choice, top_k_of_rows, top_p};
+pub use softplus::softplus;
 pub use top_k::{kth_largest, top_k, top_k_into};
 pub use transport::balance_columns;
 pub use weights::{Normalise, gather_weights, normalise_per_token};

@@ -4,22 +4,34 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use rayon::prelude::*;
+
+/// So many draws have a generator of their own, so that all threads can draw.
+const BLOCK: usize = 4096;
 
 /// Independent draws from the standard normal distribution.
 pub fn standard_normal(seed: u64, shape: [usize; 2], device: &Device) -> Tensor<2> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f32> = (0..shape[0] * shape[1])
-        .map(|_| rng.sample(StandardNormal))
-        .collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+    draws(seed, shape, device, |rng| rng.sample(StandardNormal))
 }
 
 /// Independent draws from the uniform distribution over -1 to 1.
 pub fn uniform_noise(seed: u64, shape: [usize; 2], device: &Device) -> Tensor<2> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f32> = (0..shape[0] * shape[1])
-        .map(|_| rng.random_range(-1.0..1.0))
-        .collect();
+    draws(seed, shape, device, |rng| rng.random_range(-1.0..1.0))
+}
+
+fn draws(
+    seed: u64,
+    shape: [usize; 2],
+    device: &Device,
+    draw: impl Fn(&mut ChaCha8Rng) -> f32 + Sync,
+) -> Tensor<2> {
+    let mut values = vec![0.0; shape[0] * shape[1]];
+    let blocks = values.par_chunks_mut(BLOCK).enumerate();
+    blocks.for_each(|(stream, block)| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream as u64);
+        block.fill_with(|| draw(&mut rng));
+    });
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
@@ -60,6 +72,13 @@ mod tests {
         let draw = |seed| standard_normal(seed, [64, 32], &device).into_data();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn no_block_repeats_another() {
+        let x = standard_normal(1, [2, BLOCK], &Device::flex()).into_data();
+        let x: Vec<f32> = x.try_into_vec().expect("f32");
+        assert_ne!(x[..BLOCK], x[BLOCK..]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use super::common;
 use crate::error::{check_positive, check_top_k};
 use crate::parts::{gather_weights, token_choice};
 use crate::{
-    Assignments, BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo,
-    RouterInput, RouterShape, Routing,
+    Assignments, BalanceConfig, Bypass, Causality, Extra, Family, Preset, Router, RouterError,
+    RouterInfo, RouterInput, RouterShape, Routing, VectorMix,
 };
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -32,8 +32,7 @@ pub struct MoePlusPlusConfig {
 }
 
 /// Each token takes the `k` best of all experts, weighted by their share of a softmax over all. The free
-/// experts come last (zero, copy, constant), and what they add is computed here, see
-/// [`Bypass`](crate::Bypass).
+/// experts come last (zero, copy, constant), and the layer adds what they give, see [`Bypass`].
 ///
 /// Differs from the paper: no gating residual, for a router knows nothing of the layer below; and no
 /// capacity, so that no token is dropped.
@@ -150,56 +149,46 @@ impl Preset for MoePlusPlusConfig {
 }
 
 impl Constants {
-    /// `sum_z w_z (a_1z x + a_2z v_z)`.
-    ///
-    /// # Shapes
-    ///
-    /// - x_td: `[T, D]`
-    /// - weights_tz: `[T, constants]`, zero where an expert is not chosen
-    /// - output: `[T, D]`
-    fn forward(&self, x_td: Tensor<2>, weights_tz: Tensor<2>) -> Tensor<2> {
-        let [n_tokens, n_constants] = weights_tz.dims();
-        let mix = self.mix.forward(x_td.clone()).cast(DType::F32);
+    /// The shares `a_1` of the token and `a_2` of the vectors, `[T, constants]` each.
+    fn shares(&self, x_td: Tensor<2>) -> [Tensor<2>; 2] {
+        let [n_constants, _] = self.values.dims();
+        let mix = self.mix.forward(x_td).cast(DType::F32);
+        let [n_tokens, _] = mix.dims();
         let mix_tz2 = softmax(mix.reshape([n_tokens, n_constants, 2]), 2);
-        let part = |i| {
-            mix_tz2
-                .clone()
-                .narrow(2, i, 1)
-                .reshape([n_tokens, n_constants])
-        };
-        let of_token_t1 = (weights_tz.clone() * part(0)).sum_dim(1);
-        let of_values_tz = weights_tz * part(1);
-        x_td.cast(DType::F32) * of_token_t1
-            + of_values_tz.matmul(self.values.val().cast(DType::F32))
+        [0, 1].map(|i| {
+            let part_tz1 = mix_tz2.clone().narrow(2, i, 1);
+            part_tz1.reshape([n_tokens, n_constants])
+        })
     }
 }
 
 impl MoePlusPlus {
-    /// What the free experts add, `[T, D]`.
-    fn free_output(
-        &self,
-        input: &RouterInput,
-        probs_te: &Tensor<2>,
-        assignments: &Assignments,
-    ) -> Tensor<2> {
+    /// What the free experts add: `w_copy x + sum_z w_z (a_1z x + a_2z v_z)`.
+    fn free(&self, input: &RouterInput, probs_te: &Tensor<2>, assignments: &Assignments) -> Bypass {
         let weights_te = probs_te.clone() * chosen(assignments, probs_te);
+        let [n_tokens, n_experts] = probs_te.dims();
         let first_copy = self.n_experts + self.n_zero;
-        let x_td = input.x_td.clone();
-        let mut output_td = x_td.zeros_like().cast(DType::F32);
+        let columns = |first, n| weights_te.clone().narrow(1, first, n);
+        let mut bypass = Bypass {
+            n_free: n_experts - self.n_experts,
+            of_token: Tensor::zeros([n_tokens, 1], &probs_te.device()),
+            of_vectors: None,
+            tau: self.tau,
+        };
         if self.n_copy > 0 {
-            let copied_t1 = weights_te
-                .clone()
-                .narrow(1, first_copy, self.n_copy)
-                .sum_dim(1);
-            output_td = output_td + x_td.clone().cast(DType::F32) * copied_t1;
+            bypass.of_token = columns(first_copy, self.n_copy).sum_dim(1);
         }
         if let Some(constants) = &self.constants {
             let first = first_copy + self.n_copy;
-            let n_constants = probs_te.dims()[1] - first;
-            let weights_tz = weights_te.narrow(1, first, n_constants);
-            output_td = output_td + constants.forward(x_td, weights_tz);
+            let weights_tz = columns(first, n_experts - first);
+            let [of_token_tz, of_values_tz] = constants.shares(input.x_td.clone());
+            bypass.of_token = bypass.of_token + (weights_tz.clone() * of_token_tz).sum_dim(1);
+            bypass.of_vectors = Some(VectorMix {
+                weights: weights_tz * of_values_tz,
+                vectors: constants.values.val().cast(DType::F32),
+            });
         }
-        output_td
+        bypass
     }
 }
 
@@ -220,17 +209,16 @@ impl Router for MoePlusPlus {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
-        let n_free = logits_te.dims()[1] - self.n_experts;
 
         let assignments = token_choice(&input, &common::host(&logits_te), self.top_k);
         let weights_n = gather_weights(&probs_te, &assignments);
-        let free_td = self.free_output(&input, &probs_te, &assignments);
+        let free = self.free(&input, &probs_te, &assignments);
 
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())
-            .bypass(n_free, free_td, self.tau)
+            .bypass(free)
     }
 
     fn causality(&self) -> Causality {
@@ -275,7 +263,7 @@ mod tests {
         constants.values = Param::from_data([[8.0, 4.0]], &device);
 
         let x = Tensor::from_floats([[1.0, 0.0]], &device);
-        let routing = router.route(RouterInput::new(x));
+        let routing = router.route(RouterInput::new(x.clone()));
         assert_eq!(routing.n_experts(), 5);
         assert_eq!(routing.n_computed_experts(), 2);
         assert_eq!(routing.load().kept, [0.0, 0.0, 0.0, 1.0, 1.0]);
@@ -283,7 +271,7 @@ mod tests {
         let expected = TensorData::from([[1.4f32, 0.4]]);
         let bypass = routing.bypass.expect("free experts");
         bypass
-            .output
+            .output(x)
             .into_data()
             .assert_approx_eq::<f32>(&expected, Tolerance::default());
     }
@@ -295,7 +283,7 @@ mod tests {
         let router = router(config, &device);
         let x = Tensor::from_floats([[1.0, -0.5], [0.3, 0.7]], &device).require_grad();
         let routing = router.route(RouterInput::new(x.clone()));
-        let output = routing.bypass.expect("free experts").output;
+        let output = routing.bypass.expect("free experts").output(x.clone());
         let grads = (output * Tensor::from_floats([[1.0, 2.0], [3.0, 5.0]], &device))
             .sum()
             .backward();
@@ -322,10 +310,10 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(config.experts_per_token(8), 2.0);
-        let routing =
-            router(config, &device).route(RouterInput::new(Tensor::ones([3, 2], &device)));
+        let x = Tensor::ones([3, 2], &device);
+        let routing = router(config, &device).route(RouterInput::new(x.clone()));
         assert_eq!(routing.n_computed_experts(), 2);
-        let output = to_vec(routing.bypass.expect("none, but there").output);
+        let output = to_vec(routing.bypass.expect("none, but there").output(x));
         assert_eq!(output, [0.0; 6]);
     }
 
@@ -351,10 +339,10 @@ mod tests {
             let device = Device::flex();
             let x = Tensor::<1>::from_floats(values.as_slice(), &device).reshape([4, 2]);
             let padding: Vec<bool> = (0..4).map(|t| t == padded).collect();
-            let input = RouterInput::new(x).padding(padding.into());
+            let input = RouterInput::new(x.clone()).padding(padding.into());
             let routing = router(five(), &device).route(input);
             prop_assert_eq!(routing.load().kept.iter().sum::<f64>(), 6.0);
-            let output = to_vec(routing.bypass.expect("free experts").output);
+            let output = to_vec(routing.bypass.expect("free experts").output(x));
             prop_assert_eq!(&output[2 * padded..2 * padded + 2], &[0.0, 0.0]);
         }
     }

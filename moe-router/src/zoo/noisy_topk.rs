@@ -2,15 +2,14 @@
 
 use super::common;
 use crate::error::check_top_k;
-use crate::parts::{gather_weights, normalise_per_token, standard_normal, token_choice};
+use crate::parts::{gather_weights, normalise_per_token, softplus, standard_normal, token_choice};
 use crate::{
     BalanceConfig, Causality, Extra, Family, NoisyLogits, Preset, Router, RouterError, RouterInfo,
     RouterInput, RouterShape, Routing,
 };
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::activation::{softmax, softplus};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, activation::softmax};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [`NoisyTopK`] router.
@@ -89,10 +88,8 @@ impl Router for NoisyTopK {
     fn route(&self, input: RouterInput) -> Routing {
         let clean_te = common::logits(&self.gate, &input);
         let noisy = input.noise.map(|seed| {
-            let std_te = softplus(
-                input.x_td.clone().matmul(self.noise.val()).cast(DType::F32),
-                1.0,
-            );
+            let raw_te = input.x_td.clone().matmul(self.noise.val());
+            let std_te = softplus(raw_te.cast(DType::F32));
             let noise_te = standard_normal(seed, clean_te.dims(), &clean_te.device());
             NoisyLogits {
                 logits: clean_te.clone() + noise_te * std_te.clone(),

@@ -144,13 +144,11 @@ impl Quantile {
         let least = bias_e.iter().copied().fold(f32::INFINITY, f32::min);
         let most = bias_e.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let high = ((1.0 + most - least) / self.unit()).asinh();
-        Bins { low: -high, high }
-    }
-
-    fn tally(&self, missing_ne: Vec<f32>, bias_e: &[f32]) -> Tally {
-        let unit = self.unit();
-        let scaled_ne = missing_ne.into_iter().map(|x| (x / unit).asinh()).collect();
-        Tally::new(scaled_ne, bias_e.len(), self.bins(bias_e))
+        Bins {
+            low: -high,
+            high,
+            unit: Some(self.unit()),
+        }
     }
 
     fn n_experts(&self) -> usize {
@@ -177,7 +175,11 @@ impl Router for Quantile {
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())
-            .tally(self.tally(choice.missing_ne, &bias_e))
+            .tally(Tally::new(
+                choice.missing_ne,
+                self.n_experts(),
+                self.bins(&bias_e),
+            ))
     }
 
     fn causality(&self) -> Causality {
@@ -200,13 +202,12 @@ impl Router for Quantile {
             "the load's tally is that of another number of experts"
         );
         let old_e = common::host(&self.bias.val());
-        let (bins, unit) = (self.bins(&old_e), f64::from(self.unit()));
+        let bins = self.bins(&old_e);
         let share = self.top_k as f64 / n_experts as f64;
-        let missing = |histogram| unit * bins.quantile(histogram, share).sinh();
         let bias_e: Vec<f64> = old_e
             .iter()
             .zip(load.statistic.chunks(Tally::N_BINS))
-            .map(|(&old, histogram)| f64::from(old) + missing(histogram))
+            .map(|(&old, histogram)| f64::from(old) + bins.quantile(histogram, share))
             .collect();
         let mean = bias_e.iter().sum::<f64>() / n_experts as f64;
         let centred_e: Vec<f32> = bias_e.iter().map(|b| (b - mean) as f32).collect();
