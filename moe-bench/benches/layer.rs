@@ -5,7 +5,7 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use moe_experts::{Activation, Dispatch, MoeLayer, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayer, MoeLayerConfig};
 use moe_router::{Mixtral, MixtralConfig, Preset, RouterInput, RouterShape};
 use std::time::Duration;
 
@@ -52,7 +52,9 @@ impl Workload {
             d_expert: self.d_expert,
             n_shared_experts: 0,
             activation: Activation::SwiGlu,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         };
         config.init(router, device)
     }

@@ -7,7 +7,7 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_router::{MixtralConfig, Preset, Router, RouterConfig, RouterInput, RouterShape};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,9 @@ fn layer(criterion: &mut Criterion) {
         d_expert: D_EXPERT,
         n_shared_experts: 0,
         activation: Activation::SwiGlu,
+        bias: false,
         dispatch: Dispatch::Grouped,
+        exchange: Exchange::Exact,
     };
     let layer = config.init(router, &device);
     criterion.bench_function("layer forward, 2,048 tokens", |bencher| {

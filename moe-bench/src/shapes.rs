@@ -2,7 +2,7 @@
 //! large ones.
 
 use moe_attention::{GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig};
-use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::deepseek::DeepSeekAttentionConfig;
 use moe_models::{DecoderConfig, DeepSeekConfig, MixtralConfig};
 use moe_router::{DeepSeekV3Config, MixtralConfig as MixtralRouterConfig, RouterConfig};
@@ -90,7 +90,9 @@ fn experts(n_experts: usize, d_expert: usize, n_shared_experts: usize) -> MoeLay
         d_expert,
         n_shared_experts,
         activation: Activation::SwiGlu,
+        bias: false,
         dispatch: Dispatch::Grouped,
+        exchange: Exchange::Exact,
     }
 }
 

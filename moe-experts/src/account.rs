@@ -8,7 +8,20 @@ use crate::{ExpertsConfig, MoeLayerConfig};
 impl ExpertsConfig {
     /// The parameters of one expert.
     pub fn n_params_per_expert(&self) -> usize {
+        self.n_weights_per_expert()
+            + if self.bias {
+                self.n_biases_per_expert()
+            } else {
+                0
+            }
+    }
+
+    fn n_weights_per_expert(&self) -> usize {
         self.activation.n_stacks() * self.d_model * self.d_expert
+    }
+
+    fn n_biases_per_expert(&self) -> usize {
+        (self.activation.n_stacks() - 1) * self.d_expert + self.d_model
     }
 
     /// The parameters of all experts.
@@ -18,7 +31,7 @@ impl ExpertsConfig {
 
     /// FLOP of one token in one expert, forward.
     pub fn flops_per_row(&self) -> u64 {
-        2 * self.n_params_per_expert() as u64
+        2 * self.n_weights_per_expert() as u64
     }
 }
 
@@ -42,7 +55,7 @@ impl MoeLayerConfig {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Activation, Dispatch, MoeLayerConfig};
+    use crate::{Activation, Dispatch, Exchange, MoeLayerConfig};
 
     #[test]
     fn counts_of_a_mixtral_layer() {
@@ -52,7 +65,9 @@ mod tests {
             d_expert: 14336,
             n_shared_experts: 0,
             activation: Activation::SwiGlu,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         };
         // 3 * 4096 * 14336 an expert
         assert_eq!(layer.experts().n_params_per_expert(), 176_160_768);
@@ -69,10 +84,20 @@ mod tests {
             d_expert: 3,
             n_shared_experts: 2,
             activation: Activation::Gelu,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         };
         // an expert: 2 * 4 * 3 = 24; shared: 2 * 4 * 6 = 48
         assert_eq!(layer.n_params(), 8 * 24 + 48);
         assert_eq!(layer.n_params_active(1.0), 24 + 48);
+        // with biases: 3 + 4 an expert; shared: 6 + 4
+        let biased = MoeLayerConfig {
+            bias: true,
+            ..layer
+        };
+        assert_eq!(biased.n_params(), 8 * 31 + 58);
+        // biases are added, not multiplied
+        assert_eq!(biased.experts().flops_per_row(), 2 * 24);
     }
 }

@@ -11,7 +11,7 @@ use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, ExpertWeights, RowPlan, moe_ffn, reference};
+use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan, moe_ffn, reference};
 
 /// How the experts are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,11 +36,12 @@ pub struct ExpertsConfig {
     /// The non-linearity. Default: SwiGLU.
     #[config(default = "Activation::SwiGlu")]
     pub activation: Activation,
+    /// Whether every projection has a bias. Default: false
+    #[config(default = false)]
+    pub bias: bool,
 }
 
 /// A bank of experts. Should be created with [ExpertsConfig].
-///
-/// No expert has a bias.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct Experts {
@@ -50,14 +51,27 @@ pub struct Experts {
     pub up: Param<Tensor<3>>,
     /// Down projections `[n_experts, d_expert, d_model]`.
     pub down: Param<Tensor<3>>,
+    /// The biases of the projections, if they have any.
+    pub biases: Option<Biases>,
     /// The non-linearity.
     #[module(skip)]
     pub activation: Activation,
 }
 
+/// The biases of a bank of experts.
+#[derive(Module, Debug)]
+pub struct Biases {
+    /// Those of the gate projections `[n_experts, d_expert]`, if the activation is gated.
+    pub gate: Option<Param<Tensor<2>>>,
+    /// Those of the up projections `[n_experts, d_expert]`.
+    pub up: Param<Tensor<2>>,
+    /// Those of the down projections `[n_experts, d_model]`.
+    pub down: Param<Tensor<2>>,
+}
+
 impl ExpertsConfig {
     /// Initializes a new [`Experts`] bank, every weight uniform in `(-k, k)` with `k = sqrt(1 / fan_in)` of
-    /// one expert's projection, as [`Linear`](burn::nn::Linear) does.
+    /// one expert's projection, as [`Linear`](burn::nn::Linear) does, and every bias zero.
     pub fn init(&self, device: &Device) -> Experts {
         let stack = |d_in, d_out| {
             let initializer = Initializer::KaimingUniform {
@@ -68,10 +82,16 @@ impl ExpertsConfig {
             initializer.init_with(shape, Some(d_in), Some(d_out), device)
         };
         let gated = self.activation.is_gated();
+        let bias = |width| Initializer::Zeros.init([self.n_experts, width], device);
         Experts {
             gate: gated.then(|| stack(self.d_model, self.d_expert)),
             up: stack(self.d_model, self.d_expert),
             down: stack(self.d_expert, self.d_model),
+            biases: self.bias.then(|| Biases {
+                gate: gated.then(|| bias(self.d_expert)),
+                up: bias(self.d_expert),
+                down: bias(self.d_model),
+            }),
             activation: self.activation,
         }
     }
@@ -126,6 +146,11 @@ impl Experts {
             gate: self.gate.as_ref().map(Param::val),
             up: self.up.val(),
             down: self.down.val(),
+            biases: self.biases.as_ref().map(|biases| ExpertBiases {
+                gate: biases.gate.as_ref().map(Param::val),
+                up: biases.up.val(),
+                down: biases.down.val(),
+            }),
         }
     }
 }
@@ -177,6 +202,19 @@ mod tests {
         assert_eq!(bank(Activation::SwiGlu).num_params(), 3 * 3 * 4 * 9);
         assert!(bank(Activation::Relu).gate.is_none());
         assert_eq!(bank(Activation::Relu).num_params(), 2 * 3 * 4 * 9);
+    }
+
+    #[test]
+    fn biases_are_one_a_projection_and_start_at_zero() {
+        let bank = |activation| {
+            let config = ExpertsConfig::new(4, 3, 9).with_activation(activation);
+            (config.with_bias(true)).init(&Device::flex())
+        };
+        // an expert: 2 * 4 * 9 weights, 9 + 4 biases; with a gate one more of each of 36 and 9
+        assert_eq!(bank(Activation::Gelu).num_params(), 3 * (72 + 13));
+        assert_eq!(bank(Activation::SwiGlu).num_params(), 3 * (108 + 22));
+        let biases = bank(Activation::SwiGlu).biases.expect("it has biases");
+        assert_eq!(biases.up.val().abs().max().into_scalar::<f32>(), 0.0);
     }
 
     #[test]

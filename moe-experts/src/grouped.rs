@@ -7,6 +7,7 @@
 //! primitives, and on a backend whose feature is off they fall back to [`reference`](crate::reference).
 
 mod backend;
+mod biased;
 #[cfg(feature = "flex")]
 mod curve;
 #[cfg(feature = "flex")]
@@ -46,6 +47,20 @@ pub struct ExpertWeights {
     pub up: Tensor<3>,
     /// Down projections, `[n_experts, d_expert, d_model]`.
     pub down: Tensor<3>,
+    /// The biases of the projections, if they have any.
+    pub biases: Option<ExpertBiases>,
+}
+
+/// The biases of a bank of experts.
+#[derive(Clone, Debug)]
+pub struct ExpertBiases {
+    /// Those of the gate projections, `[n_experts, d_expert]`; present if and only if the activation is
+    /// gated.
+    pub gate: Option<Tensor<2>>,
+    /// Those of the up projections, `[n_experts, d_expert]`.
+    pub up: Tensor<2>,
+    /// Those of the down projections, `[n_experts, d_model]`.
+    pub down: Tensor<2>,
 }
 
 /// Multiplies every row by its expert's matrix: `y_n = x_n W_e` for the expert `e` of row `n`.
@@ -83,8 +98,9 @@ pub fn grouped_matmul(x: Tensor<2>, w: Tensor<3>, ends: impl Into<Arc<[u32]>>) -
 /// Applies the experts to their tokens and sums the results by gate:
 /// `y_t = sum over the kept assignments a of token t of gates_a expert_a(x_t)`.
 ///
-/// An expert is `down(silu(x gate) * (x up))` or `down(act(x up))`, see [`Activation`]. A token without
-/// kept assignments gives zeros. Differentiable in `x`, `gates` and every stack. On the CPU
+/// An expert is `down(silu(x gate) * (x up))` or `down(act(x up))`, see [`Activation`], with biases after
+/// each projection if the bank has them. A token without kept assignments gives zeros. Differentiable in
+/// `x`, `gates`, every stack and every bias. On the CPU
 /// backend the result and all gradients are the same bits for any number of threads.
 ///
 /// # Shapes
@@ -100,7 +116,7 @@ pub fn grouped_matmul(x: Tensor<2>, w: Tensor<3>, ends: impl Into<Arc<[u32]>>) -
 /// without a gated activation or the reverse.
 pub fn moe_ffn(
     x: Tensor<2>,
-    weights: ExpertWeights,
+    mut weights: ExpertWeights,
     gates: Tensor<1>,
     plan: Arc<RowPlan>,
     activation: Activation,
@@ -109,6 +125,20 @@ pub fn moe_ffn(
     if !is_listed(&x) {
         return reference::moe_ffn(x, weights, gates, &plan, activation);
     }
+    match weights.biases.take() {
+        Some(biases) => biased::moe_ffn(x, weights, biases, gates, plan, activation),
+        None => fused(x, weights, gates, plan, activation),
+    }
+}
+
+/// The operation without biases.
+fn fused(
+    x: Tensor<2>,
+    weights: ExpertWeights,
+    gates: Tensor<1>,
+    plan: Arc<RowPlan>,
+    activation: Activation,
+) -> Tensor<2> {
     let [x, up, down] = [
         x.into_dispatch(),
         weights.up.into_dispatch(),
@@ -144,6 +174,18 @@ fn check_ffn(
     );
     if let Some(gate) = &weights.gate {
         assert_shape!(gate, [n_experts, d_model, d_expert]);
+    }
+    if let Some(biases) = &weights.biases {
+        assert_shape!(biases.up, [n_experts, d_expert]);
+        assert_shape!(biases.down, [n_experts, d_model]);
+        assert_eq!(
+            biases.gate.is_some(),
+            activation.is_gated(),
+            "moe_ffn: biases of a gate go with a gated activation, got {activation:?}"
+        );
+        if let Some(gate) = &biases.gate {
+            assert_shape!(gate, [n_experts, d_expert]);
+        }
     }
 }
 

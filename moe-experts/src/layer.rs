@@ -1,11 +1,25 @@
 //! The mixture-of-experts layer: a router, its experts, and what every token passes through besides
 //! (shared experts, Dai et al. 2024, arXiv 2401.06066, equation 9).
 
+use crate::reference::indices;
 use crate::{Activation, Dispatch, Experts, ExpertsConfig, RowPlan};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, IndexingUpdateOp, Tensor};
 use moe_router::{AnyRouter, Plan, Router, RouterInput, Routing, SoftPlan, SparsePlan};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+/// In which precision tokens travel to the experts and their outputs back.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Exchange {
+    /// As they are. The default.
+    #[default]
+    Exact,
+    /// Rounded to bf16 on the way to the experts and on the way back, and so are their gradients; weights
+    /// and sums are not. It is what V-MoE and Soft-MoE were published with, to save bandwidth.
+    Bf16,
+}
 
 /// Configuration to create a [`MoeLayer`].
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +34,12 @@ pub struct MoeLayerConfig {
     pub n_shared_experts: usize,
     /// The experts' activation.
     pub activation: Activation,
+    /// Whether the experts' projections have biases.
+    pub bias: bool,
     /// How the experts are computed.
     pub dispatch: Dispatch,
+    /// In which precision tokens travel to the experts and back.
+    pub exchange: Exchange,
 }
 
 /// Routes tokens to experts and adds up what they return; generic in the router, with the run-time
@@ -37,6 +55,9 @@ pub struct MoeLayer<R: Router = AnyRouter> {
     /// How the experts are computed.
     #[module(skip)]
     pub dispatch: Dispatch,
+    /// In which precision tokens travel to the experts and back.
+    #[module(skip)]
+    pub exchange: Exchange,
 }
 
 /// What a [`MoeLayer`] returns.
@@ -53,13 +74,17 @@ impl MoeLayerConfig {
     pub fn experts(&self) -> ExpertsConfig {
         ExpertsConfig::new(self.d_model, self.n_experts, self.d_expert)
             .with_activation(self.activation)
+            .with_bias(self.bias)
     }
 
     /// The configuration of the shared experts, if there are any.
     pub fn shared(&self) -> Option<ExpertsConfig> {
         let d_hidden = self.n_shared_experts * self.d_expert;
-        (d_hidden > 0)
-            .then(|| ExpertsConfig::new(self.d_model, 1, d_hidden).with_activation(self.activation))
+        (d_hidden > 0).then(|| {
+            ExpertsConfig::new(self.d_model, 1, d_hidden)
+                .with_activation(self.activation)
+                .with_bias(self.bias)
+        })
     }
 
     /// Builds the layer around a router.
@@ -69,6 +94,7 @@ impl MoeLayerConfig {
             experts: self.experts().init(device),
             shared: self.shared().map(|shared| shared.init(device)),
             dispatch: self.dispatch,
+            exchange: self.exchange,
         }
     }
 }
@@ -103,8 +129,31 @@ impl<R: Router> MoeLayer<R> {
     fn sparse(&self, x_td: Tensor<2>, plan: &SparsePlan, n_experts: usize) -> Tensor<2> {
         let rows = rows_of(plan, x_td.dims()[0], n_experts);
         let weights_n = plan.weights.clone().cast(x_td.dtype());
-        self.experts
-            .forward(x_td, weights_n, Arc::new(rows), self.dispatch)
+        match self.exchange {
+            Exchange::Exact => self
+                .experts
+                .forward(x_td, weights_n, Arc::new(rows), self.dispatch),
+            Exchange::Bf16 => self.rounded(x_td, weights_n, &rows),
+        }
+    }
+
+    /// The same with rows that are rounded on their way to the experts and back.
+    fn rounded(&self, x_td: Tensor<2>, weights_a: Tensor<1>, rows: &RowPlan) -> Tensor<2> {
+        if rows.n_rows() == 0 {
+            return x_td.zeros_like();
+        }
+        let (device, dtype) = (x_td.device(), x_td.dtype());
+        let tokens_n = indices(rows.rows_token(), &device);
+        let weights_n = weights_a.select(0, indices(rows.rows_assignment(), &device));
+        // selected in bf16, so that the gradients of a token's rows are rounded before they are summed
+        let sent_td = x_td.clone().cast(DType::BF16);
+        let sent_nd = sent_td.select(0, tokens_n.clone()).cast(dtype);
+        let back_nd = self
+            .experts
+            .forward_rows(sent_nd, rows.ends(), self.dispatch);
+        let back_nd = round_bf16(back_nd) * weights_n.unsqueeze_dim(1);
+        x_td.zeros_like()
+            .select_assign(0, tokens_n, back_nd, IndexingUpdateOp::Add)
     }
 
     /// `Y = C * experts(D^T X)` for each group (Puigcerver et al. 2023, arXiv 2308.00951, equations 1
@@ -115,7 +164,7 @@ impl<R: Router> MoeLayer<R> {
         let [n_experts, _, _] = self.experts.up.dims();
         let per_expert = n_slots / n_experts;
 
-        let x_gmd = x_td.reshape([n_groups, group_size, d_model]);
+        let x_gmd = self.exchanged(x_td.reshape([n_groups, group_size, d_model]));
         let dtype = x_gmd.dtype();
         let dispatch_gsm = plan.dispatch.clone().cast(dtype).swap_dims(1, 2);
         let slots_gsd = dispatch_gsm.matmul(x_gmd);
@@ -138,9 +187,22 @@ impl<R: Router> MoeLayer<R> {
         plan.combine
             .clone()
             .cast(dtype)
-            .matmul(slots_gsd)
+            .matmul(self.exchanged(slots_gsd))
             .reshape([n_tokens, d_model])
     }
+
+    fn exchanged(&self, x_gmd: Tensor<3>) -> Tensor<3> {
+        match self.exchange {
+            Exchange::Exact => x_gmd,
+            Exchange::Bf16 => round_bf16(x_gmd),
+        }
+    }
+}
+
+/// The nearest bf16, in the type of `x`; its gradient is rounded alike.
+fn round_bf16<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let dtype = x.dtype();
+    x.cast(DType::BF16).cast(dtype)
 }
 
 /// The rows of the first `n_experts` experts; those of experts without a network, which come after
@@ -165,7 +227,7 @@ fn rows_of(plan: &SparsePlan, n_tokens: usize, n_experts: usize) -> RowPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, IndexingUpdateOp, Tolerance};
+    use burn::tensor::{Distribution, Tolerance};
     use moe_router::{
         Assignments, MixtralConfig, MoePlusPlusConfig, Preset, RouterShape, SoftMoeConfig,
     };
@@ -177,7 +239,9 @@ mod tests {
             d_expert: 5,
             n_shared_experts,
             activation: Activation::SwiGlu,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         }
     }
 
@@ -236,10 +300,58 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_rounded_on_both_ways_and_sums_are_not() {
+        let device = Device::flex().autodiff();
+        let exact = MoeLayerConfig {
+            bias: true,
+            ..config(3, 0)
+        };
+        let exact = exact.init(MixtralConfig { top_k: 2 }.init(&shape(3), &device), &device);
+        let rounded = MoeLayer {
+            exchange: Exchange::Bf16,
+            ..exact.clone()
+        };
+        let x = round_bf16(Tensor::random([7, 6], Distribution::Default, &device)).detach();
+        let routing = exact.router.route(RouterInput::new(x.clone()));
+        let Plan::Sparse(plan) = &routing.plan else {
+            panic!("a sparse plan");
+        };
+        // tokens are exact in bf16 here: each expert's output is rounded, then weighed and summed
+        let rows = rows_of(plan, 7, 3);
+        let mut expected = Tensor::zeros([7, 6], &device);
+        for n in 0..rows.n_rows() {
+            let token = indices(&rows.rows_token()[n..n + 1], &device);
+            let mut ends = rows.ends().to_vec();
+            ends.iter_mut()
+                .for_each(|end| *end = u32::from(*end as usize > n));
+            let row = exact.experts.forward_rows(
+                x.clone().select(0, token.clone()),
+                &ends,
+                Dispatch::Reference,
+            );
+            let assignment = indices(&rows.rows_assignment()[n..n + 1], &device);
+            let weight = plan.weights.clone().select(0, assignment).unsqueeze_dim(1);
+            let row = round_bf16(row) * weight;
+            expected = expected.select_assign(0, token, row, IndexingUpdateOp::Add);
+        }
+        let x = x.require_grad();
+        let output = rounded.forward(RouterInput::new(x.clone())).output;
+        close(output.clone(), expected);
+        let plain = exact.forward(RouterInput::new(x.clone())).output;
+        let difference: f32 = (output.clone() - plain).abs().max().into_scalar();
+        assert!(difference > 1e-5, "{difference}");
+        let grads = output.sum().backward();
+        let grad = x.grad(&grads).expect("a gradient");
+        let largest: f32 = grad.abs().max().into_scalar();
+        assert!(largest > 0.0, "{largest}");
+    }
+
+    #[test]
     fn soft_slots_equal_the_sum_written_out() {
         let device = Device::flex();
         let router = SoftMoeConfig {
             slots_per_expert: 2,
+            ..Default::default()
         }
         .init(&shape(3), &device);
         let layer = config(3, 0).init(router, &device);

@@ -16,7 +16,7 @@ mod plan;
 pub mod reference;
 
 pub use activation::Activation;
-pub use experts::{Dispatch, Experts, ExpertsConfig};
-pub use grouped::{ExpertWeights, grouped_matmul, moe_ffn};
-pub use layer::{MoeLayer, MoeLayerConfig, MoeOutput};
+pub use experts::{Biases, Dispatch, Experts, ExpertsConfig};
+pub use grouped::{ExpertBiases, ExpertWeights, grouped_matmul, moe_ffn};
+pub use layer::{Exchange, MoeLayer, MoeLayerConfig, MoeOutput};
 pub use plan::RowPlan;

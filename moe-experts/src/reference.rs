@@ -62,15 +62,25 @@ pub fn grouped_matmul(x: Tensor<2>, w: Tensor<3>, ends: &[u32]) -> Tensor<2> {
 
 /// One expert on its rows, `[n_rows, d_model]` to the same.
 fn ffn(x: Tensor<2>, weights: &ExpertWeights, expert: usize, activation: Activation) -> Tensor<2> {
+    let biases = weights.biases.as_ref();
+    let biased = |y: Tensor<2>, bias: Option<&Tensor<2>>| match bias {
+        Some(bias) => y + bias.clone().slice_dim(0, expert..expert + 1),
+        None => y,
+    };
     let up = x.clone().matmul(matrix(&weights.up, expert));
+    let up = biased(up, biases.map(|biases| &biases.up));
     let hidden = match (activation, &weights.gate) {
-        (Activation::SwiGlu, Some(gate)) => silu(x.matmul(matrix(gate, expert))) * up,
+        (Activation::SwiGlu, Some(gate)) => {
+            let gate = x.matmul(matrix(gate, expert));
+            silu(biased(gate, biases.and_then(|biases| biases.gate.as_ref()))) * up
+        }
         (Activation::SwiGlu, None) => panic!("SwiGLU experts need a gate stack"),
         (Activation::Silu, _) => silu(up),
         (Activation::Gelu, _) => gelu_approximate(up),
         (Activation::Relu, _) => relu(up),
     };
-    hidden.matmul(matrix(&weights.down, expert))
+    let down = hidden.matmul(matrix(&weights.down, expert));
+    biased(down, biases.map(|biases| &biases.down))
 }
 
 fn matrix(stack: &Tensor<3>, expert: usize) -> Tensor<2> {
@@ -80,7 +90,7 @@ fn matrix(stack: &Tensor<3>, expert: usize) -> Tensor<2> {
         .squeeze_dim(0)
 }
 
-fn indices(ids: &[u32], device: &Device) -> Tensor<1, Int> {
+pub(crate) fn indices(ids: &[u32], device: &Device) -> Tensor<1, Int> {
     let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
     let shape = [ids.len()];
     Tensor::from_data(TensorData::new(ids, shape), device)

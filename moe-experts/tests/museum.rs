@@ -68,6 +68,7 @@ museum! {
     "the tokens get no gradient", "", ["reference", "one-expert", "dense-mixture", "identical-experts"], "the gradient of x", broken::tokens_detached;
     "of a token's rows the last overwrites the others", "", ["dense-mixture", "reference", "identical-experts", "assignment-order", "expert-relabelling"], "the output", broken::overwritten;
     "gate and up stack change places", "", ["one-expert", "reference", "dense-mixture", "identical-experts"], "the output", broken::gate_and_up;
+    "projections without their biases", "", ["reference"], "the output", broken::no_biases;
     "no tokens panic", "", ["no-tokens", "reference", "idle", "expert-relabelling"], "it panicked", broken::panics_at_none;
 }
 

@@ -17,6 +17,16 @@ pub enum ModelError {
         /// The configuration key.
         key: &'static str,
     },
+    /// A value that does not fit the others.
+    #[error("{key} = {value}: {rule}")]
+    Value {
+        /// The configuration key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        rule: String,
+    },
     /// Attention and experts of different width.
     #[error(
         "attention is {attention} wide and the experts {experts}: both must be the model's d_model"

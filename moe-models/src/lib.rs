@@ -12,6 +12,7 @@ mod generate;
 pub mod mixtral;
 pub mod published;
 mod seed;
+pub mod vmoe;
 
 pub use account::{Account, MemoryEstimate};
 pub use decoder::{
@@ -23,3 +24,4 @@ pub use error::ModelError;
 pub use generate::{Drafts, GeneratedToken, Generator, Sampling};
 pub use mixtral::{Mixtral, MixtralConfig};
 pub use seed::{path_seed, seed_parameters};
+pub use vmoe::{Vmoe, VmoeConfig, VmoeInput, VmoeOutput};

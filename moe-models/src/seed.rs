@@ -45,6 +45,13 @@ impl Seeder {
         if path.starts_with("embedding") {
             return 1.0 / (shape[shape.len() - 1] as f64).sqrt();
         }
+        // the positions of images start small, a probe is as long as a token
+        if path == "positions" {
+            return 0.02;
+        }
+        if path.ends_with(".probe") {
+            return 1.0 / (shape[shape.len() - 1] as f64).sqrt();
+        }
         let std = 1.0 / (3.0 * shape[shape.len() - 2] as f64).sqrt();
         if [".output.weight", ".o_proj.weight", ".down"]
             .iter()

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_attention::{GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig};
-use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::deepseek::DeepSeekAttentionConfig;
 use moe_models::{
     Decoder, DecoderInput, DeepSeek, DeepSeekConfig, Generator, ModelError, Sampling,
@@ -32,7 +32,9 @@ fn config(attention: DeepSeekAttentionConfig) -> DeepSeekConfig {
             d_expert: 6,
             n_shared_experts: 2,
             activation: Activation::SwiGlu,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         },
         n_mtp_layers: 2,
         tied_embeddings: false,
@@ -390,7 +392,9 @@ impl Published {
                 d_expert: self.d_expert,
                 n_shared_experts: self.n_shared_experts,
                 activation: Activation::SwiGlu,
+                bias: false,
                 dispatch: Dispatch::Grouped,
+                exchange: Exchange::Exact,
             },
             n_mtp_layers: 0,
             ..config(DeepSeekAttentionConfig::Mla(

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_attention::GroupedQueryAttentionConfig;
-use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::{
     Decoder, DecoderCache, DecoderInput, Generator, Mixtral, MixtralConfig, ModelError, Sampling,
     seed_parameters,
@@ -24,7 +24,9 @@ fn config(n_shared_experts: usize, activation: Activation) -> MixtralConfig {
             d_expert: 12,
             n_shared_experts,
             activation,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         },
         tied_embeddings: false,
         allow_leak: true,

@@ -46,6 +46,10 @@ pub struct RouterInput {
     pub start: usize,
     /// The seed of this call's noise. Present while training, absent in evaluation.
     pub noise: Option<u64>,
+    /// Noise of standard deviation 1 in the shape of the router's scores, in place of what the seed
+    /// would draw, for routers that add normal noise to their scores: what a comparison with another
+    /// implementation gives. Default: none
+    pub drawn_noise: Option<Tensor<2>>,
     /// Which tokens `[T]` are padding, and so go to no expert. Default: none.
     pub padding: Option<Arc<[bool]>>,
 }
@@ -59,6 +63,7 @@ impl RouterInput {
             token_ids: None,
             start: 0,
             noise: None,
+            drawn_noise: None,
             padding: None,
         }
     }
@@ -98,6 +103,12 @@ impl RouterInput {
     /// Sets the seed of the noise of a training step.
     pub fn noise(mut self, seed: Option<u64>) -> Self {
         self.noise = seed;
+        self
+    }
+
+    /// Sets noise that is drawn already.
+    pub fn drawn_noise(mut self, noise: Option<Tensor<2>>) -> Self {
+        self.drawn_noise = noise;
         self
     }
 

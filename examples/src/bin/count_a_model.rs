@@ -1,7 +1,7 @@
 //! The size and cost of a model without building it: Mixtral 8x7B with several routers.
 
 use moe_attention::GroupedQueryAttentionConfig;
-use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::MixtralConfig;
 use moe_router::RouterConfig;
 
@@ -17,7 +17,9 @@ fn main() {
             d_expert: 14_336,
             n_shared_experts: 0,
             activation: Activation::SwiGlu,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         },
         tied_embeddings: false,
         allow_leak: false,

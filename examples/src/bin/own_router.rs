@@ -7,7 +7,7 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor};
 use moe_attention::GroupedQueryAttentionConfig;
-use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::{Decoder, DecoderInput, MixtralConfig};
 use moe_router::laws::{Options, Subject, check_all};
 use moe_router::parts::{gather_weights, token_choice};
@@ -60,7 +60,9 @@ fn decoder() -> MixtralConfig {
             d_expert: 64,
             n_shared_experts: 0,
             activation: Activation::SwiGlu,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         },
         tied_embeddings: false,
         allow_leak: false,

@@ -62,6 +62,7 @@ impl Case {
             gate: self.activation.is_gated().then(gate),
             up: tensor([e, d, f], 20, place),
             down: tensor([e, f, d], 30, place),
+            biases: None,
         }
     }
 
@@ -146,6 +147,7 @@ fn tracked(weights: ExpertWeights) -> ExpertWeights {
         gate: weights.gate.map(Tensor::require_grad),
         up: weights.up.require_grad(),
         down: weights.down.require_grad(),
+        biases: None,
     }
 }
 
@@ -212,6 +214,7 @@ fn hand_computed() {
         gate: None,
         up: Tensor::from_data([[[3.0]], [[5.0]]], &device),
         down: Tensor::from_data([[[10.0]], [[100.0]]], &device),
+        biases: None,
     };
     let plan = Arc::new(RowPlan::new(&[0, 0], &[0, 1], &[true, true], 1, 2));
     let x = Tensor::from_data([[2.0]], &device);

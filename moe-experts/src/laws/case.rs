@@ -1,5 +1,5 @@
 use crate::Activation;
-use crate::laws::problem::{Entry, Problem};
+use crate::laws::problem::{Entry, Problem, ProblemBiases};
 use moe_router::parts::{mix_seed, uniform_below, uniform_unit};
 use proptest::prelude::*;
 
@@ -101,6 +101,22 @@ impl ExecutorCase {
             gate: gated.then(|| self.numbers(stack, 4)),
             up: self.numbers(stack, 5),
             down: self.numbers(stack, 6),
+            biases: None,
+        }
+    }
+
+    /// The numbers of the case; in every other case the experts have biases.
+    pub(super) fn problem_with_biases(&self) -> Problem {
+        let hidden = self.n_experts * self.d_expert;
+        let gated = self.activation.is_gated();
+        let biases = ProblemBiases {
+            gate: gated.then(|| self.numbers(hidden, 8)),
+            up: self.numbers(hidden, 9),
+            down: self.numbers(self.n_experts * self.d_model, 10),
+        };
+        Problem {
+            biases: (self.seed % 2 == 1).then_some(biases),
+            ..self.problem()
         }
     }
 

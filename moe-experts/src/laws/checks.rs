@@ -16,7 +16,7 @@ fn applies(condition: bool, reason: &str) -> Held {
 }
 
 pub(super) fn reference(subject: &ExecutorSubject<'_>, case: &ExecutorCase) -> Held {
-    let problem = case.problem();
+    let problem = case.problem_with_biases();
     let expected = problem.measure(
         &|x, stacks, weights, plan, activation| {
             crate::reference::moe_ffn(x, stacks, weights, &plan, activation)

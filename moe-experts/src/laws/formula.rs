@@ -34,5 +34,6 @@ pub(super) fn first(stacks: &ExpertWeights) -> ExpertWeights {
         gate: stacks.gate.as_ref().map(first),
         up: first(&stacks.up),
         down: first(&stacks.down),
+        biases: None,
     }
 }

@@ -1,6 +1,6 @@
 use super::outcome::{Outcome, Part};
 use super::subject::Executor;
-use crate::{Activation, ExpertWeights, RowPlan};
+use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use std::sync::Arc;
 
@@ -29,6 +29,16 @@ pub(super) struct Problem {
     /// The weight of each assignment, `[A]`.
     pub weights: Vec<f64>,
     /// Stacks, `[E, D, F]`, `[E, D, F]` and `[E, F, D]`.
+    pub gate: Option<Vec<f64>>,
+    pub up: Vec<f64>,
+    pub down: Vec<f64>,
+    /// The biases of the projections, if they have any.
+    pub biases: Option<ProblemBiases>,
+}
+
+/// Biases, `[E, F]`, `[E, F]` and `[E, D]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ProblemBiases {
     pub gate: Option<Vec<f64>>,
     pub up: Vec<f64>,
     pub down: Vec<f64>,
@@ -76,6 +86,15 @@ impl Problem {
             gate: gate.map(|gate| tensor(gate, [e, d, f], place).require_grad()),
             up: tensor(&self.up, [e, d, f], place).require_grad(),
             down: tensor(&self.down, [e, f, d], place).require_grad(),
+            biases: self.biases.as_ref().map(|biases| {
+                let of =
+                    |values: &Vec<f64>, width| tensor(values, [e, width], place).require_grad();
+                ExpertBiases {
+                    gate: biases.gate.as_ref().map(|gate| of(gate, f)),
+                    up: of(&biases.up, f),
+                    down: of(&biases.down, d),
+                }
+            }),
         };
         let y_td = executor(
             x_td.clone(),
@@ -97,6 +116,13 @@ impl Problem {
         ];
         let gate = stacks.gate.as_ref();
         parts.extend(gate.map(|gate| gradient("the gradient of the gate stack", gate, &grads)));
+        if let Some(biases) = &stacks.biases {
+            let of = |name, bias: &Tensor<2>| gradient(name, bias, &grads);
+            parts.push(of("the gradient of the up biases", &biases.up));
+            parts.push(of("the gradient of the down biases", &biases.down));
+            let gate = biases.gate.as_ref();
+            parts.extend(gate.map(|gate| of("the gradient of the gate biases", gate)));
+        }
         Outcome { parts }
     }
 

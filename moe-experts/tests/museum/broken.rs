@@ -288,11 +288,23 @@ pub fn gate_and_up(
         Some(gate) => ExpertWeights {
             gate: Some(w.up),
             up: gate,
-            down: w.down,
+            ..w
         },
         None => w,
     };
     reference::moe_ffn(x, swapped, g, &p, a)
+}
+
+/// Projections without their biases.
+pub fn no_biases(
+    x: Tensor<2>,
+    w: ExpertWeights,
+    g: Tensor<1>,
+    p: Plan,
+    a: Activation,
+) -> Tensor<2> {
+    let without = ExpertWeights { biases: None, ..w };
+    reference::moe_ffn(x, without, g, &p, a)
 }
 
 /// The largest token number of nothing.

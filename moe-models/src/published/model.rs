@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use moe_attention::{
     GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig, RotaryLayout, YarnConfig,
 };
-use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_router::{
     DeepSeekMoeConfig, DeepSeekV2Config, DeepSeekV3Config, MixtralConfig as MixtralRouterConfig,
     RouterConfig, RouterShape,
@@ -94,7 +94,9 @@ impl PublishedMixtral {
                 d_expert: common.intermediate_size,
                 n_shared_experts: 0,
                 activation: Activation::SwiGlu,
+                bias: false,
                 dispatch: Dispatch::Grouped,
+                exchange: Exchange::Exact,
             },
             tied_embeddings: common.tie_word_embeddings,
             allow_leak: false,
@@ -128,7 +130,9 @@ impl PublishedDeepSeek {
                 d_expert: self.moe_intermediate_size,
                 n_shared_experts: self.n_shared_experts,
                 activation: Activation::SwiGlu,
+                bias: false,
                 dispatch: Dispatch::Grouped,
+                exchange: Exchange::Exact,
             },
             n_mtp_layers: self.num_nextn_predict_layers,
             tied_embeddings: common.tie_word_embeddings,

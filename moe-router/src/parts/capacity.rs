@@ -34,6 +34,39 @@ pub enum CapacityRule {
     ExpertChoice,
 }
 
+/// How V-MoE's rule and expert choice round a capacity.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum CapacityRounding {
+    /// Up.
+    #[default]
+    Up,
+    /// To the nearest, a half away from zero.
+    Nearest,
+    /// To the nearest, a half to the even neighbour: what Python calls `round`.
+    NearestEven,
+}
+
+impl CapacityRounding {
+    /// Whether it is up.
+    pub fn is_up(&self) -> bool {
+        *self == Self::Up
+    }
+
+    /// Whether it is to the nearest, a half away from zero.
+    pub fn is_nearest(&self) -> bool {
+        *self == Self::Nearest
+    }
+
+    fn of(self, capacity: f64) -> f64 {
+        match self {
+            Self::Up => capacity.ceil(),
+            Self::Nearest => capacity.round(),
+            Self::NearestEven => capacity.round_ties_even(),
+        }
+    }
+}
+
 /// How many tokens an expert may take from a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capacity {
@@ -45,8 +78,10 @@ pub struct Capacity {
     pub top_k: usize,
     /// The least capacity, for the rules that know one. Default: 0
     pub minimum: usize,
-    /// What V-MoE's rule rounds up to a multiple of. Default: 4
+    /// What V-MoE's rule and expert choice round up to a multiple of. Default: 4 and 1
     pub multiple_of: usize,
+    /// How they round before that. Default: up and to the nearest
+    pub rounding: CapacityRounding,
 }
 
 impl CapacityRule {
@@ -59,12 +94,17 @@ impl CapacityRule {
 impl Capacity {
     /// A rule with its factor, for `k` experts a token.
     pub fn new(rule: CapacityRule, factor: f64, top_k: usize) -> Self {
+        let (multiple_of, rounding) = match rule {
+            CapacityRule::ExpertChoice => (1, CapacityRounding::Nearest),
+            _ => (4, CapacityRounding::Up),
+        };
         Self {
             rule,
             factor,
             top_k,
             minimum: 0,
-            multiple_of: 4,
+            multiple_of,
+            rounding,
         }
     }
 
@@ -74,9 +114,15 @@ impl Capacity {
         self
     }
 
-    /// Sets what V-MoE's rule rounds up to a multiple of.
+    /// Sets what V-MoE's rule and expert choice round up to a multiple of.
     pub fn multiple_of(mut self, multiple_of: usize) -> Self {
         self.multiple_of = multiple_of;
+        self
+    }
+
+    /// Sets how V-MoE's rule and expert choice round.
+    pub fn rounding(mut self, rounding: CapacityRounding) -> Self {
+        self.rounding = rounding;
         self
     }
 
@@ -98,12 +144,16 @@ impl Capacity {
             CapacityRule::Megatron => int((m * k / e * f).ceil()).max(self.minimum),
             CapacityRule::Megablocks => int(f * (k * m / e)),
             CapacityRule::Tutel => self.top_k * int(f * (m / e).ceil()),
-            CapacityRule::VMoe => int((m * k * f / e).ceil()).next_multiple_of(self.multiple_of),
+            CapacityRule::VMoe => {
+                int(self.rounding.of(m * k * f / e)).next_multiple_of(self.multiple_of)
+            }
             CapacityRule::Gshard => match int(k * m * f / e) {
                 0 | 1 => 1,
                 more => more.next_multiple_of(4),
             },
-            CapacityRule::ExpertChoice => int((m * f / e).round()).max(1),
+            CapacityRule::ExpertChoice => int(self.rounding.of(m * f / e))
+                .max(1)
+                .next_multiple_of(self.multiple_of),
         }
     }
 
@@ -178,6 +228,23 @@ mod tests {
         let capacity = capacity(CapacityRule::VMoe, 0.5, 2);
         assert_eq!(capacity.of(34, 4), 12);
         assert_eq!(capacity.multiple_of(1).of(34, 4), 9);
+    }
+
+    #[test]
+    fn halves_are_rounded_as_asked() {
+        use CapacityRounding::*;
+        // 10 tokens * 1.0 / 4 experts = 2.5; 14 / 4 = 3.5
+        for rule in [CapacityRule::VMoe, CapacityRule::ExpertChoice] {
+            let of = |rounding, n_tokens| {
+                let capacity = Capacity::new(rule, 1.0, 1).multiple_of(1);
+                capacity.rounding(rounding).of(n_tokens, 4)
+            };
+            assert_eq!((of(Up, 10), of(Up, 14)), (3, 4));
+            assert_eq!((of(Nearest, 10), of(Nearest, 14)), (3, 4));
+            assert_eq!((of(NearestEven, 10), of(NearestEven, 14)), (2, 4));
+        }
+        let by_four = Capacity::new(CapacityRule::ExpertChoice, 1.0, 1).multiple_of(4);
+        assert_eq!(by_four.of(20, 4), 8); // 5, to a multiple of 4
     }
 
     #[test]

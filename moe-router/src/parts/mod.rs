@@ -19,7 +19,7 @@ pub use affinity::Affinity;
 pub use auction::balanced_assignment;
 pub use bias::{choice_bias, step_by_sign};
 pub use buffers::{Buffers, Claims, FillOrder, Overflow, Priority};
-pub use capacity::{Capacity, CapacityRule};
+pub use capacity::{Capacity, CapacityRounding, CapacityRule};
 pub use groups::{ExpertGroups, GroupScore};
 pub use noise::{mix_seed, standard_normal, uniform_below, uniform_noise, uniform_unit};
 pub use pair::{Pair, best_pair};

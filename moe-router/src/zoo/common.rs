@@ -1,6 +1,6 @@
 //! What several routers share.
 
-use crate::parts::{Buffers, Claims, FillOrder, uniform_noise};
+use crate::parts::{Buffers, Claims, FillOrder, standard_normal, uniform_noise};
 use crate::{Assignments, NoisyLogits, RouterInput, RouterShape, Routing, routing::to_vec};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
@@ -70,6 +70,21 @@ pub(super) fn jittered(input: &RouterInput, width: f64) -> RouterInput {
         jittered.x_td = jittered.x_td * (noise_td * width + 1.0);
     }
     jittered
+}
+
+/// Noise of standard deviation 1, `[T, width]`: what was drawn already, or what the seed of the call
+/// draws. None in evaluation, and if its weight is 0.
+pub(super) fn noise(input: &RouterInput, width: usize, weight: f64) -> Option<Tensor<2>> {
+    if weight <= 0.0 {
+        return None;
+    }
+    input.drawn_noise.clone().or_else(|| {
+        let shape = [input.n_tokens(), width];
+        let device = input.x_td.device();
+        input
+            .noise
+            .map(|seed| standard_normal(seed, shape, &device))
+    })
 }
 
 /// Logits with noise of the given standard deviation, `noise_te` being of standard deviation 1.

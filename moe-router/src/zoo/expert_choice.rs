@@ -1,9 +1,9 @@
 //! Expert choice: each expert takes its best tokens (Zhou et al. 2022, arXiv 2202.09368,
-//! equations 1 and 2).
+//! equations 1 and 2), also with the noise and the rounding of V-MoE's published code.
 
 use super::common;
-use crate::error::check_positive;
-use crate::parts::{Capacity, CapacityRule, expert_choice, gather_weights};
+use crate::error::{check_not_negative, check_positive};
+use crate::parts::{Capacity, CapacityRounding, CapacityRule, expert_choice, gather_weights};
 use crate::{
     Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape, Routing,
 };
@@ -18,6 +18,24 @@ use serde::{Deserialize, Serialize};
 pub struct ExpertChoiceConfig {
     /// How many experts take an average token, `c`. Default: 2.0
     pub capacity_factor: f64,
+    /// How `C` is rounded. Default: to the nearest, a half up. Written only if it is another
+    #[serde(skip_serializing_if = "CapacityRounding::is_nearest")]
+    pub capacity_rounding: CapacityRounding,
+    /// What `C` is then rounded up to a multiple of. Default: 1. Written only if it is another
+    #[serde(skip_serializing_if = "is_one")]
+    pub capacity_multiple_of: usize,
+    /// The standard deviation of noise in training, times the number of experts. Default: 0. Written only
+    /// if it is another
+    #[serde(skip_serializing_if = "is_zero")]
+    pub noise_std: f64,
+}
+
+fn is_one(x: &usize) -> bool {
+    *x == 1
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// Each expert takes the `C = M * c / E` tokens of a group that score highest for it, weighted by the
@@ -26,14 +44,18 @@ pub struct ExpertChoiceConfig {
 pub struct ExpertChoice {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
-    /// How many experts take an average token.
-    pub capacity_factor: f64,
+    /// The values it was configured with.
+    #[module(skip)]
+    pub config: ExpertChoiceConfig,
 }
 
 impl Default for ExpertChoiceConfig {
     fn default() -> Self {
         Self {
             capacity_factor: 2.0,
+            capacity_rounding: CapacityRounding::Nearest,
+            capacity_multiple_of: 1,
+            noise_std: 0.0,
         }
     }
 }
@@ -53,6 +75,8 @@ impl Preset for ExpertChoiceConfig {
 
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         check_positive("capacity_factor", self.capacity_factor)?;
+        check_positive("capacity_multiple_of", self.capacity_multiple_of as f64)?;
+        check_not_negative("noise_std", self.noise_std)?;
         if self.capacity_factor <= n_experts as f64 {
             return Ok(());
         }
@@ -70,7 +94,7 @@ impl Preset for ExpertChoiceConfig {
     fn init(&self, shape: &RouterShape, device: &Device) -> ExpertChoice {
         ExpertChoice {
             gate: common::gate(shape, device),
-            capacity_factor: self.capacity_factor,
+            config: self.clone(),
         }
     }
 }
@@ -78,7 +102,10 @@ impl Preset for ExpertChoiceConfig {
 impl ExpertChoice {
     /// `C = M * c / E` (equation 1) of the tokens that are not padding, rounded, from 1 to `M`.
     fn capacity(&self) -> Capacity {
-        Capacity::new(CapacityRule::ExpertChoice, self.capacity_factor, 1)
+        let config = &self.config;
+        Capacity::new(CapacityRule::ExpertChoice, config.capacity_factor, 1)
+            .rounding(config.capacity_rounding)
+            .multiple_of(config.capacity_multiple_of)
     }
 }
 
@@ -87,14 +114,22 @@ impl Router for ExpertChoice {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
         let n_experts = logits_te.dims()[1];
+        let std = self.config.noise_std / n_experts as f64;
+        let noise_te = common::noise(&input, n_experts, std);
+        let noisy = noise_te.map(|noise_te| common::noisy(&logits_te, noise_te, std));
+        let gates_te = match &noisy {
+            Some(noisy) => softmax(noisy.logits.clone(), 1),
+            None => probs_te.clone(),
+        };
 
         let capacity_g = self.capacity().of_groups(&input, n_experts);
-        let assignments = expert_choice(&input, &common::host(&probs_te), n_experts, &capacity_g);
-        let weights_n = gather_weights(&probs_te, &assignments);
+        let assignments = expert_choice(&input, &common::host(&gates_te), n_experts, &capacity_g);
+        let weights_n = gather_weights(&gates_te, &assignments);
 
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .noisy(noisy)
             .gate(self.gate.weight.val())
     }
 
@@ -117,7 +152,11 @@ mod tests {
             n_experts: 2,
             layer: 0,
         };
-        let mut router = ExpertChoiceConfig { capacity_factor }.init(&shape, device);
+        let config = ExpertChoiceConfig {
+            capacity_factor,
+            ..Default::default()
+        };
+        let mut router = config.init(&shape, device);
         router.gate.weight = Param::from_tensor(Tensor::eye(2, device));
         router
     }
@@ -133,6 +172,34 @@ mod tests {
         };
         assert_eq!(plan.assignments.tokens(), [1, 3]);
         assert_eq!(plan.assignments.experts(), [0, 1]);
+    }
+
+    #[test]
+    fn noise_decides_in_training_and_weighs() {
+        let device = Device::flex();
+        let x = Tensor::from_floats([[1.0, 0.0], [0.9, 0.0]], &device);
+        let mut router = router(1.0, &device); // C = 2 * 1 / 2 = 1
+        router.config.noise_std = 2.0;
+        let noise_te = Tensor::from_floats([[0.0, 0.0], [0.5, 0.0]], &device);
+        let routing = router.route(RouterInput::new(x.clone()).drawn_noise(Some(noise_te)));
+        let chosen = |routing: &Routing| match &routing.plan {
+            Plan::Sparse(plan) => (plan.assignments.tokens()[0], plan.weights.to_data()),
+            Plan::Soft(_) => panic!("a sparse plan"),
+        };
+        // 0.9 + 0.5 * 2 / 2 = 1.4 is more than 1: token 1, by 1 / (1 + e^-1.4) = 0.8021839
+        let (token, weights) = chosen(&routing);
+        assert_eq!(token, 1);
+        let weight = weights.iter::<f32>().next().expect("a weight");
+        assert!((weight - 0.802_183_9).abs() < 1e-6, "{weight}");
+        assert_eq!(chosen(&router.route(RouterInput::new(x))).0, 0);
+    }
+
+    #[test]
+    fn what_is_as_by_default_is_not_written() {
+        let text = serde_json::to_string(&ExpertChoiceConfig::default()).expect("a text");
+        assert_eq!(text, r#"{"capacity_factor":2.0}"#);
+        let text = serde_json::to_string(&crate::VMoeConfig::default()).expect("a text");
+        assert!(!text.contains("capacity_rounding"), "{text}");
     }
 
     proptest! {

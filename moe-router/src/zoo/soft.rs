@@ -1,6 +1,8 @@
 //! Soft-MoE: experts work on slots, each a mixture of all tokens (Puigcerver et al. 2023,
 //! arXiv 2308.00951, equations 1 to 3 and the normalisation of section 2.3).
 
+use super::common;
+use crate::error::check_not_negative;
 use crate::{
     Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape,
     Routing, SoftPlan,
@@ -17,6 +19,14 @@ pub struct SoftMoeConfig {
     /// The number of slots an expert, for each sequence. As many slots in all as a sequence has
     /// tokens cost as much as one expert a token. Default: 16
     pub slots_per_expert: usize,
+    /// The standard deviation of noise on the scores in training. Default: 0. Written only if it is
+    /// another
+    #[serde(skip_serializing_if = "is_zero")]
+    pub noise_std: f64,
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// Dispatches by a softmax over tokens and combines by a softmax over slots of `norm(x) . norm(phi)`.
@@ -29,12 +39,15 @@ pub struct SoftMoe {
     pub scale: Param<Tensor<1>>,
     /// The number of experts.
     pub n_experts: usize,
+    /// The standard deviation of noise on the scores in training.
+    pub noise_std: f64,
 }
 
 impl Default for SoftMoeConfig {
     fn default() -> Self {
         Self {
             slots_per_expert: 16,
+            noise_std: 0.0,
         }
     }
 }
@@ -54,7 +67,7 @@ impl Preset for SoftMoeConfig {
 
     fn validate(&self, _n_experts: usize) -> Result<(), RouterError> {
         if self.slots_per_expert > 0 {
-            return Ok(());
+            return check_not_negative("noise_std", self.noise_std);
         }
         Err(RouterError::Range {
             key: "slots_per_expert",
@@ -87,6 +100,7 @@ impl Preset for SoftMoeConfig {
             phi: Initializer::Normal { mean: 0.0, std }.init([shape.d_model, n_slots], device),
             scale: Initializer::Ones.init([1], device),
             n_experts: shape.n_experts,
+            noise_std: self.noise_std,
         }
     }
 }
@@ -108,7 +122,10 @@ impl Router for SoftMoe {
         let scale = self.scale.val().cast(DType::F32).unsqueeze();
         let phi_ds = unit(self.phi.val().cast(DType::F32), 0) * scale;
         let x_td = unit(input.x_td.clone().cast(DType::F32), 1);
-        let scores_ts = x_td.matmul(phi_ds);
+        let mut scores_ts = x_td.matmul(phi_ds);
+        if let Some(noise_ts) = common::noise(&input, shape_gms[2], self.noise_std) {
+            scores_ts = scores_ts + noise_ts * self.noise_std;
+        }
         let mut scores_gms = scores_ts.reshape(shape_gms);
         let dispatch_scores = match &input.padding {
             Some(padding) => scores_gms.clone() + padding_bias(padding, &shape_gms, &scores_gms),
@@ -187,6 +204,7 @@ mod tests {
         };
         let router = SoftMoeConfig {
             slots_per_expert: 2,
+            ..Default::default()
         }
         .init(&shape, &device);
         let x = Tensor::random([8, 6], Distribution::Default, &device);

@@ -9,8 +9,8 @@
 use super::common;
 use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{
-    Buffers, Capacity, CapacityRule, Claims, FillOrder, Overflow, Priority, gather_weights,
-    standard_normal, token_choice,
+    Buffers, Capacity, CapacityRounding, CapacityRule, Claims, FillOrder, Overflow, Priority,
+    gather_weights, token_choice,
 };
 use crate::{
     BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
@@ -32,6 +32,9 @@ pub struct VMoeConfig {
     pub capacity_factor: f64,
     /// What the capacity is rounded up to a multiple of. Default: 4
     pub capacity_multiple_of: usize,
+    /// How the capacity is rounded before that. Default: up. Written only if it is another
+    #[serde(skip_serializing_if = "CapacityRounding::is_up")]
+    pub capacity_rounding: CapacityRounding,
     /// Who comes first: position, score (batch priority routing) or random. Default: position
     pub priority: Priority,
     /// The standard deviation of the noise, times the number of experts. Default: 1.0
@@ -55,6 +58,7 @@ impl Default for VMoeConfig {
             top_k: 2,
             capacity_factor: 1.05,
             capacity_multiple_of: 4,
+            capacity_rounding: CapacityRounding::Up,
             priority: Priority::Position,
             noise_std: 1.0,
         }
@@ -149,7 +153,8 @@ impl VMoe {
         let host_te = common::host(&gates_te);
         let config = &self.config;
         let capacity = Capacity::new(CapacityRule::VMoe, config.capacity_factor, config.top_k)
-            .multiple_of(config.capacity_multiple_of);
+            .multiple_of(config.capacity_multiple_of)
+            .rounding(config.capacity_rounding);
         let claims = Claims {
             asked: &token_choice(&input, &host_te, config.top_k),
             ranking_te: &host_te,
@@ -170,9 +175,7 @@ impl VMoe {
 
 impl Router for VMoe {
     fn route(&self, input: RouterInput) -> Routing {
-        let shape = [input.n_tokens(), self.gate.weight.dims()[1]];
-        let seed = input.noise.filter(|_| self.config.noise_std > 0.0);
-        let noise_te = seed.map(|seed| standard_normal(seed, shape, &input.x_td.device()));
+        let noise_te = common::noise(&input, self.gate.weight.dims()[1], self.config.noise_std);
         self.route_with_noise(input, noise_te)
     }
 
@@ -204,7 +207,7 @@ mod tests {
             capacity_factor: 0.5,
             capacity_multiple_of: 1,
             priority,
-            noise_std: 1.0,
+            ..Default::default()
         }
     }
 

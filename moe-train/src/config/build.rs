@@ -3,7 +3,7 @@
 use super::{AttentionConfig, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
 use crate::data::VocabKind;
 use burn::tensor::Device;
-use moe_experts::MoeLayerConfig;
+use moe_experts::{Exchange, MoeLayerConfig};
 use moe_models::deepseek::DeepSeekAttentionConfig;
 use moe_models::{Account, AnyDecoder, DecoderConfig, DeepSeekConfig, MixtralConfig};
 
@@ -75,7 +75,9 @@ impl RunConfig {
             d_expert: experts.d_expert,
             n_shared_experts: experts.n_shared_experts,
             activation: experts.activation,
+            bias: false,
             dispatch: experts.dispatch,
+            exchange: Exchange::Exact,
         }
     }
 

@@ -1,0 +1,73 @@
+//! Experts with biases, `down(act(up(x) + b_up)) + b_down`, by the operation without them.
+//!
+//! The biases before the non-linearity are weights of one more feature, which is 1 for every token. Those
+//! after it are summed by what each token's experts weigh: `sum over a of gates_a b_down[e_a]`, a product
+//! of two matrices.
+
+use super::{ExpertBiases, ExpertWeights, fused};
+use crate::reference::indices;
+use crate::{Activation, RowPlan};
+use burn::tensor::{IndexingUpdateOp, Tensor};
+use std::sync::Arc;
+
+/// The features that are added: one that is 1, and zeros, so that rows stay aligned.
+const MORE: usize = 8;
+
+/// As [`moe_ffn`](super::moe_ffn), of which it is the part for experts with biases.
+pub(super) fn moe_ffn(
+    x: Tensor<2>,
+    weights: ExpertWeights,
+    biases: ExpertBiases,
+    gates: Tensor<1>,
+    plan: Arc<RowPlan>,
+    activation: Activation,
+) -> Tensor<2> {
+    let [n_tokens, d_model] = x.dims();
+    if plan.n_rows() == 0 {
+        return fused(x, weights, gates, plan, activation);
+    }
+    let output_bias_td = shares(&gates, &plan).matmul(biases.down);
+    let place = (&x.device(), x.dtype());
+    let one_t1 = Tensor::ones([n_tokens, 1], place);
+    let zeros_td = Tensor::zeros([n_tokens, MORE - 1], place);
+    let x = Tensor::cat(vec![x, one_t1, zeros_td], 1);
+    let gate = weights.gate.zip(biases.gate);
+    let weights = ExpertWeights {
+        gate: gate.map(|(gate, bias)| with_bias(gate, bias)),
+        up: with_bias(weights.up, biases.up),
+        down: {
+            let [n_experts, d_expert, _] = weights.down.dims();
+            let zeros_efd = Tensor::zeros([n_experts, d_expert, MORE], place);
+            Tensor::cat(vec![weights.down, zeros_efd], 2)
+        },
+        biases: None,
+    };
+    fused(x, weights, gates, plan, activation).narrow(1, 0, d_model) + output_bias_td
+}
+
+/// Projections `[E, D, F]` and their biases `[E, F]` as projections of more features.
+fn with_bias(stack: Tensor<3>, bias: Tensor<2>) -> Tensor<3> {
+    let [n_experts, _, d_expert] = stack.dims();
+    let zeros = Tensor::zeros(
+        [n_experts, MORE - 1, d_expert],
+        (&stack.device(), stack.dtype()),
+    );
+    Tensor::cat(vec![stack, bias.unsqueeze_dim(1), zeros], 1)
+}
+
+/// What each expert weighs for each token, `[T, E]`: the sum of the gates of its kept assignments.
+fn shares(gates: &Tensor<1>, plan: &RowPlan) -> Tensor<2> {
+    let (n_tokens, n_experts) = (plan.n_tokens(), plan.n_experts());
+    let device = gates.device();
+    let mut pair_n = Vec::with_capacity(plan.n_rows());
+    for expert in 0..n_experts {
+        let tokens = &plan.rows_token()[plan.rows_of_expert(expert)];
+        pair_n.extend(tokens.iter().map(|t| t * n_experts as u32 + expert as u32));
+    }
+    let gates_n = gates
+        .clone()
+        .select(0, indices(plan.rows_assignment(), &device));
+    Tensor::zeros([n_tokens * n_experts], (&device, gates.dtype()))
+        .select_assign(0, indices(&pair_n, &device), gates_n, IndexingUpdateOp::Add)
+        .reshape([n_tokens, n_experts])
+}

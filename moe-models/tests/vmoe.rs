@@ -1,0 +1,333 @@
+//! Vision models over any router: sizes, grouping, seeds, and evaluation at another capacity.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
+use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_models::vmoe::{Grouping, PatchPositions, Pooling, every, last, last_odd};
+use moe_models::{Vmoe, VmoeConfig, VmoeInput, VmoeOutput};
+use moe_router::{Plan, RouterConfig, SoftMoeConfig, VMoeConfig};
+
+fn config() -> VmoeConfig {
+    VmoeConfig {
+        image_size: [8, 12],
+        patch_size: [4, 4],
+        n_channels: 3,
+        n_classes: 5,
+        n_layers: 4,
+        n_heads: 2,
+        d_model: 8,
+        d_mlp: 12,
+        positions: PatchPositions::Learned,
+        pooling: Pooling::ClassToken,
+        d_pre_logits: None,
+        qk_norm: false,
+        head_bias: -2.0,
+        moe_layers: vec![1, 3],
+        grouping: Grouping::Images(1),
+        moe: MoeLayerConfig {
+            d_model: 8,
+            n_experts: 4,
+            d_expert: 6,
+            n_shared_experts: 0,
+            activation: Activation::Gelu,
+            bias: true,
+            dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
+        },
+    }
+}
+
+fn v_moe(capacity_factor: f64) -> RouterConfig {
+    RouterConfig::VMoe(VMoeConfig {
+        capacity_factor,
+        capacity_multiple_of: 1,
+        ..Default::default()
+    })
+}
+
+fn images(n: usize) -> Tensor<4> {
+    let device = Device::flex();
+    device.seed(3);
+    Tensor::random([n, 8, 12, 3], Distribution::Default, &device)
+}
+
+/// Draws the head, which starts at zero.
+struct Head;
+
+impl ModuleMapper for Head {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let tensor = match tensor.dims()[D - 1] {
+            5 => tensor.random_like(Distribution::Default),
+            _ => tensor,
+        };
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+fn model(config: &VmoeConfig, router: &RouterConfig) -> Vmoe {
+    Device::flex().seed(5);
+    config
+        .init_seeded(router, 7, &Device::flex())
+        .map(&mut Head)
+}
+
+fn dropped(output: &VmoeOutput) -> usize {
+    let of = |plan: &Plan| match plan {
+        Plan::Sparse(plan) => plan
+            .assignments
+            .kept()
+            .iter()
+            .filter(|kept| !**kept)
+            .count(),
+        Plan::Soft(_) => 0,
+    };
+    output
+        .routings
+        .iter()
+        .map(|routing| of(&routing.plan))
+        .sum()
+}
+
+#[test]
+fn positions_of_mixtures_are_those_published() {
+    assert_eq!(every(2, 8), [1, 3, 5, 7]);
+    assert_eq!(every(3, 8), [2, 5]);
+    assert_eq!(last_odd(2, 8), [5, 7]);
+    assert_eq!(last_odd(9, 8), [1, 3, 5, 7]);
+    assert_eq!(last(2, 8), [6, 7]);
+}
+
+#[test]
+fn the_account_counts_every_parameter() {
+    let pooled = [
+        Pooling::ClassToken,
+        Pooling::First,
+        Pooling::Mean,
+        Pooling::Attention,
+    ];
+    for pooling in pooled {
+        for (qk_norm, positions) in [
+            (false, PatchPositions::Learned),
+            (true, PatchPositions::sin_cos_2d()),
+        ] {
+            let config = VmoeConfig {
+                pooling,
+                qk_norm,
+                positions,
+                d_pre_logits: qk_norm.then_some(7),
+                ..config()
+            };
+            let soft = RouterConfig::SoftMoe(SoftMoeConfig {
+                slots_per_expert: 2,
+                ..Default::default()
+            });
+            for router in [v_moe(1.0), soft] {
+                config.validate(&router).expect("a whole configuration");
+                let account = config.account(&router, 2);
+                let model = model(&config, &router);
+                assert_eq!(account.params_total, model.num_params(), "{config:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dense_model_is_a_vision_transformer() {
+    // ViT-B/16 with 1,000 classes has 86,567,656 parameters
+    let config = VmoeConfig {
+        image_size: [224, 224],
+        patch_size: [16, 16],
+        n_classes: 1000,
+        n_layers: 12,
+        n_heads: 12,
+        d_model: 768,
+        d_mlp: 3072,
+        moe_layers: Vec::new(),
+        ..config()
+    };
+    let account = config.account(&v_moe(1.0), 1);
+    assert_eq!(account.params_total, 86_567_656);
+    assert_eq!(account.params_active, 86_567_656);
+    // 17.6 GMAC an image, 197 tokens
+    let flops = account.flops_per_token as f64 * 197.0;
+    assert!((flops / 2.0 / 17.56e9 - 1.0).abs() < 0.01, "{flops}");
+}
+
+#[test]
+fn images_in_groups_of_their_own_do_not_see_each_other() {
+    let alone = model(&config(), &v_moe(0.5));
+    let both = images(2);
+    let output = alone.forward(VmoeInput::new(both.clone()));
+    assert_eq!(output.logits.dims(), [2, 5]);
+    assert_eq!(output.routings.len(), 2);
+    assert_eq!(output.routings[0].n_groups, 2);
+    let first = alone.forward(VmoeInput::new(both.clone().narrow(0, 0, 1)));
+    let expected = output.logits.narrow(0, 0, 1).into_data();
+    first
+        .logits
+        .into_data()
+        .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+
+    // together they compete: another routing, and tokens [7, 14) are the second image's
+    let grouped = VmoeConfig {
+        grouping: Grouping::Images(2),
+        ..config()
+    };
+    let by_tokens = VmoeConfig {
+        grouping: Grouping::Tokens(14),
+        ..config()
+    };
+    let logits = |config: &VmoeConfig| {
+        let output = model(config, &v_moe(0.5)).forward(VmoeInput::new(both.clone()));
+        assert_eq!(output.routings[0].n_groups, 1);
+        output.logits.into_data()
+    };
+    assert_eq!(logits(&grouped), logits(&by_tokens));
+    assert_ne!(logits(&grouped), expected);
+    let two = VmoeConfig {
+        grouping: Grouping::Tokens(2),
+        ..config()
+    };
+    let output = model(&two, &v_moe(0.5)).forward(VmoeInput::new(both));
+    assert_eq!(output.routings[0].n_groups, 7);
+}
+
+#[test]
+fn the_same_weights_evaluate_at_another_capacity() {
+    let (tight, wide) = (model(&config(), &v_moe(0.3)), model(&config(), &v_moe(4.0)));
+    let record = tight.clone().into_record();
+    let loaded = wide.try_load_record(record).expect("the same parameters");
+    let input = VmoeInput::new(images(2));
+    assert!(dropped(&tight.forward(input.clone())) > 0);
+    assert_eq!(dropped(&loaded.forward(input)), 0);
+}
+
+#[test]
+fn noise_depends_on_its_seed_and_on_the_block() {
+    let model = model(&config(), &v_moe(1.0));
+    let route = |seed| {
+        model
+            .forward(VmoeInput::new(images(1)).noise(seed))
+            .routings
+    };
+    assert!(route(None)[0].noisy.is_none());
+    let noise = |seed, layer: usize| {
+        let routing = &route(Some(seed))[layer];
+        let noisy = routing.noisy.as_ref().expect("noise").logits.clone();
+        (noisy - routing.logits.clone()).into_data()
+    };
+    assert_eq!(noise(1, 0), noise(1, 0));
+    assert_ne!(noise(1, 0), noise(2, 0));
+    assert_ne!(noise(1, 0), noise(1, 1));
+}
+
+#[test]
+fn a_model_starts_at_its_head_bias_and_depends_on_its_seed_alone() {
+    let device = Device::flex();
+    let start = |seed| config().init_seeded(&v_moe(1.0), seed, &device);
+    let logits = start(1).forward(VmoeInput::new(images(1))).logits;
+    let expected = TensorData::from([[-2.0f32; 5]]);
+    logits.into_data().assert_eq(&expected, true);
+    let trace = |seed: u64| {
+        let input = VmoeInput::new(images(1)).traced();
+        let output = start(seed).forward(input);
+        output
+            .trace
+            .expect("a trace was asked for")
+            .encoded
+            .into_data()
+    };
+    assert_eq!(trace(1), trace(1));
+    assert_ne!(trace(1), trace(2));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let error = |config: VmoeConfig| {
+        let error = config.validate(&v_moe(1.0)).expect_err("a wrong value");
+        error.to_string()
+    };
+    let base = config();
+    let cases = [
+        (
+            VmoeConfig {
+                n_heads: 3,
+                ..base.clone()
+            },
+            "attention.n_heads = 3",
+        ),
+        (
+            VmoeConfig {
+                patch_size: [9, 4],
+                ..base.clone()
+            },
+            "model.patch_size = [9, 4]",
+        ),
+        (
+            VmoeConfig {
+                moe_layers: vec![4],
+                ..base.clone()
+            },
+            "model.moe_layers = [4]",
+        ),
+        (
+            VmoeConfig {
+                moe_layers: vec![1, 1],
+                ..base.clone()
+            },
+            "model.moe_layers = [1, 1]",
+        ),
+        (
+            VmoeConfig {
+                n_classes: 0,
+                ..base.clone()
+            },
+            "model.n_classes = 0",
+        ),
+        (
+            VmoeConfig {
+                grouping: Grouping::Tokens(0),
+                ..base.clone()
+            },
+            "model.grouping = 0",
+        ),
+        (
+            VmoeConfig {
+                d_model: 6,
+                positions: PatchPositions::sin_cos_2d(),
+                ..base.clone()
+            },
+            "model.d_model = 6",
+        ),
+        (
+            VmoeConfig {
+                d_model: 16,
+                ..base.clone()
+            },
+            "16 wide and the experts 8",
+        ),
+    ];
+    for (config, what) in cases {
+        let text = error(config);
+        assert!(text.contains(what), "{text}");
+    }
+    let dense = VmoeConfig {
+        moe_layers: Vec::new(),
+        grouping: Grouping::Tokens(0),
+        ..base
+    };
+    dense
+        .validate(&v_moe(1.0))
+        .expect("a dense model has no groups");
+}
+
+#[test]
+#[should_panic(expected = "7 tokens are no whole number of groups of 14")]
+fn a_batch_is_a_whole_number_of_groups() {
+    let grouped = VmoeConfig {
+        grouping: Grouping::Images(2),
+        ..config()
+    };
+    let _ = model(&grouped, &v_moe(1.0)).forward(VmoeInput::new(images(1)));
+}
