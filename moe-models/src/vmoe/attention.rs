@@ -109,7 +109,7 @@ fn normed(x: Tensor<4>, norm: &Option<LayerNorm>) -> Tensor<4> {
 mod tests {
     use super::*;
     use burn::module::Param;
-    use burn::tensor::{TensorData, Tolerance};
+    use burn::tensor::{Distribution, TensorData, Tolerance};
 
     fn config(qk_norm: bool) -> EncoderAttentionConfig {
         EncoderAttentionConfig {
@@ -143,9 +143,9 @@ mod tests {
         }
         // a head of two: its queries and keys become (-1, 1) or (1, -1), whatever their size
         let attention = config(true).init(&device);
-        let x = Tensor::random([1, 3, 4], burn::tensor::Distribution::Default, &device);
+        let x = Tensor::random([1, 3, 4], Distribution::Default, &device);
         let larger = EncoderAttention {
-            query: burn::nn::Linear {
+            query: Linear {
                 weight: Param::from_tensor(attention.query.weight.val() * 50.0),
                 bias: attention.query.bias.clone(),
             },

@@ -3,7 +3,7 @@ use super::{EncoderAttentionConfig, EncoderFeedForward, PatchPositions, Vmoe, Vm
 use crate::{ModelError, seed_parameters};
 use burn::module::Param;
 use burn::nn::{Initializer, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use moe_experts::{Activation, ExpertsConfig, MoeLayerConfig};
 use moe_router::{Router, RouterConfig, RouterShape};
 use serde::{Deserialize, Serialize};
@@ -297,6 +297,6 @@ pub(super) fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear
     }
 }
 
-fn bias(width: usize, value: f64, device: &Device) -> Param<burn::tensor::Tensor<1>> {
+fn bias(width: usize, value: f64, device: &Device) -> Param<Tensor<1>> {
     Initializer::Constant { value }.init([width], device)
 }
