@@ -1,8 +1,19 @@
 //! Benchmarks of the workbench.
 
 pub mod attention;
+pub mod compare;
+pub mod contest;
+pub mod dense;
+pub mod dispatch;
+pub mod layer;
+mod layer_table;
 pub mod machine;
+pub mod memory;
 pub mod model;
+pub mod peer;
+pub mod routing;
 pub mod shapes;
+mod table;
 pub mod timing;
 pub mod train;
+pub mod workloads;

@@ -45,14 +45,43 @@ fn gemm_gflop_per_s(device: &Device) -> f64 {
 
 /// The median of 9 passes over memory far larger than the caches.
 fn read_gb_per_s() -> f64 {
-    const FLOATS: usize = 1 << 27; // 512 MiB
-    let values = vec![1.0f32; FLOATS];
-    let part = FLOATS / rayon::current_num_threads();
-    let time = Timing::measure(1, 9, || {
-        let sum: f32 = values.par_chunks(part).map(sum).sum();
-        std::hint::black_box(sum);
-    });
-    (FLOATS * size_of::<f32>()) as f64 / time.median_s / 1e9
+    let pass = ReadPass::new();
+    let time = Timing::measure(1, 9, || pass.run());
+    pass.bytes() as f64 / time.median_s / 1e9
+}
+
+/// Memory far larger than the caches, to be read by all threads from front to back.
+#[derive(Debug)]
+pub struct ReadPass {
+    values: Vec<f32>,
+}
+
+impl Default for ReadPass {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ReadPass {
+    /// Takes 512 MiB.
+    pub fn new() -> Self {
+        const FLOATS: usize = 1 << 27;
+        Self {
+            values: vec![1.0; FLOATS],
+        }
+    }
+
+    /// The bytes that are read.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.values[..])
+    }
+
+    /// Reads them once.
+    pub fn run(&self) {
+        let part = self.values.len() / rayon::current_num_threads();
+        let total: f32 = self.values.par_chunks(part).map(sum).sum();
+        std::hint::black_box(total);
+    }
 }
 
 fn sum(values: &[f32]) -> f32 {

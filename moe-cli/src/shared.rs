@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 #[command(next_help_heading = "Shared options")]
 pub struct Shared {
     /// The backend to compute on, with an index where it has several: flex, cuda:1; `moe list
-    /// backends` shows all
+    /// backends` shows all. `moe bench layer` takes several and compares them
     #[arg(long, global = true, value_name = "NAME", value_parser = DeviceChoice::parse)]
-    pub device: Option<DeviceChoice>,
+    pub device: Vec<DeviceChoice>,
     /// Overrides the configuration's seed; in `generate`, the seed of the draws
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
@@ -40,11 +40,26 @@ pub struct Shared {
 impl Shared {
     /// Starts the chosen device, or the default one.
     pub fn open_device(&self) -> anyhow::Result<OpenDevice> {
-        let choice = match &self.device {
-            Some(choice) => choice.clone(),
-            None => DeviceChoice::first().map_err(Usage::error)?,
-        };
-        choice.open()
+        match &self.device[..] {
+            [] => DeviceChoice::first().map_err(Usage::error)?.open(),
+            [choice] => choice.open(),
+            several => {
+                let names: Vec<String> = several.iter().map(DeviceChoice::name).collect();
+                Err(Usage::error(format!(
+                    "--device is given {} times ({}); this command computes on one. `moe bench layer` compares several",
+                    names.len(),
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Starts all chosen devices, or the default one.
+    pub fn open_devices(&self) -> anyhow::Result<Vec<OpenDevice>> {
+        match &self.device[..] {
+            [] => Ok(vec![self.open_device()?]),
+            several => several.iter().map(DeviceChoice::open).collect(),
+        }
     }
 
     /// The overrides of the command line, `--seed` last.
@@ -84,7 +99,7 @@ impl Shared {
     /// Prints the next command to try on stderr, unless quiet or in JSON.
     pub fn next(&self, arguments: &str) {
         if !self.quiet && !self.json {
-            let device = self.device.as_ref();
+            let device = self.device.first();
             let named = arguments.contains("--device");
             let flag = device
                 .filter(|_| !named)

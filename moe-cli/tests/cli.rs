@@ -231,6 +231,9 @@ fn every_command_has_help() {
         "bench",
         "bench train",
         "bench attention",
+        "bench layer",
+        "bench dispatch",
+        "bench router",
         "doctor",
         "completions",
     ];
@@ -275,6 +278,44 @@ fn attention_is_measured_without_a_run() {
     );
     let ended = place.moe("bench attention --max-context 128 --steps 1");
     assert!(ended.stdout.contains("MLA absorbed"), "{}", ended.stdout);
+    assert_eq!(place.entries(), ["text", "tiny.toml"]);
+}
+
+#[test]
+fn layers_parts_and_routers_are_measured_without_a_run() {
+    let place = Place::new();
+    let once = "--rounds 1 --warmup 0";
+    let json = place.json(&format!(
+        "bench layer --workload E --activation gelu --pass forward {once} --device flex"
+    ));
+    let result = &json["results"][0];
+    assert_eq!(result["pass"], "forward", "{json:#}");
+    // the layer, one expert, and Burn's own dense layer
+    assert_eq!(result["rows"].as_array().map(Vec::len), Some(3));
+    assert!(result["rows"][0]["share_of_read"].as_f64().unwrap() > 0.0);
+    assert_eq!(result["comparisons"][0]["to"], "dense");
+
+    let json = place.json("bench layer --workload F8 --activation gelu --memory");
+    assert_eq!(json[0]["weights"], 2 * 8 * 512 * 256 * 4, "{json:#}");
+    assert!(json[0]["peak"].as_u64() > json[0]["weights"].as_u64());
+
+    let json = place.json(&format!(
+        "bench dispatch --workload E --activation gelu {once}"
+    ));
+    assert_eq!(json[0]["n_rows"], 2, "{json:#}");
+    let ended = place.moe(&format!("bench router --router switch,mixtral {once}"));
+    assert!(
+        ended.stdout.contains("switch, evaluation"),
+        "{}",
+        ended.stdout
+    );
+
+    let plan = place.moe("bench layer --workload A --dry-run");
+    assert!(
+        plan.stdout.contains("8 experts of 2,048"),
+        "{}",
+        plan.stdout
+    );
     assert_eq!(place.entries(), ["text", "tiny.toml"]);
 }
 

@@ -1,5 +1,8 @@
 //! `moe bench`: measures speed.
 
+#[path = "bench/experts.rs"]
+mod experts;
+
 use super::plan::RunPlan;
 use crate::exit::{OrUsage, Status, Usage};
 use crate::runs::shown;
@@ -14,7 +17,7 @@ use std::path::PathBuf;
 /// The arguments of `moe bench`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe bench train configs/quickstart.toml router.name=switch\n  moe bench attention\n  moe bench model --shape mixtral-428m"
+    after_help = "Examples:\n  moe bench train configs/quickstart.toml router.name=switch\n  moe bench attention\n  moe bench model --shape mixtral-428m\n  moe bench layer --workload A,B"
 )]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -30,6 +33,12 @@ enum What {
     Attention(AttentionArgs),
     /// Reading a prompt and writing token by token, with the machine's limits beside
     Model(ModelArgs),
+    /// Layers of experts beside dense layers of equal active FLOP, the machine's limits, and PyTorch
+    Layer(experts::LayerArgs),
+    /// The parts of a layer apart: sort, gather, products, scatter
+    Dispatch(experts::DispatchArgs),
+    /// Every router, with its share of the layer that it routes for
+    Router(experts::RouterArgs),
 }
 
 /// The arguments of `moe bench train`.
@@ -93,6 +102,9 @@ pub fn run(args: &BenchArgs, shared: &Shared) -> anyhow::Result<Status> {
         What::Train(args) => train(args, shared),
         What::Attention(args) => attention(args, shared),
         What::Model(args) => model(args, shared),
+        What::Layer(args) => experts::layer(args, shared),
+        What::Dispatch(args) => experts::dispatch(args, shared),
+        What::Router(args) => experts::routers(args, shared),
     }
 }
 

@@ -1,0 +1,125 @@
+//! The peak memory of a layer's forward and backward pass, from what the system counts for the process.
+
+use crate::layer::Pass;
+use crate::layer_table::activation_name;
+use crate::table::thousands;
+use crate::workloads::Workload;
+use burn::tensor::Device;
+use moe_experts::Activation;
+use moe_router::Router;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs;
+
+/// The peak memory of forward and backward, bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerMemory {
+    /// The workload's name.
+    pub workload: String,
+    /// The experts' activation.
+    pub activation: Activation,
+    /// What the process has at its peak beyond what it had before the layer was built.
+    pub peak: usize,
+    /// The weights of the layer.
+    pub weights: usize,
+    /// Tokens, output, and the gradients of both.
+    pub tokens: usize,
+    /// What is left of the peak without weights, as many gradients, and tokens.
+    pub beyond: usize,
+    /// One value for each assignment and hidden unit, to compare with.
+    pub hidden: usize,
+}
+
+impl LayerMemory {
+    /// Builds the layer and runs forward and backward three times; building it is not measured. What the allocator kept from earlier
+    /// work would hide part of it, so this is for a process that has done nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The system does not count (it needs `/proc/self/status`, that is, Linux).
+    pub fn measure(
+        workload: &Workload,
+        activation: Activation,
+        device: &Device,
+    ) -> Result<Self, String> {
+        let before = status("VmRSS:")?;
+        let pass = Pass::ForwardBackward;
+        let device = pass.device(device);
+        let layer = workload.init(activation, &device);
+        let n_params = workload.layer(activation).n_params();
+        let inputs = workload.inputs(&device);
+        // weights are drawn when they are first asked for, which takes memory of its own
+        layer.router.route(inputs[0].clone());
+        drop(layer.experts.weights());
+        forget_peak()?;
+        let forward = |input| layer.forward(input).output;
+        let mut work = pass.work(device.clone(), inputs, forward);
+        (0..3).for_each(|_| work());
+        let peak = status("VmHWM:")?.saturating_sub(before);
+        let float = size_of::<f32>();
+        let weights = n_params * float;
+        let tokens = 4 * workload.n_tokens * workload.d_model * float;
+        Ok(Self {
+            workload: workload.name.to_owned(),
+            activation,
+            peak,
+            weights,
+            tokens,
+            beyond: peak.saturating_sub(2 * weights + tokens),
+            hidden: workload.n_tokens * workload.top_k * workload.d_expert * float,
+        })
+    }
+}
+
+/// Makes the present the peak.
+fn forget_peak() -> Result<(), String> {
+    let path = "/proc/self/clear_refs";
+    fs::write(path, "5").map_err(|error| format!("{path}: {error}"))
+}
+
+/// A line of the process's status, in bytes.
+fn status(key: &str) -> Result<usize, String> {
+    let path = "/proc/self/status";
+    let status = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    kib.map(|kib| 1024 * kib)
+        .ok_or_else(|| format!("{path} has no {key}"))
+}
+
+impl fmt::Display for LayerMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kib = |bytes: usize| thousands(bytes / 1024);
+        write!(
+            f,
+            "{} {}: peak {} KiB; weights {}, as many gradients, tokens {}; beyond these {} KiB, {:.2} x the \
+             hidden values",
+            self.workload,
+            activation_name(self.activation),
+            kib(self.peak),
+            kib(self.weights),
+            kib(self.tokens),
+            kib(self.beyond),
+            self.beyond as f64 / self.hidden as f64
+        )
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::workloads::WorkloadGroup;
+
+    #[test]
+    fn the_peak_holds_at_least_weights_and_gradients() {
+        let group = WorkloadGroup::of("F8").expect("a workload");
+        let device = Device::flex();
+        let memory = LayerMemory::measure(&group.workloads[0], Activation::Gelu, &device)
+            .expect("Linux counts");
+        // 2 * 8 experts of 512 x 256 floats
+        assert_eq!(memory.weights, 2 * 8 * 512 * 256 * 4);
+        assert_eq!(memory.hidden, 2048 * 8 * 256 * 4);
+        assert!(memory.peak > memory.weights, "{memory}");
+        assert!(memory.to_string().contains("F8 gelu: peak"), "{memory}");
+    }
+}
