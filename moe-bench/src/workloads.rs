@@ -3,7 +3,7 @@
 //! Axes: T tokens, D model width, E experts, K experts a token, F expert hidden width.
 
 use burn::tensor::{Device, Distribution, Tensor};
-use moe_experts::{Activation, Dispatch, ExpertsConfig, MoeLayer, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, Exchange, ExpertsConfig, MoeLayer, MoeLayerConfig};
 use moe_router::{AnyRouter, MixtralConfig, RouterConfig, RouterInput, RouterShape, SwitchConfig};
 use serde::Serialize;
 
@@ -77,7 +77,9 @@ impl Workload {
             d_expert: self.d_expert,
             n_shared_experts: self.n_shared_experts,
             activation,
+            bias: false,
             dispatch: Dispatch::Grouped,
+            exchange: Exchange::Exact,
         }
     }
 
