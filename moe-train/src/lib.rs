@@ -4,6 +4,8 @@ pub mod ablate;
 pub mod audit;
 pub mod config;
 pub mod data;
+pub mod draw;
+pub mod report;
 pub mod resolve;
 pub mod run;
 pub mod stats;

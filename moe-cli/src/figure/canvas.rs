@@ -1,3 +1,4 @@
+use moe_train::draw::escape;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -47,10 +48,7 @@ impl Canvas {
 
     /// Text from the left end of its base line.
     pub(super) fn text(&mut self, class: &str, [x, y]: [usize; 2], text: &str) {
-        let text = text
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;");
+        let text = escape(text);
         let _ = writeln!(
             self.text,
             "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>"

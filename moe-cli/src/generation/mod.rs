@@ -10,7 +10,6 @@ mod words;
 
 pub use ansi::{bracketed, coloured, legend, visible};
 pub use model::TextModel;
-use page::escape;
 pub use page::page;
 pub use picture::picture;
 pub use sample::Generation;

@@ -3,6 +3,7 @@
 use super::trace::{Piece, Share, Trace, expert_name};
 use super::visible;
 use crate::terminal::{EXPERT_COLOURS, ExpertStyle};
+use moe_train::draw::escape;
 
 /// Marks of the second, third and fourth eight experts.
 const BORDERS: [&str; 4] = ["none", "2px solid", "2px dashed", "4px double"];
@@ -72,17 +73,6 @@ fn span(piece: &Piece, layer: usize) -> String {
         title.join(", "),
         escape(&visible(&piece.text))
     )
-}
-
-pub(super) fn escape(text: &str) -> String {
-    let escaped = |c: char| match c {
-        '&' => "&amp;".to_owned(),
-        '<' => "&lt;".to_owned(),
-        '>' => "&gt;".to_owned(),
-        '"' => "&quot;".to_owned(),
-        _ => c.to_string(),
-    };
-    text.chars().map(escaped).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-use crate::run::Measured;
+use crate::config::RunConfig;
+use crate::run::{LayerMetrics, Manifest, Measured, Summary};
 use serde::{Deserialize, Serialize};
 
 /// What an arm gave, over its seeds.
@@ -50,6 +51,49 @@ pub struct SeedResult {
 }
 
 impl SeedResult {
+    /// The result of a run that is finished.
+    pub(crate) fn new(summary: &Summary, manifest: &Manifest) -> Self {
+        let layers = &summary.validation.layers;
+        let mean = |metric: fn(&LayerMetrics) -> f64| {
+            layers.iter().map(metric).sum::<f64>() / layers.len().max(1) as f64
+        };
+        Self {
+            seed: summary.seed,
+            loss: summary.validation.bits_per_byte,
+            tokens_per_s: manifest.tokens_per_s,
+            max_vio: mean(|layer| layer.max_vio),
+            entropy: mean(|layer| layer.load_entropy),
+            drop_rate: mean(|layer| layer.drop_rate),
+            dead_experts: mean(|layer| layer.dead_experts as f64),
+            steps: summary.steps,
+            tokens: summary.tokens,
+            params_active: summary.params_active as u64,
+            causal: summary.causal,
+            causal_in_training: summary.causal_in_training,
+            measured: summary.measured,
+        }
+    }
+
+    /// The result of a run whose loss was not a number any more.
+    pub(crate) fn diverged(config: &RunConfig) -> Self {
+        let causality = config.router.info().causality;
+        Self {
+            seed: config.seed,
+            loss: f64::NAN,
+            tokens_per_s: f64::NAN,
+            max_vio: f64::NAN,
+            entropy: f64::NAN,
+            drop_rate: f64::NAN,
+            dead_experts: f64::NAN,
+            steps: config.train.steps,
+            tokens: config.train.steps * config.tokens_per_step(),
+            params_active: config.account().params_active as u64,
+            causal: causality.is_causal(),
+            causal_in_training: causality.is_causal_in_training(),
+            measured: None,
+        }
+    }
+
     /// The parameters that one token did use, or by the configuration where that was not counted.
     pub fn params_used(&self) -> u64 {
         self.measured

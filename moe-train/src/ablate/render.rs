@@ -9,22 +9,35 @@ use crate::stats::{Comparison, Verdict, seeds_needed, smallest_p};
 
 impl fmt::Display for AblationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows = vec![header(self)];
-        rows.extend(self.arms.iter().map(row));
-        if self.arms.iter().any(|arm| arm.measured.is_some()) {
-            insert_measured(&mut rows, &self.arms);
-        }
+        let rows = self.rows();
         let mut align = vec![Align::Right; rows[0].len()];
         align[0] = Align::Left;
         align[rows[0].len() - 1] = Align::Left;
 
         writeln!(f, "{}\n", title(self))?;
         writeln!(f, "{}", columns(&rows, &align))?;
-        f.write_str(&footnotes(self).join("\n"))?;
+        f.write_str(&self.notes().join("\n"))?;
         match &self.claim {
             Some(claim) => write!(f, "\n\n{}", claim_text(claim, self.seeds.len())),
             None => Ok(()),
         }
+    }
+}
+
+impl AblationReport {
+    /// The table as text, a row an arm under a header; the first and the last column are words.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![header(self)];
+        rows.extend(self.arms.iter().map(row));
+        if self.arms.iter().any(|arm| arm.measured.is_some()) {
+            insert_measured(&mut rows, &self.arms);
+        }
+        rows
+    }
+
+    /// What the table's columns and marks mean.
+    pub fn notes(&self) -> Vec<String> {
+        footnotes(self)
     }
 }
 

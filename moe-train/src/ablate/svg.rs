@@ -2,10 +2,10 @@
 
 mod curve;
 mod dots;
-mod scale;
 
 use super::rule::Metric;
 use super::table::{AblationReport, ArmReport};
+use crate::draw::Origin;
 use curve::curves;
 use dots::dots;
 
@@ -28,34 +28,35 @@ pub fn figure(report: &AblationReport) -> String {
         height = bottom;
     }
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
-         width=\"{width:.0}\" height=\"{height:.0}\">\n<style>\n{STYLE}</style>\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"ablation\" role=\"img\" \
+         viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\">\n\
+         <title>Each arm and each of its seeds</title>\n<style>\n{STYLE}</style>\n\
          <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n{body}</svg>\n"
     )
 }
 
 const STYLE: &str = "\
-.paper { fill: #ffffff; }
-text { fill: #1a1a1a; font: 12px sans-serif; }
-.small { font-size: 11px; fill: #5c5c5c; }
-.title { font-weight: bold; }
-.right { text-anchor: end; }
-.middle { text-anchor: middle; }
-.grid { stroke: #e3e3e3; }
-.arm { stroke: #0072b2; fill: #0072b2; }
-.baseline { stroke: #767676; fill: #767676; }
+.ablation .paper { fill: #ffffff; }
+.ablation text { fill: #1a1a1a; font: 12px sans-serif; }
+.ablation .small { font-size: 11px; fill: #5c5c5c; }
+.ablation .title { font-weight: bold; }
+.ablation .right { text-anchor: end; }
+.ablation .middle { text-anchor: middle; }
+.ablation .grid { stroke: #e3e3e3; }
+.ablation .arm { stroke: #0072b2; fill: #0072b2; }
+.ablation .baseline { stroke: #767676; fill: #767676; }
 @media (prefers-color-scheme: dark) {
-  .paper { fill: #161616; }
-  text { fill: #e8e8e8; }
-  .small { fill: #a8a8a8; }
-  .grid { stroke: #3a3a3a; }
-  .arm { stroke: #56b4e9; fill: #56b4e9; }
-  .baseline { stroke: #9c9c9c; fill: #9c9c9c; }
+  .ablation .paper { fill: #161616; }
+  .ablation text { fill: #e8e8e8; }
+  .ablation .small { fill: #a8a8a8; }
+  .ablation .grid { stroke: #3a3a3a; }
+  .ablation .arm { stroke: #56b4e9; fill: #56b4e9; }
+  .ablation .baseline { stroke: #9c9c9c; fill: #9c9c9c; }
 }
-.seed { stroke: none; fill-opacity: 0.35; }
-.spread { stroke-width: 2; }
-.band { stroke: none; fill-opacity: 0.18; }
-.line { stroke-width: 2; fill: none; }
+.ablation .seed { stroke: none; fill-opacity: 0.35; }
+.ablation .spread { stroke-width: 2; }
+.ablation .band { stroke: none; fill-opacity: 0.18; }
+.ablation .line { stroke-width: 2; fill: none; }
 ";
 
 /// What the figure shows of each arm, and whether its axis begins at zero.
@@ -69,13 +70,6 @@ const METRICS: [(Metric, &str, Origin); 3] = [
     (Metric::MaxVio, "MaxVio (max load / mean - 1)", Origin::Zero),
 ];
 
-/// Where an axis begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Zero,
-    Data,
-}
-
 /// The finite values of an arm's seeds.
 fn values(arm: &ArmReport, metric: Metric) -> Vec<f64> {
     let values = arm.seeds.iter().map(|seed| metric.of(seed));
@@ -85,12 +79,6 @@ fn values(arm: &ArmReport, metric: Metric) -> Vec<f64> {
 fn longest_label(report: &AblationReport) -> usize {
     let lengths = report.arms.iter().map(|arm| arm.label.chars().count());
     lengths.max().unwrap_or(0)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ fn step_of(path: &Path) -> Option<u64> {
 }
 
 /// Reads a summary if there is one.
-pub(super) fn read_summary(folder: &RunFolder) -> Result<Option<super::Summary>, RunError> {
+pub(crate) fn read_summary(folder: &RunFolder) -> Result<Option<super::Summary>, RunError> {
     let path = folder.summary();
     if !path.exists() {
         return Ok(None);

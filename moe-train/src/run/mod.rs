@@ -21,6 +21,7 @@ pub use clip::clip_by_global_norm;
 pub use error::RunError;
 pub use evaluate::evaluate;
 pub use folder::{RunFolder, run_folder};
+pub(crate) use loaded::read_summary;
 pub use loaded::{LoadedRun, evaluate_run, read_manifest};
 pub use manifest::{BURN_VERSION, Manifest};
 pub use measured::Measured;

@@ -3,8 +3,8 @@
 use super::checkpoint::{self, CheckpointState};
 use super::continued::{check_data, continue_metrics};
 use super::files::{file_error, write_json, write_whole};
-use super::loaded::read_summary;
 use super::measured::CostMeter;
+use super::read_summary;
 use super::{
     EvalMetrics, Event, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
     evaluate, run_folder,

@@ -1,11 +1,11 @@
 //! The arms that differ in one number, as curves over its values: evenly spaced, because such values
 //! span powers of ten and often include zero.
 
-use super::scale::{Scale, label};
-use super::{GAP, METRICS, Origin, PANEL, escape, values};
+use super::{GAP, METRICS, PANEL, values};
 use crate::ablate::rule::Metric;
 use crate::ablate::sweep::Sweep;
 use crate::ablate::table::AblationReport;
+use crate::draw::{Origin, Scale, escape, label};
 use crate::stats::{mean, sample_std};
 use std::fmt::Write;
 

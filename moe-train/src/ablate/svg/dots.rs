@@ -1,9 +1,9 @@
 //! One row an arm: a dot for each seed, their mean, and a bar of one standard deviation.
 
-use super::scale::{Scale, label};
-use super::{GAP, MARGIN, METRICS, Origin, PANEL, ROW, escape, values};
+use super::{GAP, MARGIN, METRICS, PANEL, ROW, values};
 use crate::ablate::rule::Metric;
 use crate::ablate::table::{AblationReport, ArmReport};
+use crate::draw::{Origin, Scale, escape, label};
 use crate::stats::{mean, sample_std};
 use std::fmt::Write;
 

@@ -1,25 +1,38 @@
+/// Where an axis begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// At zero.
+    Zero,
+    /// A little below the smallest value.
+    Data,
+}
+
 /// A linear axis: values from `low` to `high` lie from `start` to `end` on the page.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Scale {
-    pub(super) low: f64,
-    pub(super) high: f64,
-    pub(super) start: f64,
-    pub(super) end: f64,
+pub struct Scale {
+    /// The value at `start`.
+    pub low: f64,
+    /// The value at `end`.
+    pub high: f64,
+    /// Where the axis begins on the page.
+    pub start: f64,
+    /// Where it ends.
+    pub end: f64,
 }
 
 impl Scale {
     /// An axis with room for all values, which need not be there.
-    pub(super) fn around(values: &[f64], origin: super::Origin, start: f64, end: f64) -> Self {
+    pub fn around(values: &[f64], origin: Origin, start: f64, end: f64) -> Self {
         let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
         let (low, high) = match origin {
             _ if values.is_empty() => (0.0, 1.0),
-            super::Origin::Zero => (0.0, if largest > 0.0 { largest } else { 1.0 }),
-            super::Origin::Data if smallest == largest => (smallest - 0.5, largest + 0.5),
-            super::Origin::Data => (smallest, largest),
+            Origin::Zero => (0.0, if largest > 0.0 { largest } else { 1.0 }),
+            Origin::Data if smallest == largest => (smallest - 0.5, largest + 0.5),
+            Origin::Data => (smallest, largest),
         };
         let room = 0.05 * (high - low);
-        let low = if origin == super::Origin::Zero {
+        let low = if origin == Origin::Zero {
             0.0
         } else {
             low - room
@@ -33,12 +46,12 @@ impl Scale {
     }
 
     /// Where a value lies on the page.
-    pub(super) fn at(&self, x: f64) -> f64 {
+    pub fn at(&self, x: f64) -> f64 {
         self.start + (x - self.low) / (self.high - self.low) * (self.end - self.start)
     }
 
     /// Two to six round values.
-    pub(super) fn ticks(&self) -> Vec<f64> {
+    pub fn ticks(&self) -> Vec<f64> {
         let raw = (self.high - self.low) / 5.0;
         let power = 10f64.powf(raw.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0]
@@ -53,7 +66,7 @@ impl Scale {
 }
 
 /// A tick's value without digits that only rounding made.
-pub(super) fn label(x: f64) -> String {
+pub fn label(x: f64) -> String {
     let rounded = (x * 1e6).round() / 1e6;
     if rounded == 0.0 && x != 0.0 {
         return format!("{x:e}");
@@ -63,7 +76,6 @@ pub(super) fn label(x: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Origin;
     use super::*;
 
     #[test]

@@ -1,0 +1,135 @@
+//! The table of an ablation, of runs that were made before.
+
+use super::{Question, Run, RunState};
+use crate::ablate::{AblationConfig, AblationReport, ArmResult, SeedResult};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// The questions compared with the first, seed by seed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Paired {
+    /// The table; none if the questions cannot be paired.
+    pub table: Option<AblationReport>,
+    /// What was left out of it, or why there is none.
+    pub notes: Vec<String>,
+}
+
+impl Paired {
+    /// Pairs the runs that are finished (or have diverged) in all questions that have such.
+    pub fn of(questions: &[Question]) -> Self {
+        let mut notes = Vec::new();
+        let mut arms: Vec<Arm> = questions.iter().map(Arm::of).collect();
+        if let Some(reason) = other_data(questions) {
+            return Self::none(reason);
+        }
+        arms.retain(|arm| {
+            let is_empty = arm.results.is_empty();
+            if is_empty {
+                notes.push(format!(
+                    "{} has no finished run and is not in the table",
+                    arm.label
+                ));
+            }
+            !is_empty
+        });
+        if arms.len() < 2 {
+            return Self::none("a comparison needs two questions with finished runs".to_owned());
+        }
+        let common = common_seeds(&arms);
+        if common.is_empty() {
+            return Self::none(
+                "no seed is finished in every question, so no two runs can be paired".to_owned(),
+            );
+        }
+        for arm in &mut arms {
+            notes.extend(arm.restrict(&common));
+        }
+        let results: Vec<ArmResult> = arms
+            .into_iter()
+            .map(|arm| ArmResult {
+                label: arm.label,
+                seeds: arm.results,
+            })
+            .collect();
+        match AblationReport::new(&results, &AblationConfig::default()) {
+            Ok(table) => Self {
+                table: Some(table),
+                notes,
+            },
+            Err(error) => Self::none(error.to_string()),
+        }
+    }
+
+    fn none(reason: String) -> Self {
+        Self {
+            table: None,
+            notes: vec![reason],
+        }
+    }
+}
+
+struct Arm {
+    label: String,
+    results: Vec<SeedResult>,
+}
+
+impl Arm {
+    fn of(question: &Question) -> Self {
+        Self {
+            label: question.label.clone(),
+            results: question.runs.iter().filter_map(result).collect(),
+        }
+    }
+
+    fn seeds(&self) -> BTreeSet<u64> {
+        self.results.iter().map(|result| result.seed).collect()
+    }
+
+    /// Keeps the seeds that all arms have, and says which it had besides.
+    fn restrict(&mut self, common: &BTreeSet<u64>) -> Option<String> {
+        let more: Vec<String> = self
+            .seeds()
+            .difference(common)
+            .map(u64::to_string)
+            .collect();
+        self.results.retain(|result| common.contains(&result.seed));
+        (!more.is_empty()).then(|| {
+            format!(
+                "of {} the seeds {} are not in the table: another question has not finished them",
+                self.label,
+                more.join(", ")
+            )
+        })
+    }
+}
+
+fn result(run: &Run) -> Option<SeedResult> {
+    match (run.state, &run.summary) {
+        (RunState::Diverged { .. }, _) => Some(SeedResult::diverged(&run.config)),
+        (_, Some(summary)) => Some(SeedResult::new(
+            summary,
+            &run.manifest.clone().unwrap_or_default(),
+        )),
+        _ => None,
+    }
+}
+
+fn common_seeds(arms: &[Arm]) -> BTreeSet<u64> {
+    let mut sets = arms.iter().map(Arm::seeds);
+    let first = sets.next().unwrap_or_default();
+    sets.fold(first, |common, seeds| &common & &seeds)
+}
+
+/// Why losses do not compare, if data differ.
+fn other_data(questions: &[Question]) -> Option<String> {
+    let first = questions.first()?;
+    let data = |question: &Question| {
+        let data = &question.config.data;
+        (data.name, data.path.clone())
+    };
+    let other = questions.iter().find(|other| data(other) != data(first))?;
+    Some(format!(
+        "{} was trained on other data than {}, so their figures do not compare",
+        other.label, first.label
+    ))
+}

@@ -1,0 +1,133 @@
+use super::{LoadMap, MetricLines};
+use crate::config::RunConfig;
+use crate::run::{Manifest, RunFolder, Summary, read_manifest, read_summary};
+use serde::{Serialize, Serializer};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A run as its folder tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The run folder.
+    pub folder: PathBuf,
+    /// Its configuration.
+    pub config: RunConfig,
+    /// How far it came.
+    pub state: RunState,
+    /// Where, when and with what it was made, if that can be read.
+    pub manifest: Option<Manifest>,
+    /// What it came to, if it is finished.
+    pub summary: Option<Summary>,
+    /// What it logged.
+    pub lines: MetricLines,
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum RunState {
+    /// All steps were made, and the last evaluation.
+    Finished,
+    /// Steps are missing: it is being made, or was stopped.
+    Unfinished {
+        /// The last step that was logged.
+        step: u64,
+        /// The last step that a checkpoint holds.
+        saved: u64,
+    },
+    /// Its loss was not a number any more.
+    Diverged {
+        /// The last step that was logged.
+        step: u64,
+    },
+}
+
+impl Run {
+    /// Reads a run folder.
+    ///
+    /// # Errors
+    ///
+    /// Returns in words why its configuration or its summary cannot be read.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let folder = RunFolder::new(path);
+        if !folder.config().is_file() {
+            return Err(format!(
+                "{} has not begun: it has no config.toml",
+                path.display()
+            ));
+        }
+        let config = RunConfig::load_resolved(&folder.config())
+            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let mut summary = read_summary(&folder).map_err(|error| error.to_string())?;
+        if let Some(summary) = &mut summary {
+            // summaries of earlier versions do not say
+            summary.causal_in_training = config.router.info().causality.is_causal_in_training();
+        }
+        let lines = fs::read(folder.metrics()).unwrap_or_default();
+        let lines = MetricLines::parse(&String::from_utf8_lossy(&lines));
+        Ok(Self {
+            state: state(&folder, summary.is_some(), &lines),
+            folder: path.to_owned(),
+            config,
+            manifest: read_manifest(&folder).ok(),
+            summary,
+            lines,
+        })
+    }
+
+    /// What is missing of the run, in words; nothing if it is finished.
+    pub fn shortfall(&self) -> Option<String> {
+        let steps = self.config.train.steps;
+        match self.state {
+            RunState::Finished => None,
+            RunState::Unfinished { step, saved } => Some(format!(
+                "not finished: step {step} of {steps} was logged, step {saved} is saved"
+            )),
+            RunState::Diverged { step } => Some(format!(
+                "diverged after step {step} of {steps}: its loss is not a number"
+            )),
+        }
+    }
+}
+
+fn state(folder: &RunFolder, is_finished: bool, lines: &MetricLines) -> RunState {
+    let log = fs::read_to_string(folder.log()).unwrap_or_default();
+    let has_diverged = log
+        .lines()
+        .last()
+        .is_some_and(|line| line.contains(": diverged:"));
+    let step = lines.last_step();
+    match (is_finished, has_diverged) {
+        (true, _) => RunState::Finished,
+        (false, true) => RunState::Diverged { step },
+        (false, false) => {
+            let steps = folder.checkpoint_steps().unwrap_or_default();
+            let saved = steps.last().copied().unwrap_or(0);
+            RunState::Unfinished { step, saved }
+        }
+    }
+}
+
+/// Without the logged lines, which curves and loads sum up.
+impl Serialize for Run {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            folder: &'a Path,
+            seed: u64,
+            state: RunState,
+            manifest: &'a Option<Manifest>,
+            summary: &'a Option<Summary>,
+            loads: Vec<LoadMap>,
+        }
+        Document {
+            folder: &self.folder,
+            seed: self.config.seed,
+            state: self.state,
+            manifest: &self.manifest,
+            summary: &self.summary,
+            loads: LoadMap::of(self),
+        }
+        .serialize(serializer)
+    }
+}
