@@ -2,7 +2,7 @@
 
 use crate::commands::{
     ablate, audit, bench, completions, convert, doctor, eval, figure, generate, inspect, laws,
-    list, train, verify,
+    list, report, train, verify,
 };
 use crate::shared::Shared;
 use clap::{Parser, Subcommand};
@@ -43,6 +43,8 @@ pub enum Command {
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(ablate::AblateArgs),
+    /// Put runs side by side on one page: curves over seeds, loads, the paired table, how they were made
+    Report(report::ReportArgs),
     /// Check what must hold of every router and balance loss
     Laws(laws::LawsArgs),
     /// Does a model see the future? Replaces later tokens and looks for changes before them

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/markup.rs"]
+mod markup;
+#[path = "cli/pages.rs"]
+mod pages;
 #[path = "cli/place.rs"]
 mod place;
 #[path = "cli/runs.rs"]
@@ -226,6 +230,7 @@ fn every_command_has_help() {
         "verify",
         "convert",
         "ablate",
+        "report",
         "laws",
         "audit",
         "bench",

@@ -86,8 +86,10 @@ fn every_command_is_accepted() {
     let commands = commands();
     assert!(commands.len() >= 6, "{commands:?}");
     for mut arguments in commands {
-        // the first two read a run that does not exist in a fresh clone, the others take a minute
-        if ["generate", "eval", "laws", "audit"].contains(&arguments[0].as_str()) {
+        // laws and audit take a minute, the others read a run that does not exist in a fresh clone
+        if ["generate", "eval", "report", "analyze", "laws", "audit"]
+            .contains(&arguments[0].as_str())
+        {
             let help = [arguments[0].clone(), "--help".to_owned()];
             let help = String::from_utf8(moe(&help).stdout).expect("text");
             for flag in arguments.iter().filter(|a| a.starts_with("--")) {

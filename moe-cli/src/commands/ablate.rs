@@ -2,9 +2,9 @@
 
 mod preview;
 
-use super::generate::{missing_folder, write_whole};
 use crate::backends::OpenDevice;
 use crate::exit::{OrUsage, Status, Usage, ablate_error};
+use crate::files::{missing_folder, write_whole};
 use crate::interrupt;
 use crate::invocation;
 use crate::runs::shown;

@@ -1,8 +1,8 @@
 //! `moe figure`: what a router does, as a picture.
 
-use super::generate::{missing_folder, write_whole};
 use crate::exit::{OrUsage, Status, Usage};
 use crate::figure::{Caption, LETTERS, N_EXPERTS, Scene, accent, figure};
+use crate::files::{missing_folder, write_whole};
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};

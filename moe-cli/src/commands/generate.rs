@@ -2,6 +2,7 @@
 
 use super::plan::ReadPlan;
 use crate::exit::{Status, Usage, run_error};
+use crate::files::{missing_folder, write_whole};
 use crate::generation::{
     Generation, TextModel, Trace, bracketed, coloured, legend, page, picture, visible,
 };
@@ -9,14 +10,13 @@ use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::terminal::{has_colour, print_json, print_raw};
-use anyhow::Context;
 use clap::Args;
 use moe_models::checkpoint::PublishedCheckpoint;
-use moe_models::{Decoder, Drafts, Sampling, disk};
+use moe_models::{Decoder, Drafts, Sampling};
 use moe_train::run::LoadedRun;
 use serde_json::json;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 /// The arguments of `moe generate`.
@@ -198,18 +198,6 @@ impl GenerateArgs {
     }
 }
 
-/// What is wrong with a file to write, if its folder does not exist.
-pub(super) fn missing_folder(flag: &str, file: &Path) -> Option<String> {
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let missing = folder.filter(|folder| !folder.is_dir())?;
-    let (file, missing) = (file.display(), missing.display());
-    Some(format!(
-        "{flag} {file}: there is no folder `{missing}`; create it first"
-    ))
-}
-
 /// Says what makes a text worse than the model's loss promises.
 fn warn(run: &LoadedRun, n_tokens: usize, shared: &Shared) {
     if !run.config.router.info().causality.is_causal() {
@@ -248,14 +236,4 @@ fn show(args: &GenerateArgs, trace: &Trace, layer: usize, shared: &Shared) -> an
     };
     print_raw(&format!("{text}\n"))?;
     Ok(())
-}
-
-/// Writes a file, which appears whole or not at all.
-pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    disk::write_whole(path, text.as_bytes()).with_context(|| {
-        format!(
-            "cannot write `{}`; check the folder's permissions",
-            path.display()
-        )
-    })
 }

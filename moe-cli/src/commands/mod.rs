@@ -12,6 +12,7 @@ pub mod generate;
 pub mod inspect;
 pub mod laws;
 pub mod list;
+pub mod report;
 pub mod train;
 pub mod verify;
 

@@ -93,13 +93,15 @@ impl Arm {
             .map(u64::to_string)
             .collect();
         self.results.retain(|result| common.contains(&result.seed));
-        (!more.is_empty()).then(|| {
-            format!(
-                "of {} the seeds {} are not in the table: another question has not finished them",
-                self.label,
-                more.join(", ")
-            )
-        })
+        let (seeds, are) = match more.len() {
+            0 => return None,
+            1 => ("seed", "is"),
+            _ => ("seeds", "are"),
+        };
+        let (label, more) = (&self.label, more.join(", "));
+        Some(format!(
+            "{label}: {seeds} {more} {are} not in the table, because another arm has not finished with it"
+        ))
     }
 }
 

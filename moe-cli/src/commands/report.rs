@@ -1,0 +1,106 @@
+//! `moe report`: runs side by side, as a page.
+
+use crate::exit::{OrUsage, Status};
+use crate::pages::{REPORT, Target, report_page};
+use crate::runs::shown;
+use crate::shared::Shared;
+use crate::terminal::{Align, columns, counted, print, print_json, significant};
+use clap::Args;
+use moe_train::report::{Question, Report};
+use std::path::{Path, PathBuf};
+
+/// The arguments of `moe report`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  moe report runs -o report.html\n  moe report runs/NAME runs/OTHER -o report.html\n\nThe first question is the baseline of the comparison. Runs that are not finished are reported as such."
+)]
+pub struct ReportArgs {
+    /// Folders of runs (runs/NAME/seed-N), of questions (runs/NAME), or of all runs
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The page to write; an earlier page of this command is replaced
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Reads the runs, prints their table and writes the page.
+pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let target = args.out.as_deref().map(|path| Target::check(path, REPORT));
+    let target = target.transpose()?;
+    let paths: Vec<PathBuf> = args
+        .paths
+        .iter()
+        .map(|path| existing(path, &shared.runs))
+        .collect();
+    let report = Report::read(&paths).or_usage()?;
+    if shared.json {
+        print_json(&report)?;
+    } else {
+        print(&text(&report))?;
+    }
+    report.missing.iter().for_each(|what| shared.note(what));
+    match target {
+        Some(target) if !shared.dry_run => {
+            target.write(&report_page(&report))?;
+            shared.note(&format!("wrote {}", target.path().display()));
+        }
+        Some(target) => shared.note(&format!("would write {}", target.path().display())),
+        None => {
+            let paths: Vec<String> = args.paths.iter().map(|path| shown(path)).collect();
+            shared.next(&format!("report {} -o report.html", paths.join(" ")));
+        }
+    }
+    Ok(Status::Done)
+}
+
+/// The path, or the one of that name in the folder of all runs.
+fn existing(path: &Path, runs: &Path) -> PathBuf {
+    let inside = runs.join(path);
+    match !path.exists() && inside.exists() {
+        true => inside,
+        false => path.to_owned(),
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut parts = vec![questions(report)];
+    match &report.paired.table {
+        Some(table) => parts.push(table.to_string()),
+        None => parts.push("no paired comparison:".to_owned()),
+    }
+    parts.push(report.paired.notes.join("\n"));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+fn questions(report: &Report) -> String {
+    let header = ["arm", "runs", "finished", &report.merit.name].map(String::from);
+    let row = |question: &Question| {
+        let finished = question.runs.iter().filter_map(|run| run.summary.as_ref());
+        let merits: Vec<f64> = finished.map(|s| report.merit.of(&s.validation)).collect();
+        let mean = merits.iter().sum::<f64>() / merits.len() as f64;
+        vec![
+            question.label.clone(),
+            question.runs.len().to_string(),
+            merits.len().to_string(),
+            if merits.is_empty() {
+                "-".to_owned()
+            } else {
+                significant(mean, 4)
+            },
+        ]
+    };
+    let rows: Vec<Vec<String>> = [header.to_vec()]
+        .into_iter()
+        .chain(report.questions.iter().map(row))
+        .collect();
+    let n_runs = report.runs().count();
+    format!(
+        "{}\n\n{}",
+        counted(n_runs, "run"),
+        columns(
+            &rows,
+            &[Align::Left, Align::Right, Align::Right, Align::Right]
+        )
+    )
+}

@@ -1,0 +1,72 @@
+use super::html::Html;
+use moe_train::draw::escape;
+
+/// A page in the making: a heading, remarks, and sections that are listed under it.
+#[derive(Debug, Clone)]
+pub struct Page {
+    generator: &'static str,
+    title: String,
+    head: Html,
+    sections: Vec<Section>,
+}
+
+#[derive(Debug, Clone)]
+struct Section {
+    id: &'static str,
+    heading: &'static str,
+    body: Html,
+}
+
+impl Page {
+    /// An empty page; `generator` is the command that makes it.
+    pub fn new(generator: &'static str, title: &str) -> Self {
+        Self {
+            generator,
+            title: title.to_owned(),
+            head: Html::default(),
+            sections: Vec::new(),
+        }
+    }
+
+    /// Adds something under the heading.
+    pub fn head(mut self, more: Html) -> Self {
+        self.head = self.head.then(more);
+        self
+    }
+
+    /// Adds a section.
+    pub fn section(mut self, id: &'static str, heading: &'static str, body: Html) -> Self {
+        self.sections.push(Section { id, heading, body });
+        self
+    }
+
+    /// The whole document.
+    pub fn finish(self) -> String {
+        let links: String = self
+            .sections
+            .iter()
+            .map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, escape(s.heading)))
+            .collect();
+        let sections: String = self
+            .sections
+            .iter()
+            .map(|section| {
+                let Section { id, heading, body } = section;
+                let heading = escape(heading);
+                format!("<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{heading}</h2>\n{body}</section>\n")
+            })
+            .collect();
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"generator\" content=\"{generator}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n\
+             {head}<nav aria-label=\"Sections\"><ul>{links}</ul></nav>\n</header>\n<main>\n{sections}</main>\n\
+             </body>\n</html>\n",
+            generator = self.generator,
+            title = escape(&self.title),
+            style = include_str!("page.css"),
+            head = self.head,
+        )
+    }
+}
