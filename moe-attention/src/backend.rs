@@ -1,4 +1,4 @@
-//! The two operations for which a backend may have a kernel of its own, and what runs without one.
+//! The operations for which a backend may have a kernel of its own, and what runs without one.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -44,6 +44,11 @@ pub trait AttentionBackend: Backend {
         sin: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         composed_rotation::<Self>(x, cos, sin)
+    }
+
+    /// `x [R,D] w [D,N]` of so few rows that reading the matrix is what costs.
+    fn few_rows_product(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(x, w)
     }
 }
 

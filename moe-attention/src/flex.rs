@@ -6,6 +6,7 @@
 //! same place: results do not depend on the number of threads.
 
 mod backward;
+mod few;
 mod forward;
 #[allow(unsafe_code)]
 mod kernel;
@@ -14,6 +15,7 @@ mod rotate;
 mod rows;
 
 use burn::backend::Flex;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
@@ -67,6 +69,14 @@ impl AttentionBackend for Flex {
         match Self::rotation_kernel(&x) {
             Some(kernel) => kernel(x, cos, sin),
             None => composed_rotation::<Self>(x, cos, sin),
+        }
+    }
+
+    fn few_rows_product(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
+        if x.dtype() == DType::F32 && w.dtype() == DType::F32 && w.is_contiguous() {
+            few::few_rows_product(x, w)
+        } else {
+            Self::float_matmul(x, w)
         }
     }
 }

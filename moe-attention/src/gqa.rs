@@ -16,6 +16,7 @@ use crate::causal::{CausalOptions, causal_attention};
 use crate::error::AttentionError;
 use crate::input::AttentionInput;
 use crate::positions::Positions;
+use crate::projection::project;
 use crate::rope::{RotaryEmbedding, RotaryEmbeddingConfig};
 
 /// Configuration to create a [`GroupedQueryAttention`] with
@@ -214,9 +215,9 @@ impl GroupedQueryAttention {
         // One matrix of all tokens: faster than a product for each sequence.
         let tokens = x.reshape([batch * length, d_model]);
         let split = |x: Tensor<2>, n| x.reshape([batch, length, n, self.head_dim]).swap_dims(1, 2);
-        let query = split(self.query.forward(tokens.clone()), self.n_heads);
-        let keys = split(self.key.forward(tokens.clone()), self.n_kv_heads);
-        let values = split(self.value.forward(tokens), self.n_kv_heads);
+        let query = split(project(&self.query, tokens.clone()), self.n_heads);
+        let keys = split(project(&self.key, tokens.clone()), self.n_kv_heads);
+        let values = split(project(&self.value, tokens), self.n_kv_heads);
         Heads {
             query: self.rope.forward(query, positions.clone()),
             kv: KeysValues {
@@ -237,9 +238,10 @@ impl GroupedQueryAttention {
             .window(self.sliding_window)
             .mask_pad(mask_pad);
         let out = causal_attention(query, kv.keys, kv.values, options).swap_dims(1, 2);
-        let out = self
-            .output
-            .forward(out.reshape([batch * length, n_heads * head_dim]));
+        let out = project(
+            &self.output,
+            out.reshape([batch * length, n_heads * head_dim]),
+        );
         let [_, d_model] = out.dims();
         out.reshape([batch, length, d_model])
     }

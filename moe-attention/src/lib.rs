@@ -23,6 +23,7 @@ mod gqa;
 mod input;
 mod mla;
 mod positions;
+mod projection;
 mod rope;
 #[cfg(test)]
 mod testing;

@@ -226,6 +226,15 @@ vectorised! {
     }
 }
 
+vectorised! {
+    /// `y += sum over i of x_i w_i`, where `w_i` are rows as wide as `y`, in ascending order.
+    fn add_products<O>(y: &mut [f32], x: &[f32], w: &[f32]) {
+        for (x, w) in x.iter().zip(w.chunks_exact(y.len())) {
+            y.iter_mut().zip(w).for_each(|(y, w)| *y = O::mul_add(*x, *w, *y));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,7 @@ use super::{LatentForm, LatentWork};
 use crate::causal::{CausalOptions, causal_attention};
 use crate::input::AttentionInput;
 use crate::positions::Positions;
+use crate::projection::project;
 use crate::rope::RotaryEmbedding;
 
 /// Causal self-attention whose keys and values are made from one narrow latent a token, which is
@@ -109,7 +110,7 @@ impl MultiHeadLatentAttention {
             LatentForm::Absorbed => self.absorbed(queries, latents, options),
             _ => self.materialised(queries, latents, options),
         };
-        self.o_proj.forward(heads).reshape([batch, length, d_model])
+        project(&self.o_proj, heads).reshape([batch, length, d_model])
     }
 
     fn resolved_form(&self, queries: usize, keys: usize) -> LatentForm {
@@ -134,15 +135,13 @@ impl MultiHeadLatentAttention {
         // One matrix of all tokens: faster than a product for each sequence.
         let mut tokens = x.reshape([batch * length, d_model]);
         if let Some(down) = &self.q_a_proj {
-            tokens = down.forward(tokens);
+            tokens = project(down, tokens);
         }
         if let Some(norm) = &self.q_a_layernorm {
             tokens = norm.forward(tokens);
         }
         let (nope, rope) = (self.qk_nope_head_dim, self.qk_rope_head_dim);
-        let query = self
-            .q_b_proj
-            .forward(tokens)
+        let query = project(&self.q_b_proj, tokens)
             .reshape([batch, length, self.n_heads, nope + rope])
             .swap_dims(1, 2);
         let turned = query.clone().narrow(3, nope, rope);
@@ -157,7 +156,7 @@ impl MultiHeadLatentAttention {
         let [batch, length, d_model] = x.dims();
         let (rank, rope) = (self.rank(), self.qk_rope_head_dim);
         let tokens = x.reshape([batch * length, d_model]);
-        let both = self.kv_a_proj_with_mqa.forward(tokens);
+        let both = project(&self.kv_a_proj_with_mqa, tokens);
         let latent = self.kv_a_layernorm.forward(both.clone().narrow(1, 0, rank));
         let key = both.narrow(1, rank, rope);
         let key = key.reshape([batch, 1, length, rope]);
@@ -172,9 +171,7 @@ impl MultiHeadLatentAttention {
         let (heads, rank) = (self.n_heads, self.rank());
         let [batch, _, keys, _] = latents.dims();
         let latent = latents.clone().narrow(3, 0, rank);
-        let both = self
-            .kv_b_proj
-            .forward(latent.reshape([batch * keys, rank]))
+        let both = project(&self.kv_b_proj, latent.reshape([batch * keys, rank]))
             .reshape([batch, keys, heads, nope + value])
             .swap_dims(1, 2);
         let shared = latents

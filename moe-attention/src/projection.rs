@@ -1,0 +1,84 @@
+//! Projections of few tokens, as in generation token by token: bound by reading the weights.
+
+use burn::backend::Dispatch;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use crate::backend::AttentionBackend;
+
+/// Up to this many rows a projection costs what reading its matrix costs.
+const FEW_ROWS: usize = 4;
+
+/// The forward pass of a linear layer on tokens, read by all threads however few the tokens are.
+///
+/// # Shapes
+///
+/// - x: `[N, d_input]`
+/// - output: `[N, d_output]`
+pub(crate) fn project(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
+    let [rows, _] = x.dims();
+    if rows == 0 || rows > FEW_ROWS {
+        return linear.forward(x);
+    }
+    let product = few_rows_product(x, linear.weight.val());
+    match &linear.bias {
+        Some(bias) => product + bias.val().unsqueeze(),
+        None => product,
+    }
+}
+
+fn few_rows_product(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    let (x, w) = (x.into_dispatch(), w.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as AttentionBackend>::few_rows_product(x, w))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, values};
+    use burn::module::Param;
+    use burn::nn::LinearConfig;
+    use burn::tensor::Device;
+
+    /// A layer of more rows than one task reads, wider than one line of the caches.
+    fn linear(bias: bool, device: &Device) -> Linear {
+        let mut linear = LinearConfig::new(300, 37).with_bias(bias).init(device);
+        linear.weight = Param::from_tensor(values([300, 37], 1, device));
+        linear
+    }
+
+    #[test]
+    fn few_rows_are_what_many_are() {
+        let device = Device::flex();
+        for bias in [false, true] {
+            let linear = linear(bias, &device);
+            for rows in [0, 1, FEW_ROWS, FEW_ROWS + 1] {
+                let x = values([rows, 300], 2, &device);
+                assert_close(project(&linear, x.clone()), linear.forward(x), 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn a_transposed_matrix_is_read_as_it_lies() {
+        let device = Device::flex();
+        let mut linear = linear(false, &device);
+        let turned = values([37, 300], 3, &device).transpose();
+        linear.weight = Param::from_tensor(turned.clone());
+        let x = values([2, 300], 2, &device);
+        assert_close(project(&linear, x.clone()), x.matmul(turned), 1e-5);
+    }
+
+    #[test]
+    fn few_rows_have_gradients() {
+        let device = Device::flex().autodiff();
+        let linear = linear(true, &device);
+        let x = values([1, 300], 2, &device).require_grad();
+        let grads = project(&linear, x.clone()).sum().backward();
+        let grad = x.grad(&grads).expect("a gradient");
+        let rows = linear.weight.val().inner().sum_dim(1).transpose();
+        assert_close(grad, rows, 1e-5);
+        let grad = linear.weight.val().grad(&grads).expect("a gradient");
+        assert_close(grad, x.inner().transpose().repeat_dim(1, 37), 1e-5);
+    }
+}
