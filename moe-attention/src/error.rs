@@ -37,4 +37,17 @@ pub enum AttentionError {
     /// A length or factor of YaRN is not positive.
     #[error("`{0}` of YaRN must be positive")]
     Yarn(&'static str),
+    /// Too few buckets to tell near distances from far ones in both directions.
+    #[error("`n_buckets` is {0}: relative positions need at least 4")]
+    FewBuckets(usize),
+    /// The largest distance has a bucket of its own already.
+    #[error(
+        "`max_distance` = {max_distance} must be larger than half of `n_buckets` = {n_buckets}: up to there every distance has a bucket of its own"
+    )]
+    ShortDistance {
+        /// The distance from which on all share the last bucket.
+        max_distance: usize,
+        /// The number of buckets.
+        n_buckets: usize,
+    },
 }

@@ -24,7 +24,9 @@ mod input;
 mod mla;
 mod positions;
 mod projection;
+mod relative;
 mod rope;
+mod t5;
 #[cfg(test)]
 mod testing;
 mod yarn;
@@ -36,5 +38,7 @@ pub use gqa::*;
 pub use input::*;
 pub use mla::*;
 pub use positions::*;
+pub use relative::*;
 pub use rope::*;
+pub use t5::*;
 pub use yarn::*;

@@ -47,6 +47,9 @@ pub enum ModelError {
         /// The number of dense layers at the start.
         n_dense_layers: usize,
     },
+    /// A noise that is as large as what it multiplies, or no number.
+    #[error("the width of the input jitter is {0}: it must be at least 0 and below 1")]
+    Jitter(f64),
     /// A router that lets later tokens influence earlier ones, in a decoder.
     #[error(
         "the router \"{router}\" is not causal: {reason}. A decoder trained with it sees the text that it is to predict, and its loss means nothing. Choose another router, or set model.allow_leak = true to train it all the same; its results are marked"

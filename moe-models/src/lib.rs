@@ -12,6 +12,7 @@ mod generate;
 pub mod mixtral;
 pub mod published;
 mod seed;
+pub mod switch;
 pub mod vmoe;
 
 pub use account::{Account, MemoryEstimate};

@@ -42,7 +42,7 @@ impl Seeder {
     /// The standard deviation of a weight `[.., fan_in, fan_out]`; an embedding's rows are looked up
     /// and not summed, so its fan-in is its width.
     fn std(&self, path: &str, shape: &[usize]) -> f64 {
-        if path.starts_with("embedding") {
+        if path.starts_with("embedding") || path.starts_with("decoder_embedding") {
             return 1.0 / (shape[shape.len() - 1] as f64).sqrt();
         }
         // the positions of images start small, a probe is as long as a token

@@ -5,8 +5,8 @@ use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{Align, columns, print, print_json, say};
 use clap::Args;
-use moe_models::checkpoint::PublishedCheckpoint;
-use moe_train::verify::{Goldens, Quantity, Scope, Tolerance, Verification, verify};
+use moe_models::checkpoint::{AnyCheckpoint, PublishedCheckpoint};
+use moe_train::verify::{Goldens, Quantity, Scope, Tolerance, Verification, verify_any};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -60,7 +60,7 @@ pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
             path.display()
         )));
     }
-    let checkpoint = PublishedCheckpoint::open(&args.checkpoint)?;
+    let checkpoint = AnyCheckpoint::open(&args.checkpoint)?;
     let goldens = Goldens::read(&path)?;
     let device = shared.open_device()?;
     let scope = match args.forward_only {
@@ -77,7 +77,7 @@ pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
         ))?;
         return Ok(Status::Done);
     }
-    let verification = verify(&checkpoint, &goldens, scope, &device.device)?;
+    let verification = verify_any(&checkpoint, &goldens, scope, &device.device)?;
     let forgiven = args.allow_unknown || verification.unchecked.is_empty();
     let passed = verification.passed() && forgiven;
     if shared.json {

@@ -58,15 +58,20 @@ impl<'a> Layout<'a> {
 
     /// The entries by our parameters.
     pub fn by_parameter(&self) -> ByParameter {
-        let mut groups = ByParameter::new();
-        for entry in self.entries() {
-            groups
-                .entry(entry.parameter.clone())
-                .or_default()
-                .push(entry);
-        }
-        groups
+        grouped(self.entries())
     }
+}
+
+/// Entries by our parameters.
+pub(super) fn grouped(entries: impl Iterator<Item = Entry>) -> ByParameter {
+    let mut groups = ByParameter::new();
+    for entry in entries {
+        groups
+            .entry(entry.parameter.clone())
+            .or_default()
+            .push(entry);
+    }
+    groups
 }
 
 pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";

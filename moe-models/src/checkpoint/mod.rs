@@ -1,5 +1,6 @@
 //! Checkpoints in the published layouts: safetensors files with a `config.json`.
 
+mod any;
 mod copied;
 mod deepseek;
 mod entry;
@@ -18,10 +19,13 @@ mod path;
 mod published_values;
 mod source;
 mod stored;
+mod switch;
+mod switch_folder;
 mod tokenizer;
 mod values;
 mod write;
 
+pub use any::AnyCheckpoint;
 pub use entry::{Entry, Fused};
 pub use error::CheckpointError;
 pub use files::TensorFiles;
@@ -31,6 +35,8 @@ pub use load::Precision;
 pub use named::{HostTensor, HostValues, read_tensors};
 pub use native::{NativeCheckpoint, from_native, is_native, to_native};
 pub use published_values::{PublishedTensor, each_gradient, each_parameter};
+pub use switch::SwitchLayout;
+pub use switch_folder::SwitchCheckpoint;
 pub use tokenizer::{PublishedTokenizer, TokenStream};
 pub use values::e4m3_table;
 pub use write::{check_target, write_published};

@@ -3,7 +3,7 @@
 use super::CheckpointError;
 use super::entry::{Entry, Fused};
 use super::files::{StoredTensor, TensorFiles};
-use super::layout::Layout;
+use super::layout::{Layout, TensorCopy};
 use super::values::{BLOCK, Matrix, is_weight};
 use safetensors::Dtype;
 use std::collections::HashSet;
@@ -14,8 +14,17 @@ const SCALE: &str = "_scale_inv";
 /// Checks that the files have every tensor of a model, in its shape and in a type of weights, and
 /// nothing else.
 pub(super) fn check(files: &TensorFiles, layout: &Layout<'_>) -> Result<(), CheckpointError> {
+    check_tensors(files, layout.entries(), layout.copies())
+}
+
+/// As [`check`], of the tensors of a model and of those that must equal another where they are there.
+pub(super) fn check_tensors(
+    files: &TensorFiles,
+    entries: impl Iterator<Item = Entry>,
+    copies: Vec<TensorCopy>,
+) -> Result<(), CheckpointError> {
     let mut used = HashSet::new();
-    for entry in layout.entries() {
+    for entry in entries {
         matrix(files, &entry)?;
         // what a fused tensor is made of may be in either form, not in both
         match (files.get(&entry.name), &entry.fused) {
@@ -37,7 +46,7 @@ pub(super) fn check(files: &TensorFiles, layout: &Layout<'_>) -> Result<(), Chec
             }
         };
     }
-    for copy in layout.copies() {
+    for copy in copies {
         if let Some(stored) = files.get(&copy.name) {
             let original = files.get(&copy.original);
             let is_copy = original.is_some_and(|original| {

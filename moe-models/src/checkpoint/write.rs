@@ -94,8 +94,8 @@ pub(super) fn write_files<V: View>(
     fs::set_permissions(&path, permissions.permissions()).map_err(file_error("write", &path))
 }
 
-fn collect(
-    model: &AnyDecoder,
+pub(super) fn collect<M: Module>(
+    model: &M,
     entries: ByParameter,
 ) -> Result<Vec<(String, Pending)>, CheckpointError> {
     let mut collector = Collector {
@@ -111,7 +111,7 @@ fn collect(
 }
 
 /// A published tensor that is made of our parameter when it is written.
-struct Pending {
+pub(super) struct Pending {
     entry: Entry,
     dtype: Dtype,
     bytes: Box<dyn Fn() -> Vec<u8>>,

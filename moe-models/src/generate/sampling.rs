@@ -90,7 +90,7 @@ impl Sampling {
     }
 
     /// Draws the token after those that came before.
-    pub(super) fn draw(&self, mut logits: Vec<f32>, before: &[u32], rng: &mut impl Rng) -> u32 {
+    pub(crate) fn draw(&self, mut logits: Vec<f32>, before: &[u32], rng: &mut impl Rng) -> u32 {
         if self.repetition_penalty != 1.0 {
             self.penalise(&mut logits, before);
         }

@@ -34,15 +34,7 @@ impl PublishedConfig {
     /// Returns an error if the file cannot be read, is of another kind of model, or has a value that
     /// cannot be or is not supported.
     pub fn read(path: &Path) -> Result<Self, PublishedError> {
-        let read = || {
-            let mut text = Vec::new();
-            open_regular(path)?.read_to_end(&mut text).map(|_| text)
-        };
-        let text = read().map_err(|source| PublishedError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text, path)
+        Self::parse(&read_text(path)?, path)
     }
 
     /// Reads a configuration from the text of `config.json`; `path` is what errors call it.
@@ -103,7 +95,29 @@ fn deepseek(
     Ok(fields.resolve(generation).map(PublishedConfig::DeepSeek))
 }
 
-fn json<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, PublishedError> {
+/// The `model_type` that a `config.json` names.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, or names none.
+pub fn model_type(path: &Path) -> Result<String, PublishedError> {
+    let TypeField { model_type } = json(&read_text(path)?, path)?;
+    Ok(model_type)
+}
+
+/// The text of `config.json`.
+pub(super) fn read_text(path: &Path) -> Result<Vec<u8>, PublishedError> {
+    let read = || {
+        let mut text = Vec::new();
+        open_regular(path)?.read_to_end(&mut text).map(|_| text)
+    };
+    read().map_err(|source| PublishedError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+pub(super) fn json<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, PublishedError> {
     serde_json::from_slice(text).map_err(|error| PublishedError::Json {
         path: path.to_owned(),
         what: error.to_string(),

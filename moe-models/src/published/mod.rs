@@ -11,10 +11,11 @@ mod mixtral;
 mod model;
 mod olmoe;
 mod rope;
+mod switch;
 
 pub use account::{AttentionKind, PublishedAccount};
 pub use common::Common;
-pub use config::PublishedConfig;
+pub use config::{PublishedConfig, model_type};
 pub use deepseek::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
 pub use error::PublishedError;
 pub use known::KNOWN_MODELS;
@@ -22,6 +23,7 @@ pub use mixtral::PublishedMixtral;
 pub use model::PublishedModel;
 pub use olmoe::PublishedOlmoe;
 pub use rope::{PublishedRope, PublishedYarn};
+pub use switch::PublishedSwitch;
 
 /// The values of `model_type` that are known.
 pub const MODEL_TYPES: [&str; 5] = ["mixtral", "deepseek", "deepseek_v2", "deepseek_v3", "olmoe"];

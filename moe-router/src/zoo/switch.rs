@@ -9,7 +9,7 @@ use crate::{
     RouterShape, Routing,
 };
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,13 @@ pub struct SwitchConfig {
     /// The width of the input jitter in training: tokens are multiplied by U(1 - j, 1 + j) before
     /// the gate. Default: 0.01
     pub jitter: f64,
+    /// The number of tokens that an expert takes from a sequence, whatever its length, in place of the
+    /// factor: what published models have. Default: none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expert_capacity: Option<usize>,
+    /// Whether the gate has a bias, as some published models have. Default: no
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gate_bias: bool,
 }
 
 /// Each token takes its best expert, weighted by that expert's probability; tokens that come after
@@ -38,6 +45,9 @@ pub struct Switch {
     pub capacity_factor: f64,
     /// The width of the input jitter in training.
     pub jitter: f64,
+    /// The number of tokens that an expert takes from a sequence, in place of the factor.
+    #[module(skip)]
+    pub expert_capacity: Option<usize>,
 }
 
 impl Default for SwitchConfig {
@@ -45,6 +55,8 @@ impl Default for SwitchConfig {
         Self {
             capacity_factor: 1.25,
             jitter: 0.01,
+            expert_capacity: None,
+            gate_bias: false,
         }
     }
 }
@@ -62,6 +74,13 @@ impl Preset for SwitchConfig {
 
     fn validate(&self, _n_experts: usize) -> Result<(), RouterError> {
         check_positive("capacity_factor", self.capacity_factor)?;
+        if self.expert_capacity == Some(0) {
+            return Err(RouterError::Range {
+                key: "expert_capacity",
+                value: 0.0,
+                range: "at least 1",
+            });
+        }
         if (0.0..1.0).contains(&self.jitter) {
             return Ok(());
         }
@@ -84,11 +103,30 @@ impl Preset for SwitchConfig {
         1.0
     }
 
+    fn n_params(&self, shape: &RouterShape) -> usize {
+        let bias = if self.gate_bias { shape.n_experts } else { 0 };
+        shape.d_model * shape.n_experts + bias
+    }
+
     fn init(&self, shape: &RouterShape, device: &Device) -> Switch {
         Switch {
-            gate: common::gate(shape, device),
+            gate: LinearConfig::new(shape.d_model, shape.n_experts)
+                .with_bias(self.gate_bias)
+                .init(device),
             capacity_factor: self.capacity_factor,
             jitter: self.jitter,
+            expert_capacity: self.expert_capacity,
+        }
+    }
+}
+
+impl Switch {
+    /// The places of an expert for each group, `[G]`.
+    fn capacity_g(&self, input: &RouterInput, n_experts: usize) -> Vec<usize> {
+        match self.expert_capacity {
+            Some(capacity) => vec![capacity; input.n_groups],
+            None => Capacity::new(CapacityRule::Switch, self.capacity_factor, 1)
+                .of_groups(input, n_experts),
         }
     }
 }
@@ -100,12 +138,11 @@ impl Router for Switch {
         let n_experts = logits_te.dims()[1];
 
         let host_te = common::host(&logits_te);
-        let capacity = Capacity::new(CapacityRule::Switch, self.capacity_factor, 1);
         let claims = Claims {
             asked: &token_choice(&input, &host_te, 1),
             ranking_te: &host_te,
             gates_te: &host_te,
-            capacity_g: &capacity.of_groups(&input, n_experts),
+            capacity_g: &self.capacity_g(&input, n_experts),
         };
         let assignments = Buffers::default().fill(&input, &claims);
         let weights_n = gather_weights(&probs_te, &assignments);
@@ -140,7 +177,7 @@ mod tests {
         };
         let config = SwitchConfig {
             capacity_factor,
-            jitter: 0.01,
+            ..Default::default()
         };
         let mut router = config.init(&shape, device);
         router.gate.weight = Param::from_tensor(Tensor::eye(2, device));
@@ -164,6 +201,49 @@ mod tests {
         plan.weights
             .to_data()
             .assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    #[test]
+    fn a_fixed_capacity_is_that_of_every_sequence() {
+        let device = Device::flex();
+        let mut router = router(1.0, &device);
+        router.expert_capacity = Some(2);
+        // two sequences of three tokens, all for expert 0
+        let x = Tensor::from_floats([[1.0, 0.0]; 6], &device);
+        let routing = router.route(RouterInput::new(x).groups(2));
+        let Plan::Sparse(plan) = &routing.plan else {
+            panic!("a sparse plan");
+        };
+        let kept = [true, true, false, true, true, false];
+        assert_eq!(plan.assignments.kept(), kept);
+        let none = SwitchConfig {
+            expert_capacity: Some(0),
+            ..Default::default()
+        };
+        let error = none.validate(2).unwrap_err().to_string();
+        assert!(error.contains("router.expert_capacity = 0"), "{error}");
+    }
+
+    #[test]
+    fn what_only_published_models_have_is_written_where_it_is_set() {
+        let text = serde_json::to_string(&SwitchConfig::default()).expect("a configuration");
+        assert_eq!(text, r#"{"capacity_factor":1.25,"jitter":0.01}"#);
+        let published = SwitchConfig {
+            expert_capacity: Some(4),
+            gate_bias: true,
+            ..Default::default()
+        };
+        let text = serde_json::to_string(&published).expect("a configuration");
+        let read: SwitchConfig = serde_json::from_str(&text).expect("its own output");
+        assert_eq!(read, published);
+        let shape = RouterShape {
+            d_model: 3,
+            n_experts: 2,
+            layer: 0,
+        };
+        let router = published.init(&shape, &Device::flex());
+        assert_eq!(router.num_params(), 3 * 2 + 2);
+        assert_eq!(published.n_params(&shape), 3 * 2 + 2);
     }
 
     #[test]

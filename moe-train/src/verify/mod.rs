@@ -1,5 +1,6 @@
 //! Holding a published checkpoint to what its reference implementation computed: a file of goldens.
 
+mod any;
 mod checker;
 mod error;
 mod forward;
@@ -8,11 +9,14 @@ mod generate;
 mod goldens;
 mod objective;
 mod quantity;
+mod switch;
 mod tables;
 mod training;
 mod verification;
 
+pub use any::verify_any;
 pub use error::VerifyError;
 pub use goldens::Goldens;
 pub use quantity::{Quantity, Tolerance};
+pub use switch::verify_switch;
 pub use verification::{Scope, Verification, verify};

@@ -1,5 +1,6 @@
 //! What each family is trained on, as its published code has it.
 
+use super::training::BalanceReport;
 use burn::tensor::{Int, Tensor};
 use moe_models::published::{DeepSeekGeneration, PublishedConfig};
 use moe_models::{DecoderOutput, token_losses};
@@ -38,6 +39,16 @@ pub(super) fn losses(
         objective: lm.clone() + balance.clone(),
         lm,
         balance,
+    }
+}
+
+/// How a family's code reports its balance loss.
+pub(super) fn balance_report(config: &PublishedConfig) -> BalanceReport {
+    match config {
+        PublishedConfig::DeepSeek(published) if published.generation == DeepSeekGeneration::V1 => {
+            BalanceReport::Apart
+        }
+        _ => BalanceReport::Added,
     }
 }
 

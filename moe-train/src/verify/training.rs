@@ -2,13 +2,12 @@
 
 use super::checker::{Checker, scalar};
 use super::forward::LOSS;
-use super::objective::losses;
+use super::objective::Losses;
 use super::quantity::{Quantity, Tolerance};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Int, Tensor};
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::{Gradients, Tensor};
 use moe_models::checkpoint::{ByParameter, each_gradient, each_parameter};
-use moe_models::published::{DeepSeekGeneration, PublishedConfig};
-use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use std::collections::{BTreeMap, BTreeSet};
 
 const GRADIENT: Tolerance = Tolerance::Relative(1e-4);
@@ -16,14 +15,22 @@ const ADAMW_LOSS: Tolerance = Tolerance::Absolute(1e-4);
 const LR: f64 = 1e-3;
 const STEPS: usize = 5;
 
-/// A model on a device with gradients, and its batch.
-pub(super) struct Trained<'a> {
-    pub(super) config: &'a PublishedConfig,
+/// A model on a device with gradients, and what it is trained on.
+pub(super) struct Trained<'a, M> {
     pub(super) entries: &'a ByParameter,
-    pub(super) model: AnyDecoder,
-    pub(super) tokens: Tensor<2, Int>,
-    /// The published names of the tensors that have a gradient.
-    trainable: BTreeSet<String>,
+    pub(super) model: M,
+    /// The losses of the batch.
+    pub(super) losses: &'a dyn Fn(&M) -> Losses,
+    pub(super) balance: BalanceReport,
+}
+
+/// How the published code reports its balance loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BalanceReport {
+    /// Within the loss.
+    Added,
+    /// Not at all: it adds the gradients alone.
+    Apart,
 }
 
 /// The losses before each step and after the last.
@@ -34,7 +41,7 @@ struct Curve {
 }
 
 /// Compares losses, gradients and the course of five steps.
-pub(super) fn check(checker: &mut Checker<'_>, mut trained: Trained<'_>) {
+pub(super) fn check<M: Module>(checker: &mut Checker<'_>, mut trained: Trained<'_, M>) {
     let mut optimizer = AdamWConfig::new()
         .with_beta_1(0.9)
         .with_beta_2(0.999)
@@ -42,27 +49,27 @@ pub(super) fn check(checker: &mut Checker<'_>, mut trained: Trained<'_>) {
         .with_weight_decay(0.01)
         .init();
     let mut curve = Curve::default();
+    let mut trainable = BTreeSet::new();
     for step in 0..STEPS {
-        trained.step(checker, &mut optimizer, &mut curve, step == 0);
+        let losses = (trained.losses)(&trained.model);
+        curve.push(&losses.lm, &losses.objective);
+        if step == 0 {
+            trained.check_losses(checker, &losses);
+        }
+        let gradients = losses.objective.backward();
+        if step == 0 {
+            trainable = trained.check_gradients(checker, &gradients);
+        }
+        let gradients = GradientsParams::from_grads(gradients, &trained.model);
+        trained.model = optimizer.step(LR, trained.model, gradients);
     }
-    let losses = trained.losses();
+    let losses = (trained.losses)(&trained.model);
     curve.push(&losses.lm, &losses.objective);
+    curve.check(checker, trained.balance);
 
-    let shape = [STEPS + 1];
-    if is_injected(trained.config) {
-        checker.floats("train.adamw_ce_losses", &shape, &curve.lm, ADAMW_LOSS);
-        checker.floats(
-            "train.adamw_total_losses",
-            &shape,
-            &curve.objective,
-            ADAMW_LOSS,
-        );
-    } else {
-        checker.floats("train.adamw_losses", &shape, &curve.objective, ADAMW_LOSS);
-    }
     let mut norms = BTreeMap::new();
     each_parameter(&trained.model, trained.entries, |tensor| {
-        if trained.trainable.contains(&tensor.entry.name) {
+        if trainable.contains(&tensor.entry.name) {
             norms.insert(tensor.entry.name.clone(), norm(&tensor.values));
         }
     });
@@ -70,56 +77,23 @@ pub(super) fn check(checker: &mut Checker<'_>, mut trained: Trained<'_>) {
     check_norms(checker, "param_norm_after_5", &norms, theirs);
 }
 
-/// Whether the published code adds gradients of a balance loss that it does not report.
-fn is_injected(config: &PublishedConfig) -> bool {
-    matches!(config, PublishedConfig::DeepSeek(published) if published.generation == DeepSeekGeneration::V1)
-}
-
-impl<'a> Trained<'a> {
-    pub(super) fn new(
-        config: &'a PublishedConfig,
-        entries: &'a ByParameter,
-        model: AnyDecoder,
-        tokens: Tensor<2, Int>,
-    ) -> Self {
-        Self {
-            config,
-            entries,
-            model,
-            tokens,
-            trainable: BTreeSet::new(),
+impl<M: Module> Trained<'_, M> {
+    fn check_losses(&self, checker: &mut Checker<'_>, losses: &Losses) {
+        match self.balance {
+            BalanceReport::Added => checker.tensor("train.loss", losses.objective.clone(), LOSS),
+            BalanceReport::Apart => {
+                checker.tensor("train.ce_loss", losses.lm.clone(), LOSS);
+                checker.tensor("train.aux_loss_sum", losses.balance.clone(), LOSS);
+            }
         }
     }
 
-    fn losses(&self) -> super::objective::Losses {
-        let output = self.model.forward(DecoderInput::new(self.tokens.clone()));
-        losses(self.config, &output, self.tokens.clone())
-    }
-
-    fn step(
-        &mut self,
+    /// Compares the gradients, and returns the published names of the tensors that have one.
+    fn check_gradients(
+        &self,
         checker: &mut Checker<'_>,
-        optimizer: &mut ModuleOptimizer,
-        curve: &mut Curve,
-        is_first: bool,
-    ) {
-        let losses = self.losses();
-        curve.push(&losses.lm, &losses.objective);
-        if is_first && is_injected(self.config) {
-            checker.tensor("train.ce_loss", losses.lm.clone(), LOSS);
-            checker.tensor("train.aux_loss_sum", losses.balance.clone(), LOSS);
-        } else if is_first {
-            checker.tensor("train.loss", losses.objective.clone(), LOSS);
-        }
-        let gradients = losses.objective.backward();
-        if is_first {
-            self.check_gradients(checker, &gradients);
-        }
-        let gradients = GradientsParams::from_grads(gradients, &self.model);
-        self.model = optimizer.step(LR, self.model.clone(), gradients);
-    }
-
-    fn check_gradients(&mut self, checker: &mut Checker<'_>, gradients: &burn::tensor::Gradients) {
+        gradients: &Gradients,
+    ) -> BTreeSet<String> {
         let mut norms = BTreeMap::new();
         each_gradient(&self.model, gradients, self.entries, |tensor| {
             let name = &tensor.entry.name;
@@ -129,7 +103,7 @@ impl<'a> Trained<'a> {
         });
         let theirs = &checker.goldens.norms.grad_norm;
         check_norms(checker, "grad_norm", &norms, theirs);
-        self.trainable = norms.into_keys().collect();
+        norms.into_keys().collect()
     }
 }
 
@@ -137,6 +111,20 @@ impl Curve {
     fn push(&mut self, lm: &Tensor<1>, objective: &Tensor<1>) {
         self.lm.push(scalar(lm.clone()));
         self.objective.push(scalar(objective.clone()));
+    }
+
+    fn check(&self, checker: &mut Checker<'_>, balance: BalanceReport) {
+        let shape = [STEPS + 1];
+        let mut compare = |name: &str, losses: &[f32]| {
+            checker.floats(&format!("train.{name}"), &shape, losses, ADAMW_LOSS);
+        };
+        match balance {
+            BalanceReport::Added => compare("adamw_losses", &self.objective),
+            BalanceReport::Apart => {
+                compare("adamw_ce_losses", &self.lm);
+                compare("adamw_total_losses", &self.objective);
+            }
+        }
     }
 }
 

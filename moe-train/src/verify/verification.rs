@@ -1,11 +1,12 @@
 use super::checker::Checker;
 use super::goldens::{Goldens, Ids, is_training};
+use super::objective::{balance_report, losses};
 use super::quantity::Quantity;
 use super::training::Trained;
 use super::{VerifyError, forward, further, generate, tables, training};
 use burn::tensor::Device;
 use moe_models::checkpoint::{Precision, PublishedCheckpoint};
-use moe_models::{Decoder, DecoderInput};
+use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use serde::Serialize;
 
 /// What of the goldens is checked.
@@ -73,7 +74,16 @@ pub fn verify(
         let entries = checkpoint.layout().by_parameter();
         let model = checkpoint.load(Precision::F32, &device)?;
         let tokens = forward::tokens(&ids, &device);
-        let trained = Trained::new(config, &entries, model, tokens);
+        let losses = |model: &AnyDecoder| {
+            let output = model.forward(DecoderInput::new(tokens.clone()));
+            losses(config, &output, tokens.clone())
+        };
+        let trained = Trained {
+            entries: &entries,
+            model,
+            losses: &losses,
+            balance: balance_report(config),
+        };
         training::check(&mut checker, trained);
     }
     let is_left_out = |name: &String| scope == Scope::ForwardOnly && is_training(name);

@@ -1,0 +1,26 @@
+use super::{CheckpointError, PublishedCheckpoint, SwitchCheckpoint};
+use crate::published::{PublishedSwitch, model_type};
+use std::path::Path;
+
+/// A published checkpoint of any kind, told apart by `model_type` in its `config.json`.
+#[derive(Debug)]
+pub enum AnyCheckpoint {
+    /// A decoder.
+    Decoder(PublishedCheckpoint),
+    /// An encoder and a decoder: the Switch Transformer.
+    Switch(SwitchCheckpoint),
+}
+
+impl AnyCheckpoint {
+    /// Opens a folder as the kind that it is of.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublishedCheckpoint::open`].
+    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        match model_type(&folder.join("config.json"))?.as_str() {
+            PublishedSwitch::MODEL_TYPE => SwitchCheckpoint::open(folder).map(Self::Switch),
+            _ => PublishedCheckpoint::open(folder).map(Self::Decoder),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+use super::{Goldens, Scope, Verification, VerifyError, verify, verify_switch};
+use burn::tensor::Device;
+use moe_models::checkpoint::AnyCheckpoint;
+
+/// Holds a checkpoint of any kind to its goldens, in f32.
+///
+/// # Errors
+///
+/// Returns an error if the checkpoint cannot be read or the goldens cannot be used. A difference is no
+/// error.
+pub fn verify_any(
+    checkpoint: &AnyCheckpoint,
+    goldens: &Goldens,
+    scope: Scope,
+    device: &Device,
+) -> Result<Verification, VerifyError> {
+    match checkpoint {
+        AnyCheckpoint::Decoder(checkpoint) => verify(checkpoint, goldens, scope, device),
+        AnyCheckpoint::Switch(checkpoint) => verify_switch(checkpoint, goldens, scope, device),
+    }
+}
