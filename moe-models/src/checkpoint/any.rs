@@ -3,6 +3,7 @@ use crate::published::{PublishedSwitch, model_type};
 use std::path::Path;
 
 /// A published checkpoint of any kind, told apart by `model_type` in its `config.json`.
+#[allow(clippy::large_enum_variant)] // one of them a command
 #[derive(Debug)]
 pub enum AnyCheckpoint {
     /// A decoder.
