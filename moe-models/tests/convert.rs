@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use moe_models::checkpoint::{
     CheckpointError, PublishedCheckpoint, check_target, from_native, to_native,
 };
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -24,9 +25,8 @@ fn open(folder: &Path) -> PublishedCheckpoint {
 fn tensors(folder: &Path) -> BTreeMap<String, (Dtype, Vec<u8>)> {
     let bytes = fs::read(folder.join("model.safetensors")).expect("the file");
     let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
-    let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-        (name, (view.dtype(), view.data().to_vec()))
-    };
+    let tensor =
+        |(name, view): (String, TensorView<'_>)| (name, (view.dtype(), view.data().to_vec()));
     tensors.tensors().into_iter().map(tensor).collect()
 }
 
@@ -65,39 +65,91 @@ fn a_copy_without_further_modules_goes_there_and_back() {
     }
 }
 
+/// FP8 with ragged blocks, and a module with copies of embedding and head.
+const WITH_MORE: [&str; 2] = ["dsv3_fp8", "dsv3_mtp"];
+
 #[test]
-fn what_is_no_longer_fp8_does_not_say_that_it_is() {
+fn fp8_and_copies_go_there_and_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for case in WITH_MORE {
+        let at = |name: &str| folder.path().join(case).join(name);
+        to_native(&open(&fixture(case)), &at("ours"), &Device::flex()).expect("our files");
+        from_native(&at("ours"), &at("theirs"), &Device::flex()).expect("their files");
+        assert_eq!(tensors(&at("theirs")), tensors(&fixture(case)), "{case}");
+        assert_eq!(config(&at("theirs")), config(&fixture(case)), "{case}");
+    }
+    let fp8 = |(dtype, _): &(Dtype, Vec<u8>)| *dtype == Dtype::F8_E4M3;
+    assert!(tensors(&fixture("dsv3_fp8")).values().any(fp8));
+}
+
+#[test]
+fn without_its_scales_fp8_becomes_f32_and_says_so() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| folder.path().join(name);
     let source = open(&fixture("dsv3_fp8"));
     to_native(&source, &at("ours"), &Device::flex()).expect("our files");
+    fs::remove_file(at("ours/published.safetensors")).expect("what was kept");
     from_native(&at("ours"), &at("theirs"), &Device::flex()).expect("their files");
-    source.rewrite(&at("again")).expect("their files");
     let mut expected = config(&fixture("dsv3_fp8"));
     let fields = expected.as_object_mut().expect("fields");
     fields.remove("quantization_config").expect("it was FP8");
     fields.insert("torch_dtype".to_owned(), json!("float32"));
-    for copy in ["ours", "theirs", "again"] {
-        assert_eq!(config(&at(copy)), expected, "{copy}");
+    assert_eq!(config(&at("theirs")), expected);
+    let copy = open(&at("theirs"));
+    for entry in source.layout().entries() {
+        let read =
+            |checkpoint: &PublishedCheckpoint| checkpoint.tensor(&entry.name).expect("it is whole");
+        assert_eq!(read(&copy), read(&source), "{}", entry.name);
     }
-    for copy in ["theirs", "again"] {
-        let copy = open(&at(copy));
-        for entry in source.layout().entries() {
-            let read = |checkpoint: &PublishedCheckpoint| {
-                checkpoint.tensor(&entry.name).expect("it is whole")
-            };
-            assert_eq!(read(&copy), read(&source), "{}", entry.name);
-        }
+}
+
+#[test]
+fn scales_that_do_not_fit_are_an_error() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    to_native(&open(&fixture("dsv3_fp8")), &at("ours"), &Device::flex()).expect("our files");
+    let path = at("ours/published.safetensors");
+    let bytes = fs::read(&path).expect("what was kept");
+    let kept = SafeTensors::deserialize(&bytes).expect("tensors");
+    let (name, scales) = kept
+        .iter()
+        .find(|(name, _)| name.ends_with("_scale_inv"))
+        .expect("one");
+    let doubled: Vec<u8> = scales
+        .data()
+        .as_chunks()
+        .0
+        .iter()
+        .flat_map(|word| (f32::from_le_bytes(*word) * 1.7).to_le_bytes())
+        .collect();
+    let edits = [
+        (
+            name.to_owned(),
+            scales.shape().to_vec(),
+            doubled,
+            "not FP8 numbers",
+        ),
+        (name.to_owned(), vec![1], vec![0; 4], "must be"),
+        (
+            "nothing_scale_inv".to_owned(),
+            vec![1],
+            vec![0; 4],
+            "no tensor nothing",
+        ),
+    ];
+    for (name, shape, data, what) in edits {
+        let view = TensorView::new(Dtype::F32, shape, &data).expect("a tensor");
+        safetensors::serialize_to_file([(name, view)], None, &path).expect("a file");
+        let error = from_native(&at("ours"), &at("theirs"), &Device::flex()).expect_err(what);
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(!at("theirs").exists());
     }
-    assert_eq!(tensors(&at("theirs")), tensors(&at("again")));
-    let fp8 = |(dtype, _): &(Dtype, Vec<u8>)| *dtype == Dtype::F8_E4M3;
-    assert!(!tensors(&at("again")).values().any(fp8));
 }
 
 #[test]
 fn a_rewrite_keeps_every_byte() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for case in ["dsv2_group_q", "mixtral_swa"] {
+    for case in ["dsv2_group_q", "mixtral_swa"].iter().chain(&WITH_MORE) {
         let target = folder.path().join(case);
         open(&fixture(case)).rewrite(&target).expect("a copy");
         assert_eq!(tensors(&target), tensors(&fixture(case)), "{case}");

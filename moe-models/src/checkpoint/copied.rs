@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
 
-/// The text of `config.json` of `folder` for tensors that `config` describes and of which none is FP8:
-/// as it is, unless it promises FP8 or modules that are not there.
+/// The text of `config.json` of `folder` for tensors that `config` describes: as it is, unless it promises
+/// FP8 and there `is_fp8` is not, or modules that are not there.
 pub(super) fn copied_config(
     folder: &Path,
     config: &PublishedConfig,
-    was_fp8: bool,
+    is_fp8: bool,
 ) -> Result<Vec<u8>, CheckpointError> {
     let path = folder.join("config.json");
     let text = fs::read(&path).map_err(file_error("read", &path))?;
@@ -21,7 +21,7 @@ pub(super) fn copied_config(
         path,
         what: error.to_string(),
     })?;
-    let after = corrected(before.clone(), config, was_fp8);
+    let after = corrected(before.clone(), config, is_fp8);
     if after == before {
         return Ok(text);
     }
@@ -33,7 +33,7 @@ pub(super) fn copied_config(
 fn corrected(
     mut fields: Map<String, Value>,
     config: &PublishedConfig,
-    was_fp8: bool,
+    is_fp8: bool,
 ) -> Map<String, Value> {
     const MODULES: &str = "num_nextn_predict_layers";
     if let (PublishedConfig::DeepSeek(published), Some(Value::Number(_))) =
@@ -43,11 +43,11 @@ fn corrected(
         fields.insert(MODULES.to_owned(), n_modules.into());
     }
     // the multipliers are applied, and their products need all of f32
-    if fields
-        .remove("quantization_config")
-        .is_some_and(|q| !q.is_null())
-        || was_fp8
-    {
+    let says_fp8 = |fields: &mut Map<String, Value>| {
+        let removed = fields.remove("quantization_config");
+        removed.is_some_and(|q| !q.is_null())
+    };
+    if !is_fp8 && says_fp8(&mut fields) {
         let key = ["dtype", "torch_dtype"]
             .into_iter()
             .find(|key| fields.contains_key(*key));

@@ -90,8 +90,8 @@ impl PublishedCheckpoint {
         Ok(Some(values))
     }
 
-    /// Writes the checkpoint anew to a folder, tensor by tensor: one file, a tensor for each expert, each
-    /// in the type that it is stored in, FP8 as f32. Only a tensor that was FP8 is ever in memory.
+    /// Writes the checkpoint anew to a folder: one file, a tensor for each expert, each with the bytes that
+    /// it is stored in, FP8 with its scales. No tensor is in memory.
     ///
     /// # Errors
     ///
@@ -101,7 +101,16 @@ impl PublishedCheckpoint {
         let mut tensors = Vec::new();
         for entry in self.layout().entries() {
             let matrix = source::matrix(&self.files, &entry)?;
+            if let Some(scales) = matrix.scales {
+                let name = format!("{}{}", entry.name, source::SCALE);
+                tensors.push((name.clone(), Stored::whole(name, scales)));
+            }
             tensors.push((entry.name.clone(), Stored { entry, matrix }));
+        }
+        for copy in self.layout().copies() {
+            if let Some(stored) = self.files.get(&copy.name) {
+                tensors.push((copy.name.clone(), Stored::whole(copy.name, stored)));
+            }
         }
         whole_folder(folder, |folder| write_files(folder, &text, tensors))
     }

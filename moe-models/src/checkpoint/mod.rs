@@ -9,6 +9,7 @@ mod files;
 mod folder;
 mod header;
 mod index;
+mod kept;
 mod layout;
 mod load;
 mod mapped;

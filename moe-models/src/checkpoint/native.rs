@@ -3,8 +3,9 @@
 
 use super::copied::copied_config;
 use super::folder::{PublishedCheckpoint, described};
+use super::kept::Kept;
 use super::load::Precision;
-use super::write::{whole_folder, write_published};
+use super::write::{whole_folder, write_restored};
 use super::{CheckpointError, error::file_error};
 use crate::disk::open_regular;
 use crate::published::{PublishedConfig, PublishedModel};
@@ -23,7 +24,7 @@ pub fn is_native(folder: &Path) -> bool {
 }
 
 /// Converts a published checkpoint to our own files, each tensor in the type that it is stored in; FP8
-/// becomes f32. The whole model is in memory.
+/// becomes f32, and what the way back needs is kept in a file beside. The whole model is in memory.
 ///
 /// # Errors
 ///
@@ -35,11 +36,12 @@ pub fn to_native(
     device: &Device,
 ) -> Result<(), CheckpointError> {
     let model = checkpoint.load(Precision::Stored, &device.clone().without_autodiff())?;
-    let was_fp8 = checkpoint.files().has_fp8();
-    let text = copied_config(checkpoint.folder(), checkpoint.config(), was_fp8)?;
+    let is_fp8 = checkpoint.files().has_fp8();
+    let text = copied_config(checkpoint.folder(), checkpoint.config(), is_fp8)?;
     whole_folder(target, |folder| {
         let path = folder.join(CONFIG);
         fs::write(&path, &text).map_err(file_error("write", &path))?;
+        Kept::write(checkpoint, folder)?;
         let path = folder.join(MODEL);
         let record = model.into_record();
         record.save(&path).map_err(|error| CheckpointError::Native {
@@ -65,10 +67,11 @@ pub struct NativeCheckpoint {
     config: PublishedConfig,
     model: PublishedModel,
     record: ModuleRecord,
+    kept: Kept,
 }
 
 impl NativeCheckpoint {
-    /// Reads both files; the tensors are compared with the configuration when a model is made of them.
+    /// Reads the files; the tensors are compared with the configuration when a model is made of them.
     ///
     /// # Errors
     ///
@@ -82,6 +85,7 @@ impl NativeCheckpoint {
             model: described(&config, folder.join(CONFIG))?,
             record: ModuleRecord::load(&path).map_err(|error| damaged(&path, &error))?,
             config,
+            kept: Kept::read(folder)?,
         })
     }
 
@@ -91,12 +95,12 @@ impl NativeCheckpoint {
     ///
     /// As [`from_native`].
     pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
-        let text = copied_config(&self.folder, &self.config, false)?;
+        let text = copied_config(&self.folder, &self.config, self.kept.has_scales())?;
         let model = self.model.init(&device.clone().without_autodiff());
         let model = model
             .try_load_record(self.record)
             .map_err(|error| damaged(&self.folder.join(MODEL), &error))?;
-        write_published(&model, &self.config, &text, target)
+        write_restored(&model, &self.config, &text, self.kept, target)
     }
 }
 

@@ -9,7 +9,7 @@ use safetensors::Dtype;
 use std::collections::HashSet;
 
 /// What the names of FP8 multipliers end in, after the name of their weight.
-const SCALE: &str = "_scale_inv";
+pub(super) const SCALE: &str = "_scale_inv";
 
 /// Checks that the files have every tensor of a model, in its shape and in a type of weights, and
 /// nothing else.
@@ -109,8 +109,7 @@ fn whole<'a>(
     let scale = format!("{}{SCALE}", entry.name);
     let scales = match (stored.info.dtype, files.get(&scale)) {
         (Dtype::F8_E4M3, Some(scales)) if entry.shape.len() == 2 => {
-            let blocks: Vec<usize> = entry.shape.iter().map(|n| n.div_ceil(BLOCK)).collect();
-            check_shape(&scale, &blocks, scales)?;
+            check_shape(&scale, &blocks(entry), scales)?;
             if scales.info.dtype != Dtype::F32 {
                 return Err(dtype_error(&scale, scales));
             }
@@ -120,6 +119,11 @@ fn whole<'a>(
         _ => None,
     };
     weights(&entry.name, entry, stored, stored.bytes, scales)
+}
+
+/// The shape of the scales of a matrix in FP8.
+pub(super) fn blocks(entry: &Entry) -> Vec<usize> {
+    entry.shape.iter().map(|n| n.div_ceil(BLOCK)).collect()
 }
 
 fn part<'a>(

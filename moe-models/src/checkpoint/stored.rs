@@ -1,23 +1,37 @@
 //! Stored tensors, to be written as they are.
 
 use super::entry::Entry;
+use super::files::StoredTensor;
 use super::values::Matrix;
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
 
-/// A tensor of a file under the name and in the shape of one expert's; FP8 becomes f32 when it is
-/// written.
+/// A tensor of a file under the name and in the shape of one expert's.
 pub(super) struct Stored<'a> {
     pub(super) entry: Entry,
     pub(super) matrix: Matrix<'a>,
 }
 
+impl<'a> Stored<'a> {
+    /// A tensor as it lies in its file.
+    pub(super) fn whole(name: String, stored: StoredTensor<'a>) -> Self {
+        let shape = &stored.info.shape;
+        Self {
+            matrix: Matrix {
+                bytes: stored.bytes,
+                dtype: stored.info.dtype,
+                rows: shape.first().copied().unwrap_or(1),
+                cols: shape.iter().skip(1).product(),
+                scales: None,
+            },
+            entry: Entry::plain(name, shape, String::new()),
+        }
+    }
+}
+
 impl View for Stored<'_> {
     fn dtype(&self) -> Dtype {
-        match self.matrix.dtype {
-            Dtype::F8_E4M3 => Dtype::F32,
-            other => other,
-        }
+        self.matrix.dtype
     }
 
     fn shape(&self) -> &[usize] {
@@ -25,15 +39,10 @@ impl View for Stored<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        if self.matrix.dtype != Dtype::F8_E4M3 {
-            return Cow::Borrowed(self.matrix.bytes);
-        }
-        let mut values = vec![0f32; self.entry.n_elements()];
-        self.matrix.write(&mut values, false);
-        Cow::Owned(values.into_iter().flat_map(f32::to_le_bytes).collect())
+        Cow::Borrowed(self.matrix.bytes)
     }
 
     fn data_len(&self) -> usize {
-        self.entry.n_elements() * self.dtype().bitsize() / 8
+        self.matrix.bytes.len()
     }
 }

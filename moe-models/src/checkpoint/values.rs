@@ -27,6 +27,32 @@ fn e4m3(byte: u8) -> f32 {
     if byte & 128 == 0 { size } else { -size }
 }
 
+/// The bytes of FP8 numbers that times the scales of their blocks are the values of a matrix, row by row;
+/// none if there are no such numbers.
+pub(super) fn to_e4m3(values: &[f32], cols: usize, scales: &[f32]) -> Option<Vec<u8>> {
+    let width = cols.div_ceil(BLOCK);
+    let byte = |(i, &value): (usize, &f32)| {
+        let (row, col) = (i / cols, i % cols);
+        byte_of(value, scales[row / BLOCK * width + col / BLOCK])
+    };
+    values.iter().enumerate().map(byte).collect()
+}
+
+/// The FP8 number that times `scale` is `value` to the bit.
+fn byte_of(value: f32, scale: f32) -> Option<u8> {
+    let wanted = (value / scale).abs();
+    // the quotient may be rounded to either side of the number
+    let next = E4M3[..127].partition_point(|&number| number < wanted);
+    let sign = if value.is_sign_negative() == scale.is_sign_negative() {
+        0
+    } else {
+        128
+    };
+    (next.saturating_sub(1)..=next.min(126))
+        .map(|size| size as u8 | sign)
+        .find(|&byte| (E4M3[usize::from(byte)] * scale).to_bits() == value.to_bits())
+}
+
 /// A matrix of stored numbers and how it is laid out; a vector is one column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Matrix<'a> {
@@ -128,6 +154,29 @@ mod tests {
         }
         assert!(E4M3[0x7F].is_nan() && E4M3[0xFF].is_nan());
         assert!(E4M3[0x80] == 0.0 && E4M3[0x80].is_sign_negative());
+    }
+
+    #[test]
+    fn every_fp8_number_is_found_again() {
+        for scale in [1.0, 0.37, 3.1e-5, -2.7, 511.3] {
+            for byte in (0..=255u8).filter(|byte| byte & 127 != 127) {
+                let value = E4M3[usize::from(byte)] * scale;
+                assert_eq!(byte_of(value, scale), Some(byte), "{byte:#x} of {scale}");
+            }
+        }
+        assert_eq!(byte_of(1.01, 1.0), None);
+        assert_eq!(byte_of(449.0, 1.0), None);
+        assert_eq!(byte_of(f32::NAN, 1.0), None);
+    }
+
+    #[test]
+    fn blocks_have_scales_of_their_own() {
+        // 129 columns: the last has the second scale
+        let mut values = vec![2.0f32; 129];
+        values[128] = 6.0;
+        let bytes = to_e4m3(&values, 129, &[2.0, 4.0]).expect("1 and 1.5");
+        assert!(bytes[..128].iter().all(|&byte| byte == 0x38));
+        assert_eq!(bytes[128], 0x3C);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::CheckpointError;
 use super::entry::Entry;
 use super::error::file_error;
+use super::kept::Kept;
 use super::layout::{ByParameter, Layout};
 use super::path::ParameterPath;
 use super::published_values::published;
@@ -16,6 +17,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 const SHARD: &str = "model.safetensors";
 
@@ -31,11 +33,22 @@ pub fn write_published(
     config_text: &[u8],
     folder: &Path,
 ) -> Result<(), CheckpointError> {
+    write_restored(model, config, config_text, Kept::default(), folder)
+}
+
+/// As [`write_published`], with what was kept of the published files put back.
+pub(super) fn write_restored(
+    model: &AnyDecoder,
+    config: &PublishedConfig,
+    config_text: &[u8],
+    kept: Kept,
+    folder: &Path,
+) -> Result<(), CheckpointError> {
     let layout = Layout::new(config).ok_or_else(|| {
         let kind = config.model_type();
         CheckpointError::NotPublishable(format!("models of type \"{kind}\" are counted, not built"))
     })?;
-    let tensors = collect(model, layout.by_parameter())?;
+    let tensors = kept.restore(collect(model, layout.by_parameter())?, &layout)?;
     whole_folder(folder, |folder| write_files(folder, config_text, tensors))
 }
 
@@ -112,9 +125,30 @@ pub(super) fn collect<M: Module>(
 
 /// A published tensor that is made of our parameter when it is written.
 pub(super) struct Pending {
-    entry: Entry,
-    dtype: Dtype,
-    bytes: Box<dyn Fn() -> Vec<u8>>,
+    pub(super) entry: Entry,
+    pub(super) dtype: Dtype,
+    pub(super) bytes: Rc<dyn Fn() -> Vec<u8>>,
+}
+
+impl Pending {
+    /// The same tensor under another name.
+    pub(super) fn renamed(&self, name: String) -> Self {
+        Self {
+            entry: Entry {
+                name,
+                ..self.entry.clone()
+            },
+            dtype: self.dtype,
+            bytes: self.bytes.clone(),
+        }
+    }
+
+    /// Its values, if they are in f32.
+    pub(super) fn values(&self) -> Option<Vec<f32>> {
+        let word = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
+        let bytes = (self.bytes)();
+        (self.dtype == Dtype::F32).then(|| bytes.as_chunks().0.iter().map(word).collect())
+    }
 }
 
 impl View for Pending {
@@ -170,7 +204,7 @@ impl ModuleVisitor for Collector {
             let pending = Pending {
                 entry,
                 dtype,
-                bytes: Box::new(bytes),
+                bytes: Rc::new(bytes),
             };
             self.tensors.push((pending.entry.name.clone(), pending));
         }
