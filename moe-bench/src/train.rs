@@ -2,9 +2,10 @@
 
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
-use moe_train::data::{DataError, TextData};
+use moe_train::data::DataError;
 use moe_train::run::Trainer;
 use moe_train::stats::median;
+use moe_train::task::TaskData;
 use serde::Serialize;
 use std::fmt;
 
@@ -43,9 +44,8 @@ pub fn bench(
     steps: usize,
 ) -> Result<TrainBench, DataError> {
     assert!(steps > 0, "at least one step must be timed");
-    let data = TextData::load(&config.data, config.train.seq_length)?;
-    let sampler = data.sampler(config.seed);
-    let mut batches = sampler.batches(0, config.train.batch_size);
+    let data = TaskData::load(config)?;
+    let mut batches = data.batches(config.seed, 0, config.train.batch_size);
     let mut trainer = Trainer::new(config, device);
     for _ in 0..warmup {
         trainer.step(&mut batches);

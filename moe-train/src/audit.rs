@@ -123,10 +123,14 @@ impl UniformTraining {
     }
 }
 
-/// Audits the model of a configuration, in evaluation and in training mode.
+/// Audits the decoder of a configuration, in evaluation and in training mode.
+///
+/// # Panics
+///
+/// Panics if the configuration is of a model that is not a decoder.
 pub fn audit(config: &RunConfig, device: &Device, options: &AuditOptions) -> Audit {
     let length = config.train.seq_length.clamp(2, options.max_length.max(2));
-    let model = config.init_model(device);
+    let model = decoder(config, device);
     let (mut evaluation, mut training) = (Leak::default(), Leak::default());
     for trial in 0..options.trials {
         let noise = mix_seed(mix_seed(config.seed, 78), trial);
@@ -140,6 +144,11 @@ pub fn audit(config: &RunConfig, device: &Device, options: &AuditOptions) -> Aud
         training,
         uniform: (options.steps > 0).then(|| train(config, length, options.steps, device)),
     }
+}
+
+fn decoder(config: &RunConfig, device: &Device) -> AnyDecoder {
+    let model = config.init_model(device).decoder();
+    model.expect("only a decoder must not see the future")
 }
 
 /// Where the texts of a trial part: spread from the second position to the last, both included.
@@ -230,7 +239,7 @@ fn decision(routing: &Routing, t: usize) -> Vec<(u32, u32)> {
 /// Trains on fresh uniform tokens and scores on others.
 fn train(config: &RunConfig, length: usize, steps: u64, device: &Device) -> UniformTraining {
     let device = device.clone().autodiff();
-    let mut model = config.init_model(&device);
+    let mut model = decoder(config, &device);
     let mut optimizer = adamw(&model, &config.train);
     let batch = |key: u64| {
         uniform(

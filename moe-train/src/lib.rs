@@ -9,4 +9,5 @@ pub mod report;
 pub mod resolve;
 pub mod run;
 pub mod stats;
+pub mod task;
 pub mod verify;

@@ -3,6 +3,7 @@
 
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
+use moe_train::data::{DataConfig, TextConfig, TextName};
 use moe_train::run::{
     Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Silent, Summary,
     evaluate_run, run_folder, train,
@@ -164,7 +165,7 @@ fn the_selection_bias_moves_in_training_and_is_saved() {
     let runs = tempfile::tempdir().unwrap();
     let _ = run(&config, runs.path(), None).unwrap();
     let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &Device::flex()).unwrap();
-    let moe_models::AnyDecoder::Mixtral(model) = &loaded.model else {
+    let moe_models::AnyDecoder::Mixtral(model) = loaded.model.decoder().unwrap() else {
         panic!("the configured family");
     };
     let moe_router::AnyRouter::DeepSeekV3(router) = &model.layers[0].moe.router else {
@@ -193,7 +194,7 @@ fn further_tokens_are_learned_and_their_router_balanced() {
     assert!((loss(0, "loss") - expected).abs() < 1e-4);
 
     let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &Device::flex()).unwrap();
-    let moe_models::AnyDecoder::DeepSeek(model) = &loaded.model else {
+    let moe_models::AnyDecoder::DeepSeek(model) = loaded.model.decoder().unwrap() else {
         panic!("the configured family");
     };
     let module = model.mtp[0].block.feed_forward.experts().unwrap();
@@ -242,8 +243,11 @@ fn a_text_that_changed_is_refused() {
     let text = folder.path().join("text.txt");
     std::fs::write(&text, "a quick brown fox ".repeat(80)).unwrap();
     let mut config = config("hash");
-    config.data.name = moe_train::data::DataName::Text;
-    config.data.path = text.display().to_string();
+    config.data = DataConfig::Text(TextConfig {
+        name: TextName::Text,
+        path: text.display().to_string(),
+        ..TextConfig::default()
+    });
     let runs = folder.path().join("runs");
     assert_eq!(run(&config, &runs, Some(3)), None);
 

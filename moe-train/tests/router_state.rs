@@ -5,8 +5,8 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use moe_train::config::RunConfig;
-use moe_train::data::TextData;
 use moe_train::run::{Outcome, RunOptions, Silent, Summary, Trainer, train};
+use moe_train::task::TaskData;
 use std::sync::atomic::AtomicBool;
 
 const ROUTERS: [&str; 3] = ["deepseek_v3", "loss_free", "quantile"];
@@ -58,9 +58,8 @@ fn stepped(router: &str, steps: usize, batch_size: usize) -> Vec<f32> {
     let mut config = config(router);
     config.train.accumulate = config.train.batch_size / batch_size;
     config.train.batch_size = batch_size;
-    let data = TextData::load(&config.data, config.train.seq_length).unwrap();
-    let sampler = data.sampler(config.seed);
-    let mut batches = sampler.batches(0, batch_size);
+    let data = TaskData::load(&config).unwrap();
+    let mut batches = data.batches(config.seed, 0, batch_size);
     let mut trainer = Trainer::new(&config, &Device::flex());
     for _ in 0..steps {
         trainer.step(&mut batches);

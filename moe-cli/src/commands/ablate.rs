@@ -13,8 +13,8 @@ use crate::terminal::{Progress, print, print_json};
 use clap::Args;
 use moe_train::ablate::{AblateError, AblationReport, Claim, Decision, Plan, execute, figure};
 use moe_train::config::RunConfig;
-use moe_train::data::TextData;
 use moe_train::run::{finished, run_folder};
+use moe_train::task::TaskData;
 use preview::Preview;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     check_twins(&plan)?;
     let missing = plan.missing(&shared.runs);
     if missing > 0 {
-        check_text(&plan)?;
+        check_data(&plan)?;
     }
     let device = shared.open_device()?;
     let mut preview = Preview::new(&plan, missing);
@@ -172,14 +172,14 @@ fn check_twins(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads each text once: what is wrong with it would otherwise show after other arms were trained.
-fn check_text(plan: &Plan) -> anyhow::Result<()> {
+/// Loads each data set once: what is wrong with it would otherwise show after other arms were trained.
+fn check_data(plan: &Plan) -> anyhow::Result<()> {
     let mut loaded = Vec::new();
     for arm in &plan.arms {
-        let text = (&arm.config.data, arm.config.train.seq_length);
-        if !loaded.contains(&text) {
-            TextData::load(text.0, text.1).or_usage()?;
-            loaded.push(text);
+        let data = (&arm.config.data, arm.config.train.seq_length);
+        if !loaded.contains(&data) {
+            TaskData::load(&arm.config).or_usage()?;
+            loaded.push(data);
         }
     }
     Ok(())

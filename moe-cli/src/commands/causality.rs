@@ -11,9 +11,24 @@ pub fn word(causality: Causality) -> &'static str {
     }
 }
 
+/// The same of a model, which may not be asked to be causal.
+pub fn of_model(causality: Option<Causality>) -> &'static str {
+    causality.map_or("not asked for", word)
+}
+
+/// Whether a model keeps what it is asked for in evaluation.
+pub fn holds(causality: Option<Causality>) -> bool {
+    causality.is_none_or(Causality::is_causal)
+}
+
+/// The same while training.
+pub fn holds_in_training(causality: Option<Causality>) -> bool {
+    causality.is_none_or(Causality::is_causal_in_training)
+}
+
 /// What a reader of a loss must know, if anything.
-pub fn remark(causality: Causality) -> Option<&'static str> {
-    match causality {
+pub fn remark(causality: Option<Causality>) -> Option<&'static str> {
+    match causality? {
         Causality::Causal => None,
         Causality::LeaksInTraining(_) => Some(
             "causal in evaluation: training looks at later tokens, so the training loss flatters the model; \
@@ -33,11 +48,14 @@ mod tests {
     fn a_router_that_leaks_in_training_is_not_plainly_causal() {
         let between = Causality::LeaksInTraining("");
         assert_eq!(word(between), "in evaluation");
-        assert!(remark(between).is_some_and(|text| text.contains("training loss flatters")));
+        assert!(remark(Some(between)).is_some_and(|text| text.contains("training loss flatters")));
         assert_eq!(
-            (word(Causality::Causal), remark(Causality::Causal)),
+            (word(Causality::Causal), remark(Some(Causality::Causal))),
             ("yes", None)
         );
-        assert!(remark(Causality::Leaks("")).is_some_and(|text| text.starts_with("not causal")));
+        assert_eq!((of_model(None), remark(None)), ("not asked for", None));
+        assert!(
+            remark(Some(Causality::Leaks(""))).is_some_and(|text| text.starts_with("not causal"))
+        );
     }
 }

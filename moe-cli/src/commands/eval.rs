@@ -1,4 +1,4 @@
-//! `moe eval`: scores a run on held-out text.
+//! `moe eval`: scores a run on held-out data.
 
 use super::causality;
 use super::plan::ReadPlan;
@@ -9,6 +9,7 @@ use crate::terminal::{domain_table, layer_table, print, print_json, thousands};
 use clap::{Args, ValueEnum};
 use moe_train::data::Split;
 use moe_train::run::{EvalMetrics, LoadedRun, evaluate_run};
+use moe_train::task::Task;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -18,15 +19,15 @@ use std::path::{Path, PathBuf};
 pub struct EvalArgs {
     /// The folder of a run, or one of its checkpoints
     run: PathBuf,
-    /// The part of the text: training has seen neither, but choices are made by validation
+    /// The part of the data: training has seen neither, but choices are made by validation
     #[arg(long, value_enum, default_value_t = HeldOut::Test)]
     split: HeldOut,
 }
 
-/// The parts of the text that training does not read.
+/// The parts of the data that training does not read.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum HeldOut {
-    /// The last 5 % of each file
+    /// The last 5 % of each text; of images the set's own test part, or a fifth
     Test,
     /// The 5 % before them
     Validation,
@@ -51,14 +52,23 @@ struct Report<'a> {
     metrics: &'a EvalMetrics,
 }
 
-/// Scores the run and prints bits per byte of each domain.
+/// What was scored, in words.
+fn scored(metrics: &EvalMetrics) -> String {
+    let (n, what) = match (metrics.n_bytes, metrics.n_images) {
+        (_, Some(images)) => (images, "images"),
+        (bytes, None) => (bytes.unwrap_or(0), "bytes of text"),
+    };
+    format!("{} {what}, {} part", thousands(n as u64), metrics.split)
+}
+
+/// Scores the run and prints the score of each domain or class.
 pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
-    let causality = run.config.router.info().causality;
+    let causality = run.config.causality();
     if shared.dry_run {
-        let task = format!("score the {} text", Split::from(args.split));
+        let task = format!("score the {} part", Split::from(args.split));
         return ReadPlan::new(&run, &device.name, task).show(shared);
     }
     let metrics = evaluate_run(&run, args.split.into(), &device.device).map_err(run_error)?;
@@ -66,27 +76,29 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         let folder = &run.folder;
         print_json(&Report {
             folder,
-            causal: causality.is_causal(),
-            causal_in_training: causality.is_causal_in_training(),
+            causal: causality::holds(causality),
+            causal_in_training: causality::holds_in_training(causality),
             metrics: &metrics,
         })?;
         return Ok(Status::Done);
     }
     print(&format!(
-        "{}, step {}: {} bytes of {} text\n\n{}\n\n{}",
+        "{}, step {}: {}\n\n{}\n\n{}",
         run.folder.display(),
         metrics.step,
-        thousands(metrics.n_bytes as u64),
-        metrics.split,
+        scored(&metrics),
         domain_table(&metrics),
         layer_table(&metrics.layers)
     ))?;
     if let Some(remark) = causality::remark(causality) {
         print(&format!("\n{remark}"))?;
     }
-    shared.next(&format!(
-        "generate {} -p \"In the beginning\" --show-experts",
-        shown(&path)
-    ));
+    shared.next(&match run.config.model.task() {
+        Task::Language => format!(
+            "generate {} -p \"In the beginning\" --show-experts",
+            shown(&path)
+        ),
+        Task::Images => format!("inspect {}", shown(&path)),
+    });
     Ok(Status::Done)
 }

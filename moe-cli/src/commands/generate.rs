@@ -93,7 +93,13 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
             return ReadPlan::new(&run, &device.name, task).show(shared);
         }
         warn(&run, args.tokens, shared);
-        TextModel::of_run(run)
+        let family = run.config.model.name();
+        TextModel::of_run(run).ok_or_else(|| {
+            Usage::error(format!(
+                "{}: a model of the family {family} writes no text; `moe eval` scores it",
+                shown(&path)
+            ))
+        })?
     };
     if args.speculative && model.decoder.n_mtp_layers() == 0 {
         return Err(Usage::error(
@@ -200,7 +206,11 @@ impl GenerateArgs {
 
 /// Says what makes a text worse than the model's loss promises.
 fn warn(run: &LoadedRun, n_tokens: usize, shared: &Shared) {
-    if !run.config.router.info().causality.is_causal() {
+    if run
+        .config
+        .causality()
+        .is_some_and(|causality| !causality.is_causal())
+    {
         shared
             .note("the router is not causal: token by token it decides otherwise than in training");
     }

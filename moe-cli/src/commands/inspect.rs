@@ -43,7 +43,7 @@ struct Inspection {
     causal: bool,
     causal_in_training: bool,
     #[serde(skip)]
-    causality: Causality,
+    causality: Option<Causality>,
     tokens_per_step: u64,
     flops_per_step: u64,
     #[serde(flatten)]
@@ -91,12 +91,12 @@ impl Inspection {
     fn new(config: &RunConfig) -> Self {
         let account = config.account();
         let tokens_per_step = config.tokens_per_step();
-        let causality = config.router.info().causality;
+        let causality = config.causality();
         Self {
             run: config.run_name(),
             router: config.router.name(),
-            causal: causality.is_causal(),
-            causal_in_training: causality.is_causal_in_training(),
+            causal: causality::holds(causality),
+            causal_in_training: causality::holds_in_training(causality),
             causality,
             tokens_per_step,
             flops_per_step: account.flops_per_token_training * tokens_per_step,
@@ -113,7 +113,7 @@ impl Inspection {
         pairs(&[
             ("run", self.run.clone()),
             ("router", self.router.to_owned()),
-            ("causal", causality::word(self.causality).to_owned()),
+            ("causal", causality::of_model(self.causality).to_owned()),
             ("parameters", count(a.params_total)),
             (
                 "  active a token",

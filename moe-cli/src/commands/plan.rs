@@ -7,8 +7,8 @@ use crate::terminal::{bytes, pairs, print, print_json, si, thousands};
 use moe_models::Account;
 use moe_router::Causality;
 use moe_train::config::RunConfig;
-use moe_train::data::TextData;
 use moe_train::run::{LoadedRun, RunFolder, finished, run_folder};
+use moe_train::task::TaskData;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -31,8 +31,8 @@ pub struct RunPlan<'a> {
 impl<'a> RunPlan<'a> {
     /// The plan of a run, if its text is there and long enough.
     pub fn new(config: &'a RunConfig, runs: &Path, device: &'a str) -> anyhow::Result<Self> {
-        TextData::load(&config.data, config.train.seq_length).or_usage()?;
-        let causality = config.router.info().causality;
+        TaskData::load(config).or_usage()?;
+        let causality = config.causality();
         Ok(Self {
             dry_run: true,
             folder: run_folder(config, runs),
@@ -40,8 +40,8 @@ impl<'a> RunPlan<'a> {
             device,
             steps: config.train.steps,
             tokens: config.train.steps * config.tokens_per_step(),
-            causal: causality.is_causal(),
-            causal_in_training: causality.is_causal_in_training(),
+            causal: causality::holds(causality),
+            causal_in_training: causality::holds_in_training(causality),
             account: config.account(),
             config,
         })
@@ -49,11 +49,13 @@ impl<'a> RunPlan<'a> {
 
     /// Prints it, in text as the resolved configuration under comments.
     pub fn show(&self, shared: &Shared) -> anyhow::Result<Status> {
-        let causality = self.config.router.info().causality;
+        let causality = self.config.causality();
         let causal = match causality {
-            Causality::Causal => "",
-            Causality::LeaksInTraining(_) => ": its training loss is not that of a language model",
-            Causality::Leaks(_) => ": its loss is not that of a language model",
+            None | Some(Causality::Causal) => "",
+            Some(Causality::LeaksInTraining(_)) => {
+                ": its training loss is not that of a language model"
+            }
+            Some(Causality::Leaks(_)) => ": its loss is not that of a language model",
         };
         let rows = [
             ("folder", self.folder.display().to_string()),
@@ -64,7 +66,10 @@ impl<'a> RunPlan<'a> {
             ("parameters", si(self.account.params_total as f64)),
             ("active a token", si(self.account.params_active as f64)),
             ("memory, about", bytes(training_bytes(&self.account))),
-            ("causal", format!("{}{causal}", causality::word(causality))),
+            (
+                "causal",
+                format!("{}{causal}", causality::of_model(causality)),
+            ),
         ];
         show(self, &rows, self.config, shared)
     }

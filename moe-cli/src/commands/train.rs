@@ -11,6 +11,7 @@ use crate::terminal::{Progress, domain_table, print, print_json, thousands};
 use clap::Args;
 use moe_train::config::RunConfig;
 use moe_train::run::{Outcome, Summary, run_folder, train};
+use moe_train::task::Task;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -75,10 +76,7 @@ fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Res
             ));
         }
         print_summary(summary, config, &folder)?;
-        shared.next(&format!(
-            "generate {} -p \"In the beginning\" --show-experts",
-            shown(&folder)
-        ));
+        shared.next(&next(config, &folder));
     }
     if summary.is_some() {
         return Ok(Status::Done);
@@ -90,6 +88,17 @@ fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Res
     Ok(Status::Interrupted)
 }
 
+/// What to do with a trained model.
+pub(super) fn next(config: &RunConfig, folder: &Path) -> String {
+    match config.model.task() {
+        Task::Language => format!(
+            "generate {} -p \"In the beginning\" --show-experts",
+            shown(folder)
+        ),
+        Task::Images => format!("eval {}", shown(folder)),
+    }
+}
+
 fn print_summary(summary: &Summary, config: &RunConfig, folder: &Path) -> anyhow::Result<()> {
     print(&format!(
         "{}: {} steps, {} tokens\n\n{}",
@@ -98,7 +107,7 @@ fn print_summary(summary: &Summary, config: &RunConfig, folder: &Path) -> anyhow
         thousands(summary.tokens),
         domain_table(&summary.validation)
     ))?;
-    if let Some(remark) = causality::remark(config.router.info().causality) {
+    if let Some(remark) = causality::remark(config.causality()) {
         print(&format!("\n{remark}"))?;
     }
     Ok(())

@@ -22,15 +22,15 @@ pub struct TextModel {
 }
 
 impl TextModel {
-    /// The model of a run.
-    pub fn of_run(run: LoadedRun) -> Self {
-        Self {
+    /// The model of a run; none if the run is not one of text.
+    pub fn of_run(run: LoadedRun) -> Option<Self> {
+        Some(Self {
             title: format!("{}, step {}", run.folder.display(), run.step),
             n_experts: run.config.experts.n_experts,
-            decoder: run.model,
-            words: Words::Vocab(run.vocab),
+            decoder: run.model.decoder()?,
+            words: Words::Vocab(run.vocab?),
             ends: Vec::new(),
-        }
+        })
     }
 
     /// A published model with its tokenizer; without one, texts are token ids.

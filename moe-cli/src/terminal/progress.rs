@@ -4,6 +4,7 @@ use super::{counted, duration, say, si, significant, thousands};
 use crate::shared::Shared;
 use indicatif::{ProgressBar, ProgressStyle};
 use moe_train::run::{Event, Observer, StepMetrics};
+use moe_train::task::TaskSummary;
 use std::io::{self, IsTerminal};
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ pub struct Progress {
     total_steps: u64,
     first_step: u64,
     started: Instant,
-    validation: Option<f64>,
+    validation: Option<String>,
 }
 
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl Progress {
             Look::Bar(bar) => {
                 bar.set_position(metrics.step);
                 bar.set_message(match metrics.step == self.total_steps {
-                    true => "scoring the validation text".to_owned(),
+                    true => "scoring the validation part".to_owned(),
                     false => figures,
                 });
             }
@@ -100,9 +101,10 @@ impl Progress {
     }
 
     fn figures(&self, metrics: &StepMetrics) -> String {
-        let validation = self.validation.map_or(String::new(), |bits| {
-            format!("  val {} bits/byte", significant(bits, 3))
-        });
+        let validation = match &self.validation {
+            Some(score) => format!("  val {score}"),
+            None => String::new(),
+        };
         format!(
             "loss {}{validation}  {} tok/s  eta {}",
             significant(metrics.lm_loss, 4),
@@ -138,13 +140,7 @@ impl Observer for Progress {
                     format!(", going on after step {step}")
                 });
                 self.say(&format!("run   {which}{}{resumed}", folder.display()));
-                self.say(&format!(
-                    "data  {}, {}, {} training tokens, vocabulary of {}",
-                    data.corpus,
-                    counted(data.domains.len(), "domain"),
-                    thousands(data.total().tokens[0] as u64),
-                    thousands(data.vocab_size as u64)
-                ));
+                self.say(&format!("data  {}", sizes(data)));
                 self.say(&format!(
                     "model {} parameters, {} active a token",
                     si(account.params_total as f64),
@@ -152,9 +148,32 @@ impl Observer for Progress {
                 ));
             }
             Event::Step(metrics) => self.step(metrics),
-            Event::Evaluated(metrics) => self.validation = Some(metrics.bits_per_byte),
+            Event::Evaluated(metrics) => {
+                let merit = metrics.merit();
+                let score = significant(merit.scale() * metrics.score(), 3);
+                self.validation = Some(format!("{score} {}", merit.unit()));
+            }
             Event::Saved { .. } => (),
         }
+    }
+}
+
+fn sizes(data: &TaskSummary) -> String {
+    match data {
+        TaskSummary::Text(text) => format!(
+            "{}, {}, {} training tokens, vocabulary of {}",
+            text.corpus,
+            counted(text.domains.len(), "domain"),
+            thousands(text.total().tokens[0] as u64),
+            thousands(text.vocab_size as u64)
+        ),
+        TaskSummary::Images(images) => format!(
+            "{}, {} classes, {} training images of {side} x {side} pixels",
+            images.set,
+            images.classes.len(),
+            thousands(images.images[0] as u64),
+            side = images.side,
+        ),
     }
 }
 
@@ -177,7 +196,7 @@ mod tests {
             total_steps: 100,
             first_step,
             started: Instant::now() - std::time::Duration::from_secs(20),
-            validation: Some(2.6012),
+            validation: Some("2.60 bits/byte".to_owned()),
         }
     }
 
@@ -188,6 +207,7 @@ mod tests {
             tokens: 600,
             loss: 2.5,
             mtp_loss: None,
+            accuracy: None,
             lm_loss: 2.3451,
             balance: Default::default(),
             lr: 1e-3,

@@ -2,16 +2,25 @@
 
 use super::{Align, columns, significant};
 use moe_train::run::{EvalMetrics, LayerMetrics};
+use moe_train::task::Merit;
 
-/// Bits per byte of each domain and of all.
+/// The score of each domain, or class, and of all.
 pub fn domain_table(metrics: &EvalMetrics) -> String {
-    let row = |name: &str, value: f64| vec![name.to_owned(), significant(value, 4)];
-    let header = vec!["domain".to_owned(), format!("{} bits/byte", metrics.split)];
+    let merit = metrics.merit();
+    let row = |name: &str, value: f64| {
+        let value = significant(merit.scale() * value, 4);
+        vec![name.to_owned(), value]
+    };
+    let [part, score] = match merit {
+        Merit::BitsPerByte => ["domain", "bits/byte"],
+        Merit::Accuracy => ["class", "accuracy (%)"],
+    };
+    let header = vec![part.to_owned(), format!("{} {score}", metrics.split)];
     let domains = metrics
         .domains
         .iter()
         .map(|(name, value)| row(name, *value));
-    let all = row("all", metrics.bits_per_byte);
+    let all = row("all", metrics.score());
     let rows: Vec<Vec<String>> = [header].into_iter().chain(domains).chain([all]).collect();
     columns(&rows, &[Align::Left, Align::Right])
 }
@@ -60,9 +69,11 @@ mod tests {
             step: 10,
             split: "test".into(),
             whole: true,
-            bits_per_byte: 2.3,
+            bits_per_byte: Some(2.3),
+            accuracy: None,
             loss: 1.6,
-            n_bytes: 100,
+            n_bytes: Some(100),
+            n_images: None,
             domains: [("law".to_owned(), 2.25), ("prose".to_owned(), 2.3504)].into(),
             layers: vec![layer],
         };

@@ -64,6 +64,7 @@ mod tests {
         SeedResult {
             seed: 3,
             loss: 2.5,
+            accuracy: None,
             tokens_per_s: 1000.0,
             max_vio: 0.5,
             entropy: 0.9,

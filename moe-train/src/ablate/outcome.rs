@@ -1,5 +1,6 @@
 use crate::config::RunConfig;
 use crate::run::{LayerMetrics, Manifest, Measured, Summary};
+use crate::task::Merit;
 use serde::{Deserialize, Serialize};
 
 /// What an arm gave, over its seeds.
@@ -17,9 +18,12 @@ pub struct ArmResult {
 pub struct SeedResult {
     /// The seed; arms are paired by it.
     pub seed: u64,
-    /// Validation loss, bits per byte.
+    /// Validation loss: of text bits per byte, of images nats an image.
     #[serde(with = "nullable")]
     pub loss: f64,
+    /// The share of validation images named right, of a classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// Training speed, tokens per second.
     #[serde(with = "nullable")]
     pub tokens_per_s: f64,
@@ -53,13 +57,15 @@ pub struct SeedResult {
 impl SeedResult {
     /// The result of a run that is finished.
     pub(crate) fn new(summary: &Summary, manifest: &Manifest) -> Self {
-        let layers = &summary.validation.layers;
+        let validation = &summary.validation;
+        let layers = &validation.layers;
         let mean = |metric: fn(&LayerMetrics) -> f64| {
             layers.iter().map(metric).sum::<f64>() / layers.len().max(1) as f64
         };
         Self {
             seed: summary.seed,
-            loss: summary.validation.bits_per_byte,
+            loss: validation.bits_per_byte.unwrap_or(validation.loss),
+            accuracy: validation.accuracy,
             tokens_per_s: manifest.tokens_per_s,
             max_vio: mean(|layer| layer.max_vio),
             entropy: mean(|layer| layer.load_entropy),
@@ -76,10 +82,13 @@ impl SeedResult {
 
     /// The result of a run whose loss was not a number any more.
     pub(crate) fn diverged(config: &RunConfig) -> Self {
-        let causality = config.router.info().causality;
         Self {
             seed: config.seed,
             loss: f64::NAN,
+            accuracy: match config.model.task().merit() {
+                Merit::Accuracy => Some(f64::NAN),
+                Merit::BitsPerByte => None,
+            },
             tokens_per_s: f64::NAN,
             max_vio: f64::NAN,
             entropy: f64::NAN,
@@ -88,10 +97,23 @@ impl SeedResult {
             steps: config.train.steps,
             tokens: config.train.steps * config.tokens_per_step(),
             params_active: config.account().params_active as u64,
-            causal: causality.is_causal(),
-            causal_in_training: causality.is_causal_in_training(),
+            causal: config.is_causal(),
+            causal_in_training: config.is_causal_in_training(),
             measured: None,
         }
+    }
+
+    /// What arms are compared by.
+    pub fn merit(&self) -> Merit {
+        match self.accuracy {
+            Some(_) => Merit::Accuracy,
+            None => Merit::BitsPerByte,
+        }
+    }
+
+    /// The score that arms are compared by: the accuracy if there is one, and else the loss.
+    pub fn score(&self) -> f64 {
+        self.accuracy.unwrap_or(self.loss)
     }
 
     /// The parameters that one token did use, or by the configuration where that was not counted.
@@ -127,6 +149,7 @@ mod tests {
         SeedResult {
             seed: 3,
             loss: 2.5,
+            accuracy: None,
             tokens_per_s: 1000.0,
             max_vio: 0.5,
             entropy: 0.9,

@@ -323,6 +323,7 @@ mod tests {
         let seed = |(seed, loss): (u64, &f64)| SeedResult {
             seed,
             loss: *loss,
+            accuracy: None,
             tokens_per_s: 12_000.0 + 100.0 * seed as f64,
             max_vio: 0.25,
             entropy: 0.9,

@@ -260,6 +260,7 @@ mod tests {
         SeedResult {
             seed,
             loss,
+            accuracy: None,
             tokens_per_s: 1.0,
             max_vio: 0.5,
             entropy: 0.9,

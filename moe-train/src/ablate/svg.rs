@@ -95,6 +95,7 @@ mod tests {
                 .map(|(seed, loss)| SeedResult {
                     seed,
                     loss,
+                    accuracy: None,
                     tokens_per_s: 1.0,
                     max_vio: 0.5,
                     entropy: 0.9,

@@ -324,6 +324,7 @@ mod tests {
         SeedResult {
             seed,
             loss,
+            accuracy: None,
             tokens_per_s: 1000.0,
             max_vio: 0.5,
             entropy: 0.9,

@@ -1,28 +1,37 @@
 //! From a configuration to the things that it describes.
 
 use super::{AttentionConfig, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
-use crate::data::VocabKind;
+use crate::data::{DataConfig, VocabKind};
+use crate::task::{AnyModel, AnyModelConfig};
 use burn::tensor::Device;
 use moe_experts::{Exchange, MoeLayerConfig};
 use moe_models::deepseek::DeepSeekAttentionConfig;
-use moe_models::{Account, AnyDecoder, DecoderConfig, DeepSeekConfig, MixtralConfig};
+use moe_models::{Account, DecoderConfig, DeepSeekConfig, MixtralConfig};
+use moe_router::Causality;
 
 impl RunConfig {
-    /// The number of vocabulary entries.
+    /// The number of vocabulary entries, or of classes.
     pub fn vocab_size(&self) -> usize {
-        match self.data.vocab {
-            VocabKind::Bytes => 256,
-            VocabKind::Bpe => self.data.vocab_size,
+        match &self.data {
+            DataConfig::Text(text) => match text.vocab {
+                VocabKind::Bytes => 256,
+                VocabKind::Bpe => text.vocab_size,
+            },
+            DataConfig::Images(images) => images.n_classes,
         }
     }
 
     /// The model's configuration.
-    pub fn model(&self) -> DecoderConfig {
+    pub fn model(&self) -> AnyModelConfig {
         match &self.model {
-            ModelConfig::Mixtral(model) => DecoderConfig::Mixtral(self.mixtral(model)),
+            ModelConfig::Mixtral(model) => {
+                AnyModelConfig::Decoder(DecoderConfig::Mixtral(self.mixtral(model)))
+            }
             ModelConfig::DeepSeekMoe(model)
             | ModelConfig::DeepSeekV2(model)
-            | ModelConfig::DeepSeekV3(model) => DecoderConfig::DeepSeek(self.deepseek(model)),
+            | ModelConfig::DeepSeekV3(model) => {
+                AnyModelConfig::Decoder(DecoderConfig::DeepSeek(self.deepseek(model)))
+            }
         }
     }
 
@@ -81,18 +90,26 @@ impl RunConfig {
         }
     }
 
-    /// The number of layers with experts, without those that predict further tokens.
-    pub(crate) fn n_moe_layers(&self) -> usize {
-        match self.model() {
-            DecoderConfig::Mixtral(model) => model.n_layers,
-            DecoderConfig::DeepSeek(model) => (0..model.n_layers)
-                .filter(|&layer| model.is_moe(layer))
-                .count(),
-        }
+    /// Whether later tokens can influence earlier ones; none of a model that reads a whole image and is
+    /// not asked to be causal.
+    pub fn causality(&self) -> Option<Causality> {
+        let asked = self.model.task().is_causal();
+        asked.then(|| self.router.info().causality)
+    }
+
+    /// Whether no later token influences an earlier one in evaluation, or nobody asks for that.
+    pub fn is_causal(&self) -> bool {
+        self.causality().is_none_or(Causality::is_causal)
+    }
+
+    /// The same while training.
+    pub fn is_causal_in_training(&self) -> bool {
+        self.causality()
+            .is_none_or(Causality::is_causal_in_training)
     }
 
     /// Builds the model with the weights that the seed gives.
-    pub fn init_model(&self, device: &Device) -> AnyDecoder {
+    pub fn init_model(&self, device: &Device) -> AnyModel {
         self.model().init(&self.router, self.seed, device)
     }
 

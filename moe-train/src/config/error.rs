@@ -15,6 +15,16 @@ pub enum ConfigError {
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Data that the family cannot learn from.
+    #[error("data.name = \"{data}\" is no data of model.family = \"{family}\": choose {names}")]
+    OtherData {
+        /// The family.
+        family: String,
+        /// The name of the data.
+        data: String,
+        /// The names of the family's data.
+        names: String,
+    },
     /// A value outside its range.
     #[error("{key} = {value} is out of range: it must be {range}")]
     Range {

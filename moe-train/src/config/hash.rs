@@ -1,14 +1,13 @@
 use super::RunConfig;
-use crate::data::DataName;
 use sha2::{Digest, Sha256};
 
 impl RunConfig {
     /// The name of the question that a run answers, the same for all seeds:
     /// `<data>-<model>-<router>-<hash>`, where the hash is of everything but the seed.
     pub fn run_name(&self) -> String {
-        let data = match self.data.name {
-            DataName::NineDomains => "nine-domains".to_owned(),
-            DataName::Text => path_word(&self.data.path),
+        let data = match (self.data.is_embedded(), self.data.name()) {
+            (true, name) | (_, name @ "fashion_mnist") => name.replace('_', "-"),
+            _ => path_word(self.data.path()),
         };
         let family = self.model.name();
         format!("{data}-{family}-{}-{}", self.router.name(), self.hash())

@@ -38,7 +38,7 @@ const COMPOSED: Implied<'static> = Implied {
 pub struct RunConfig {
     /// The seed of the initialisation, the data order and all noise. Default: 0
     pub seed: u64,
-    /// The text and its vocabulary.
+    /// What is learned from.
     pub data: DataConfig,
     /// The model's outer sizes.
     pub model: ModelConfig,
@@ -85,8 +85,7 @@ impl RunConfig {
     ) -> Result<Resolved, ConfigError> {
         let layers = Layers::over(file, overrides)?.imply(&COMPOSED);
         let resolved = resolve_with_notes(&layers, &SELECTORS, &defaults)?;
-        let config: RunConfig = typed(resolved.table)?;
-        config.validate()?;
+        let config = checked(resolved.table)?;
         let mut notes = resolved.notes;
         notes.extend(
             layers
@@ -118,9 +117,7 @@ impl RunConfig {
             overrides: overrides.collect::<Result<_, _>>()?,
         };
         let layers = layers.imply(&COMPOSED);
-        let config: Self = typed(resolve(&layers, &SELECTORS, &defaults)?)?;
-        config.validate()?;
-        Ok(config)
+        checked(resolve(&layers, &SELECTORS, &defaults)?)
     }
 
     /// The defaults with a router of the given name.
@@ -137,6 +134,23 @@ impl RunConfig {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("tables of numbers, strings and booleans are TOML")
     }
+}
+
+/// The configuration that a table with all keys describes.
+fn checked(table: toml::Table) -> Result<RunConfig, ConfigError> {
+    let word = |table_name: &str, key: &str| table[table_name][key].as_str().unwrap_or_default();
+    let (family, data) = (word("model", "family"), word("data", "name"));
+    let names = ModelConfig::from_name(family).map_or(&[][..], |model| model.task().data_names());
+    if !names.contains(&data) {
+        return Err(ConfigError::OtherData {
+            family: family.to_owned(),
+            data: data.to_owned(),
+            names: names.join(", "),
+        });
+    }
+    let config: RunConfig = typed(table)?;
+    config.validate()?;
+    Ok(config)
 }
 
 /// A note if the file's balance losses were meant for another router than the one in use.
@@ -177,7 +191,7 @@ fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
         .ok_or_else(|| selection.unknown("router.name", RouterConfig::NAMES))?;
     let config = RunConfig {
         seed: 0,
-        data: DataConfig::default(),
+        data: model.task().data(),
         model,
         attention,
         experts: ExpertsConfig::of_family(family),

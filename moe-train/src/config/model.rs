@@ -1,3 +1,4 @@
+use crate::task::Task;
 use serde::{Deserialize, Serialize};
 
 /// The table `[model]`: its keys depend on the family.
@@ -86,6 +87,15 @@ impl ModelConfig {
             Self::DeepSeekMoe(_) => "deepseek_moe",
             Self::DeepSeekV2(_) => "deepseek_v2",
             Self::DeepSeekV3(_) => "deepseek_v3",
+        }
+    }
+
+    /// What the family learns.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Mixtral(_) | Self::DeepSeekMoe(_) | Self::DeepSeekV2(_) | Self::DeepSeekV3(_) => {
+                Task::Language
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 /// Where the text comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DataName {
+pub enum TextName {
     /// The embedded corpus, [`Corpus::nine_domains`].
     #[default]
     NineDomains,
@@ -19,12 +19,12 @@ pub enum DataName {
     Text,
 }
 
-/// The table `[data]` of a run file.
+/// The table `[data]` of a run that reads text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct DataConfig {
+pub struct TextConfig {
     /// The embedded corpus or your own text. Default: `nine_domains`.
-    pub name: DataName,
+    pub name: TextName,
     /// Your own text: a file, a folder, or several separated by commas, as in [`Corpus::from_path`].
     /// Default: empty.
     pub path: String,
@@ -52,10 +52,23 @@ struct Part {
     n_bytes: usize,
 }
 
-impl Default for DataConfig {
+impl TextName {
+    /// The names of all sources.
+    pub const NAMES: &'static [&'static str] = &["nine_domains", "text"];
+
+    /// The source's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NineDomains => "nine_domains",
+            Self::Text => "text",
+        }
+    }
+}
+
+impl Default for TextConfig {
     fn default() -> Self {
         Self {
-            name: DataName::NineDomains,
+            name: TextName::NineDomains,
             path: String::new(),
             vocab: VocabKind::Bytes,
             vocab_size: 2048,
@@ -63,7 +76,7 @@ impl Default for DataConfig {
     }
 }
 
-impl DataConfig {
+impl TextConfig {
     /// Reads the text without encoding it.
     ///
     /// # Errors
@@ -72,10 +85,10 @@ impl DataConfig {
     pub fn corpus(&self) -> Result<Corpus, DataError> {
         let path = self.path.as_str();
         match self.name {
-            DataName::NineDomains if path.is_empty() => Ok(Corpus::nine_domains()),
-            DataName::NineDomains => Err(DataError::UnusedPath { path: path.into() }),
-            DataName::Text if path.is_empty() => Err(DataError::EmptyPath),
-            DataName::Text => Corpus::from_path(path),
+            TextName::NineDomains if path.is_empty() => Ok(Corpus::nine_domains()),
+            TextName::NineDomains => Err(DataError::UnusedPath { path: path.into() }),
+            TextName::Text if path.is_empty() => Err(DataError::EmptyPath),
+            TextName::Text => Corpus::from_path(path),
         }
     }
 }
@@ -87,7 +100,7 @@ impl TextData {
     ///
     /// What is wrong with the text or the vocabulary; a part that does not fill one window of
     /// `seq_length + 1` tokens.
-    pub fn load(config: &DataConfig, seq_length: usize) -> Result<Self, DataError> {
+    pub fn load(config: &TextConfig, seq_length: usize) -> Result<Self, DataError> {
         let corpus = config.corpus()?;
         let vocab = VocabConfig {
             kind: config.vocab,
@@ -251,33 +264,33 @@ mod tests {
 
     use super::*;
 
-    fn text_config(path: impl Into<String>) -> DataConfig {
-        DataConfig {
-            name: DataName::Text,
+    fn text_config(path: impl Into<String>) -> TextConfig {
+        TextConfig {
+            name: TextName::Text,
             path: path.into(),
-            ..DataConfig::default()
+            ..TextConfig::default()
         }
     }
 
-    fn message(config: &DataConfig, seq_length: usize) -> String {
+    fn message(config: &TextConfig, seq_length: usize) -> String {
         TextData::load(config, seq_length).unwrap_err().to_string()
     }
 
     #[test]
     fn configuration_reads_and_refuses_unknown_keys() {
-        let config: DataConfig = toml::from_str("vocab = \"bpe\"\nvocab_size = 512").unwrap();
-        assert_eq!(config.name, DataName::NineDomains);
+        let config: TextConfig = toml::from_str("vocab = \"bpe\"\nvocab_size = 512").unwrap();
+        assert_eq!(config.name, TextName::NineDomains);
         assert_eq!((config.vocab, config.vocab_size), (VocabKind::Bpe, 512));
         assert_eq!(
-            toml::from_str::<DataConfig>(&toml::to_string(&config).unwrap()).unwrap(),
+            toml::from_str::<TextConfig>(&toml::to_string(&config).unwrap()).unwrap(),
             config
         );
-        assert!(toml::from_str::<DataConfig>("vocabulary = \"bpe\"").is_err());
+        assert!(toml::from_str::<TextConfig>("vocabulary = \"bpe\"").is_err());
     }
 
     #[test]
     fn bytes_of_the_nine_domains() {
-        let data = TextData::load(&DataConfig::default(), 128).unwrap();
+        let data = TextData::load(&TextConfig::default(), 128).unwrap();
         let total = data.describe().total();
         assert_eq!(total.bytes, total.tokens);
         // The sum of the nine files, in 90, 5 and 5 percent.
@@ -294,7 +307,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("text.txt");
         std::fs::write(&path, text).unwrap();
-        let config = DataConfig {
+        let config = TextConfig {
             vocab: VocabKind::Bpe,
             vocab_size: 260,
             ..text_config(path.to_string_lossy())
@@ -354,9 +367,9 @@ mod tests {
     fn name_and_path_must_agree() {
         let no_path = message(&text_config(""), 64);
         assert!(no_path.contains("data.path is empty"), "{no_path}");
-        let config = DataConfig {
+        let config = TextConfig {
             path: "mine.txt".into(),
-            ..DataConfig::default()
+            ..TextConfig::default()
         };
         let unused = message(&config, 64);
         assert!(

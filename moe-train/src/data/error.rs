@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Split;
+use super::{ImageError, Split};
 
-/// An error of reading, splitting or encoding text.
+/// An error of reading, splitting or encoding data.
 #[derive(Debug, Error)]
 pub enum DataError {
     /// The path of the configuration does not exist.
@@ -120,6 +120,9 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Images.
+    #[error(transparent)]
+    Images(#[from] ImageError),
     /// The operating system refused to read or write.
     #[error("`{path}`: {source}; check the path and its permissions")]
     Io {

@@ -1,4 +1,6 @@
-//! Text data: domains of text, vocabularies, training and evaluation windows, all exactly repeatable.
+//! Data: text here, images in [`images`].
+//!
+//! Text: domains of text, vocabularies, training and evaluation windows, all exactly repeatable.
 //!
 //! ```text
 //! Corpus --split--> train / validation / test --Vocab--> TextData --Sampler-----> Batch
@@ -11,10 +13,12 @@
 
 mod batch;
 mod bpe;
+mod config;
 mod corpus;
 mod dataset;
 mod error;
 mod eval;
+pub mod images;
 mod sampler;
 mod split;
 mod stream;
@@ -25,10 +29,14 @@ mod vocab;
 
 pub use batch::*;
 pub use bpe::*;
+pub use config::DataConfig;
 pub use corpus::*;
 pub use dataset::*;
 pub use error::*;
 pub use eval::*;
+pub use images::{
+    ImageBatch, ImageBatches, ImageConfig, ImageData, ImageError, ImageName, ImageSummary,
+};
 pub use sampler::*;
 pub use split::*;
 pub use stream::*;

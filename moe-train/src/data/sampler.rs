@@ -123,7 +123,7 @@ impl Iterator for Batches<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DataConfig, test_data};
+    use crate::data::{TextConfig, test_data};
     use proptest::prelude::*;
     use std::{collections::HashSet, time::Instant};
 
@@ -156,7 +156,7 @@ mod tests {
     fn nine_domains_are_read_and_drawn_quickly() {
         let start = Instant::now();
         let data =
-            TextData::load(&DataConfig::default(), 256).expect("the embedded corpus is valid");
+            TextData::load(&TextConfig::default(), 256).expect("the embedded corpus is valid");
         let load_ms = start.elapsed().as_secs_f64() * 1e3;
 
         let sampler = data.sampler(0);

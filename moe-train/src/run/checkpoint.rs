@@ -3,10 +3,9 @@
 use super::files::{damaged, file_error, read_json, write_json};
 use super::measured::CostMeter;
 use super::{RunError, RunFolder, Trainer};
-use burn::module::Module;
+use crate::task::AnyModel;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
-use moe_models::AnyDecoder;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,13 +20,13 @@ const STATE: &str = "state.json";
 pub(super) struct CheckpointState {
     /// The steps made.
     pub(super) step: u64,
-    /// The windows of text used.
+    /// The windows of text, or images, used.
     pub(super) consumed: u64,
     /// The seed of data order and noise.
     pub(super) seed: u64,
     /// Seconds of training so far.
     pub(super) wall_s: f64,
-    /// The language model's loss at the last step.
+    /// The task's own loss at the last step.
     pub(super) lm_loss: f64,
     /// What tokens have cost so far; empty in a checkpoint of a version that did not count.
     #[serde(default)]
@@ -46,7 +45,7 @@ pub(super) fn save(
     fs::create_dir_all(&temporary).map_err(file_error("create", &temporary))?;
 
     let model = temporary.join(MODEL);
-    let record = trainer.model.clone().into_record();
+    let record = trainer.model.record();
     record.save(&model).map_err(|e| unsaved(&model, &e))?;
     let optimizer = temporary.join(OPTIMIZER);
     let record = trainer.optimizer.to_record();
@@ -93,12 +92,12 @@ pub(super) fn resume(
 pub(super) fn load_model(
     checkpoint: &Path,
     folder: &Path,
-    model: AnyDecoder,
-) -> Result<AnyDecoder, RunError> {
+    model: AnyModel,
+) -> Result<AnyModel, RunError> {
     let path = checkpoint.join(MODEL);
     let record = ModuleRecord::load(&path).map_err(|e| damaged(&path, folder, &e))?;
     model
-        .try_load_record(record)
+        .with_record(record)
         .map_err(|e| damaged(&path, folder, &e))
 }
 

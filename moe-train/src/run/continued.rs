@@ -2,12 +2,12 @@
 
 use super::files::{file_error, write_whole};
 use super::{RunError, RunFolder};
-use crate::data::TextData;
+use crate::task::TaskData;
 use std::fs;
 use std::io::ErrorKind;
 
-/// Refuses to go on with another text than the one that the run began with.
-pub(super) fn check_data(folder: &RunFolder, data: &TextData) -> Result<(), RunError> {
+/// Refuses to go on with other data than the one that the run began with.
+pub(super) fn check_data(folder: &RunFolder, data: &TaskData) -> Result<(), RunError> {
     let path = folder.data_hash();
     let saved = fs::read_to_string(&path).map_err(file_error("read", &path))?;
     if saved == data.fingerprint() {

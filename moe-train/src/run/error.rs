@@ -40,9 +40,9 @@ pub enum RunError {
     /// A run without a checkpoint.
     #[error("{0} has no checkpoint yet: train it first")]
     NoCheckpoint(PathBuf),
-    /// The text is not the one that the run began with.
+    /// The data is not that which the run began with.
     #[error(
-        "the text of data.path has changed since the run {0} began: restore the text, or delete that folder to train on the new one"
+        "what lies at data.path has changed since the run {0} began: restore it, or delete that folder to train on the new data"
     )]
     DataChanged(PathBuf),
     /// A checkpoint could not be written.

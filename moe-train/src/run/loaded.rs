@@ -1,9 +1,9 @@
 use super::files::read_json;
 use super::{EvalMetrics, Manifest, RunError, RunFolder, checkpoint, evaluate};
 use crate::config::RunConfig;
-use crate::data::{Split, TextData, Vocab, VocabKind};
+use crate::data::{DataConfig, Split, Vocab, VocabKind};
+use crate::task::{AnyModel, TaskData};
 use burn::tensor::Device;
-use moe_models::AnyDecoder;
 use std::path::{Path, PathBuf};
 
 /// A trained model with what it was trained by.
@@ -14,9 +14,9 @@ pub struct LoadedRun {
     /// Its configuration.
     pub config: RunConfig,
     /// The model, without gradients.
-    pub model: AnyDecoder,
-    /// Its vocabulary.
-    pub vocab: Vocab,
+    pub model: AnyModel,
+    /// Its vocabulary, of a run that reads text.
+    pub vocab: Option<Vocab>,
     /// The step of the checkpoint.
     pub step: u64,
 }
@@ -40,9 +40,12 @@ impl LoadedRun {
         let device = device.clone().without_autodiff();
         let model = config.init_model(&device);
         let model = checkpoint::load_model(&folder.checkpoint(step), folder.path(), model)?;
-        let vocab = match config.data.vocab {
-            VocabKind::Bytes => Vocab::Bytes,
-            VocabKind::Bpe => Vocab::load(folder.vocabulary())?,
+        let vocab = match &config.data {
+            DataConfig::Text(text) => Some(match text.vocab {
+                VocabKind::Bytes => Vocab::Bytes,
+                VocabKind::Bpe => Vocab::load(folder.vocabulary())?,
+            }),
+            DataConfig::Images(_) => None,
         };
         Ok(Self {
             folder: folder.path().to_owned(),
@@ -65,8 +68,7 @@ pub fn evaluate_run(
     device: &Device,
 ) -> Result<EvalMetrics, RunError> {
     let train = &run.config.train;
-    let corpus = run.config.data.corpus()?;
-    let data = TextData::new(&corpus, run.vocab.clone(), train.seq_length)?;
+    let data = TaskData::load_again(&run.config, run.vocab.as_ref())?;
     let device = device.clone().without_autodiff();
     let mut metrics = evaluate(&run.model, &data, split, None, train.batch_size, &device);
     metrics.step = run.step;

@@ -70,7 +70,7 @@ impl CostMeter {
     pub(super) fn measured(&self, config: &RunConfig) -> Option<Measured> {
         let whole = self.steps == config.train.steps;
         // modules that predict further tokens come last, and are not among the active parameters
-        let layers = self.sums.iter().take(config.n_moe_layers());
+        let layers = self.sums.iter().take(config.model().n_moe_layers());
         let k_l: Vec<f64> = layers.map(|sum| sum / self.steps as f64).collect();
         (whole && !k_l.is_empty()).then(|| Measured::new(config, &k_l))
     }

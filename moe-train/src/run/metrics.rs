@@ -1,6 +1,7 @@
 //! What a run reports.
 
 use super::Measured;
+use crate::task::Merit;
 use moe_router::metrics::{dead_experts, drop_rate, load_entropy, max_vio};
 use moe_router::{Load, Plan, Routing, metrics};
 use serde::{Deserialize, Serialize};
@@ -13,13 +14,16 @@ pub struct StepMetrics {
     pub step: u64,
     /// Training tokens up to and with this step.
     pub tokens: u64,
-    /// The whole loss: language model plus weighted balance losses.
+    /// The whole loss: the task's own plus weighted balance losses.
     pub loss: f64,
-    /// The language model's loss, nats a token.
+    /// The task's own loss: of a language model nats a token, of a classifier nats an image.
     pub lm_loss: f64,
     /// The loss of further tokens, not weighted, if the model predicts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtp_loss: Option<f64>,
+    /// The share of training images named right, of a classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// Each balance loss, mean over the layers, not weighted.
     pub balance: BTreeMap<String, f64>,
     /// The learning rate.
@@ -60,18 +64,41 @@ pub struct EvalMetrics {
     pub step: u64,
     /// The part of the data: `validation` or `test`.
     pub split: String,
-    /// Whether the whole part was scored, or evenly spaced windows of it.
+    /// Whether the whole part was scored, or evenly spaced windows or images of it.
     pub whole: bool,
-    /// Bits per byte of text.
-    pub bits_per_byte: f64,
-    /// Nats per token.
+    /// Bits per byte, of text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<f64>,
+    /// The share of images named right, of a classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Nats a token, or nats an image.
     pub loss: f64,
-    /// The bytes that were scored.
-    pub n_bytes: usize,
-    /// Bits per byte of each domain.
+    /// The bytes that were scored, of text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_bytes: Option<usize>,
+    /// The images that were scored, of a classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_images: Option<usize>,
+    /// The same score of each domain of text or each class of images.
     pub domains: BTreeMap<String, f64>,
     /// The routing of each MoE layer.
     pub layers: Vec<LayerMetrics>,
+}
+
+impl EvalMetrics {
+    /// What the score is.
+    pub fn merit(&self) -> Merit {
+        match self.accuracy {
+            Some(_) => Merit::Accuracy,
+            None => Merit::BitsPerByte,
+        }
+    }
+
+    /// The score, in which runs are compared; not a number if there is none.
+    pub fn score(&self) -> f64 {
+        self.accuracy.or(self.bits_per_byte).unwrap_or(f64::NAN)
+    }
 }
 
 /// What a finished run came to. Holds no time: the same configuration gives the same summary.
@@ -83,13 +110,14 @@ pub struct Summary {
     pub seed: u64,
     /// Optimizer steps.
     pub steps: u64,
-    /// Training tokens.
+    /// Training tokens; the patches of images are tokens.
     pub tokens: u64,
     /// All parameters.
     pub params_total: usize,
     /// The parameters that a token passes through.
     pub params_active: usize,
-    /// Whether the router is causal; if not, the loss is not that of a language model.
+    /// Whether no later token influences an earlier one; if not, the loss is not that of a language model.
+    /// True of a model that is not asked to be causal, such as an encoder of images.
     pub causal: bool,
     /// Whether the same holds while training; if not, `lm_loss` flatters the model.
     #[serde(default)]
@@ -98,7 +126,7 @@ pub struct Summary {
     /// did not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
-    /// The training loss of the last step, nats a token.
+    /// The training loss of the last step, nats a token or an image.
     pub lm_loss: f64,
     /// The last evaluation, over the whole validation part.
     pub validation: EvalMetrics,

@@ -1,5 +1,5 @@
 use super::{EvalMetrics, StepMetrics};
-use crate::data::DataSummary;
+use crate::task::TaskSummary;
 use moe_models::Account;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ pub enum Event<'a> {
         /// The run folder.
         folder: &'a Path,
         /// The data.
-        data: &'a DataSummary,
+        data: &'a TaskSummary,
         /// The model's size and cost.
         account: &'a Account,
         /// The number of steps in all.

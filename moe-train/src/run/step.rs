@@ -1,10 +1,9 @@
 use super::metrics::{LayerMeter, add_routings};
 use super::{StepMetrics, adamw, clip_by_global_norm, learning_rate};
 use crate::config::RunConfig;
-use crate::data::{BatchTensors, Batches};
+use crate::task::{AnyModel, TaskBatches, TaskOutput};
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput, token_losses};
 use moe_router::Load;
 use moe_router::parts::mix_seed;
 use std::collections::BTreeMap;
@@ -14,7 +13,7 @@ use std::time::Instant;
 /// else (data order, noise, learning rate) is a function of the step and the configuration.
 pub struct Trainer {
     /// The model, on a device with gradients.
-    pub model: AnyDecoder,
+    pub model: AnyModel,
     /// The optimizer with its moments.
     pub optimizer: ModuleOptimizer,
     /// The number of steps made.
@@ -42,14 +41,14 @@ impl Trainer {
         &self.device
     }
 
-    /// The number of windows of text that the steps so far have used.
+    /// The number of sequences or images that the steps so far have used.
     pub fn consumed(&self) -> u64 {
         let train = &self.config.train;
         self.step * (train.batch_size * train.accumulate) as u64
     }
 
     /// Makes one optimizer step: gradients of all micro-batches, clipping, AdamW, router state.
-    pub fn step(&mut self, batches: &mut Batches<'_>) -> StepMetrics {
+    pub fn step(&mut self, batches: &mut TaskBatches<'_>) -> StepMetrics {
         let started = Instant::now();
         self.step += 1;
         let mut sums = StepSums::default();
@@ -69,6 +68,7 @@ impl Trainer {
             loss: mean(sums.loss),
             lm_loss: mean(sums.lm_loss),
             mtp_loss: sums.mtp_loss.map(mean),
+            accuracy: sums.accuracy.map(mean),
             balance: sums
                 .balance
                 .into_iter()
@@ -82,15 +82,13 @@ impl Trainer {
     }
 
     /// The gradients of the mean loss over the step's micro-batches.
-    fn gradients(&self, batches: &mut Batches<'_>, sums: &mut StepSums) -> GradientsParams {
+    fn gradients(&self, batches: &mut TaskBatches<'_>, sums: &mut StepSums) -> GradientsParams {
         let accumulate = self.config.train.accumulate;
         let mut accumulator = GradientsAccumulator::new();
         for micro in 0..accumulate {
-            let batch = BatchTensors::new(&batches.draw(), &self.device);
-            let seed = mix_seed(mix_seed(self.config.seed, self.step), micro as u64);
-            let input = DecoderInput::new(batch.inputs).noise(seed).further();
-            let output = self.model.forward(input);
-            let loss = sums.add(&output, batch.targets, &self.config);
+            let noise = mix_seed(mix_seed(self.config.seed, self.step), micro as u64);
+            let output = self.model.learn(&batches.draw(), noise, &self.device);
+            let loss = sums.add(output, &self.config);
             let grads = (loss / accumulate as f64).backward();
             accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
         }
@@ -104,24 +102,22 @@ struct StepSums {
     loss: f64,
     lm_loss: f64,
     mtp_loss: Option<f64>,
+    accuracy: Option<f64>,
     balance: BTreeMap<String, f64>,
     meters: Vec<LayerMeter>,
 }
 
 impl StepSums {
-    /// Adds a micro-batch, and returns its loss: the language model's, plus the weighted loss of further
+    /// Adds a micro-batch, and returns its loss: the task's own, plus the weighted loss of further
     /// tokens, plus the weighted balance losses, each averaged over the layers.
-    fn add(
-        &mut self,
-        output: &DecoderOutput,
-        targets: Tensor<2, burn::tensor::Int>,
-        config: &RunConfig,
-    ) -> Tensor<1> {
-        let lm_loss = token_losses(output.logits.clone(), targets.clone()).mean();
-        self.lm_loss += scalar(&lm_loss);
+    fn add(&mut self, output: TaskOutput, config: &RunConfig) -> Tensor<1> {
+        self.lm_loss += scalar(&output.loss);
+        if let Some(accuracy) = output.accuracy {
+            *self.accuracy.get_or_insert_default() += accuracy;
+        }
 
-        let mut loss = lm_loss;
-        if let Some(further) = output.further_loss(&targets) {
+        let mut loss = output.loss;
+        if let Some(further) = output.further {
             *self.mtp_loss.get_or_insert_default() += scalar(&further);
             loss = loss + further * config.model.mtp_weight();
         }

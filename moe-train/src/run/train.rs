@@ -10,7 +10,8 @@ use super::{
     evaluate, run_folder,
 };
 use crate::config::RunConfig;
-use crate::data::{DataName, Split, TextData, VocabKind};
+use crate::data::{Split, Vocab};
+use crate::task::TaskData;
 use burn::module::Module;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -54,7 +55,7 @@ pub fn finished(config: &RunConfig, runs_dir: &Path) -> Result<Option<Summary>, 
     let mut summary = read_summary(&RunFolder::new(run_folder(config, runs_dir)))?;
     if let Some(summary) = &mut summary {
         // summaries of earlier versions do not say
-        summary.causal_in_training = config.router.info().causality.is_causal_in_training();
+        summary.causal_in_training = config.is_causal_in_training();
     }
     Ok(summary)
 }
@@ -74,18 +75,20 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Outcome, RunError> {
     let before = finished(config, &options.runs_dir)?;
-    if let (Some(summary), DataName::NineDomains) = (&before, config.data.name) {
+    if let Some(summary) = &before
+        && config.data.is_embedded()
+    {
         return Ok(Outcome::AlreadyFinished(summary.clone()));
     }
-    let data = TextData::load(&config.data, config.train.seq_length)?;
+    let data = TaskData::load(config)?;
     if let Some(summary) = before {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
         check_data(&folder, &data)?;
         return Ok(Outcome::AlreadyFinished(summary));
     }
     let mut run = Run::open(config, device, options, &data, observer)?;
-    let sampler = data.sampler(config.seed);
-    let mut batches = sampler.batches(run.trainer.consumed(), config.train.batch_size);
+    let consumed = run.trainer.consumed();
+    let mut batches = data.batches(config.seed, consumed, config.train.batch_size);
 
     while run.trainer.step < config.train.steps {
         let metrics = run.trainer.step(&mut batches);
@@ -110,7 +113,7 @@ pub fn train(
 /// A run in progress.
 struct Run<'a> {
     config: &'a RunConfig,
-    data: &'a TextData,
+    data: &'a TaskData,
     folder: RunFolder,
     manifest: Manifest,
     /// Keeps other processes out of the folder.
@@ -130,7 +133,7 @@ impl<'a> Run<'a> {
         config: &'a RunConfig,
         device: &Device,
         options: &RunOptions,
-        data: &'a TextData,
+        data: &'a TaskData,
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
@@ -139,8 +142,8 @@ impl<'a> Run<'a> {
             check_data(&folder, data)?;
         } else {
             write_whole(&folder.config(), config.to_toml().as_bytes())?;
-            if config.data.vocab == VocabKind::Bpe {
-                data.vocab().save(folder.vocabulary())?;
+            if let Some(vocab @ Vocab::Bpe(_)) = data.vocab() {
+                vocab.save(folder.vocabulary())?;
             }
             // last: the folder counts as created once this is there
             write_whole(&folder.data_hash(), data.fingerprint().as_bytes())?;
@@ -200,7 +203,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Scores the validation part; all of it without a limit on windows.
+    /// Scores the validation part; all of it without a limit on windows or images.
     fn evaluate(
         &mut self,
         max_windows: Option<usize>,
@@ -216,7 +219,7 @@ impl<'a> Run<'a> {
             &device,
         );
         metrics.step = self.trainer.step;
-        if !metrics.bits_per_byte.is_finite() {
+        if !(metrics.loss.is_finite() && metrics.score().is_finite()) {
             let (step, loss) = (metrics.step, metrics.loss);
             self.log(&format!("diverged: the validation loss is {loss}"))?;
             return Err(RunError::Diverged { step, loss });
@@ -245,7 +248,6 @@ impl<'a> Run<'a> {
         let config = self.config;
         let wall_s = self.wall_s();
         let account = config.account();
-        let causality = config.router.info().causality;
         let summary = Summary {
             run: config.run_name(),
             seed: config.seed,
@@ -253,8 +255,8 @@ impl<'a> Run<'a> {
             tokens: config.train.steps * config.tokens_per_step(),
             params_total: account.params_total,
             params_active: account.params_active,
-            causal: causality.is_causal(),
-            causal_in_training: causality.is_causal_in_training(),
+            causal: config.is_causal(),
+            causal_in_training: config.is_causal_in_training(),
             measured: self.cost.measured(config),
             lm_loss: self.lm_loss,
             validation: self.evaluate(None, observer)?,

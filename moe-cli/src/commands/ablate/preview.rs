@@ -33,7 +33,7 @@ struct ArmPreview {
     causal: bool,
     causal_in_training: bool,
     #[serde(skip)]
-    causality: Causality,
+    causality: Option<Causality>,
 }
 
 impl Preview {
@@ -44,9 +44,9 @@ impl Preview {
             params_active: arm.config.account().params_active,
             steps: arm.config.train.steps,
             tokens: arm.config.train.steps * arm.config.tokens_per_step(),
-            causal: arm.config.router.info().causality.is_causal(),
-            causal_in_training: arm.config.router.info().causality.is_causal_in_training(),
-            causality: arm.config.router.info().causality,
+            causal: causality::holds(arm.config.causality()),
+            causal_in_training: causality::holds_in_training(arm.config.causality()),
+            causality: arm.config.causality(),
         };
         Self {
             dry_run: true,
@@ -87,7 +87,7 @@ impl Preview {
                 si(arm.params_active as f64),
                 thousands(arm.steps),
                 thousands(arm.tokens),
-                causality::word(arm.causality).to_owned(),
+                causality::of_model(arm.causality).to_owned(),
                 arm.run.clone(),
             ]
         };

@@ -1,0 +1,165 @@
+use super::ImageError;
+use serde::{Deserialize, Serialize};
+
+/// A set of images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageName {
+    /// The embedded digits: 1,797 of 8 x 8 pixels.
+    #[default]
+    Digits,
+    /// Fashion-MNIST in its own files: 70,000 of 28 x 28 pixels.
+    FashionMnist,
+    /// The user's own pictures, one folder a class.
+    Images,
+}
+
+/// The table `[data]` of a run that reads images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageConfig {
+    /// The set. Default: `digits`
+    pub name: ImageName,
+    /// The folder of the files; that of `images` has one folder a class. Default: empty
+    pub path: String,
+    /// The side of an image in pixels; `images` are resized to it. 0 means the set's own: 8 of `digits`,
+    /// 28 of `fashion_mnist`, 32 of `images`. Default: 0
+    pub image_size: usize,
+    /// The number of classes. Default: 10
+    pub n_classes: usize,
+    /// Training images are moved by up to this many pixels each way. Default: 0
+    pub shift: usize,
+    /// Whether half of the training images are mirrored, left to right. Default: false
+    pub flip: bool,
+}
+
+impl ImageName {
+    /// The names of all sets.
+    pub const NAMES: &'static [&'static str] = &["digits", "fashion_mnist", "images"];
+
+    /// The set's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::FashionMnist => "fashion_mnist",
+            Self::Images => "images",
+        }
+    }
+}
+
+impl Default for ImageConfig {
+    fn default() -> Self {
+        Self {
+            name: ImageName::Digits,
+            path: String::new(),
+            image_size: 0,
+            n_classes: 10,
+            shift: 0,
+            flip: false,
+        }
+    }
+}
+
+impl ImageConfig {
+    /// The side of an image in pixels.
+    pub fn side(&self) -> usize {
+        match (self.image_size, self.name) {
+            (0, ImageName::Digits) => 8,
+            (0, ImageName::FashionMnist) => 28,
+            (0, ImageName::Images) => 32,
+            (side, _) => side,
+        }
+    }
+
+    /// The number of colours of a pixel: one of grey images, three of the user's own.
+    pub fn n_channels(&self) -> usize {
+        match self.name {
+            ImageName::Digits | ImageName::FashionMnist => 1,
+            ImageName::Images => 3,
+        }
+    }
+
+    /// Checks that the sizes are those of the set.
+    ///
+    /// # Errors
+    ///
+    /// A size or number of classes that the set does not have, a shift as wide as an image.
+    pub fn validate(&self) -> Result<(), ImageError> {
+        if !(2..=1 << 16).contains(&self.n_classes) {
+            return Err(ImageError::NClasses(self.n_classes));
+        }
+        let own = Self {
+            name: self.name,
+            ..Self::default()
+        };
+        let sizes = [
+            ("image_size", self.side(), own.side()),
+            ("n_classes", self.n_classes, own.n_classes),
+        ];
+        let is_fixed = self.name != ImageName::Images;
+        if let Some(&(key, value, own)) = sizes.iter().find(|(_, value, own)| value != own)
+            && is_fixed
+        {
+            let name = self.name.name();
+            return Err(ImageError::Fixed {
+                key,
+                value,
+                name,
+                own,
+            });
+        }
+        let (shift, side) = (self.shift, self.side());
+        match shift < side {
+            true => Ok(()),
+            false => Err(ImageError::Shift { shift, side }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_the_set() {
+        let digits = ImageConfig::default();
+        assert_eq!((digits.side(), digits.n_channels()), (8, 1));
+        assert!(digits.validate().is_ok());
+        let large = ImageConfig {
+            image_size: 32,
+            ..digits.clone()
+        };
+        let error = large.validate().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "data.image_size = 32, but the images of data.name = \"digits\" have 8; leave it out"
+        );
+        let own = ImageConfig {
+            name: ImageName::Images,
+            n_classes: 3,
+            image_size: 48,
+            ..digits.clone()
+        };
+        assert!(own.validate().is_ok());
+        let moved = ImageConfig { shift: 8, ..digits };
+        assert!(moved.validate().unwrap_err().to_string().contains("below"));
+        let none = ImageConfig {
+            n_classes: 0,
+            ..own
+        };
+        assert!(none.validate().unwrap_err().to_string().contains("from 2"));
+    }
+
+    #[test]
+    fn names_are_those_of_a_file() {
+        for (name, set) in ImageName::NAMES.iter().zip([
+            ImageName::Digits,
+            ImageName::FashionMnist,
+            ImageName::Images,
+        ]) {
+            let config: ImageConfig = toml::from_str(&format!("name = \"{name}\"")).unwrap();
+            assert_eq!((config.name, set.name()), (set, *name));
+        }
+    }
+}

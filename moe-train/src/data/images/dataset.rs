@@ -1,0 +1,230 @@
+use super::part::{ImagePart, ImageShape, split_by_class};
+use super::{
+    Augment, ImageBatch, ImageBatches, ImageConfig, ImageError, ImageName, ImageSummary, digits,
+    fashion, folder,
+};
+use crate::data::Split;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// A set of images in three parts.
+#[derive(Debug, Clone)]
+pub struct ImageData {
+    set: String,
+    shape: ImageShape,
+    class_names: Vec<String>,
+    /// In the order of [`Split::ALL`].
+    parts: [ImagePart; 3],
+    augment: Augment,
+}
+
+impl ImageData {
+    /// Reads and splits a set.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the configuration, a file or a folder.
+    pub fn load(config: &ImageConfig) -> Result<Self, ImageError> {
+        config.validate()?;
+        let data = match config.name {
+            ImageName::Digits => Self::digits(config),
+            ImageName::FashionMnist => Self::fashion_mnist(config),
+            ImageName::Images => Self::pictures(config),
+        }?;
+        let augment = Augment {
+            shift: config.shift,
+            flip: config.flip,
+        };
+        Ok(Self { augment, ..data })
+    }
+
+    fn digits(config: &ImageConfig) -> Result<Self, ImageError> {
+        if !config.path.is_empty() {
+            return Err(ImageError::UnusedPath {
+                path: config.path.clone(),
+            });
+        }
+        let class_names: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
+        let parts = split_by_class(&digits::read(), &digits::SHAPE, &class_names)?;
+        Ok(Self::new("digits", digits::SHAPE, class_names, parts))
+    }
+
+    fn fashion_mnist(config: &ImageConfig) -> Result<Self, ImageError> {
+        let path = path_of(config, "a folder of four IDX files (docs/data.md)")?;
+        let class_names = fashion::CLASSES.map(str::to_owned).to_vec();
+        let parts = fashion::read(path)?;
+        Ok(Self::new(
+            "fashion_mnist",
+            fashion::SHAPE,
+            class_names,
+            parts,
+        ))
+    }
+
+    fn pictures(config: &ImageConfig) -> Result<Self, ImageError> {
+        let path = path_of(config, "a folder of class folders of PNG or JPEG files")?;
+        let shape = ImageShape {
+            side: config.side(),
+            n_channels: config.n_channels(),
+            white: 255,
+        };
+        let pictures = folder::read(path, shape.side, config.n_classes)?;
+        let parts = split_by_class(&pictures.part, &shape, &pictures.class_names)?;
+        Ok(Self::new(&config.path, shape, pictures.class_names, parts))
+    }
+
+    fn new(set: &str, shape: ImageShape, class_names: Vec<String>, parts: [ImagePart; 3]) -> Self {
+        Self {
+            set: set.to_owned(),
+            shape,
+            class_names,
+            parts,
+            augment: Augment::default(),
+        }
+    }
+
+    /// The shape of every image.
+    pub fn shape(&self) -> &ImageShape {
+        &self.shape
+    }
+
+    /// The names of the classes; a label is a place in this list.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// The images of a part.
+    pub fn part(&self, split: Split) -> &ImagePart {
+        &self.parts[split as usize]
+    }
+
+    /// What is done to training images.
+    pub fn augment(&self) -> &Augment {
+        &self.augment
+    }
+
+    /// Training batches from `consumed` images on, in an order that `seed` decides.
+    pub fn batches(&self, seed: u64, consumed: u64, batch_size: usize) -> ImageBatches<'_> {
+        ImageBatches::new(self, seed, consumed, batch_size)
+    }
+
+    /// A part in order, `batch_size` images at a time; at most `max_images` of them, evenly spaced, if
+    /// given.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `batch_size` is zero.
+    pub fn eval_batches(
+        &self,
+        split: Split,
+        max_images: Option<usize>,
+        batch_size: usize,
+    ) -> impl Iterator<Item = ImageBatch> + '_ {
+        let part = self.part(split);
+        let n_all = part.len();
+        let n_kept = max_images.map_or(n_all, |max| max.clamp(1, n_all));
+        let indices: Vec<usize> = (0..n_kept).map(|i| i * n_all / n_kept).collect();
+        let batches: Vec<Vec<usize>> = indices.chunks(batch_size).map(<[usize]>::to_vec).collect();
+        batches
+            .into_iter()
+            .map(|indices| ImageBatch::gather(part, self.shape, &indices))
+    }
+
+    /// A hash of all images and labels of all parts.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in &self.parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(&part.pixels);
+            part.labels
+                .iter()
+                .for_each(|label| hash.update(label.to_le_bytes()));
+        }
+        let digest = hash.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The sizes of the set.
+    pub fn describe(&self) -> ImageSummary {
+        ImageSummary {
+            set: self.set.clone(),
+            classes: self.class_names.clone(),
+            side: self.shape.side,
+            n_channels: self.shape.n_channels,
+            images: self.parts.each_ref().map(ImagePart::len),
+        }
+    }
+}
+
+fn path_of<'a>(config: &'a ImageConfig, what: &'static str) -> Result<&'a Path, ImageError> {
+    match config.path.as_str() {
+        "" => Err(ImageError::NoPath {
+            name: config.name.name(),
+            what,
+        }),
+        path => Ok(Path::new(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn digits_in_three_parts_of_every_class() {
+        let data = ImageData::load(&ImageConfig::default()).unwrap();
+        let summary = data.describe();
+        // a class of n images has n / 5 test images, and (n + 1) / 5 for validation:
+        // 178, 182, 177, 183, 181, 182, 181, 179, 174, 180 give 355 and 357
+        assert_eq!(summary.images, [1085, 357, 355]);
+        for split in Split::ALL {
+            for class in 0..10 {
+                let labels = &data.part(split).labels;
+                let n = labels.iter().filter(|&&label| label == class).count();
+                assert!(n >= 34, "{class} in {split}: {n}");
+            }
+        }
+        assert_eq!(
+            data.fingerprint(),
+            ImageData::load(&ImageConfig::default())
+                .unwrap()
+                .fingerprint()
+        );
+    }
+
+    #[test]
+    fn an_evaluation_takes_images_evenly() {
+        let data = ImageData::load(&ImageConfig::default()).unwrap();
+        let sizes = |max, size| -> Vec<usize> {
+            data.eval_batches(Split::Test, max, size)
+                .map(|batch| batch.labels.len())
+                .collect()
+        };
+        assert_eq!(sizes(None, 100), [100, 100, 100, 55]);
+        assert_eq!(sizes(Some(10), 8), [8, 2]);
+        let two = data.eval_batches(Split::Test, Some(2), 2).next().unwrap();
+        let labels = &data.part(Split::Test).labels;
+        assert_eq!(two.labels, [labels[0], labels[177]]);
+    }
+
+    #[test]
+    fn name_and_path_must_agree() {
+        let message = |config: &ImageConfig| ImageData::load(config).unwrap_err().to_string();
+        let unused = ImageConfig {
+            path: "mine".into(),
+            ..ImageConfig::default()
+        };
+        assert!(message(&unused).contains("is embedded"));
+        for (name, words) in [
+            (ImageName::FashionMnist, "reads a folder of four IDX files"),
+            (ImageName::Images, "reads a folder of class folders"),
+        ] {
+            let config = ImageConfig {
+                name,
+                ..ImageConfig::default()
+            };
+            assert!(message(&config).contains(words), "{}", message(&config));
+        }
+    }
+}

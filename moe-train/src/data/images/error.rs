@@ -1,0 +1,188 @@
+//! What can be wrong with files of images: each message says what, where and what to do.
+
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// An error of reading images.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// A set that is read from files, without a path.
+    #[error("data.path is empty, but data.name = \"{name}\" reads {what}; set data.path to it")]
+    NoPath {
+        /// The set.
+        name: &'static str,
+        /// What it reads.
+        what: &'static str,
+    },
+    /// A path for the set that is embedded.
+    #[error(
+        "data.path = \"{path}\" is not read, because data.name = \"digits\" is embedded; choose data.name = \"fashion_mnist\" or \"images\", or remove data.path"
+    )]
+    UnusedPath {
+        /// The path as it was given.
+        path: String,
+    },
+    /// A size that the set does not have.
+    #[error(
+        "data.{key} = {value}, but the images of data.name = \"{name}\" have {own}; leave it out"
+    )]
+    Fixed {
+        /// The configuration key.
+        key: &'static str,
+        /// The value given.
+        value: usize,
+        /// The set.
+        name: &'static str,
+        /// What the set has.
+        own: usize,
+    },
+    /// A number of classes that no classifier has.
+    #[error("data.n_classes = {0}: it must be from 2 to 65536")]
+    NClasses(usize),
+    /// A shift that leaves nothing of an image.
+    #[error("data.shift = {shift} must be below the side of an image, {side} pixels")]
+    Shift {
+        /// The largest shift.
+        shift: usize,
+        /// The side.
+        side: usize,
+    },
+    /// A path that does not exist or is no folder.
+    #[error("data.path: `{path}` is not a folder; {expected}")]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A file of the set that is not there, plain or compressed.
+    #[error("`{folder}` has no `{file}` and no `{file}.gz`; {hint}")]
+    MissingFile {
+        /// The folder.
+        folder: PathBuf,
+        /// The file's name.
+        file: &'static str,
+        /// Where to get it.
+        hint: &'static str,
+    },
+    /// A file that the system or its compression does not give.
+    #[error("cannot read `{path}`: {source}; check the path and its permissions, or copy it again")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A file that does not begin as an IDX file of its kind.
+    #[error(
+        "`{path}` begins with {found}, but an IDX file of {what} begins with {expected}; it is another file, or damaged"
+    )]
+    Magic {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes.
+        found: String,
+        /// What it should hold.
+        what: &'static str,
+        /// What it should begin with.
+        expected: String,
+    },
+    /// A file that is shorter or longer than its head says.
+    #[error(
+        "`{path}` has {found} bytes, but its head promises {expected}; copy it again, it is cut off or damaged"
+    )]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// The bytes found.
+        found: u64,
+        /// The bytes that the head promises.
+        expected: u64,
+    },
+    /// As many labels as images are needed.
+    #[error(
+        "`{images}` has {n_images} images and `{labels}` {n_labels} labels; they are not of one set"
+    )]
+    Counts {
+        /// The images.
+        images: PathBuf,
+        /// How many there are.
+        n_images: usize,
+        /// The labels.
+        labels: PathBuf,
+        /// How many there are.
+        n_labels: usize,
+    },
+    /// Images of another size.
+    #[error("`{path}` has images of {found} pixels, but those of the set have {expected}")]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Rows x columns found.
+        found: String,
+        /// Rows x columns expected.
+        expected: String,
+    },
+    /// A label that is no class.
+    #[error("`{path}`: label {index} is {label}, but the classes are 0 to {}", n_classes - 1)]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// The place of the label, from 0.
+        index: usize,
+        /// The label.
+        label: u8,
+        /// The number of classes.
+        n_classes: usize,
+    },
+    /// Too few images for their parts.
+    #[error("{place} has {found} images; at least {needed} are needed, {why}")]
+    TooFew {
+        /// The file or folder.
+        place: String,
+        /// The images found.
+        found: usize,
+        /// The images needed.
+        needed: usize,
+        /// What they are needed for.
+        why: &'static str,
+    },
+    /// A folder without class folders.
+    #[error(
+        "`{path}` has no folder in it (hidden ones are skipped); make one a class and put PNG or JPEG files there"
+    )]
+    NoClasses {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another number of classes than the configuration says.
+    #[error(
+        "data.n_classes = {configured}, but `{path}` has {found} class folders; set data.n_classes = {found}"
+    )]
+    ClassCount {
+        /// The folder.
+        path: PathBuf,
+        /// The classes found.
+        found: usize,
+        /// What the configuration says.
+        configured: usize,
+    },
+    /// Something that lies where only folders may.
+    #[error(
+        "`{path}` lies beside the class folders; move it into one, away, or hide it (a leading dot)"
+    )]
+    Stray {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is no picture.
+    #[error(
+        "`{path}` cannot be read as an image: {reason}; convert it to PNG or JPEG, move it away or hide it (a leading dot)"
+    )]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        reason: String,
+    },
+}

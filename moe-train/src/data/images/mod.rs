@@ -1,0 +1,29 @@
+//! Images with labels: embedded digits, Fashion-MNIST in its own files, folders of pictures.
+//!
+//! ```text
+//! digits | IDX files | class folders --> train / validation / test --> ImageData --batches------> ImageBatch
+//!                                                                          `-----eval_batches--> ImageBatch
+//! ```
+
+mod augment;
+mod batch;
+mod config;
+mod dataset;
+mod digits;
+mod error;
+mod fashion;
+mod folder;
+mod idx;
+mod part;
+mod sampler;
+mod summary;
+
+pub use augment::Augment;
+pub use batch::ImageBatch;
+pub use config::{ImageConfig, ImageName};
+pub use dataset::ImageData;
+pub use error::ImageError;
+pub use idx::IdxFile;
+pub use part::{ImagePart, ImageShape, split_by_class};
+pub use sampler::ImageBatches;
+pub use summary::ImageSummary;

@@ -1,0 +1,115 @@
+use crate::config::RunConfig;
+use crate::data::{
+    Batch, Batches, DataConfig, DataError, DataSummary, ImageBatch, ImageBatches, ImageData,
+    ImageSummary, TextData, Vocab,
+};
+use serde::Serialize;
+
+/// The data of a run.
+#[derive(Debug, Clone)]
+pub enum TaskData {
+    /// Text.
+    Text(TextData),
+    /// Images with labels.
+    Images(ImageData),
+}
+
+/// Training batches in a row.
+#[derive(Debug, Clone)]
+pub enum TaskBatches<'a> {
+    /// Windows of text.
+    Text(Batches<'a>),
+    /// Images.
+    Images(ImageBatches<'a>),
+}
+
+/// One micro-batch, on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskBatch {
+    /// Windows of text.
+    Text(Batch),
+    /// Images.
+    Images(ImageBatch),
+}
+
+/// The sizes of a run's data.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum TaskSummary {
+    /// Of text.
+    Text(DataSummary),
+    /// Of images.
+    Images(ImageSummary),
+}
+
+impl TaskData {
+    /// Reads the data of a configuration; a vocabulary is learned from its train parts.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the data.
+    pub fn load(config: &RunConfig) -> Result<Self, DataError> {
+        match &config.data {
+            DataConfig::Text(text) => TextData::load(text, config.train.seq_length).map(Self::Text),
+            DataConfig::Images(images) => Ok(Self::Images(ImageData::load(images)?)),
+        }
+    }
+
+    /// As [`load`](Self::load), with the vocabulary of an earlier run, if its data has one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the data.
+    pub fn load_again(config: &RunConfig, vocab: Option<&Vocab>) -> Result<Self, DataError> {
+        match (&config.data, vocab) {
+            (DataConfig::Text(text), Some(vocab)) => {
+                let corpus = text.corpus()?;
+                TextData::new(&corpus, vocab.clone(), config.train.seq_length).map(Self::Text)
+            }
+            _ => Self::load(config),
+        }
+    }
+
+    /// Training batches of `batch_size` sequences or images from `consumed` of them on: a pure function of
+    /// the data and the arguments.
+    pub fn batches(&self, seed: u64, consumed: u64, batch_size: usize) -> TaskBatches<'_> {
+        match self {
+            Self::Text(text) => TaskBatches::Text(text.sampler(seed).batches(consumed, batch_size)),
+            Self::Images(images) => TaskBatches::Images(images.batches(seed, consumed, batch_size)),
+        }
+    }
+
+    /// The vocabulary, of text.
+    pub fn vocab(&self) -> Option<&Vocab> {
+        match self {
+            Self::Text(text) => Some(text.vocab()),
+            Self::Images(_) => None,
+        }
+    }
+
+    /// A hash of all data.
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Self::Text(text) => text.fingerprint(),
+            Self::Images(images) => images.fingerprint(),
+        }
+    }
+
+    /// The sizes.
+    pub fn describe(&self) -> TaskSummary {
+        match self {
+            Self::Text(text) => TaskSummary::Text(text.describe()),
+            Self::Images(images) => TaskSummary::Images(images.describe()),
+        }
+    }
+}
+
+impl TaskBatches<'_> {
+    /// The next batch.
+    pub fn draw(&mut self) -> TaskBatch {
+        match self {
+            Self::Text(batches) => TaskBatch::Text(batches.draw()),
+            Self::Images(batches) => TaskBatch::Images(batches.draw()),
+        }
+    }
+}

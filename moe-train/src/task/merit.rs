@@ -1,0 +1,55 @@
+use crate::stats::Goal;
+use serde::{Deserialize, Serialize};
+
+/// What a held-out score is: its name, its unit and which direction is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merit {
+    /// Bits that a byte of text costs.
+    #[default]
+    BitsPerByte,
+    /// The share of right answers.
+    Accuracy,
+}
+
+impl Merit {
+    /// What is measured, in a word: `loss` or `accuracy`.
+    pub fn quantity(self) -> &'static str {
+        match self {
+            Self::BitsPerByte => "loss",
+            Self::Accuracy => "accuracy",
+        }
+    }
+
+    /// The name in full.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BitsPerByte => "bits per byte",
+            Self::Accuracy => "accuracy",
+        }
+    }
+
+    /// The unit that tables show.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::BitsPerByte => "bits/byte",
+            Self::Accuracy => "%",
+        }
+    }
+
+    /// What a score is multiplied by to stand in that unit.
+    pub fn scale(self) -> f64 {
+        match self {
+            Self::BitsPerByte => 1.0,
+            Self::Accuracy => 100.0,
+        }
+    }
+
+    /// Which direction is better.
+    pub fn goal(self) -> Goal {
+        match self {
+            Self::BitsPerByte => Goal::Lower,
+            Self::Accuracy => Goal::Higher,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+use burn::module::Module;
+use burn::store::{ModuleRecord, RecordError};
+use burn::tensor::Device;
+use moe_models::{Account, AnyDecoder, Decoder, DecoderConfig, ModelError};
+use moe_router::{Load, RouterConfig};
+
+/// A model of any task, chosen at run time.
+#[derive(Module, Debug)]
+pub enum AnyModel {
+    /// A decoder of text.
+    Decoder(AnyDecoder),
+}
+
+/// The configuration of a model of any task.
+#[derive(Debug, Clone)]
+pub enum AnyModelConfig {
+    /// A decoder of text.
+    Decoder(DecoderConfig),
+}
+
+impl AnyModelConfig {
+    /// Checks that all sizes fit together and that the router may be used.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong, where, and what to do.
+    pub fn validate(&self, router: &RouterConfig) -> Result<(), ModelError> {
+        match self {
+            Self::Decoder(config) => config.validate(router),
+        }
+    }
+
+    /// Builds the model with the weights that a seed gives.
+    pub fn init(&self, router: &RouterConfig, seed: u64, device: &Device) -> AnyModel {
+        match self {
+            Self::Decoder(config) => AnyModel::Decoder(config.init(router, seed, device)),
+        }
+    }
+
+    /// The size and cost of the model with a router, trained on batches of `batch_size` sequences of
+    /// `seq_length` tokens.
+    pub fn account(&self, router: &RouterConfig, batch_size: usize, seq_length: usize) -> Account {
+        match self {
+            Self::Decoder(config) => config.account(router, batch_size, seq_length),
+        }
+    }
+
+    /// The number of layers with experts, without those that predict further tokens.
+    pub fn n_moe_layers(&self) -> usize {
+        match self {
+            Self::Decoder(DecoderConfig::Mixtral(model)) => model.n_layers,
+            Self::Decoder(DecoderConfig::DeepSeek(model)) => (0..model.n_layers)
+                .filter(|&layer| model.is_moe(layer))
+                .count(),
+        }
+    }
+}
+
+impl AnyModel {
+    /// The decoder, of a model of text.
+    pub fn decoder(self) -> Option<AnyDecoder> {
+        match self {
+            Self::Decoder(model) => Some(model),
+        }
+    }
+
+    /// Advances the routers' state after an optimizer step, from the load of each layer in the order of
+    /// the routings.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is not one load for each layer that has a router.
+    pub fn advance_routers(self, loads: &[Load]) -> Self {
+        match self {
+            Self::Decoder(model) => Self::Decoder(model.advance_routers(loads)),
+        }
+    }
+
+    /// The values of all parameters under the names of the model itself, so that a checkpoint does not
+    /// depend on this enum.
+    pub fn record(&self) -> ModuleRecord {
+        match self {
+            Self::Decoder(model) => model.clone().into_record(),
+        }
+    }
+
+    /// The model with the values of a record.
+    ///
+    /// # Errors
+    ///
+    /// If the record is of another model.
+    pub fn with_record(self, record: ModuleRecord) -> Result<Self, RecordError> {
+        match self {
+            Self::Decoder(model) => model.try_load_record(record).map(Self::Decoder),
+        }
+    }
+}
