@@ -5,7 +5,7 @@ use std::fmt;
 use super::figures::{Align, columns, plus_minus, significant};
 use super::rule::{ClaimReport, RuleReport};
 use super::table::{AblationReport, ArmReport};
-use crate::stats::{Comparison, Verdict, seeds_needed, smallest_p};
+use crate::stats::{Comparison, Goal, Verdict, seeds_needed, smallest_p};
 
 impl fmt::Display for AblationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,11 +44,16 @@ impl AblationReport {
 fn title(report: &AblationReport) -> String {
     let seeds: Vec<String> = report.seeds.iter().map(u64::to_string).collect();
     let mut title = format!(
-        "{}, {} {}; loss is {}, lower is better.",
+        "{}, {} {}; {} is {}, {} is better.",
         counted(report.arms.len(), "arm"),
         if seeds.len() == 1 { "seed" } else { "seeds" },
         seeds.join(", "),
-        report.metric
+        report.merit.quantity(),
+        report.metric,
+        match report.goal {
+            Goal::Lower => "lower",
+            Goal::Higher => "higher",
+        }
     );
     if let Some(run) = report.arms.first().and_then(|arm| arm.seeds.first()) {
         title.push_str(&format!(
@@ -63,7 +68,7 @@ fn header(report: &AblationReport) -> Vec<String> {
     let interval = format!("{} % interval", percent(report.bootstrap.level));
     [
         "arm",
-        "loss (bits/byte)",
+        &format!("{} ({})", report.merit.quantity(), report.merit.unit()),
         "difference",
         &interval,
         "p",
@@ -99,11 +104,12 @@ fn row(arm: &ArmReport) -> Vec<String> {
         (true, false) => " ‡",
         (true, true) => "",
     };
+    let (score, scale) = (arm.score(), arm.merit().scale());
     let mut cells = vec![
         format!("{}{mark}", arm.label),
-        plus_minus(arm.loss.mean, arm.loss.std),
+        plus_minus(scale * score.mean, score.std.map(|std| scale * std)),
     ];
-    cells.extend(comparison_cells(arm.comparison.as_ref()));
+    cells.extend(comparison_cells(arm.comparison.as_ref(), scale));
     cells.push(plus_minus(arm.tokens_per_s.mean, arm.tokens_per_s.std));
     cells.extend(
         [
@@ -121,15 +127,16 @@ fn row(arm: &ArmReport) -> Vec<String> {
     cells
 }
 
-fn comparison_cells(comparison: Option<&Comparison>) -> [String; 4] {
+fn comparison_cells(comparison: Option<&Comparison>, scale: f64) -> [String; 4] {
     let Some(comparison) = comparison else {
         return ["-", "-", "-", "-"].map(String::from);
     };
     let p = |p: Option<f64>| p.map_or("-".into(), |p| significant(p, 3));
     [
-        signed(comparison.mean_difference),
+        signed(scale * comparison.mean_difference),
         comparison.interval.map_or("-".into(), |interval| {
-            format!("[{}, {}]", signed(interval.low), signed(interval.high))
+            let [low, high] = [interval.low, interval.high].map(|end| signed(scale * end));
+            format!("[{low}, {high}]")
         }),
         p(comparison.p),
         p(comparison.p_holm),

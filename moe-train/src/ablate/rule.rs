@@ -11,8 +11,10 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Validation loss, bits per byte.
+    /// Validation loss: of text bits per byte, of images nats an image.
     Loss,
+    /// The share of validation images named right.
+    Accuracy,
     /// Largest load over mean load, minus one.
     MaxVio,
     /// Entropy of the experts' load over that of a balanced one.
@@ -102,6 +104,7 @@ impl Metric {
     pub fn name(self) -> &'static str {
         match self {
             Metric::Loss => "loss",
+            Metric::Accuracy => "accuracy",
             Metric::MaxVio => "max_vio",
             Metric::Entropy => "entropy",
             Metric::DropRate => "drop_rate",
@@ -113,6 +116,7 @@ impl Metric {
     pub fn of(self, result: &SeedResult) -> f64 {
         match self {
             Metric::Loss => result.loss,
+            Metric::Accuracy => result.accuracy.unwrap_or(f64::NAN),
             Metric::MaxVio => result.max_vio,
             Metric::Entropy => result.entropy,
             Metric::DropRate => result.drop_rate,

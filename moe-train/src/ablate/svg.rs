@@ -6,6 +6,7 @@ mod dots;
 use super::rule::Metric;
 use super::table::{AblationReport, ArmReport};
 use crate::draw::Origin;
+use crate::task::Merit;
 use curve::curves;
 use dots::dots;
 
@@ -16,7 +17,7 @@ const CHARACTER: f64 = 6.6;
 const PANEL: f64 = 220.0;
 const GAP: f64 = 28.0;
 
-/// The figure: loss, dead experts and the largest load of each arm, and below them the curve over the
+/// The figure: loss or accuracy, dead experts and the largest load of each arm, and below them the curve over the
 /// arms that differ in one number, if there is one.
 pub fn figure(report: &AblationReport) -> String {
     let left = MARGIN + CHARACTER * longest_label(report) as f64 + 8.0;
@@ -60,19 +61,29 @@ const STYLE: &str = "\
 ";
 
 /// What the figure shows of each arm, and whether its axis begins at zero.
-const METRICS: [(Metric, &str, Origin); 3] = [
-    (Metric::Loss, "loss (bits/byte)", Origin::Data),
-    (
-        Metric::DeadExperts,
-        "dead experts (of a layer)",
-        Origin::Zero,
-    ),
-    (Metric::MaxVio, "MaxVio (max load / mean - 1)", Origin::Zero),
-];
+fn metrics(report: &AblationReport) -> [(Metric, &'static str, Origin); 3] {
+    let score = match report.merit {
+        Merit::BitsPerByte => (Metric::Loss, "loss (bits/byte)", Origin::Data),
+        Merit::Accuracy => (Metric::Accuracy, "accuracy (%)", Origin::Data),
+    };
+    [
+        score,
+        (
+            Metric::DeadExperts,
+            "dead experts (of a layer)",
+            Origin::Zero,
+        ),
+        (Metric::MaxVio, "MaxVio (max load / mean - 1)", Origin::Zero),
+    ]
+}
 
-/// The finite values of an arm's seeds.
+/// The finite values of an arm's seeds, shares in percent.
 fn values(arm: &ArmReport, metric: Metric) -> Vec<f64> {
-    let values = arm.seeds.iter().map(|seed| metric.of(seed));
+    let scale = match metric {
+        Metric::Accuracy => Merit::Accuracy.scale(),
+        _ => 1.0,
+    };
+    let values = arm.seeds.iter().map(|seed| scale * metric.of(seed));
     values.filter(|x| x.is_finite()).collect()
 }
 

@@ -15,6 +15,7 @@ use super::outcome::{ArmResult, SeedResult, nullable};
 use super::rule::{ClaimReport, Decision, together};
 use super::sweep::Sweep;
 use crate::run::Measured;
+use crate::task::Merit;
 use crate::stats::{
     BootstrapConfig, Comparison, Goal, Verdict, compare, holm, mean, sample_std, smallest_holm,
     smallest_p,
@@ -78,8 +79,11 @@ pub struct ArmReport {
     /// What a token did cost, mean over the seeds, where that differs from what the configuration gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
-    /// Validation loss, bits per byte.
+    /// Validation loss: of text bits per byte, of images nats an image.
     pub loss: Spread,
+    /// The share of validation images named right, of a classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Spread>,
     /// Training speed, tokens per second.
     pub tokens_per_s: Spread,
     /// Largest load over mean load, minus one.
@@ -102,9 +106,12 @@ pub struct ArmReport {
 /// The whole table; serialise it for the JSON document, display it for the text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AblationReport {
-    /// What `loss` is: "validation bits per byte".
+    /// What arms are compared by, in words: "validation bits per byte".
     pub metric: String,
-    /// Which direction of the loss is better.
+    /// The same as a value.
+    #[serde(default)]
+    pub merit: Merit,
+    /// Which direction of it is better.
     pub goal: Goal,
     /// Name of the baseline, the first arm.
     pub baseline: String,
@@ -153,10 +160,12 @@ impl AblationReport {
         }
         let seeds: Vec<u64> = baseline.seeds.iter().map(|result| result.seed).collect();
         let smallest_p = smallest_p(seeds.len());
+        let merit = baseline.merit();
 
         Ok(Self {
-            metric: "validation bits per byte".into(),
-            goal: Goal::Lower,
+            metric: merit.of_validation().into(),
+            merit,
+            goal: merit.goal(),
             baseline: baseline.label.clone(),
             seeds,
             alpha: config.alpha,
@@ -219,6 +228,9 @@ impl ArmReport {
             causal_in_training: seeds.iter().all(|result| result.causal_in_training),
             measured: measured(&seeds),
             loss: spread(|result| result.loss),
+            accuracy: seeds[0]
+                .accuracy
+                .map(|_| spread(|result| result.accuracy.unwrap_or(f64::NAN))),
             tokens_per_s: spread(|result| result.tokens_per_s),
             max_vio: spread(|result| result.max_vio),
             entropy: spread(|result| result.entropy),
@@ -230,15 +242,25 @@ impl ArmReport {
         })
     }
 
-    fn losses(&self) -> Vec<f64> {
-        self.seeds.iter().map(|result| result.loss).collect()
+    /// What the arm is compared by.
+    pub fn merit(&self) -> Merit {
+        self.seeds.first().map_or_else(Merit::default, SeedResult::merit)
+    }
+
+    /// The score that the arm is compared by.
+    pub fn score(&self) -> Spread {
+        self.accuracy.unwrap_or(self.loss)
+    }
+
+    fn scores(&self) -> Vec<f64> {
+        self.seeds.iter().map(SeedResult::score).collect()
     }
 
     fn compare(&mut self, baseline: &Self, config: &AblationConfig) {
         self.reason = obstacle(&baseline.seeds, &self.seeds);
         self.comparable = self.reason.is_none();
-        let (theirs, ours) = (baseline.losses(), self.losses());
-        let finite = theirs.iter().chain(&ours).all(|loss| loss.is_finite());
+        let (theirs, ours) = (baseline.scores(), self.scores());
+        let finite = theirs.iter().chain(&ours).all(|score| score.is_finite());
         self.comparison = finite
             .then(|| compare(&theirs, &ours, &config.bootstrap))
             .map(|comparison| match self.comparable {
@@ -252,7 +274,7 @@ impl ArmReport {
             (Some(reason), _) => Some(Verdict::NotComparable {
                 reason: reason.clone(),
             }),
-            (None, Some(comparison)) => Some(comparison.verdict(Goal::Lower, alpha)),
+            (None, Some(comparison)) => Some(comparison.verdict(self.merit().goal(), alpha)),
             (None, None) => None,
         };
     }

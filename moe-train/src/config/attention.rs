@@ -9,6 +9,8 @@ pub enum AttentionConfig {
     Gqa(GqaConfig),
     /// Latent keys and values, for the families of DeepSeek.
     Mla(MlaConfig),
+    /// Heads of keys and values of their own, without rotary positions, for encoders of images.
+    Mha(MhaConfig),
 }
 
 /// The keys of `[attention]` for `kind = "gqa"`.
@@ -49,6 +51,16 @@ pub struct MlaConfig {
     pub rope_theta: f64,
 }
 
+/// The keys of `[attention]` for `kind = "mha"`.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct MhaConfig {
+    /// The number of heads. Default: 4
+    pub n_heads: usize,
+    /// Whether queries and keys are normalised. Default: false, for soft_moe true
+    pub qk_norm: bool,
+}
+
 /// The order in which latent attention multiplies its matrices.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -63,13 +75,14 @@ pub enum MlaForm {
 
 impl AttentionConfig {
     /// The names of all kinds.
-    pub const NAMES: &'static [&'static str] = &["gqa", "mla"];
+    pub const NAMES: &'static [&'static str] = &["gqa", "mla", "mha"];
 
     /// The kinds that a family can have.
     pub fn names_of_family(family: &str) -> &'static [&'static str] {
         match family {
             "mixtral" => &["gqa"],
-            _ => Self::NAMES,
+            "vmoe" | "soft_moe" => &["mha"],
+            _ => &["gqa", "mla"],
         }
     }
 
@@ -80,6 +93,10 @@ impl AttentionConfig {
         }
         match name {
             "mla" => Some(Self::Mla(MlaConfig::default())),
+            "mha" => Some(Self::Mha(MhaConfig {
+                n_heads: 4,
+                qk_norm: family == "soft_moe",
+            })),
             "gqa" => Some(Self::Gqa(GqaConfig {
                 n_kv_heads: if family == "mixtral" { 4 } else { 8 },
                 ..GqaConfig::default()
@@ -88,11 +105,12 @@ impl AttentionConfig {
         }
     }
 
-    /// The base of the rotary angles.
-    pub fn rope_theta(&self) -> f64 {
+    /// The base of the rotary angles, if positions are rotary.
+    pub fn rope_theta(&self) -> Option<f64> {
         match self {
-            Self::Gqa(gqa) => gqa.rope_theta,
-            Self::Mla(mla) => mla.rope_theta,
+            Self::Gqa(gqa) => Some(gqa.rope_theta),
+            Self::Mla(mla) => Some(mla.rope_theta),
+            Self::Mha(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{AttentionConfig, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
 use crate::data::{DataConfig, VocabKind};
-use crate::task::{AnyModel, AnyModelConfig};
+use crate::task::{AnyModel, AnyModelConfig, Task};
 use burn::tensor::Device;
 use moe_experts::{Exchange, MoeLayerConfig};
 use moe_models::deepseek::DeepSeekAttentionConfig;
@@ -32,6 +32,9 @@ impl RunConfig {
             | ModelConfig::DeepSeekV3(model) => {
                 AnyModelConfig::Decoder(DecoderConfig::DeepSeek(self.deepseek(model)))
             }
+            ModelConfig::Vmoe(model) | ModelConfig::SoftMoe(model) => {
+                AnyModelConfig::Vision(self.vision(model))
+            }
         }
     }
 
@@ -59,6 +62,9 @@ impl RunConfig {
             AttentionConfig::Mla(mla) => {
                 DeepSeekAttentionConfig::Mla(mla.layer(model.d_model, seq_length))
             }
+            AttentionConfig::Mha(_) => {
+                panic!("a DeepSeek has rotary positions: attention.kind = \"mla\" or \"gqa\"")
+            }
         };
         DeepSeekConfig {
             vocab_size: self.vocab_size(),
@@ -84,7 +90,7 @@ impl RunConfig {
             d_expert: experts.d_expert,
             n_shared_experts: experts.n_shared_experts,
             activation: experts.activation,
-            bias: false,
+            bias: matches!(self.model.task(), Task::Images),
             dispatch: experts.dispatch,
             exchange: Exchange::Exact,
         }
@@ -120,8 +126,16 @@ impl RunConfig {
             .account(&self.router, train.batch_size, train.seq_length)
     }
 
+    /// The tokens of a sequence, or of an image.
+    pub fn tokens_per_sequence(&self) -> usize {
+        match self.model() {
+            AnyModelConfig::Decoder(_) => self.train.seq_length,
+            AnyModelConfig::Vision(model) => model.n_tokens(),
+        }
+    }
+
     /// The tokens of an optimizer step.
     pub fn tokens_per_step(&self) -> u64 {
-        (self.train.batch_size * self.train.seq_length * self.train.accumulate) as u64
+        (self.train.batch_size * self.tokens_per_sequence() * self.train.accumulate) as u64
     }
 }

@@ -7,11 +7,13 @@ mod hash;
 mod model;
 mod tables;
 mod validate;
+mod vision;
 
-pub use attention::{AttentionConfig, GqaConfig, MlaConfig, MlaForm};
+pub use attention::{AttentionConfig, GqaConfig, MhaConfig, MlaConfig, MlaForm};
 pub use error::ConfigError;
 pub use model::{DeepSeekModel, MixtralModel, ModelConfig};
 pub use tables::{ExpertsConfig, TrainConfig};
+pub use vision::{PositionKind, VisionModel};
 
 use crate::data::DataConfig;
 use crate::resolve::{
@@ -189,15 +191,16 @@ fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
     let name = selection.get("router.name");
     let router = RouterConfig::from_name(name.unwrap_or(model.router_name()))
         .ok_or_else(|| selection.unknown("router.name", RouterConfig::NAMES))?;
+    let task = model.task();
     let config = RunConfig {
         seed: 0,
-        data: model.task().data(),
+        data: task.data(),
         model,
         attention,
         experts: ExpertsConfig::of_family(family),
         balance: router.balance(),
         router,
-        train: TrainConfig::default(),
+        train: TrainConfig::of_task(task),
     };
     Ok(toml::Table::try_from(config).expect("tables of numbers, strings and booleans are TOML"))
 }

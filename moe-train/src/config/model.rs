@@ -1,3 +1,4 @@
+use super::VisionModel;
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,12 @@ pub enum ModelConfig {
     /// A decoder like DeepSeek-V3: multi-token prediction besides.
     #[serde(rename = "deepseek_v3")]
     DeepSeekV3(DeepSeekModel),
+    /// A vision transformer like V-MoE: a class token, experts in every second block.
+    #[serde(rename = "vmoe")]
+    Vmoe(VisionModel),
+    /// A vision transformer like Soft-MoE: the mean of all patches, slots in the later half of the blocks.
+    #[serde(rename = "soft_moe")]
+    SoftMoe(VisionModel),
 }
 
 /// The keys of `[model]` for `family = "mixtral"`.
@@ -64,7 +71,7 @@ pub struct DeepSeekModel {
 impl ModelConfig {
     /// The names of all families.
     pub const NAMES: &'static [&'static str] =
-        &["mixtral", "deepseek_moe", "deepseek_v2", "deepseek_v3"];
+        &["mixtral", "deepseek_moe", "deepseek_v2", "deepseek_v3", "vmoe", "soft_moe"];
 
     /// The defaults of a family, if there is one of that name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -76,6 +83,8 @@ impl ModelConfig {
                 n_mtp_layers: 1,
                 ..DeepSeekModel::default()
             })),
+            "vmoe" => Some(Self::Vmoe(VisionModel::vmoe())),
+            "soft_moe" => Some(Self::SoftMoe(VisionModel::soft_moe())),
             _ => None,
         }
     }
@@ -87,6 +96,8 @@ impl ModelConfig {
             Self::DeepSeekMoe(_) => "deepseek_moe",
             Self::DeepSeekV2(_) => "deepseek_v2",
             Self::DeepSeekV3(_) => "deepseek_v3",
+            Self::Vmoe(_) => "vmoe",
+            Self::SoftMoe(_) => "soft_moe",
         }
     }
 
@@ -101,7 +112,11 @@ impl ModelConfig {
 
     /// The name of the router that the family is published with.
     pub fn router_name(&self) -> &'static str {
-        self.name()
+        match self {
+            Self::Vmoe(_) => "v_moe",
+            Self::SoftMoe(_) => "soft",
+            _ => self.name(),
+        }
     }
 
     /// The name of the attention that the family is published with.
@@ -109,6 +124,7 @@ impl ModelConfig {
         match self {
             Self::Mixtral(_) | Self::DeepSeekMoe(_) => "gqa",
             Self::DeepSeekV2(_) | Self::DeepSeekV3(_) => "mla",
+            Self::Vmoe(_) | Self::SoftMoe(_) => "mha",
         }
     }
 
@@ -119,13 +135,14 @@ impl ModelConfig {
             Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
                 model.d_model
             }
+            Self::Vmoe(model) | Self::SoftMoe(model) => model.d_model,
         }
     }
 
     /// The weight of the loss of modules that predict further tokens; 0 for a family without.
     pub fn mtp_weight(&self) -> f64 {
         match self {
-            Self::Mixtral(_) => 0.0,
+            Self::Mixtral(_) | Self::Vmoe(_) | Self::SoftMoe(_) => 0.0,
             Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
                 model.mtp_weight
             }
@@ -135,20 +152,21 @@ impl ModelConfig {
     /// The number of modules that predict further tokens.
     pub fn n_mtp_layers(&self) -> usize {
         match self {
-            Self::Mixtral(_) => 0,
+            Self::Mixtral(_) | Self::Vmoe(_) | Self::SoftMoe(_) => 0,
             Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
                 model.n_mtp_layers
             }
         }
     }
 
-    /// The epsilon of the RMS norms.
-    pub fn norm_eps(&self) -> f64 {
+    /// The epsilon of the norms, where it can be set.
+    pub fn norm_eps(&self) -> Option<f64> {
         match self {
-            Self::Mixtral(model) => model.norm_eps,
+            Self::Mixtral(model) => Some(model.norm_eps),
             Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
-                model.norm_eps
+                Some(model.norm_eps)
             }
+            Self::Vmoe(_) | Self::SoftMoe(_) => None,
         }
     }
 }

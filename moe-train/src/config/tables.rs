@@ -1,5 +1,6 @@
 //! The tables of a run file.
 
+use crate::task::Task;
 use moe_experts::{Activation, Dispatch};
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct ExpertsConfig {
     /// The number of experts that tokens are routed to. Default: 8, for the families of DeepSeek 16
     pub n_experts: usize,
-    /// The hidden width of an expert. Default: 512, for the families of DeepSeek 128
+    /// The hidden width of an expert. Default: 512, for the families of DeepSeek 128, of vision
+    /// transformers 256
     pub d_expert: usize,
     /// The number of experts that every token passes through besides. Default: 0, for the families of
     /// DeepSeek 2
     pub n_shared_experts: usize,
-    /// The activation: swiglu, gelu, relu or silu. Default: swiglu
+    /// The activation: swiglu, gelu, relu or silu. Default: swiglu, of vision transformers gelu, with biases
     pub activation: Activation,
     /// How the experts are computed: grouped, or reference (slow and readable). Default: grouped
     pub dispatch: Dispatch,
@@ -26,9 +28,10 @@ pub struct ExpertsConfig {
 pub struct TrainConfig {
     /// The number of optimizer steps. Default: 1000
     pub steps: u64,
-    /// The number of sequences of a micro-batch. Default: 16
+    /// The number of sequences or images of a micro-batch. Default: 16, of images 64
     pub batch_size: usize,
-    /// The number of tokens of a sequence. Default: 256
+    /// The number of tokens of a sequence; images have no such key, their patches decide. Default: 256
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub seq_length: usize,
     /// The number of micro-batches of a step. Default: 1
     pub accumulate: usize,
@@ -51,8 +54,8 @@ pub struct TrainConfig {
     pub log_every: u64,
     /// Steps between two evaluations. Default: 100
     pub eval_every: u64,
-    /// The number of windows of an evaluation while training, evenly over the domains; the last
-    /// evaluation takes them all. Default: 45
+    /// The number of windows of an evaluation while training, evenly over the domains, or of images; the
+    /// last evaluation takes them all. Default: 45, of images 1000
     pub eval_windows: usize,
     /// Steps between two checkpoints. Default: 200
     pub checkpoint_every: u64,
@@ -63,6 +66,11 @@ impl ExpertsConfig {
     pub fn of_family(family: &str) -> Self {
         match family {
             "mixtral" => Self::default(),
+            "vmoe" | "soft_moe" => Self {
+                d_expert: 256,
+                activation: Activation::Gelu,
+                ..Self::default()
+            },
             _ => Self {
                 n_experts: 16,
                 d_expert: 128,
@@ -71,6 +79,25 @@ impl ExpertsConfig {
             },
         }
     }
+}
+
+impl TrainConfig {
+    /// The defaults of a task.
+    pub fn of_task(task: Task) -> Self {
+        match task {
+            Task::Language => Self::default(),
+            Task::Images => Self {
+                batch_size: 64,
+                seq_length: 0,
+                eval_windows: 1000,
+                ..Self::default()
+            },
+        }
+    }
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Default for ExpertsConfig {

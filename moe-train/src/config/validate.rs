@@ -1,4 +1,5 @@
-use super::{ConfigError, RunConfig};
+use super::{ConfigError, ModelConfig, RunConfig};
+use crate::data::{DataConfig, DataError};
 use moe_models::ModelError;
 
 impl RunConfig {
@@ -8,6 +9,7 @@ impl RunConfig {
     ///
     /// Returns what is wrong, where, and what to do.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_images()?;
         self.model().validate(&self.router)?;
         self.balance
             .validate(&self.router)
@@ -16,12 +18,29 @@ impl RunConfig {
         self.validate_numbers()
     }
 
+    fn validate_images(&self) -> Result<(), ConfigError> {
+        let (
+            DataConfig::Images(images),
+            ModelConfig::Vmoe(model) | ModelConfig::SoftMoe(model),
+        ) = (&self.data, &self.model)
+        else {
+            return Ok(());
+        };
+        images.validate().map_err(DataError::from)?;
+        let group = model.group_images;
+        if group > 0 && !self.train.batch_size.is_multiple_of(group) {
+            let divisor = "a divisor of train.batch_size";
+            return Err(range("model.group_images", group as f64, divisor));
+        }
+        Ok(())
+    }
+
     fn validate_counts(&self) -> Result<(), ConfigError> {
         let t = &self.train;
         let at_least_one = [
             ("train.steps", t.steps),
             ("train.batch_size", t.batch_size as u64),
-            ("train.seq_length", t.seq_length as u64),
+            ("train.seq_length", self.tokens_per_sequence() as u64),
             ("train.accumulate", t.accumulate as u64),
             ("train.log_every", t.log_every),
             ("train.eval_every", t.eval_every),
@@ -31,7 +50,7 @@ impl RunConfig {
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(range(key, 0.0, "at least 1"));
         }
-        if t.seq_length <= self.model.n_mtp_layers() {
+        if self.tokens_per_sequence() <= self.model.n_mtp_layers() {
             let (length, above) = (t.seq_length as f64, "above model.n_mtp_layers");
             return Err(range("train.seq_length", length, above));
         }
@@ -46,8 +65,11 @@ impl RunConfig {
         let t = &self.train;
         let positive = [
             ("train.lr", t.lr),
-            ("attention.rope_theta", self.attention.rope_theta()),
-            ("model.norm_eps", self.model.norm_eps()),
+            (
+                "attention.rope_theta",
+                self.attention.rope_theta().unwrap_or(1.0),
+            ),
+            ("model.norm_eps", self.model.norm_eps().unwrap_or(1.0)),
         ];
         let not_negative = [
             ("train.final_lr", t.final_lr),

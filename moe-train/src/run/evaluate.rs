@@ -1,4 +1,5 @@
 use super::EvalMetrics;
+use super::score_images::score_images;
 use super::score_text::score_text;
 use crate::data::Split;
 use crate::task::{AnyModel, TaskData};
@@ -52,6 +53,9 @@ pub fn evaluate(
     };
     match (model, data) {
         (AnyModel::Decoder(model), TaskData::Text(data)) => score_text(model, data, &scope, device),
+        (AnyModel::Vision(model), TaskData::Images(data)) => {
+            score_images(model, data, &scope, device)
+        }
         _ => panic!("the data is of another task than the model"),
     }
 }

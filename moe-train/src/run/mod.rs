@@ -14,6 +14,7 @@ mod metrics;
 mod observer;
 mod optimizer;
 mod schedule;
+mod score_images;
 mod score_text;
 mod step;
 mod train;

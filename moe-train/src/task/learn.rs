@@ -1,8 +1,9 @@
 use super::{AnyModel, TaskBatch};
 use crate::data::BatchTensors;
 use burn::tensor::{Device, Tensor};
+use moe_models::vmoe::{VmoeInput, softmax_cross_entropy};
 use moe_models::{Decoder, DecoderInput, token_losses};
-use moe_router::Routing;
+use moe_router::{Routing, to_vec};
 
 /// What a micro-batch of training gives.
 #[derive(Debug, Clone)]
@@ -15,6 +16,25 @@ pub struct TaskOutput {
     pub accuracy: Option<f64>,
     /// Who went where, layer by layer.
     pub routings: Vec<Routing>,
+}
+
+/// The place of each row's largest score, the first of equal ones.
+///
+/// # Shapes
+///
+/// - logits: `[B, n_classes]`
+/// - output: `[B]`
+pub(crate) fn best_classes(logits: &Tensor<2>) -> Vec<usize> {
+    let [_, n_classes] = logits.dims();
+    let scores = to_vec(logits.clone().detach());
+    let best = |row: &[f32]| (0..n_classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+    scores.chunks(n_classes).map(best).collect()
+}
+
+fn n_right(logits: &Tensor<2>, labels: &[u16]) -> usize {
+    let best = best_classes(logits);
+    let pairs = best.iter().zip(labels);
+    pairs.filter(|(best, label)| **best == usize::from(**label)).count()
 }
 
 impl AnyModel {
@@ -36,7 +56,34 @@ impl AnyModel {
                     routings: output.routings,
                 }
             }
+            (Self::Vision(model), TaskBatch::Images(batch)) => {
+                let input = VmoeInput::new(batch.images(device)).noise(Some(noise));
+                let output = model.forward(input);
+                let right = n_right(&output.logits, &batch.labels);
+                let losses = softmax_cross_entropy(output.logits, batch.targets(device));
+                TaskOutput {
+                    loss: losses.mean(),
+                    further: None,
+                    accuracy: Some(right as f64 / batch.labels.len() as f64),
+                    routings: output.routings,
+                }
+            }
             _ => panic!("the batch is of another task than the model"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equal_scores_is_the_answer() {
+        let logits = Tensor::<2>::from_floats(
+            [[0.0, 2.0, 1.0], [3.0, 3.0, 3.0], [-2.0, -3.0, -1.0]],
+            &Device::flex(),
+        );
+        assert_eq!(best_classes(&logits), [1, 0, 2]);
+        assert_eq!(n_right(&logits, &[1, 1, 2]), 2);
     }
 }

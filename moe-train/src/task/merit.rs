@@ -21,11 +21,11 @@ impl Merit {
         }
     }
 
-    /// The name in full.
-    pub fn name(self) -> &'static str {
+    /// What the score of a run on its validation part is.
+    pub fn of_validation(self) -> &'static str {
         match self {
-            Self::BitsPerByte => "bits per byte",
-            Self::Accuracy => "accuracy",
+            Self::BitsPerByte => "validation bits per byte",
+            Self::Accuracy => "the share of validation images named right",
         }
     }
 

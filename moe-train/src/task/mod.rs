@@ -10,5 +10,6 @@ mod model;
 pub use data::{TaskBatch, TaskBatches, TaskData, TaskSummary};
 pub use kind::Task;
 pub use learn::TaskOutput;
+pub(crate) use learn::best_classes;
 pub use merit::Merit;
 pub use model::{AnyModel, AnyModelConfig};

@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Device;
+use moe_models::vmoe::{Vmoe, VmoeConfig};
 use moe_models::{Account, AnyDecoder, Decoder, DecoderConfig, ModelError};
 use moe_router::{Load, RouterConfig};
 
@@ -9,6 +10,8 @@ use moe_router::{Load, RouterConfig};
 pub enum AnyModel {
     /// A decoder of text.
     Decoder(AnyDecoder),
+    /// A vision transformer.
+    Vision(Vmoe),
 }
 
 /// The configuration of a model of any task.
@@ -16,6 +19,8 @@ pub enum AnyModel {
 pub enum AnyModelConfig {
     /// A decoder of text.
     Decoder(DecoderConfig),
+    /// A vision transformer.
+    Vision(VmoeConfig),
 }
 
 impl AnyModelConfig {
@@ -27,6 +32,7 @@ impl AnyModelConfig {
     pub fn validate(&self, router: &RouterConfig) -> Result<(), ModelError> {
         match self {
             Self::Decoder(config) => config.validate(router),
+            Self::Vision(config) => config.validate(router),
         }
     }
 
@@ -34,14 +40,16 @@ impl AnyModelConfig {
     pub fn init(&self, router: &RouterConfig, seed: u64, device: &Device) -> AnyModel {
         match self {
             Self::Decoder(config) => AnyModel::Decoder(config.init(router, seed, device)),
+            Self::Vision(config) => AnyModel::Vision(config.init_seeded(router, seed, device)),
         }
     }
 
     /// The size and cost of the model with a router, trained on batches of `batch_size` sequences of
-    /// `seq_length` tokens.
+    /// `seq_length` tokens, or of `batch_size` images, whose length is their own.
     pub fn account(&self, router: &RouterConfig, batch_size: usize, seq_length: usize) -> Account {
         match self {
             Self::Decoder(config) => config.account(router, batch_size, seq_length),
+            Self::Vision(config) => config.account(router, batch_size),
         }
     }
 
@@ -52,6 +60,7 @@ impl AnyModelConfig {
             Self::Decoder(DecoderConfig::DeepSeek(model)) => (0..model.n_layers)
                 .filter(|&layer| model.is_moe(layer))
                 .count(),
+            Self::Vision(model) => model.moe_layers.len(),
         }
     }
 }
@@ -61,6 +70,7 @@ impl AnyModel {
     pub fn decoder(self) -> Option<AnyDecoder> {
         match self {
             Self::Decoder(model) => Some(model),
+            Self::Vision(_) => None,
         }
     }
 
@@ -73,6 +83,7 @@ impl AnyModel {
     pub fn advance_routers(self, loads: &[Load]) -> Self {
         match self {
             Self::Decoder(model) => Self::Decoder(model.advance_routers(loads)),
+            Self::Vision(model) => Self::Vision(model.advance_routers(loads)),
         }
     }
 
@@ -81,6 +92,7 @@ impl AnyModel {
     pub fn record(&self) -> ModuleRecord {
         match self {
             Self::Decoder(model) => model.clone().into_record(),
+            Self::Vision(model) => model.clone().into_record(),
         }
     }
 
@@ -92,6 +104,7 @@ impl AnyModel {
     pub fn with_record(self, record: ModuleRecord) -> Result<Self, RecordError> {
         match self {
             Self::Decoder(model) => model.try_load_record(record).map(Self::Decoder),
+            Self::Vision(model) => model.try_load_record(record).map(Self::Vision),
         }
     }
 }

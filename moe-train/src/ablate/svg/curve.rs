@@ -1,7 +1,7 @@
 //! The arms that differ in one number, as curves over its values: evenly spaced, because such values
 //! span powers of ten and often include zero.
 
-use super::{GAP, METRICS, PANEL, values};
+use super::{GAP, PANEL, metrics, values};
 use crate::ablate::rule::Metric;
 use crate::ablate::sweep::Sweep;
 use crate::ablate::table::AblationReport;
@@ -21,7 +21,7 @@ struct Point {
 /// One curve for each metric under its column of dots, and where they end.
 pub(super) fn curves(report: &AblationReport, sweep: &Sweep, left: f64, top: f64) -> (String, f64) {
     let mut body = String::new();
-    for (i, (metric, title, origin)) in METRICS.into_iter().enumerate() {
+    for (i, (metric, title, origin)) in metrics(report).into_iter().enumerate() {
         let start = left + i as f64 * (PANEL + GAP);
         let _ = writeln!(
             body,

@@ -1,6 +1,6 @@
 //! One row an arm: a dot for each seed, their mean, and a bar of one standard deviation.
 
-use super::{GAP, MARGIN, METRICS, PANEL, ROW, values};
+use super::{GAP, MARGIN, PANEL, ROW, metrics, values};
 use crate::ablate::rule::Metric;
 use crate::ablate::table::{AblationReport, ArmReport};
 use crate::draw::{Origin, Scale, escape, label};
@@ -21,7 +21,7 @@ pub(super) fn dots(report: &AblationReport, left: f64) -> (String, f64) {
             escape(&arm.label)
         );
     }
-    for (i, (metric, title, origin)) in METRICS.into_iter().enumerate() {
+    for (i, (metric, title, origin)) in metrics(report).into_iter().enumerate() {
         let start = left + i as f64 * (PANEL + GAP);
         let _ = writeln!(
             body,

@@ -109,25 +109,33 @@ impl ImageData {
     }
 
     /// A part in order, `batch_size` images at a time; at most `max_images` of them, evenly spaced, if
-    /// given.
+    /// given. The last batch is filled up with images from the start to a multiple of `group`; those do
+    /// not count.
     ///
     /// # Panics
     ///
-    /// Panics if `batch_size` is zero.
+    /// Panics if `batch_size` or `group` is zero.
     pub fn eval_batches(
         &self,
         split: Split,
         max_images: Option<usize>,
         batch_size: usize,
-    ) -> impl Iterator<Item = ImageBatch> + '_ {
-        let part = self.part(split);
-        let n_all = part.len();
+        group: usize,
+    ) -> Vec<ScoredImages<'_>> {
+        let n_all = self.part(split).len();
         let n_kept = max_images.map_or(n_all, |max| max.clamp(1, n_all));
         let indices: Vec<usize> = (0..n_kept).map(|i| i * n_all / n_kept).collect();
-        let batches: Vec<Vec<usize>> = indices.chunks(batch_size).map(<[usize]>::to_vec).collect();
-        batches
-            .into_iter()
-            .map(|indices| ImageBatch::gather(part, self.shape, &indices))
+        let scored = |chunk: &[usize]| {
+            let n_filled = chunk.len().next_multiple_of(group);
+            let filling = indices.iter().cycle().take(n_filled - chunk.len());
+            ScoredImages {
+                data: self,
+                split,
+                n_scored: chunk.len(),
+                indices: chunk.iter().chain(filling).copied().collect(),
+            }
+        };
+        indices.chunks(batch_size).map(scored).collect()
     }
 
     /// A hash of all images and labels of all parts.
@@ -153,6 +161,24 @@ impl ImageData {
             n_channels: self.shape.n_channels,
             images: self.parts.each_ref().map(ImagePart::len),
         }
+    }
+}
+
+/// A batch of an evaluation.
+#[derive(Debug, Clone)]
+pub struct ScoredImages<'a> {
+    data: &'a ImageData,
+    split: Split,
+    indices: Vec<usize>,
+    /// The images that count, which come first.
+    pub n_scored: usize,
+}
+
+impl ScoredImages<'_> {
+    /// The images, as they are.
+    pub fn batch(&self) -> ImageBatch {
+        let part = self.data.part(self.split);
+        ImageBatch::gather(part, self.data.shape, &self.indices)
     }
 }
 
@@ -197,15 +223,21 @@ mod tests {
     fn an_evaluation_takes_images_evenly() {
         let data = ImageData::load(&ImageConfig::default()).unwrap();
         let sizes = |max, size| -> Vec<usize> {
-            data.eval_batches(Split::Test, max, size)
-                .map(|batch| batch.labels.len())
+            data.eval_batches(Split::Test, max, size, 1)
+                .iter()
+                .map(|scored| scored.n_scored)
                 .collect()
         };
         assert_eq!(sizes(None, 100), [100, 100, 100, 55]);
         assert_eq!(sizes(Some(10), 8), [8, 2]);
-        let two = data.eval_batches(Split::Test, Some(2), 2).next().unwrap();
         let labels = &data.part(Split::Test).labels;
-        assert_eq!(two.labels, [labels[0], labels[177]]);
+        let two = &data.eval_batches(Split::Test, Some(2), 2, 1)[0];
+        assert_eq!(two.batch().labels, [labels[0], labels[177]]);
+
+        // groups of 20: 55 images are filled up to 60 with the first five
+        let grouped = data.eval_batches(Split::Test, None, 100, 20);
+        assert_eq!(grouped[3].n_scored, 55);
+        assert_eq!(grouped[3].batch().labels[55..], labels[..5]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod summary;
 pub use augment::Augment;
 pub use batch::ImageBatch;
 pub use config::{ImageConfig, ImageName};
-pub use dataset::ImageData;
+pub use dataset::{ImageData, ScoredImages};
 pub use error::ImageError;
 pub use idx::IdxFile;
 pub use part::{ImagePart, ImageShape, split_by_class};

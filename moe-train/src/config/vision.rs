@@ -1,0 +1,104 @@
+use super::{AttentionConfig, RunConfig};
+use crate::data::DataConfig;
+use moe_models::vmoe::{Grouping, PatchPositions, Pooling, VmoeConfig};
+use serde::{Deserialize, Serialize};
+
+/// The keys of `[model]` for `family = "vmoe"` and `family = "soft_moe"`.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct VisionModel {
+    /// The width of the model. Default: 128
+    pub d_model: usize,
+    /// The number of blocks. Default: 4
+    pub n_layers: usize,
+    /// The side of a patch in pixels. Default: 4
+    pub patch_size: usize,
+    /// The hidden width of a dense feed-forward. Default: 512
+    pub d_mlp: usize,
+    /// The blocks with experts, counted from 0; none makes a dense vision transformer. Default: \[1, 3\],
+    /// for soft_moe \[2, 3\]
+    pub moe_layers: Vec<usize>,
+    /// The number of images whose patches are routed together. Default: 1
+    pub group_images: usize,
+    /// How patches know where they are: learned, sin_cos_2d or none. Default: learned, for soft_moe
+    /// sin_cos_2d
+    pub positions: PositionKind,
+    /// How the patches become one vector: class_token, first, mean or attention. Default: class_token, for
+    /// soft_moe mean
+    pub pooling: Pooling,
+    /// The width of a layer before the head; 0 means that there is none. Default: 0
+    pub d_pre_logits: usize,
+}
+
+/// How patches know where they are.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionKind {
+    /// A learned vector for each.
+    Learned,
+    /// Fixed sines and cosines of column and row.
+    #[serde(rename = "sin_cos_2d")]
+    SinCos2d,
+    /// Not at all.
+    None,
+}
+
+impl VisionModel {
+    /// The defaults of the family `vmoe`.
+    pub fn vmoe() -> Self {
+        Self {
+            d_model: 128,
+            n_layers: 4,
+            patch_size: 4,
+            d_mlp: 512,
+            moe_layers: vec![1, 3],
+            group_images: 1,
+            positions: PositionKind::Learned,
+            pooling: Pooling::ClassToken,
+            d_pre_logits: 0,
+        }
+    }
+
+    /// The defaults of the family `soft_moe`.
+    pub fn soft_moe() -> Self {
+        Self {
+            moe_layers: vec![2, 3],
+            positions: PositionKind::SinCos2d,
+            pooling: Pooling::Mean,
+            ..Self::vmoe()
+        }
+    }
+}
+
+impl RunConfig {
+    /// The vision transformer of a configuration that reads images.
+    pub(super) fn vision(&self, model: &VisionModel) -> VmoeConfig {
+        let (AttentionConfig::Mha(attention), DataConfig::Images(images)) =
+            (&self.attention, &self.data)
+        else {
+            panic!("a vision transformer reads images, with attention.kind = \"mha\"");
+        };
+        VmoeConfig {
+            image_size: [images.side(); 2],
+            patch_size: [model.patch_size; 2],
+            n_channels: images.n_channels(),
+            n_classes: images.n_classes,
+            n_layers: model.n_layers,
+            n_heads: attention.n_heads,
+            d_model: model.d_model,
+            d_mlp: model.d_mlp,
+            positions: match model.positions {
+                PositionKind::Learned => PatchPositions::Learned,
+                PositionKind::SinCos2d => PatchPositions::sin_cos_2d(),
+                PositionKind::None => PatchPositions::None,
+            },
+            pooling: model.pooling,
+            d_pre_logits: (model.d_pre_logits > 0).then_some(model.d_pre_logits),
+            qk_norm: attention.qk_norm,
+            head_bias: 0.0,
+            moe_layers: model.moe_layers.clone(),
+            grouping: Grouping::Images(model.group_images),
+            moe: self.experts(),
+        }
+    }
+}

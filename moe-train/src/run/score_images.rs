@@ -1,0 +1,75 @@
+use super::EvalMetrics;
+use super::evaluate::Scope;
+use super::metrics::{LayerMeter, add_routings};
+use crate::data::ImageData;
+use crate::task::best_classes;
+use burn::tensor::Device;
+use moe_models::vmoe::{Grouping, Vmoe, VmoeInput, softmax_cross_entropy};
+use moe_router::to_vec;
+
+/// Scores images, each once.
+pub(super) fn score_images(
+    model: &Vmoe,
+    data: &ImageData,
+    scope: &Scope,
+    device: &Device,
+) -> EvalMetrics {
+    let mut sums = vec![ClassSum::default(); data.class_names().len()];
+    let mut meters: Vec<LayerMeter> = Vec::new();
+    let group = group_images(model);
+    for scored in data.eval_batches(scope.split, scope.most, scope.batch_size, group) {
+        let batch = scored.batch();
+        let output = model.forward(VmoeInput::new(batch.images(device)));
+        add_routings(&mut meters, &output.routings);
+        let best = best_classes(&output.logits);
+        let losses = to_vec(softmax_cross_entropy(output.logits, batch.targets(device)));
+        for (i, &label) in batch.labels[..scored.n_scored].iter().enumerate() {
+            let sum = &mut sums[usize::from(label)];
+            sum.n_images += 1.0;
+            sum.nats += f64::from(losses[i]);
+            sum.n_right += f64::from(u8::from(best[i] == usize::from(label)));
+        }
+    }
+    let total = sums.iter().fold(ClassSum::default(), ClassSum::plus);
+    // a class need not be among a few images
+    let seen = data.class_names().iter().cloned().zip(&sums);
+    let seen = seen.filter(|(_, sum)| sum.n_images > 0.0);
+    EvalMetrics {
+        accuracy: Some(total.accuracy()),
+        loss: total.nats / total.n_images,
+        n_images: Some(total.n_images as usize),
+        domains: seen.map(|(name, sum)| (name, sum.accuracy())).collect(),
+        layers: meters.iter().map(LayerMeter::metrics).collect(),
+        ..scope.empty()
+    }
+}
+
+/// The images that must come together.
+fn group_images(model: &Vmoe) -> usize {
+    match model.config.grouping {
+        Grouping::Images(n_images) if !model.config.moe_layers.is_empty() => n_images,
+        Grouping::Images(_) => 1,
+        Grouping::Tokens(_) => panic!("a run groups images"),
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ClassSum {
+    n_images: f64,
+    n_right: f64,
+    nats: f64,
+}
+
+impl ClassSum {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            n_images: self.n_images + other.n_images,
+            n_right: self.n_right + other.n_right,
+            nats: self.nats + other.nats,
+        }
+    }
+
+    fn accuracy(&self) -> f64 {
+        self.n_right / self.n_images
+    }
+}
