@@ -1,6 +1,6 @@
 //! `moe audit`: does a model see the future?
 
-use crate::exit::Status;
+use crate::exit::{Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{Align, columns, print, print_json, say, significant};
 use burn::tensor::Device;
@@ -33,6 +33,15 @@ pub struct AuditArgs {
 
 /// Audits and prints what leaks where.
 pub fn run(args: &AuditArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if let Ok(resolved) = RunConfig::load(&args.config, &args.overrides)
+        && resolved.config.causality().is_none()
+    {
+        return Err(Usage::error(format!(
+            "{}: a model of the family {} reads whole images and has no future to see; audit a decoder",
+            args.config.display(),
+            resolved.config.model.name()
+        )));
+    }
     let mut overrides = args.overrides.clone();
     overrides.push("model.allow_leak=true".to_owned());
     let config = shared.load_config(&args.config, &overrides)?;

@@ -67,6 +67,16 @@ pub fn models() -> Listing {
                 "deepseek_v2 balanced by a bias, with modules that predict further tokens",
                 ("DeepSeek-AI 2024", "2412.19437"),
             ),
+            row(
+                "vmoe",
+                "vision transformer: a class token, experts in every second block",
+                ("Riquelme et al. 2021", "2106.05974"),
+            ),
+            row(
+                "soft_moe",
+                "vision transformer: the mean of all patches, slots that mix them in the last blocks",
+                ("Puigcerver et al. 2023", "2308.00951"),
+            ),
         ],
         remark: None,
     }
@@ -124,7 +134,10 @@ pub fn experts() -> Listing {
     }
 }
 
-/// The embedded text and the reader's own.
+/// The pixels of all digits.
+const DIGITS_BYTES: u64 = 1797 * 64;
+
+/// The data by name, and the domains of the embedded text.
 pub fn data() -> Listing {
     let corpus = Corpus::nine_domains();
     let row = |domain: &moe_train::data::Domain| {
@@ -135,12 +148,18 @@ pub fn data() -> Listing {
             Cell::Number(bytes as u64, thousands(bytes as u64)),
         ]
     };
+    let digits = vec![
+        Cell::Name("digits".to_owned()),
+        Cell::Words("1,797 images of 8 x 8 pixels in 10 classes".to_owned()),
+        Cell::Number(DIGITS_BYTES, thousands(DIGITS_BYTES)),
+    ];
     Listing {
         topic: "data",
         header: vec!["name", "domain", "bytes"],
-        rows: corpus.domains.iter().map(row).collect(),
+        rows: corpus.domains.iter().map(row).chain([digits]).collect(),
         remark: Some(
-            "Your own text: data.name=text data.path=FILE_OR_FOLDER, one domain a file or folder."
+            "Your own text: data.name=text data.path=FILE_OR_FOLDER, one domain a file or folder.\n\
+             Images: data.name=fashion_mnist data.path=FOLDER, or data.name=images data.path=FOLDER, one class a folder; docs/data.md."
                 .to_owned(),
         ),
     }

@@ -15,11 +15,11 @@ use super::outcome::{ArmResult, SeedResult, nullable};
 use super::rule::{ClaimReport, Decision, together};
 use super::sweep::Sweep;
 use crate::run::Measured;
-use crate::task::Merit;
 use crate::stats::{
     BootstrapConfig, Comparison, Goal, Verdict, compare, holm, mean, sample_std, smallest_holm,
     smallest_p,
 };
+use crate::task::Merit;
 
 /// How the arms are compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -244,7 +244,9 @@ impl ArmReport {
 
     /// What the arm is compared by.
     pub fn merit(&self) -> Merit {
-        self.seeds.first().map_or_else(Merit::default, SeedResult::merit)
+        self.seeds
+            .first()
+            .map_or_else(Merit::default, SeedResult::merit)
     }
 
     /// The score that the arm is compared by.

@@ -70,8 +70,14 @@ pub struct DeepSeekModel {
 
 impl ModelConfig {
     /// The names of all families.
-    pub const NAMES: &'static [&'static str] =
-        &["mixtral", "deepseek_moe", "deepseek_v2", "deepseek_v3", "vmoe", "soft_moe"];
+    pub const NAMES: &'static [&'static str] = &[
+        "mixtral",
+        "deepseek_moe",
+        "deepseek_v2",
+        "deepseek_v3",
+        "vmoe",
+        "soft_moe",
+    ];
 
     /// The defaults of a family, if there is one of that name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -107,6 +113,7 @@ impl ModelConfig {
             Self::Mixtral(_) | Self::DeepSeekMoe(_) | Self::DeepSeekV2(_) | Self::DeepSeekV3(_) => {
                 Task::Language
             }
+            Self::Vmoe(_) | Self::SoftMoe(_) => Task::Images,
         }
     }
 

@@ -19,10 +19,8 @@ impl RunConfig {
     }
 
     fn validate_images(&self) -> Result<(), ConfigError> {
-        let (
-            DataConfig::Images(images),
-            ModelConfig::Vmoe(model) | ModelConfig::SoftMoe(model),
-        ) = (&self.data, &self.model)
+        let (DataConfig::Images(images), ModelConfig::Vmoe(model) | ModelConfig::SoftMoe(model)) =
+            (&self.data, &self.model)
         else {
             return Ok(());
         };

@@ -27,14 +27,17 @@ pub struct TaskOutput {
 pub(crate) fn best_classes(logits: &Tensor<2>) -> Vec<usize> {
     let [_, n_classes] = logits.dims();
     let scores = to_vec(logits.clone().detach());
-    let best = |row: &[f32]| (0..n_classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+    let best =
+        |row: &[f32]| (0..n_classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
     scores.chunks(n_classes).map(best).collect()
 }
 
 fn n_right(logits: &Tensor<2>, labels: &[u16]) -> usize {
     let best = best_classes(logits);
     let pairs = best.iter().zip(labels);
-    pairs.filter(|(best, label)| **best == usize::from(**label)).count()
+    pairs
+        .filter(|(best, label)| **best == usize::from(**label))
+        .count()
 }
 
 impl AnyModel {

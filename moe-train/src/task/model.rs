@@ -7,6 +7,10 @@ use moe_router::{Load, RouterConfig};
 
 /// A model of any task, chosen at run time.
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of it, and Burn has no boxed modules"
+)]
 pub enum AnyModel {
     /// A decoder of text.
     Decoder(AnyDecoder),
