@@ -3,6 +3,7 @@
 
 use moe_train::ablate::{Claim, Plan};
 use moe_train::config::{AttentionConfig, RunConfig};
+use moe_train::task::Task;
 use std::path::{Path, PathBuf};
 
 fn configs() -> Vec<PathBuf> {
@@ -57,7 +58,12 @@ fn all_state_size_time_and_result() {
     for path in configs() {
         let text = std::fs::read_to_string(&path).unwrap();
         let head: String = text.lines().take_while(|l| l.starts_with('#')).collect();
-        for word in ["Size:", "Time:", "Expect:", "parameters", "bits per byte"] {
+        let config = RunConfig::load::<&str>(&path, &[]).unwrap().config;
+        let score = match config.model.task() {
+            Task::Language => "bits per byte",
+            Task::Images => "accuracy",
+        };
+        for word in ["Size:", "Time:", "Expect:", "parameters", score] {
             assert!(head.contains(word), "{}: no \"{word}\"", path.display());
         }
     }
@@ -170,6 +176,69 @@ fn a_decoder_refuses_parts_that_leak() {
     let allowed = [parts.as_slice(), &["model.allow_leak=true"]].concat();
     let config = load("seed = 0", &allowed).unwrap();
     assert!(!config.router.info().causality.is_causal());
+}
+
+#[test]
+fn shipped_runs_keep_their_names() {
+    let named = |file: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+        let config = RunConfig::load::<&str>(&folder.join(file), &[]);
+        config.unwrap().config.run_name()
+    };
+    // the folders of runs that were made by earlier versions
+    assert_eq!(
+        named("quickstart.toml"),
+        "nine-domains-mixtral-mixtral-c2178be6"
+    );
+    assert!(named("vmoe-digits.toml").starts_with("digits-vmoe-v_moe-"));
+}
+
+#[test]
+fn a_vision_family_reads_images_and_has_its_own_keys() {
+    let vision = load("model.family = \"vmoe\"", &[]).unwrap();
+    assert_eq!(vision.data.name(), "digits");
+    assert_eq!(vision.router.name(), "v_moe");
+    assert!(vision.causality().is_none());
+    assert_eq!(vision.tokens_per_sequence(), 5); // four patches and a class token
+    let soft = load("model.family = \"soft_moe\"", &["data.name=digits"]).unwrap();
+    assert_eq!(
+        (soft.router.name(), soft.tokens_per_sequence()),
+        ("soft", 4)
+    );
+
+    for (family, wrong, says) in [
+        (
+            "vmoe",
+            "train.seq_length=64",
+            "unknown key `train.seq_length`",
+        ),
+        (
+            "vmoe",
+            "model.allow_leak=true",
+            "unknown key `model.allow_leak`",
+        ),
+        ("vmoe", "data.vocab=bytes", "unknown key `data.vocab`"),
+        (
+            "vmoe",
+            "data.name=text",
+            "data.name = \"text\" is no data of model.family = \"vmoe\": choose digits, fashion_mnist, images",
+        ),
+        ("mixtral", "data.name=digits", "choose nine_domains, text"),
+        ("vmoe", "data.image_size=9", "have 8; leave it out"),
+        ("vmoe", "model.patch_size=9", "model.patch_size"),
+        ("vmoe", "model.moe_layers=[4]", "model.moe_layers"),
+        (
+            "vmoe",
+            "model.group_images=3",
+            "a divisor of train.batch_size",
+        ),
+        ("vmoe", "attention.kind=gqa", "the choices are mha"),
+        ("mixtral", "attention.kind=mha", "the choices are gqa"),
+    ] {
+        let family = format!("model.family = \"{family}\"");
+        let error = load(&family, &[wrong]).unwrap_err();
+        assert!(error.contains(says), "{wrong}: {error}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use moe_train::run::{
     Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Silent, Summary,
     evaluate_run, run_folder, train,
 };
+use moe_train::task::Merit;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,6 +37,32 @@ fn config(router: &str) -> RunConfig {
 fn family(name: &str, more: &[&str]) -> RunConfig {
     let family = format!("model.family={name}");
     RunConfig::of_overrides(&[&TINY[..], &[&family, "model.d_dense=24"], more].concat()).unwrap()
+}
+
+/// A vision transformer on the embedded digits, augmented.
+fn vision(name: &str, more: &[&str]) -> RunConfig {
+    let family = format!("model.family={name}");
+    let tiny = [
+        family.as_str(),
+        "data.shift=1",
+        "data.flip=true",
+        "model.d_model=16",
+        "model.n_layers=2",
+        "model.d_mlp=16",
+        "model.moe_layers=[1]",
+        "attention.n_heads=2",
+        "experts.n_experts=4",
+        "experts.d_expert=16",
+        "train.steps=12",
+        "train.batch_size=4",
+        "train.accumulate=2",
+        "train.warmup_steps=2",
+        "train.log_every=1",
+        "train.eval_every=6",
+        "train.eval_windows=50",
+        "train.checkpoint_every=5",
+    ];
+    RunConfig::of_overrides(&[&tiny[..], more].concat()).unwrap()
 }
 
 fn options(runs: &Path) -> RunOptions {
@@ -106,6 +133,9 @@ fn stopping_and_continuing_changes_no_bit() {
         family("deepseek_moe", &["attention.n_kv_heads=2"]),
         family("deepseek_v2", &groups),
         family("deepseek_v3", &mtp),
+        vision("vmoe", &["router.top_k=1", "model.group_images=2"]),
+        vision("soft_moe", &["router.slots_per_expert=2"]),
+        vision("vmoe", &["model.moe_layers=[]"]),
     ];
     for config in configs {
         let name = config.run_name();
@@ -141,6 +171,40 @@ fn a_finished_run_is_reported_and_can_be_opened() {
     assert_eq!((loaded.step, &loaded.config), (12, &config));
     let validation = evaluate_run(&loaded, moe_train::data::Split::Validation, &device).unwrap();
     assert_eq!(validation, summary.validation);
+}
+
+#[test]
+fn a_vision_transformer_learns_digits_and_is_scored_by_class() {
+    let sizes = [
+        "model.patch_size=2",
+        "model.pooling=mean",
+        "model.positions=sin_cos_2d",
+        "data.shift=0",
+        "data.flip=false",
+    ];
+    let mut config = vision("vmoe", &sizes);
+    config.train.steps = 150;
+    config.train.batch_size = 32;
+    config.train.accumulate = 1;
+    config.train.lr = 1e-2;
+    let runs = tempfile::tempdir().unwrap();
+    let summary = run(&config, runs.path(), None).unwrap();
+    let validation = &summary.validation;
+    // ten classes: chance is 0.1
+    assert!(validation.score() > 0.4, "{}", validation.score());
+    assert_eq!(validation.merit(), Merit::Accuracy);
+    assert_eq!((validation.bits_per_byte, validation.n_bytes), (None, None));
+    assert_eq!(validation.n_images, Some(357));
+    assert_eq!(validation.domains.len(), 10);
+    assert!(summary.causal && summary.causal_in_training);
+    assert_eq!(summary.tokens, 150 * 32 * 16);
+
+    let device = Device::flex();
+    let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &device).unwrap();
+    let again = evaluate_run(&loaded, moe_train::data::Split::Validation, &device).unwrap();
+    assert_eq!(&again, validation);
+    let trained = metrics(&config, runs.path());
+    assert!(trained[0]["accuracy"].is_number() && trained[0]["balance"]["v_moe_load"].is_number());
 }
 
 #[test]
