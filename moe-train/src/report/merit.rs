@@ -1,5 +1,6 @@
 use crate::run::EvalMetrics;
 use crate::stats::Goal;
+use crate::task::Task;
 use serde::Serialize;
 
 /// The number by which runs are compared: the one place of a report that knows what a task is scored by.
@@ -12,16 +13,17 @@ pub struct Merit {
 }
 
 impl Merit {
-    /// The figure of merit of a language model.
-    pub fn bits_per_byte() -> Self {
+    /// The figure of merit of a task.
+    pub fn of_task(task: Task) -> Self {
+        let merit = task.merit();
         Self {
-            name: "validation bits per byte".to_owned(),
-            goal: Goal::Lower,
+            name: merit.of_validation().to_owned(),
+            goal: merit.goal(),
         }
     }
 
     /// Its value in an evaluation.
     pub fn of(&self, eval: &EvalMetrics) -> f64 {
-        eval.bits_per_byte
+        eval.score()
     }
 }

@@ -127,7 +127,7 @@ fn other_data(questions: &[Question]) -> Option<String> {
     let first = questions.first()?;
     let data = |question: &Question| {
         let data = &question.config.data;
-        (data.name, data.path.clone())
+        (data.name(), data.path().to_owned())
     };
     let other = questions.iter().find(|other| data(other) != data(first))?;
     Some(format!(

@@ -61,7 +61,7 @@ impl Run {
         let mut summary = read_summary(&folder).map_err(|error| error.to_string())?;
         if let Some(summary) = &mut summary {
             // summaries of earlier versions do not say
-            summary.causal_in_training = config.router.info().causality.is_causal_in_training();
+            summary.causal_in_training = config.is_causal_in_training();
         }
         let lines = fs::read(folder.metrics()).unwrap_or_default();
         let lines = MetricLines::parse(&String::from_utf8_lossy(&lines));

@@ -54,7 +54,7 @@ impl Report {
     }
 
     fn of(runs: Vec<Run>, mut missing: Vec<String>) -> Self {
-        let merit = Merit::bits_per_byte();
+        let merit = Merit::of_task(runs[0].config.model.task());
         missing.extend(runs.iter().filter_map(|run| {
             let shortfall = run.shortfall()?;
             Some(format!("{}: {shortfall}", run.folder.display()))

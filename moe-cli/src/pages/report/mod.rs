@@ -46,8 +46,8 @@ pub fn report_page(report: &Report) -> String {
 
 fn lead(report: &Report) -> Html {
     let data = &report.questions[0].config.data;
-    let data = match data.path.as_str() {
-        "" => "nine domains".to_owned(),
+    let data = match data.path() {
+        "" => data.name().replace('_', " "),
         path => path.to_owned(),
     };
     Html::paragraph(
