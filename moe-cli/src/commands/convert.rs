@@ -6,10 +6,12 @@ use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use clap::{Args, ValueEnum};
 use moe_models::checkpoint::{
-    NativeCheckpoint, PublishedCheckpoint, check_target, is_native, to_native,
+    NativeCheckpoint, NativeVmoe, PublishedCheckpoint, VmoeCheckpoint, check_target, is_native,
+    to_native,
 };
+use moe_models::published::{PublishedVmoe, model_type};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The arguments of `moe convert`.
 #[derive(Args, Debug)]
@@ -39,6 +41,20 @@ pub enum Kind {
 enum Source {
     Published(PublishedCheckpoint),
     Native(NativeCheckpoint),
+    Vmoe(VmoeCheckpoint),
+    NativeVmoe(NativeVmoe),
+}
+
+impl Source {
+    fn open(folder: &Path, kind: Kind) -> anyhow::Result<Self> {
+        let is_vmoe = model_type(&folder.join("config.json"))? == PublishedVmoe::MODEL;
+        Ok(match (kind, is_vmoe) {
+            (Kind::Native, false) => Self::Native(NativeCheckpoint::open(folder)?),
+            (Kind::Native, true) => Self::NativeVmoe(NativeVmoe::open(folder)?),
+            (Kind::Published, false) => Self::Published(PublishedCheckpoint::open(folder)?),
+            (Kind::Published, true) => Self::Vmoe(VmoeCheckpoint::open(folder)?),
+        })
+    }
 }
 
 /// Converts a checkpoint. From published to published it goes tensor by tensor; else the whole model is in
@@ -66,10 +82,7 @@ pub fn run(args: &ConvertArgs, shared: &Shared) -> anyhow::Result<Status> {
     }
     check_target(&args.target).or_usage()?;
     let device = shared.open_device()?;
-    let source = match from {
-        Kind::Native => Source::Native(NativeCheckpoint::open(&args.source)?),
-        Kind::Published => Source::Published(PublishedCheckpoint::open(&args.source)?),
-    };
+    let source = Source::open(&args.source, from)?;
     if shared.dry_run {
         print(&format!("would write {}", shown(&args.target)))?;
         return Ok(Status::Done);
@@ -80,6 +93,11 @@ pub fn run(args: &ConvertArgs, shared: &Shared) -> anyhow::Result<Status> {
             to_native(&checkpoint, &args.target, &device.device)?;
         }
         (Source::Published(checkpoint), Kind::Published) => checkpoint.rewrite(&args.target)?,
+        (Source::NativeVmoe(model), _) => model.publish(&args.target, &device.device)?,
+        (Source::Vmoe(checkpoint), Kind::Native) => {
+            checkpoint.to_native(&args.target, &device.device)?;
+        }
+        (Source::Vmoe(checkpoint), Kind::Published) => checkpoint.rewrite(&args.target)?,
     }
     if shared.json {
         print_json(&json!({ "source": args.source, "target": args.target }))?;

@@ -4,6 +4,7 @@ use super::causality;
 use super::plan::training_bytes;
 use super::precision::Precision;
 use super::published;
+use super::vision;
 use crate::exit::Status;
 use crate::invocation::quote;
 use crate::runs::shown;
@@ -52,6 +53,9 @@ struct Inspection {
 
 /// Prints the model's size and cost.
 pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if vision::is_vision(&args.config) {
+        return vision::show(&args.config, &args.overrides, shared);
+    }
     if let Some(model) = published::published(&args.config)? {
         let options = published::Options {
             precision: args.precision,

@@ -15,6 +15,7 @@ pub mod list;
 pub mod report;
 pub mod train;
 pub mod verify;
+mod vision;
 
 mod causality;
 mod claims;

@@ -1,8 +1,8 @@
-use super::{CheckpointError, PublishedCheckpoint, SwitchCheckpoint};
-use crate::published::{PublishedSwitch, model_type};
+use super::{CheckpointError, PublishedCheckpoint, SwitchCheckpoint, VmoeCheckpoint};
+use crate::published::{PublishedSwitch, PublishedVmoe, model_type};
 use std::path::Path;
 
-/// A published checkpoint of any kind, told apart by `model_type` in its `config.json`.
+/// A published checkpoint of any kind, told apart by `model_type` or `model` in its `config.json`.
 #[allow(clippy::large_enum_variant)] // one of them a command
 #[derive(Debug)]
 pub enum AnyCheckpoint {
@@ -10,6 +10,8 @@ pub enum AnyCheckpoint {
     Decoder(PublishedCheckpoint),
     /// An encoder and a decoder: the Switch Transformer.
     Switch(SwitchCheckpoint),
+    /// A vision transformer: V-MoE or Soft-MoE.
+    Vmoe(VmoeCheckpoint),
 }
 
 impl AnyCheckpoint {
@@ -21,6 +23,7 @@ impl AnyCheckpoint {
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         match model_type(&folder.join("config.json"))?.as_str() {
             PublishedSwitch::MODEL_TYPE => SwitchCheckpoint::open(folder).map(Self::Switch),
+            PublishedVmoe::MODEL => VmoeCheckpoint::open(folder).map(Self::Vmoe),
             _ => PublishedCheckpoint::open(folder).map(Self::Decoder),
         }
     }

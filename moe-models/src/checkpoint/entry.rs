@@ -12,6 +12,8 @@ pub struct Entry {
     pub slot: Option<usize>,
     /// Whether ours is transposed: a linear layer is `[out, in]` published and `[in, out]` here.
     pub transposed: bool,
+    /// The shape of ours, where it folds or adds axes.
+    pub reshaped: Option<Vec<usize>>,
     /// Where the tensor is besides, in the layout that fuses experts.
     pub fused: Option<Fused>,
 }
@@ -36,6 +38,7 @@ impl Entry {
             parameter,
             slot: None,
             transposed: false,
+            reshaped: None,
             fused: None,
         }
     }
@@ -46,6 +49,18 @@ impl Entry {
             transposed: true,
             ..Self::plain(name, &shape, parameter)
         }
+    }
+
+    /// Sets the shape of ours, of as many elements in the same order.
+    pub(super) fn reshaped(mut self, shape: &[usize]) -> Self {
+        debug_assert_eq!(
+            shape.iter().product::<usize>(),
+            self.n_elements(),
+            "{}",
+            self.name
+        );
+        self.reshaped = Some(shape.to_vec());
+        self
     }
 
     /// Sets the row of a stack.
@@ -76,7 +91,7 @@ impl Entry {
 
     /// The shape in our parameter, without the axis of experts.
     pub fn our_shape(&self) -> Vec<usize> {
-        let mut shape = self.shape.clone();
+        let mut shape = self.reshaped.as_ref().unwrap_or(&self.shape).clone();
         if self.transposed {
             shape.reverse();
         }

@@ -24,6 +24,8 @@ mod switch;
 mod switch_folder;
 mod tokenizer;
 mod values;
+mod vmoe;
+mod vmoe_folder;
 mod write;
 
 pub use any::AnyCheckpoint;
@@ -40,4 +42,6 @@ pub use switch::SwitchLayout;
 pub use switch_folder::SwitchCheckpoint;
 pub use tokenizer::{PublishedTokenizer, TokenStream};
 pub use values::e4m3_table;
+pub use vmoe::VmoeLayout;
+pub use vmoe_folder::{NativeVmoe, VmoeCheckpoint};
 pub use write::{check_target, write_published};

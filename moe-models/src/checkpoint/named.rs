@@ -19,7 +19,7 @@ pub struct HostTensor {
 pub enum HostValues {
     /// Numbers, from f32, f16 or bf16.
     Floats(Vec<f32>),
-    /// Whole numbers, from i64.
+    /// Whole numbers, from i64, i32 or u8.
     Ints(Vec<i64>),
 }
 
@@ -28,7 +28,7 @@ pub enum HostValues {
 /// # Errors
 ///
 /// Returns an error if the file cannot be read, is not whole, or has a tensor of another type than
-/// f32, f16, bf16 and i64.
+/// f32, f16, bf16, i64, i32 and u8.
 pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, HostTensor>, CheckpointError> {
     let file = MappedFile::open(path)?;
     let mut tensors = BTreeMap::new();
@@ -43,6 +43,12 @@ pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, HostTensor>, Checkpo
                 let word = |word: &[u8]| i64::from_le_bytes(word.try_into().expect("8 bytes"));
                 HostValues::Ints(words.map(word).collect())
             }
+            Dtype::I32 => {
+                let words = bytes.chunks_exact(4);
+                let word = |word: &[u8]| i32::from_le_bytes(word.try_into().expect("4 bytes"));
+                HostValues::Ints(words.map(|bytes| word(bytes).into()).collect())
+            }
+            Dtype::U8 => HostValues::Ints(bytes.iter().map(|&byte| byte.into()).collect()),
             dtype if is_weight(dtype) && dtype != Dtype::F8_E4M3 => {
                 let n_elements = info.shape.iter().product();
                 let mut values = vec![0f32; n_elements];

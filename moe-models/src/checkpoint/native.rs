@@ -38,10 +38,22 @@ pub fn to_native(
     let model = checkpoint.load(Precision::Stored, &device.clone().without_autodiff())?;
     let is_fp8 = checkpoint.files().has_fp8();
     let text = copied_config(checkpoint.folder(), checkpoint.config(), is_fp8)?;
+    write_native(model, &text, target, |folder| {
+        Kept::write(checkpoint, folder)
+    })
+}
+
+/// Writes our own files of a model with the text of its configuration, and what `keep` writes beside.
+pub(super) fn write_native<M: Module>(
+    model: M,
+    config_text: &[u8],
+    target: &Path,
+    keep: impl FnOnce(&Path) -> Result<(), CheckpointError>,
+) -> Result<(), CheckpointError> {
     whole_folder(target, |folder| {
         let path = folder.join(CONFIG);
-        fs::write(&path, &text).map_err(file_error("write", &path))?;
-        Kept::write(checkpoint, folder)?;
+        fs::write(&path, config_text).map_err(file_error("write", &path))?;
+        keep(folder)?;
         let path = folder.join(MODEL);
         let record = model.into_record();
         record.save(&path).map_err(|error| CheckpointError::Native {
@@ -78,12 +90,10 @@ impl NativeCheckpoint {
     /// Returns an error if a file is damaged, or if the sizes of the configuration do not fit together.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let config = PublishedConfig::read(&folder.join(CONFIG))?;
-        let path = folder.join(MODEL);
-        open_regular(&path).map_err(file_error("read", &path))?;
         Ok(Self {
             folder: folder.to_owned(),
             model: described(&config, folder.join(CONFIG))?,
-            record: ModuleRecord::load(&path).map_err(|error| damaged(&path, &error))?,
+            record: read_record(folder)?,
             config,
             kept: Kept::read(folder)?,
         })
@@ -97,11 +107,26 @@ impl NativeCheckpoint {
     pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
         let text = copied_config(&self.folder, &self.config, self.kept.has_scales())?;
         let model = self.model.init(&device.clone().without_autodiff());
-        let model = model
-            .try_load_record(self.record)
-            .map_err(|error| damaged(&self.folder.join(MODEL), &error))?;
+        let model = load_record(model, self.record, &self.folder)?;
         write_restored(&model, &self.config, &text, self.kept, target)
     }
+}
+
+/// The tensors of our own files.
+pub(super) fn read_record(folder: &Path) -> Result<ModuleRecord, CheckpointError> {
+    let path = folder.join(MODEL);
+    open_regular(&path).map_err(file_error("read", &path))?;
+    ModuleRecord::load(&path).map_err(|error| damaged(&path, &error))
+}
+
+/// A model with the tensors of our own files.
+pub(super) fn load_record<M: Module>(
+    model: M,
+    record: ModuleRecord,
+    folder: &Path,
+) -> Result<M, CheckpointError> {
+    let model = model.try_load_record(record);
+    model.map_err(|error| damaged(&folder.join(MODEL), &error))
 }
 
 fn damaged(path: &Path, what: &dyn std::fmt::Display) -> CheckpointError {

@@ -150,12 +150,12 @@ fn weights<'a>(
     if !is_weight(stored.info.dtype) {
         return Err(dtype_error(name, stored));
     }
-    let rows = entry.shape[0];
+    let rows = entry.shape.first().copied().unwrap_or(1);
     Ok(Matrix {
         bytes,
         dtype: stored.info.dtype,
         rows,
-        cols: entry.shape[1..].iter().product(),
+        cols: entry.shape.iter().skip(1).product(),
         scales,
     })
 }

@@ -95,14 +95,20 @@ fn deepseek(
     Ok(fields.resolve(generation).map(PublishedConfig::DeepSeek))
 }
 
-/// The `model_type` that a `config.json` names.
+/// The `model_type` that a `config.json` names, or the `model` (or `name`) where there is none.
 ///
 /// # Errors
 ///
 /// Returns an error if the file cannot be read, or names none.
 pub fn model_type(path: &Path) -> Result<String, PublishedError> {
-    let TypeField { model_type } = json(&read_text(path)?, path)?;
-    Ok(model_type)
+    let text = read_text(path)?;
+    let fields: serde_json::Map<String, serde_json::Value> = json(&text, path)?;
+    let mut names = ["model_type", "model", "name"].iter();
+    match names.find_map(|key| fields.get(*key)?.as_str()) {
+        Some(name) => Ok(name.to_owned()),
+        // says what is missing
+        None => json::<TypeField>(&text, path).map(|field| field.model_type),
+    }
 }
 
 /// The text of `config.json`.

@@ -12,6 +12,8 @@ mod model;
 mod olmoe;
 mod rope;
 mod switch;
+mod vmoe;
+mod vmoe_router;
 
 pub use account::{AttentionKind, PublishedAccount};
 pub use common::Common;
@@ -24,6 +26,8 @@ pub use model::PublishedModel;
 pub use olmoe::PublishedOlmoe;
 pub use rope::{PublishedRope, PublishedYarn};
 pub use switch::PublishedSwitch;
+pub use vmoe::{PublishedVmoe, PublishedVmoeExperts};
+pub use vmoe_router::{PublishedDispatcher, PublishedVmoeLosses, PublishedVmoeRouter};
 
 /// The values of `model_type` that are known.
 pub const MODEL_TYPES: [&str; 5] = ["mixtral", "deepseek", "deepseek_v2", "deepseek_v3", "olmoe"];

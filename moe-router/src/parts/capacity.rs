@@ -58,7 +58,8 @@ impl CapacityRounding {
         *self == Self::Nearest
     }
 
-    fn of(self, capacity: f64) -> f64 {
+    /// A capacity, rounded.
+    pub fn of(self, capacity: f64) -> f64 {
         match self {
             Self::Up => capacity.ceil(),
             Self::Nearest => capacity.round(),

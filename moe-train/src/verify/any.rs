@@ -1,4 +1,4 @@
-use super::{Goldens, Scope, Verification, VerifyError, verify, verify_switch};
+use super::{Goldens, Scope, Verification, VerifyError, verify, verify_switch, verify_vmoe};
 use burn::tensor::Device;
 use moe_models::checkpoint::AnyCheckpoint;
 
@@ -17,5 +17,6 @@ pub fn verify_any(
     match checkpoint {
         AnyCheckpoint::Decoder(checkpoint) => verify(checkpoint, goldens, scope, device),
         AnyCheckpoint::Switch(checkpoint) => verify_switch(checkpoint, goldens, scope, device),
+        AnyCheckpoint::Vmoe(checkpoint) => verify_vmoe(checkpoint, goldens, scope, device),
     }
 }

@@ -155,7 +155,9 @@ fn without_infinities(mut text: Vec<u8>) -> Vec<u8> {
 
 /// Whether a tensor is about gradients or training.
 pub(super) fn is_training(name: &str) -> bool {
-    name.starts_with("train.") || name.starts_with("grad.")
+    ["train.", "grad.", "grad/"]
+        .iter()
+        .any(|start| name.starts_with(start))
 }
 
 /// Whole numbers `[B, L]`.

@@ -13,6 +13,8 @@ mod switch;
 mod tables;
 mod training;
 mod verification;
+mod vision;
+mod vision_routing;
 
 pub use any::verify_any;
 pub use error::VerifyError;
@@ -20,3 +22,4 @@ pub use goldens::Goldens;
 pub use quantity::{Quantity, Tolerance};
 pub use switch::verify_switch;
 pub use verification::{Scope, Verification, verify};
+pub use vision::verify_vmoe;

@@ -57,6 +57,7 @@ pub fn verify_switch(
             model: checkpoint.load(Precision::F32, &device)?,
             losses: &losses,
             balance: BalanceReport::Added,
+            looser: 1.0,
         };
         training::check(&mut checker, trained);
     }

@@ -83,6 +83,7 @@ pub fn verify(
             model,
             losses: &losses,
             balance: balance_report(config),
+            looser: 1.0,
         };
         training::check(&mut checker, trained);
     }
