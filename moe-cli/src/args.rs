@@ -43,7 +43,7 @@ pub enum Command {
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(ablate::AblateArgs),
-    /// Put runs side by side on one page: curves over seeds, loads, the paired table, how they were made
+    /// Put runs side by side on a page: curves, loads, the paired table
     Report(report::ReportArgs),
     /// Check what must hold of every router and balance loss
     Laws(laws::LawsArgs),
