@@ -1,11 +1,12 @@
 //! `moe eval`: scores a run on held-out data.
 
 use super::causality;
+use super::fill::fill_in;
 use super::plan::ReadPlan;
 use crate::exit::{Status, run_error};
 use crate::runs::{find, shown};
 use crate::shared::Shared;
-use crate::terminal::{domain_table, layer_table, print, print_json, thousands};
+use crate::terminal::{domain_table, layer_table, print, print_json, thousands, writing};
 use clap::{Args, ValueEnum};
 use moe_train::data::Split;
 use moe_train::run::{EvalMetrics, LoadedRun, evaluate_run};
@@ -54,9 +55,10 @@ struct Report<'a> {
 
 /// What was scored, in words.
 fn scored(metrics: &EvalMetrics) -> String {
-    let (n, what) = match (metrics.n_bytes, metrics.n_images) {
-        (_, Some(images)) => (images, "images"),
-        (bytes, None) => (bytes.unwrap_or(0), "bytes of text"),
+    let (n, what) = match (metrics.n_bytes, metrics.n_images, metrics.n_targets) {
+        (_, Some(images), _) => (images, "images"),
+        (_, None, Some(targets)) => (targets, "target tokens"),
+        (bytes, None, None) => (bytes.unwrap_or(0), "bytes of text"),
     };
     format!("{} {what}, {} part", thousands(n as u64), metrics.split)
 }
@@ -90,6 +92,9 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         domain_table(&metrics),
         layer_table(&metrics.layers)
     ))?;
+    if let Some(words) = writing(&metrics) {
+        print(&format!("\n{words}"))?;
+    }
     if let Some(remark) = causality::remark(causality) {
         print(&format!("\n{remark}"))?;
     }
@@ -98,6 +103,7 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
             "generate {} -p \"In the beginning\" --show-experts",
             shown(&path)
         ),
+        Task::Pairs => fill_in(&shown(&path)),
         Task::Images => format!("inspect {}", shown(&path)),
     });
     Ok(Status::Done)

@@ -1,5 +1,6 @@
 //! `moe generate`: continues a text, and shows which expert takes each token.
 
+use super::fill::Filling;
 use super::plan::ReadPlan;
 use crate::exit::{Status, Usage, run_error};
 use crate::files::{missing_folder, write_whole};
@@ -14,6 +15,7 @@ use clap::Args;
 use moe_models::checkpoint::PublishedCheckpoint;
 use moe_models::{Decoder, Drafts, Sampling};
 use moe_train::run::LoadedRun;
+use moe_train::task::AnyModel;
 use serde_json::json;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -91,6 +93,15 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
         if shared.dry_run {
             let task = format!("generate {} tokens", args.tokens);
             return ReadPlan::new(&run, &device.name, task).show(shared);
+        }
+        if let AnyModel::Switch(_) = run.model {
+            args.check_filling()?;
+            let filling = Filling {
+                prompt: &args.prompt,
+                n_tokens: args.tokens,
+                sampling,
+            };
+            return filling.run(&run, &device.device, shared);
         }
         warn(&run, args.tokens, shared);
         let family = run.config.model.name();
@@ -190,6 +201,23 @@ impl GenerateArgs {
                 repetition_penalty: self.repetition_penalty,
                 seed: shared.seed.unwrap_or(0),
             }),
+        }
+    }
+
+    /// Refuses what a model that fills gaps does not do.
+    fn check_filling(&self) -> anyhow::Result<()> {
+        let flags = [
+            ("--show-experts", self.show_experts),
+            ("--speculative", self.speculative),
+            ("--html", self.html.is_some()),
+            ("--svg", self.svg.is_some()),
+            ("--layer", self.layer.is_some()),
+        ];
+        match flags.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Usage::error(format!(
+                "{flag} is for decoders; this model is an encoder with a decoder: leave it out"
+            ))),
+            None => Ok(()),
         }
     }
 

@@ -8,6 +8,7 @@ pub mod convert;
 pub mod doctor;
 pub mod eval;
 pub mod figure;
+mod fill;
 pub mod generate;
 pub mod inspect;
 pub mod laws;

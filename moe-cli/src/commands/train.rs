@@ -1,13 +1,14 @@
 //! `moe train`: trains a model, or goes on with it.
 
 use super::causality;
+use super::fill::fill_in;
 use super::plan::RunPlan;
 use crate::exit::{Status, run_error};
 use crate::interrupt;
 use crate::invocation;
 use crate::runs::shown;
 use crate::shared::Shared;
-use crate::terminal::{Progress, domain_table, print, print_json, thousands};
+use crate::terminal::{Progress, domain_table, print, print_json, thousands, writing};
 use clap::Args;
 use moe_train::config::RunConfig;
 use moe_train::run::{Outcome, Summary, run_folder, train};
@@ -95,6 +96,7 @@ pub(super) fn next(config: &RunConfig, folder: &Path) -> String {
             "generate {} -p \"In the beginning\" --show-experts",
             shown(folder)
         ),
+        Task::Pairs => fill_in(&shown(folder)),
         Task::Images => format!("eval {}", shown(folder)),
     }
 }
@@ -107,6 +109,9 @@ fn print_summary(summary: &Summary, config: &RunConfig, folder: &Path) -> anyhow
         thousands(summary.tokens),
         domain_table(&summary.validation)
     ))?;
+    if let Some(words) = writing(&summary.validation) {
+        print(&format!("\n{words}"))?;
+    }
     if let Some(remark) = causality::remark(config.causality()) {
         print(&format!("\n{remark}"))?;
     }

@@ -14,6 +14,7 @@ pub fn domain_table(metrics: &EvalMetrics) -> String {
     let [part, score] = match merit {
         Merit::BitsPerByte => ["domain", "bits/byte"],
         Merit::Accuracy => ["class", "accuracy (%)"],
+        Merit::TargetLoss => ["domain", "nats/token"],
     };
     let header = vec![part.to_owned(), format!("{} {score}", metrics.split)];
     let domains = metrics
@@ -23,6 +24,18 @@ pub fn domain_table(metrics: &EvalMetrics) -> String {
     let all = row("all", metrics.score());
     let rows: Vec<Vec<String>> = [header].into_iter().chain(domains).chain([all]).collect();
     columns(&rows, &[Align::Left, Align::Right])
+}
+
+/// What a model wrote of itself, in words; nothing of one that was not asked to.
+pub fn writing(metrics: &EvalMetrics) -> Option<String> {
+    let exact = significant(100.0 * metrics.exact_match?, 3);
+    Some(match metrics.bleu {
+        None => format!("{exact} % of the gaps filled as they had been"),
+        Some(bleu) => format!(
+            "{exact} % of the translations are the table's, BLEU {}",
+            significant(bleu, 3)
+        ),
+    })
 }
 
 /// How each layer uses its experts.
@@ -71,9 +84,12 @@ mod tests {
             whole: true,
             bits_per_byte: Some(2.3),
             accuracy: None,
+            exact_match: None,
+            bleu: None,
             loss: 1.6,
             n_bytes: Some(100),
             n_images: None,
+            n_targets: None,
             domains: [("law".to_owned(), 2.25), ("prose".to_owned(), 2.3504)].into(),
             layers: vec![layer],
         };
@@ -85,5 +101,12 @@ mod tests {
             layer_table(&metrics.layers),
             "layer  load entropy  MaxVio  dropped (%)  dead experts\n    0         0.988   0.250         1.25             1"
         );
+        assert_eq!(writing(&metrics), None);
+        let filled = EvalMetrics {
+            exact_match: Some(0.125),
+            ..metrics
+        };
+        let text = writing(&filled).expect("it was asked to write");
+        assert_eq!(text, "12.5 % of the gaps filled as they had been");
     }
 }

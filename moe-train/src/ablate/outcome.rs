@@ -18,12 +18,15 @@ pub struct ArmResult {
 pub struct SeedResult {
     /// The seed; arms are paired by it.
     pub seed: u64,
-    /// Validation loss: of text bits per byte, of images nats an image.
+    /// Validation loss: of text bits per byte, of images nats an image, of pairs of texts nats a target token.
     #[serde(with = "nullable")]
     pub loss: f64,
     /// The share of validation images named right, of a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// The share of gaps filled, or texts translated, as they had been, of an encoder with a decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_match: Option<f64>,
     /// Training speed, tokens per second.
     #[serde(with = "nullable")]
     pub tokens_per_s: f64,
@@ -66,6 +69,7 @@ impl SeedResult {
             seed: summary.seed,
             loss: validation.bits_per_byte.unwrap_or(validation.loss),
             accuracy: validation.accuracy,
+            exact_match: validation.exact_match,
             tokens_per_s: manifest.tokens_per_s,
             max_vio: mean(|layer| layer.max_vio),
             entropy: mean(|layer| layer.load_entropy),
@@ -87,7 +91,11 @@ impl SeedResult {
             loss: f64::NAN,
             accuracy: match config.model.task().merit() {
                 Merit::Accuracy => Some(f64::NAN),
-                Merit::BitsPerByte => None,
+                Merit::BitsPerByte | Merit::TargetLoss => None,
+            },
+            exact_match: match config.model.task().merit() {
+                Merit::TargetLoss => Some(f64::NAN),
+                Merit::BitsPerByte | Merit::Accuracy => None,
             },
             tokens_per_s: f64::NAN,
             max_vio: f64::NAN,
@@ -105,9 +113,10 @@ impl SeedResult {
 
     /// What arms are compared by.
     pub fn merit(&self) -> Merit {
-        match self.accuracy {
-            Some(_) => Merit::Accuracy,
-            None => Merit::BitsPerByte,
+        match (self.accuracy, self.exact_match) {
+            (Some(_), _) => Merit::Accuracy,
+            (None, Some(_)) => Merit::TargetLoss,
+            (None, None) => Merit::BitsPerByte,
         }
     }
 

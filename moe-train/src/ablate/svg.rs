@@ -64,6 +64,7 @@ const STYLE: &str = "\
 fn metrics(report: &AblationReport) -> [(Metric, &'static str, Origin); 3] {
     let score = match report.merit {
         Merit::BitsPerByte => (Metric::Loss, "loss (bits/byte)", Origin::Data),
+        Merit::TargetLoss => (Metric::Loss, "loss (nats/token)", Origin::Data),
         Merit::Accuracy => (Metric::Accuracy, "accuracy (%)", Origin::Data),
     };
     [

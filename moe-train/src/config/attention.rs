@@ -11,6 +11,8 @@ pub enum AttentionConfig {
     Mla(MlaConfig),
     /// Heads of keys and values of their own, without rotary positions, for encoders of images.
     Mha(MhaConfig),
+    /// Unscaled scores with a learned bias for each distance, for an encoder with a decoder.
+    T5(T5Config),
 }
 
 /// The keys of `[attention]` for `kind = "gqa"`.
@@ -61,6 +63,20 @@ pub struct MhaConfig {
     pub qk_norm: bool,
 }
 
+/// The keys of `[attention]` for `kind = "t5"`.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct T5Config {
+    /// The number of heads. Default: 4
+    pub n_heads: usize,
+    /// The width of a head; 0 means `d_model / n_heads`. Default: 0
+    pub head_dim: usize,
+    /// The number of buckets that distances are put in. Default: 32
+    pub n_buckets: usize,
+    /// Distances from here on share a bucket. Default: 128
+    pub max_distance: usize,
+}
+
 /// The order in which latent attention multiplies its matrices.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -75,13 +91,14 @@ pub enum MlaForm {
 
 impl AttentionConfig {
     /// The names of all kinds.
-    pub const NAMES: &'static [&'static str] = &["gqa", "mla", "mha"];
+    pub const NAMES: &'static [&'static str] = &["gqa", "mla", "mha", "t5"];
 
     /// The kinds that a family can have.
     pub fn names_of_family(family: &str) -> &'static [&'static str] {
         match family {
             "mixtral" => &["gqa"],
             "vmoe" | "soft_moe" => &["mha"],
+            "switch" => &["t5"],
             _ => &["gqa", "mla"],
         }
     }
@@ -97,6 +114,12 @@ impl AttentionConfig {
                 n_heads: 4,
                 qk_norm: family == "soft_moe",
             })),
+            "t5" => Some(Self::T5(T5Config {
+                n_heads: 4,
+                head_dim: 0,
+                n_buckets: 32,
+                max_distance: 128,
+            })),
             "gqa" => Some(Self::Gqa(GqaConfig {
                 n_kv_heads: if family == "mixtral" { 4 } else { 8 },
                 ..GqaConfig::default()
@@ -110,7 +133,7 @@ impl AttentionConfig {
         match self {
             Self::Gqa(gqa) => Some(gqa.rope_theta),
             Self::Mla(mla) => Some(mla.rope_theta),
-            Self::Mha(_) => None,
+            Self::Mha(_) | Self::T5(_) => None,
         }
     }
 }

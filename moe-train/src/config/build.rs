@@ -18,6 +18,7 @@ impl RunConfig {
                 VocabKind::Bpe => text.vocab_size,
             },
             DataConfig::Images(images) => images.n_classes,
+            DataConfig::Pairs(pairs) => pairs.vocab_size,
         }
     }
 
@@ -34,6 +35,9 @@ impl RunConfig {
             }
             ModelConfig::Vmoe(model) | ModelConfig::SoftMoe(model) => {
                 AnyModelConfig::Vision(self.vision(model))
+            }
+            ModelConfig::Switch(model) => {
+                AnyModelConfig::Switch(self.switch(model), self.pair_lengths())
             }
         }
     }
@@ -62,7 +66,7 @@ impl RunConfig {
             AttentionConfig::Mla(mla) => {
                 DeepSeekAttentionConfig::Mla(mla.layer(model.d_model, seq_length))
             }
-            AttentionConfig::Mha(_) => {
+            AttentionConfig::Mha(_) | AttentionConfig::T5(_) => {
                 panic!("a DeepSeek has rotary positions: attention.kind = \"mla\" or \"gqa\"")
             }
         };
@@ -131,6 +135,7 @@ impl RunConfig {
         match self.model() {
             AnyModelConfig::Decoder(_) => self.train.seq_length,
             AnyModelConfig::Vision(model) => model.n_tokens(),
+            AnyModelConfig::Switch(_, lengths) => lengths.iter().sum(),
         }
     }
 

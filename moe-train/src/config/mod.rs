@@ -5,13 +5,15 @@ mod build;
 mod error;
 mod hash;
 mod model;
+mod switch;
 mod tables;
 mod validate;
 mod vision;
 
-pub use attention::{AttentionConfig, GqaConfig, MhaConfig, MlaConfig, MlaForm};
+pub use attention::{AttentionConfig, GqaConfig, MhaConfig, MlaConfig, MlaForm, T5Config};
 pub use error::ConfigError;
 pub use model::{DeepSeekModel, MixtralModel, ModelConfig};
+pub use switch::SwitchModel;
 pub use tables::{ExpertsConfig, TrainConfig};
 pub use vision::{PositionKind, VisionModel};
 

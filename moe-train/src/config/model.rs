@@ -1,4 +1,4 @@
-use super::VisionModel;
+use super::{SwitchModel, VisionModel};
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub enum ModelConfig {
     /// A vision transformer like Soft-MoE: the mean of all patches, slots in the later half of the blocks.
     #[serde(rename = "soft_moe")]
     SoftMoe(VisionModel),
+    /// An encoder with a decoder like the Switch Transformer: experts in every second layer of both.
+    #[serde(rename = "switch")]
+    Switch(SwitchModel),
 }
 
 /// The keys of `[model]` for `family = "mixtral"`.
@@ -77,6 +80,7 @@ impl ModelConfig {
         "deepseek_v3",
         "vmoe",
         "soft_moe",
+        "switch",
     ];
 
     /// The defaults of a family, if there is one of that name.
@@ -91,6 +95,7 @@ impl ModelConfig {
             })),
             "vmoe" => Some(Self::Vmoe(VisionModel::vmoe())),
             "soft_moe" => Some(Self::SoftMoe(VisionModel::soft_moe())),
+            "switch" => Some(Self::Switch(SwitchModel::default())),
             _ => None,
         }
     }
@@ -104,6 +109,7 @@ impl ModelConfig {
             Self::DeepSeekV3(_) => "deepseek_v3",
             Self::Vmoe(_) => "vmoe",
             Self::SoftMoe(_) => "soft_moe",
+            Self::Switch(_) => "switch",
         }
     }
 
@@ -114,6 +120,7 @@ impl ModelConfig {
                 Task::Language
             }
             Self::Vmoe(_) | Self::SoftMoe(_) => Task::Images,
+            Self::Switch(_) => Task::Pairs,
         }
     }
 
@@ -132,6 +139,7 @@ impl ModelConfig {
             Self::Mixtral(_) | Self::DeepSeekMoe(_) => "gqa",
             Self::DeepSeekV2(_) | Self::DeepSeekV3(_) => "mla",
             Self::Vmoe(_) | Self::SoftMoe(_) => "mha",
+            Self::Switch(_) => "t5",
         }
     }
 
@@ -143,13 +151,14 @@ impl ModelConfig {
                 model.d_model
             }
             Self::Vmoe(model) | Self::SoftMoe(model) => model.d_model,
+            Self::Switch(model) => model.d_model,
         }
     }
 
     /// The weight of the loss of modules that predict further tokens; 0 for a family without.
     pub fn mtp_weight(&self) -> f64 {
         match self {
-            Self::Mixtral(_) | Self::Vmoe(_) | Self::SoftMoe(_) => 0.0,
+            Self::Mixtral(_) | Self::Vmoe(_) | Self::SoftMoe(_) | Self::Switch(_) => 0.0,
             Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
                 model.mtp_weight
             }
@@ -159,7 +168,7 @@ impl ModelConfig {
     /// The number of modules that predict further tokens.
     pub fn n_mtp_layers(&self) -> usize {
         match self {
-            Self::Mixtral(_) | Self::Vmoe(_) | Self::SoftMoe(_) => 0,
+            Self::Mixtral(_) | Self::Vmoe(_) | Self::SoftMoe(_) | Self::Switch(_) => 0,
             Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
                 model.n_mtp_layers
             }
@@ -173,6 +182,7 @@ impl ModelConfig {
             Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
                 Some(model.norm_eps)
             }
+            Self::Switch(model) => Some(model.norm_eps),
             Self::Vmoe(_) | Self::SoftMoe(_) => None,
         }
     }

@@ -10,6 +10,7 @@ impl RunConfig {
     /// Returns what is wrong, where, and what to do.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_images()?;
+        self.validate_pairs()?;
         self.model().validate(&self.router)?;
         self.balance
             .validate(&self.router)
@@ -31,6 +32,18 @@ impl RunConfig {
             return Err(range("model.group_images", group as f64, divisor));
         }
         Ok(())
+    }
+
+    fn validate_pairs(&self) -> Result<(), ConfigError> {
+        let DataConfig::Pairs(pairs) = &self.data else {
+            return Ok(());
+        };
+        if self.train.seq_length < 2 {
+            let length = self.train.seq_length as f64;
+            return Err(range("train.seq_length", length, "at least 2"));
+        }
+        let checked = pairs.validate(self.train.seq_length);
+        Ok(checked.map_err(DataError::from)?)
     }
 
     fn validate_counts(&self) -> Result<(), ConfigError> {

@@ -103,12 +103,7 @@ impl BpeVocab {
             .tokenizer
             .to_string(true)
             .expect("a tokenizer is plain data");
-        let part = path.with_extension("json.part");
-        let written = fs::write(&part, json).and_then(|()| fs::rename(&part, path));
-        written.map_err(|source| DataError::Io {
-            path: path.into(),
-            source,
-        })
+        write_whole(path, json)
     }
 
     pub(crate) fn load(path: &Path) -> Result<Self, DataError> {
@@ -168,6 +163,16 @@ impl BpeVocab {
     }
 }
 
+/// Writes a file, whole or not at all.
+pub(super) fn write_whole(path: &Path, text: String) -> Result<(), DataError> {
+    let part = path.with_extension("json.part");
+    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
+    written.map_err(|source| DataError::Io {
+        path: path.into(),
+        source,
+    })
+}
+
 /// A tokenizer without normalizer and special tokens, which cuts words by `pre_tokenizer`.
 fn byte_level(model: BPE, pre_tokenizer: ByteLevel) -> Tokenizer {
     let mut tokenizer = Tokenizer::new(model);
@@ -178,7 +183,7 @@ fn byte_level(model: BPE, pre_tokenizer: ByteLevel) -> Tokenizer {
 
 /// The printable characters that stand for the 256 bytes in a `tokenizer.json`, as GPT-2 assigned them: a
 /// printable byte is its own Latin-1 character, the others follow from U+0100 on in their order.
-fn byte_chars() -> [char; N_BYTES] {
+pub(super) fn byte_chars() -> [char; N_BYTES] {
     let mut next = '\u{100}'..;
     std::array::from_fn(|byte| match byte as u8 {
         b @ (b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF) => char::from(b),
@@ -189,7 +194,7 @@ fn byte_chars() -> [char; N_BYTES] {
 /// Cuts `text` into chunks that encode to the same tokens as the whole.
 ///
 /// The pre-tokenizer always starts a word at a single space between two visible characters.
-fn chunks(text: &str) -> Vec<&str> {
+pub(super) fn chunks(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
     let starts_word = |i: &usize| {
         bytes[*i] == b' ' && bytes[*i - 1].is_ascii_graphic() && bytes[*i + 1].is_ascii_graphic()

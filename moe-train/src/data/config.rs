@@ -1,17 +1,19 @@
 //! The table `[data]`: its keys depend on what the model reads.
 
-use super::{ImageConfig, ImageName, TextConfig, TextName};
+use super::{ImageConfig, ImageName, PairConfig, PairName, TextConfig, TextName};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The table `[data]` of a run file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum DataConfig {
     /// Text, for decoders.
     Text(TextConfig),
     /// Images with labels, for encoders of images.
     Images(ImageConfig),
+    /// Pairs of texts, for an encoder with a decoder.
+    Pairs(PairConfig),
 }
 
 impl DataConfig {
@@ -20,6 +22,7 @@ impl DataConfig {
         match self {
             Self::Text(text) => text.name.name(),
             Self::Images(images) => images.name.name(),
+            Self::Pairs(pairs) => pairs.name.name(),
         }
     }
 
@@ -28,6 +31,7 @@ impl DataConfig {
         match self {
             Self::Text(text) => text.name == TextName::NineDomains,
             Self::Images(images) => images.name == ImageName::Digits,
+            Self::Pairs(pairs) => pairs.is_embedded(),
         }
     }
 
@@ -36,6 +40,7 @@ impl DataConfig {
         match self {
             Self::Text(text) => &text.path,
             Self::Images(images) => &images.path,
+            Self::Pairs(pairs) => &pairs.path,
         }
     }
 }
@@ -48,6 +53,8 @@ impl<'de> Deserialize<'de> for DataConfig {
         let is_of = |names: &[&str]| name.is_some_and(|name| names.contains(&name));
         let read = if is_of(ImageName::NAMES) {
             table.try_into().map(Self::Images)
+        } else if is_of(PairName::NAMES) {
+            table.try_into().map(Self::Pairs)
         } else {
             table.try_into().map(Self::Text)
         };

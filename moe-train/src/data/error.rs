@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{ImageError, Split};
+use super::{ImageError, PairError, Split};
 
 /// An error of reading, splitting or encoding data.
 #[derive(Debug, Error)]
@@ -100,6 +100,16 @@ pub enum DataError {
         /// The size that was asked for.
         size: usize,
     },
+    /// A Unigram vocabulary without a piece of its own.
+    #[error(
+        "data.vocab_size = {size} is too small: a Unigram vocabulary has 102 special tokens and the 256 bytes; use {least} or more"
+    )]
+    UnigramTooSmall {
+        /// The size that was asked for.
+        size: usize,
+        /// The least size.
+        least: usize,
+    },
     /// A text without enough different pairs to learn the vocabulary from.
     #[error(
         "data.vocab_size = {size} is too large: the train text gives {reached} tokens; set data.vocab_size = {reached}, or add text"
@@ -120,6 +130,9 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Pairs of texts.
+    #[error(transparent)]
+    Pairs(#[from] PairError),
     /// Images.
     #[error(transparent)]
     Images(#[from] ImageError),

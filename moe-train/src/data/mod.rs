@@ -1,4 +1,4 @@
-//! Data: text here, images in [`images`].
+//! Data: text here, images in [`images`], pairs of texts in [`pairs`].
 //!
 //! Text: domains of text, vocabularies, training and evaluation windows, all exactly repeatable.
 //!
@@ -19,12 +19,14 @@ mod dataset;
 mod error;
 mod eval;
 pub mod images;
+pub mod pairs;
 mod sampler;
 mod split;
 mod stream;
 mod summary;
 mod tensors;
 mod text;
+mod unigram;
 mod vocab;
 
 pub use batch::*;
@@ -37,11 +39,13 @@ pub use eval::*;
 pub use images::{
     ImageBatch, ImageBatches, ImageConfig, ImageData, ImageError, ImageName, ImageSummary,
 };
+pub use pairs::{PairBatch, PairBatches, PairConfig, PairData, PairError, PairName};
 pub use sampler::*;
 pub use split::*;
 pub use stream::*;
 pub use summary::*;
 pub use tensors::*;
+pub use unigram::UnigramVocab;
 pub use vocab::*;
 
 #[cfg(test)]

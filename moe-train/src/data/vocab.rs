@@ -1,4 +1,4 @@
-//! Vocabularies: raw bytes, or byte-level BPE learned from the train text.
+//! Vocabularies: raw bytes, or byte-level BPE or Unigram pieces learned from the train text.
 //!
 //! Both are lossless: every text encodes, and its tokens decode to the same bytes. Losses per token of
 //! different vocabularies do not compare; bits per byte, from [`Vocab::n_bytes`], do.
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BpeVocab, DataError};
+use super::{BpeVocab, DataError, UnigramVocab};
 
 /// The kind of a vocabulary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum Vocab {
     Bytes,
     /// Byte-level BPE.
     Bpe(BpeVocab),
+    /// Byte-level Unigram pieces and special tokens.
+    Unigram(UnigramVocab),
 }
 
 /// Each byte as a slice of its own, for [`Vocab::token_bytes`].
@@ -69,6 +71,7 @@ impl Vocab {
         match self {
             Vocab::Bytes => text.bytes().map(u32::from).collect(),
             Vocab::Bpe(bpe) => bpe.encode(text),
+            Vocab::Unigram(unigram) => unigram.encode(text),
         }
     }
 
@@ -96,6 +99,7 @@ impl Vocab {
         match self {
             Vocab::Bytes => ALL_BYTES.len(),
             Vocab::Bpe(bpe) => bpe.size(),
+            Vocab::Unigram(unigram) => unigram.size(),
         }
     }
 
@@ -123,6 +127,7 @@ impl Vocab {
         match self {
             Vocab::Bytes => &ALL_BYTES[index..=index],
             Vocab::Bpe(bpe) => bpe.piece(index),
+            Vocab::Unigram(unigram) => unigram.piece(index),
         }
     }
 
@@ -158,15 +163,20 @@ impl Vocab {
             // Bytes are the byte-level BPE without a merge, so that one file format serves both.
             Vocab::Bytes => BpeVocab::bytes().save(path.as_ref()),
             Vocab::Bpe(bpe) => bpe.save(path.as_ref()),
+            Vocab::Unigram(unigram) => unigram.save(path.as_ref()),
         }
     }
 
-    /// Reads the `tokenizer.json` of a byte-level BPE vocabulary, ours or a published one.
+    /// Reads the `tokenizer.json` of a byte-level BPE vocabulary, ours or a published one, or of a Unigram
+    /// vocabulary of ours.
     ///
     /// # Errors
     ///
     /// If the file cannot be read, or its vocabulary loses bytes (a normalizer, no byte fallback).
     pub fn load(path: impl AsRef<Path>) -> Result<Self, DataError> {
+        if is_unigram(path.as_ref()) {
+            return UnigramVocab::load(path.as_ref()).map(Vocab::Unigram);
+        }
         let bpe = BpeVocab::load(path.as_ref())?;
         let is_bytes =
             bpe.size() == ALL_BYTES.len() && (0..bpe.size()).all(|i| bpe.piece(i) == [i as u8]);
@@ -176,6 +186,13 @@ impl Vocab {
             Vocab::Bpe(bpe)
         })
     }
+}
+
+/// Whether a file says that it is a Unigram vocabulary.
+fn is_unigram(path: &Path) -> bool {
+    let text = std::fs::read(path).unwrap_or_default();
+    let tokenizer: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    tokenizer["model"]["type"] == "Unigram"
 }
 
 #[cfg(test)]

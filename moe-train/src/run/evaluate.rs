@@ -1,5 +1,6 @@
 use super::EvalMetrics;
 use super::score_images::score_images;
+use super::score_pairs::score_pairs;
 use super::score_text::score_text;
 use crate::data::Split;
 use crate::task::{AnyModel, TaskData};
@@ -23,9 +24,12 @@ impl Scope {
             whole: self.most.is_none(),
             bits_per_byte: None,
             accuracy: None,
+            exact_match: None,
+            bleu: None,
             loss: f64::NAN,
             n_bytes: None,
             n_images: None,
+            n_targets: None,
             domains: Default::default(),
             layers: Vec::new(),
         }
@@ -55,6 +59,9 @@ pub fn evaluate(
         (AnyModel::Decoder(model), TaskData::Text(data)) => score_text(model, data, &scope, device),
         (AnyModel::Vision(model), TaskData::Images(data)) => {
             score_images(model, data, &scope, device)
+        }
+        (AnyModel::Switch(model), TaskData::Pairs(data)) => {
+            score_pairs(model, data, &scope, device)
         }
         _ => panic!("the data is of another task than the model"),
     }

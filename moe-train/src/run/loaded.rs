@@ -45,6 +45,7 @@ impl LoadedRun {
                 VocabKind::Bytes => Vocab::Bytes,
                 VocabKind::Bpe => Vocab::load(folder.vocabulary())?,
             }),
+            DataConfig::Pairs(_) => Some(Vocab::load(folder.vocabulary())?),
             DataConfig::Images(_) => None,
         };
         Ok(Self {

@@ -72,6 +72,13 @@ pub struct EvalMetrics {
     /// The share of images named right, of a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// The share of gaps that were filled as they had been, or of translations that are the table's, of an
+    /// encoder with a decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_match: Option<f64>,
+    /// The BLEU of translations, from 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bleu: Option<f64>,
     /// Nats a token, or nats an image.
     pub loss: f64,
     /// The bytes that were scored, of text.
@@ -80,6 +87,9 @@ pub struct EvalMetrics {
     /// The images that were scored, of a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_images: Option<usize>,
+    /// The tokens of targets that were scored, of an encoder with a decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_targets: Option<usize>,
     /// The same score of each domain of text or each class of images.
     pub domains: BTreeMap<String, f64>,
     /// The routing of each MoE layer.
@@ -89,15 +99,20 @@ pub struct EvalMetrics {
 impl EvalMetrics {
     /// What the score is.
     pub fn merit(&self) -> Merit {
-        match self.accuracy {
-            Some(_) => Merit::Accuracy,
-            None => Merit::BitsPerByte,
+        match (self.accuracy, self.exact_match) {
+            (Some(_), _) => Merit::Accuracy,
+            (None, Some(_)) => Merit::TargetLoss,
+            (None, None) => Merit::BitsPerByte,
         }
     }
 
     /// The score, in which runs are compared; not a number if there is none.
     pub fn score(&self) -> f64 {
-        self.accuracy.or(self.bits_per_byte).unwrap_or(f64::NAN)
+        match self.merit() {
+            Merit::Accuracy => self.accuracy.unwrap_or(f64::NAN),
+            Merit::BitsPerByte => self.bits_per_byte.unwrap_or(f64::NAN),
+            Merit::TargetLoss => self.loss,
+        }
     }
 }
 

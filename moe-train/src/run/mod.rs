@@ -1,5 +1,6 @@
 //! A run: the step loop, its folder, its checkpoints, its evaluation.
 
+mod bleu;
 mod checkpoint;
 mod clip;
 mod continued;
@@ -15,6 +16,7 @@ mod observer;
 mod optimizer;
 mod schedule;
 mod score_images;
+mod score_pairs;
 mod score_text;
 mod step;
 mod train;

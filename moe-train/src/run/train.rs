@@ -10,7 +10,7 @@ use super::{
     evaluate, run_folder,
 };
 use crate::config::RunConfig;
-use crate::data::{Split, Vocab};
+use crate::data::{DataConfig, Split, Vocab};
 use crate::task::TaskData;
 use burn::module::Module;
 use burn::tensor::Device;
@@ -80,7 +80,7 @@ pub fn train(
     {
         return Ok(Outcome::AlreadyFinished(summary.clone()));
     }
-    let data = TaskData::load(config)?;
+    let data = load_data(config, &options.runs_dir)?;
     if let Some(summary) = before {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
         check_data(&folder, &data)?;
@@ -108,6 +108,17 @@ pub fn train(
         }
     }
     run.finish(observer).map(Outcome::Finished)
+}
+
+/// The data of a run. A Unigram vocabulary takes long to learn, so a run that has begun reads its own.
+fn load_data(config: &RunConfig, runs_dir: &Path) -> Result<TaskData, RunError> {
+    let folder = RunFolder::new(run_folder(config, runs_dir));
+    let has_begun = folder.data_hash().exists() && folder.vocabulary().exists();
+    let vocab = match &config.data {
+        DataConfig::Pairs(_) if has_begun => Some(Vocab::load(folder.vocabulary())?),
+        _ => None,
+    };
+    Ok(TaskData::load_again(config, vocab.as_ref())?)
 }
 
 /// A run in progress.
@@ -142,7 +153,7 @@ impl<'a> Run<'a> {
             check_data(&folder, data)?;
         } else {
             write_whole(&folder.config(), config.to_toml().as_bytes())?;
-            if let Some(vocab @ Vocab::Bpe(_)) = data.vocab() {
+            if let Some(vocab @ (Vocab::Bpe(_) | Vocab::Unigram(_))) = data.vocab() {
                 vocab.save(folder.vocabulary())?;
             }
             // last: the folder counts as created once this is there

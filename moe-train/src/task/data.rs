@@ -1,7 +1,7 @@
 use crate::config::RunConfig;
 use crate::data::{
     Batch, Batches, DataConfig, DataError, DataSummary, ImageBatch, ImageBatches, ImageData,
-    ImageSummary, TextData, Vocab,
+    ImageSummary, PairBatch, PairBatches, PairData, TextData, Vocab,
 };
 use serde::Serialize;
 
@@ -12,6 +12,8 @@ pub enum TaskData {
     Text(TextData),
     /// Images with labels.
     Images(ImageData),
+    /// Pairs of texts.
+    Pairs(PairData),
 }
 
 /// Training batches in a row.
@@ -21,6 +23,8 @@ pub enum TaskBatches<'a> {
     Text(Batches<'a>),
     /// Images.
     Images(ImageBatches<'a>),
+    /// Pairs of texts.
+    Pairs(PairBatches<'a>),
 }
 
 /// One micro-batch, on the host.
@@ -30,13 +34,15 @@ pub enum TaskBatch {
     Text(Batch),
     /// Images.
     Images(ImageBatch),
+    /// Pairs of texts.
+    Pairs(PairBatch),
 }
 
 /// The sizes of a run's data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum TaskSummary {
-    /// Of text.
+    /// Of text, or of pairs of texts.
     Text(DataSummary),
     /// Of images.
     Images(ImageSummary),
@@ -52,6 +58,9 @@ impl TaskData {
         match &config.data {
             DataConfig::Text(text) => TextData::load(text, config.train.seq_length).map(Self::Text),
             DataConfig::Images(images) => Ok(Self::Images(ImageData::load(images)?)),
+            DataConfig::Pairs(pairs) => {
+                PairData::load(pairs, config.train.seq_length, None).map(Self::Pairs)
+            }
         }
     }
 
@@ -66,6 +75,9 @@ impl TaskData {
                 let corpus = text.corpus()?;
                 TextData::new(&corpus, vocab.clone(), config.train.seq_length).map(Self::Text)
             }
+            (DataConfig::Pairs(pairs), vocab) => {
+                PairData::load(pairs, config.train.seq_length, vocab).map(Self::Pairs)
+            }
             _ => Self::load(config),
         }
     }
@@ -76,14 +88,16 @@ impl TaskData {
         match self {
             Self::Text(text) => TaskBatches::Text(text.sampler(seed).batches(consumed, batch_size)),
             Self::Images(images) => TaskBatches::Images(images.batches(seed, consumed, batch_size)),
+            Self::Pairs(pairs) => TaskBatches::Pairs(pairs.batches(seed, consumed, batch_size)),
         }
     }
 
-    /// The vocabulary, of text.
+    /// The vocabulary, of texts.
     pub fn vocab(&self) -> Option<&Vocab> {
         match self {
             Self::Text(text) => Some(text.vocab()),
             Self::Images(_) => None,
+            Self::Pairs(pairs) => Some(pairs.vocab()),
         }
     }
 
@@ -92,6 +106,7 @@ impl TaskData {
         match self {
             Self::Text(text) => text.fingerprint(),
             Self::Images(images) => images.fingerprint(),
+            Self::Pairs(pairs) => pairs.fingerprint(),
         }
     }
 
@@ -100,6 +115,7 @@ impl TaskData {
         match self {
             Self::Text(text) => TaskSummary::Text(text.describe()),
             Self::Images(images) => TaskSummary::Images(images.describe()),
+            Self::Pairs(pairs) => TaskSummary::Text(pairs.describe()),
         }
     }
 }
@@ -110,6 +126,7 @@ impl TaskBatches<'_> {
         match self {
             Self::Text(batches) => TaskBatch::Text(batches.draw()),
             Self::Images(batches) => TaskBatch::Images(batches.draw()),
+            Self::Pairs(batches) => TaskBatch::Pairs(batches.draw()),
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::Merit;
-use crate::data::{DataConfig, ImageConfig, ImageName, TextConfig, TextName};
+use crate::data::{DataConfig, ImageConfig, ImageName, PairConfig, PairName, TextConfig, TextName};
 
 /// What a model learns, which its family decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +8,8 @@ pub enum Task {
     Language,
     /// To name the class of an image.
     Images,
+    /// To write a text about another.
+    Pairs,
 }
 
 impl Task {
@@ -16,6 +18,7 @@ impl Task {
         match self {
             Self::Language => DataConfig::Text(TextConfig::default()),
             Self::Images => DataConfig::Images(ImageConfig::default()),
+            Self::Pairs => DataConfig::Pairs(PairConfig::default()),
         }
     }
 
@@ -24,6 +27,7 @@ impl Task {
         match self {
             Self::Language => TextName::NAMES,
             Self::Images => ImageName::NAMES,
+            Self::Pairs => PairName::NAMES,
         }
     }
 
@@ -32,13 +36,14 @@ impl Task {
         match self {
             Self::Language => Merit::BitsPerByte,
             Self::Images => Merit::Accuracy,
+            Self::Pairs => Merit::TargetLoss,
         }
     }
 
     /// Whether later tokens must not influence earlier ones.
     pub fn is_causal(self) -> bool {
         match self {
-            Self::Language => true,
+            Self::Language | Self::Pairs => true,
             Self::Images => false,
         }
     }

@@ -1,6 +1,7 @@
 use super::{AnyModel, TaskBatch};
 use crate::data::BatchTensors;
 use burn::tensor::{Device, Tensor};
+use moe_models::switch::target_losses;
 use moe_models::vmoe::{VmoeInput, softmax_cross_entropy};
 use moe_models::{Decoder, DecoderInput, token_losses};
 use moe_router::{Routing, to_vec};
@@ -69,6 +70,16 @@ impl AnyModel {
                     further: None,
                     accuracy: Some(right as f64 / batch.labels.len() as f64),
                     routings: output.routings,
+                }
+            }
+            (Self::Switch(model), TaskBatch::Pairs(batch)) => {
+                let output = model.forward(batch.input(device).noise(Some(noise)));
+                let (targets, padding) = (batch.targets(device), batch.target_padding());
+                TaskOutput {
+                    loss: target_losses(output.logits, targets, Some(&padding)),
+                    further: None,
+                    accuracy: None,
+                    routings: [output.encoder_routings, output.decoder_routings].concat(),
                 }
             }
             _ => panic!("the batch is of another task than the model"),

@@ -10,13 +10,15 @@ pub enum Merit {
     BitsPerByte,
     /// The share of right answers.
     Accuracy,
+    /// Nats that a token of a target costs.
+    TargetLoss,
 }
 
 impl Merit {
     /// What is measured, in a word: `loss` or `accuracy`.
     pub fn quantity(self) -> &'static str {
         match self {
-            Self::BitsPerByte => "loss",
+            Self::BitsPerByte | Self::TargetLoss => "loss",
             Self::Accuracy => "accuracy",
         }
     }
@@ -26,6 +28,7 @@ impl Merit {
         match self {
             Self::BitsPerByte => "validation bits per byte",
             Self::Accuracy => "the share of validation images named right",
+            Self::TargetLoss => "validation nats a target token",
         }
     }
 
@@ -34,13 +37,14 @@ impl Merit {
         match self {
             Self::BitsPerByte => "bits/byte",
             Self::Accuracy => "%",
+            Self::TargetLoss => "nats/token",
         }
     }
 
     /// What a score is multiplied by to stand in that unit.
     pub fn scale(self) -> f64 {
         match self {
-            Self::BitsPerByte => 1.0,
+            Self::BitsPerByte | Self::TargetLoss => 1.0,
             Self::Accuracy => 100.0,
         }
     }
@@ -48,7 +52,7 @@ impl Merit {
     /// Which direction is better.
     pub fn goal(self) -> Goal {
         match self {
-            Self::BitsPerByte => Goal::Lower,
+            Self::BitsPerByte | Self::TargetLoss => Goal::Lower,
             Self::Accuracy => Goal::Higher,
         }
     }

@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Device;
+use moe_models::switch::{Switch, SwitchBatch, SwitchConfig};
 use moe_models::vmoe::{Vmoe, VmoeConfig};
 use moe_models::{Account, AnyDecoder, Decoder, DecoderConfig, ModelError};
 use moe_router::{Load, RouterConfig};
@@ -16,6 +17,8 @@ pub enum AnyModel {
     Decoder(AnyDecoder),
     /// A vision transformer.
     Vision(Vmoe),
+    /// An encoder with a decoder.
+    Switch(Switch),
 }
 
 /// The configuration of a model of any task.
@@ -25,6 +28,8 @@ pub enum AnyModelConfig {
     Decoder(DecoderConfig),
     /// A vision transformer.
     Vision(VmoeConfig),
+    /// An encoder with a decoder, and the most tokens of a text and of a target.
+    Switch(SwitchConfig, [usize; 2]),
 }
 
 impl AnyModelConfig {
@@ -37,6 +42,7 @@ impl AnyModelConfig {
         match self {
             Self::Decoder(config) => config.validate(router),
             Self::Vision(config) => config.validate(router),
+            Self::Switch(config, _) => config.validate(router, router),
         }
     }
 
@@ -45,6 +51,9 @@ impl AnyModelConfig {
         match self {
             Self::Decoder(config) => AnyModel::Decoder(config.init(router, seed, device)),
             Self::Vision(config) => AnyModel::Vision(config.init_seeded(router, seed, device)),
+            Self::Switch(config, _) => {
+                AnyModel::Switch(config.init_seeded(router, router, seed, device))
+            }
         }
     }
 
@@ -54,6 +63,14 @@ impl AnyModelConfig {
         match self {
             Self::Decoder(config) => config.account(router, batch_size, seq_length),
             Self::Vision(config) => config.account(router, batch_size),
+            Self::Switch(config, [length, target_length]) => {
+                let batch = SwitchBatch {
+                    size: batch_size,
+                    length: *length,
+                    target_length: *target_length,
+                };
+                config.account(router, router, batch)
+            }
         }
     }
 
@@ -65,6 +82,9 @@ impl AnyModelConfig {
                 .filter(|&layer| model.is_moe(layer))
                 .count(),
             Self::Vision(model) => model.moe_layers.len(),
+            Self::Switch(model, _) => {
+                model.encoder.sparse_layers().len() + model.decoder.sparse_layers().len()
+            }
         }
     }
 }
@@ -74,7 +94,7 @@ impl AnyModel {
     pub fn decoder(self) -> Option<AnyDecoder> {
         match self {
             Self::Decoder(model) => Some(model),
-            Self::Vision(_) => None,
+            Self::Vision(_) | Self::Switch(_) => None,
         }
     }
 
@@ -88,6 +108,7 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => Self::Decoder(model.advance_routers(loads)),
             Self::Vision(model) => Self::Vision(model.advance_routers(loads)),
+            Self::Switch(model) => Self::Switch(model.advance_routers(loads)),
         }
     }
 
@@ -97,6 +118,7 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.clone().into_record(),
             Self::Vision(model) => model.clone().into_record(),
+            Self::Switch(model) => model.clone().into_record(),
         }
     }
 
@@ -109,6 +131,7 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.try_load_record(record).map(Self::Decoder),
             Self::Vision(model) => model.try_load_record(record).map(Self::Vision),
+            Self::Switch(model) => model.try_load_record(record).map(Self::Switch),
         }
     }
 }

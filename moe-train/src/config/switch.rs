@@ -1,0 +1,86 @@
+use super::{AttentionConfig, RunConfig};
+use crate::data::DataConfig;
+use moe_models::switch::{Embeddings, PaddedTokens, SwitchConfig, SwitchStackConfig};
+use serde::{Deserialize, Serialize};
+
+/// The keys of `[model]` for `family = "switch"`.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchModel {
+    /// The width of the model. Default: 128
+    pub d_model: usize,
+    /// The number of layers of the encoder. Default: 4
+    pub n_layers: usize,
+    /// The number of layers of the decoder. Default: 4
+    pub n_decoder_layers: usize,
+    /// Layer `i` of either has experts if `i % sparse_step` is 1, or if the step is 1; none has if it is 0.
+    /// Default: 2
+    pub sparse_step: usize,
+    /// The hidden width of the feed-forward of the other layers. Default: 512
+    pub d_dense: usize,
+    /// The epsilon of the RMS norms. Default: 1e-6
+    pub norm_eps: f64,
+    /// Whether encoder, decoder and head have one table. Default: true
+    pub tied_embeddings: bool,
+    /// Whether the decoder accepts a router that is not causal; the encoder always does. Default: false
+    pub allow_leak: bool,
+}
+
+impl Default for SwitchModel {
+    fn default() -> Self {
+        Self {
+            d_model: 128,
+            n_layers: 4,
+            n_decoder_layers: 4,
+            sparse_step: 2,
+            d_dense: 512,
+            norm_eps: 1e-6,
+            tied_embeddings: true,
+            allow_leak: false,
+        }
+    }
+}
+
+impl RunConfig {
+    /// The encoder with a decoder of a configuration that reads pairs of texts.
+    pub(super) fn switch(&self, model: &SwitchModel) -> SwitchConfig {
+        let AttentionConfig::T5(attention) = &self.attention else {
+            panic!("a Switch Transformer has relative positions: attention.kind = \"t5\"");
+        };
+        let stack = |n_layers| SwitchStackConfig {
+            n_layers,
+            sparse_step: model.sparse_step,
+        };
+        SwitchConfig {
+            vocab_size: self.vocab_size(),
+            encoder: stack(model.n_layers),
+            decoder: stack(model.n_decoder_layers),
+            n_heads: attention.n_heads,
+            head_dim: match attention.head_dim {
+                0 => model.d_model / attention.n_heads.max(1),
+                head_dim => head_dim,
+            },
+            n_buckets: attention.n_buckets,
+            max_distance: attention.max_distance,
+            d_dense: model.d_dense,
+            moe: self.experts(),
+            norm_eps: model.norm_eps,
+            embeddings: match model.tied_embeddings {
+                true => Embeddings::Tied,
+                false => Embeddings::Untied,
+            },
+            padded_tokens: PaddedTokens::LeftOut,
+            input_jitter: 0.0,
+            allow_leak: model.allow_leak,
+        }
+    }
+
+    /// The most tokens of a text and of a target, of a configuration that reads pairs of texts.
+    pub(super) fn pair_lengths(&self) -> [usize; 2] {
+        let DataConfig::Pairs(pairs) = &self.data else {
+            panic!("an encoder with a decoder reads pairs of texts");
+        };
+        let length = self.train.seq_length;
+        [pairs.input_length(length), pairs.output_length(length)]
+    }
+}
