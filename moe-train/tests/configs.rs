@@ -62,6 +62,7 @@ fn all_state_size_time_and_result() {
         let score = match config.model.task() {
             Task::Language => "bits per byte",
             Task::Images => "accuracy",
+            Task::Pairs => "nats a target token",
         };
         for word in ["Size:", "Time:", "Expect:", "parameters", score] {
             assert!(head.contains(word), "{}: no \"{word}\"", path.display());

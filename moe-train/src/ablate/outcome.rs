@@ -159,6 +159,7 @@ mod tests {
             seed: 3,
             loss: 2.5,
             accuracy: None,
+            exact_match: None,
             tokens_per_s: 1000.0,
             max_vio: 0.5,
             entropy: 0.9,

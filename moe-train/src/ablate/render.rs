@@ -331,6 +331,7 @@ mod tests {
             seed,
             loss: *loss,
             accuracy: None,
+            exact_match: None,
             tokens_per_s: 12_000.0 + 100.0 * seed as f64,
             max_vio: 0.25,
             entropy: 0.9,

@@ -108,6 +108,7 @@ mod tests {
                     seed,
                     loss,
                     accuracy: None,
+                    exact_match: None,
                     tokens_per_s: 1.0,
                     max_vio: 0.5,
                     entropy: 0.9,

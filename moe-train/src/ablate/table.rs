@@ -349,6 +349,7 @@ mod tests {
             seed,
             loss,
             accuracy: None,
+            exact_match: None,
             tokens_per_s: 1000.0,
             max_vio: 0.5,
             entropy: 0.9,

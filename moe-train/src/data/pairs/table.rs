@@ -2,8 +2,7 @@
 
 use super::PairError;
 use crate::data::DataError;
-use csv::{ByteRecord, ReaderBuilder};
-use std::fs::File;
+use std::fs;
 use std::path::Path;
 
 /// A line of a table.
@@ -22,28 +21,21 @@ pub(super) fn read_table(path: &Path) -> Result<Vec<Line>, DataError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(io)?;
-    let mut reader = ReaderBuilder::new()
-        .delimiter(b'\t')
-        .has_headers(false)
-        .quoting(false)
-        .flexible(true)
-        .from_reader(file);
-    let (mut lines, mut record) = (Vec::new(), ByteRecord::new());
-    while reader
-        .read_byte_record(&mut record)
-        .map_err(|error| io(error.into()))?
-    {
-        let line = record.position().map_or(0, csv::Position::line);
-        lines.push(read_line(path, &record, line)?);
-    }
+    let bytes = fs::read(path).map_err(io)?;
+    let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
+    let lines = lines.map(|(line, number)| (line.strip_suffix(b"\r").unwrap_or(line), number));
+    let lines: Vec<Line> = lines
+        .filter(|(line, _)| !line.is_empty())
+        .map(|(line, number)| read_line(path, line, number))
+        .collect::<Result<_, _>>()?;
     match lines.is_empty() {
         true => Err(PairError::Empty(path.to_owned()).into()),
         false => Ok(lines),
     }
 }
 
-fn read_line(path: &Path, record: &ByteRecord, line: u64) -> Result<Line, PairError> {
+fn read_line(path: &Path, bytes: &[u8], line: u64) -> Result<Line, PairError> {
+    let record: Vec<&[u8]> = bytes.split(|byte| *byte == b'\t').collect();
     if record.len() != 2 {
         return Err(PairError::Columns {
             path: path.to_owned(),
@@ -56,12 +48,11 @@ fn read_line(path: &Path, record: &ByteRecord, line: u64) -> Result<Line, PairEr
     }
     let text = |column: usize| {
         let path = path.to_owned();
-        let text =
-            std::str::from_utf8(&record[column - 1]).map_err(|_| PairError::InvalidUtf8 {
-                path: path.clone(),
-                line,
-                column,
-            })?;
+        let text = std::str::from_utf8(record[column - 1]).map_err(|_| PairError::InvalidUtf8 {
+            path: path.clone(),
+            line,
+            column,
+        })?;
         match text.trim() {
             "" => Err(PairError::EmptyColumn { path, line, column }),
             text => Ok(text.to_owned()),
