@@ -73,7 +73,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<Line>, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pairs.tsv");
-        std::fs::write(&path, bytes).unwrap();
+        fs::write(&path, bytes).unwrap();
         read_table(&path).map_err(|error| error.to_string())
     }
 
