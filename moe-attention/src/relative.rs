@@ -121,10 +121,13 @@ impl RelativePositionBias {
             n: self.table.weight.dims()[0],
             max_distance: self.max_distance,
         };
-        let first = keys - queries;
-        let pairs = (first..keys).flat_map(|p| (0..keys).map(move |t| t as i64 - p as i64));
-        let ids: Vec<i64> = pairs
-            .map(|offset| buckets.of(offset, self.directions) as i64)
+        // offset t - p lies at t - p + keys - 1, so that the keys of a query follow one another
+        let of_offset: Vec<i64> = (0..(2 * keys).saturating_sub(1))
+            .map(|i| buckets.of(i as i64 + 1 - keys as i64, self.directions) as i64)
+            .collect();
+        let ids: Vec<i64> = (keys - queries..keys)
+            .flat_map(|p| &of_offset[keys - 1 - p..2 * keys - 1 - p])
+            .copied()
             .collect();
         let data = TensorData::new(ids, [queries, keys]);
         let ids = Tensor::<2, Int>::from_data(data, &self.table.weight.device());

@@ -15,6 +15,7 @@ use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use crate::cache::KeysValues;
 use crate::error::AttentionError;
+use crate::projection::project;
 
 /// Configuration to create a [`T5Attention`] with [`init`](T5AttentionConfig::init).
 #[derive(Config, Debug)]
@@ -209,7 +210,7 @@ impl T5Attention {
         let scores = bias.apply(query.matmul(kv.keys.swap_dims(2, 3)));
         let out = softmax(scores, 3).matmul(kv.values).swap_dims(1, 2);
         let rows = out.reshape([batch * length, self.n_heads * self.head_dim]);
-        self.output.forward(rows).reshape([batch, length, d_model])
+        project(&self.output, rows).reshape([batch, length, d_model])
     }
 
     /// Projects tokens and splits them into heads.
@@ -218,7 +219,7 @@ impl T5Attention {
         assert_shape!(x, [_, _, d_model]);
         let [batch, length, _] = x.dims();
         // one matrix of all tokens: faster than a product for each sequence
-        let rows = projection.forward(x.reshape([batch * length, d_model]));
+        let rows = project(projection, x.reshape([batch * length, d_model]));
         rows.reshape([batch, length, self.n_heads, self.head_dim])
             .swap_dims(1, 2)
     }

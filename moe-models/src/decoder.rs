@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod head;
 mod input;
+mod leak;
 mod loss;
 mod output;
 
@@ -18,6 +19,7 @@ pub use output::{DecoderOutput, DecoderTrace};
 
 pub(crate) use context::TokenContext;
 pub(crate) use head::{scores, wanted};
+pub(crate) use leak::{assert_no_leak, check_leak};
 pub(crate) use output::Tracer;
 
 use burn::module::Module;

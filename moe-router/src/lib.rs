@@ -44,6 +44,7 @@ pub mod zoo;
 
 mod assignments;
 mod error;
+mod extras;
 mod load;
 mod router;
 mod routing;
@@ -53,11 +54,10 @@ mod trace;
 pub use assignments::Assignments;
 pub use balance::{BalanceConfig, LossTerm};
 pub use error::RouterError;
+pub use extras::{Admission, Bypass, NoisyLogits, VectorMix};
 pub use load::Load;
 pub use router::{Causality, Extra, Family, Preset, Router, RouterInfo, RouterInput, RouterShape};
-pub use routing::{
-    Admission, Bypass, NoisyLogits, Plan, Routing, SoftPlan, SparsePlan, VectorMix, to_vec,
-};
+pub use routing::{Plan, Routing, SoftPlan, SparsePlan, to_vec};
 pub use tally::{Bins, Tally};
 pub use trace::Trace;
 pub use zoo::*;

@@ -58,7 +58,8 @@ fn router(config: &VMoeConfig, device: &Device) -> VMoe {
 fn route(case: &Case) -> Routing {
     let device = Device::flex();
     let input = RouterInput::new(rows(&case.logits, &device)).groups(case.n_groups);
-    router(&case.config, &device).route_with_noise(input, Some(rows(&case.noise, &device)))
+    let noise = rows(&case.noise, &device);
+    router(&case.config, &device).route(input.drawn_noise(Some(noise)))
 }
 
 /// The combine weights of a case, `[T, E]`.

@@ -1,10 +1,11 @@
 use super::{DeepSeek, DeepSeekAttentionConfig, DeepSeekBlock, FeedForward, MultiTokenPrediction};
 use crate::ModelError;
+use crate::decoder::{assert_no_leak, check_leak};
 use burn::module::Initializer;
 use burn::nn::{EmbeddingConfig, LinearConfig, RmsNormConfig};
 use burn::tensor::Device;
 use moe_experts::{ExpertsConfig, MoeLayerConfig};
-use moe_router::{Causality, Router, RouterConfig, RouterShape};
+use moe_router::{Router, RouterConfig, RouterShape};
 
 /// Configuration to create a [`DeepSeek`] decoder.
 #[derive(Debug, Clone)]
@@ -92,13 +93,7 @@ impl DeepSeekConfig {
             });
         }
         router.validate(self.moe.n_experts)?;
-        match router.info().causality {
-            Causality::Leaks(reason) if !self.allow_leak => Err(ModelError::Leak {
-                router: router.name().to_owned(),
-                reason,
-            }),
-            _ => Ok(()),
-        }
+        check_leak(router, self.allow_leak)
     }
 
     /// Builds the decoder with the router that `router` makes for each MoE layer.
@@ -149,9 +144,7 @@ impl DeepSeekConfig {
     ) -> DeepSeekBlock<R> {
         let feed_forward = if self.is_moe(layer) {
             let router = router(&self.router_shape(layer));
-            if let (Causality::Leaks(reason), false) = (router.causality(), self.allow_leak) {
-                panic!("a decoder needs a causal router: {reason}; allow_leak allows it");
-            }
+            assert_no_leak(&router, self.allow_leak);
             FeedForward::Experts(self.moe.init(router, device))
         } else {
             FeedForward::Dense(self.dense().init(device))

@@ -1,11 +1,12 @@
 use super::{Mixtral, MixtralBlock};
 use crate::ModelError;
+use crate::decoder::{assert_no_leak, check_leak};
 use burn::module::Initializer;
 use burn::nn::{EmbeddingConfig, LinearConfig, RmsNormConfig};
 use burn::tensor::Device;
 use moe_attention::GroupedQueryAttentionConfig;
 use moe_experts::MoeLayerConfig;
-use moe_router::{Causality, Router, RouterConfig, RouterShape};
+use moe_router::{Router, RouterConfig, RouterShape};
 
 /// Configuration to create a [`Mixtral`] decoder.
 #[derive(Debug, Clone)]
@@ -65,13 +66,7 @@ impl MixtralConfig {
             });
         }
         router.validate(self.moe.n_experts)?;
-        match router.info().causality {
-            Causality::Leaks(reason) if !self.allow_leak => Err(ModelError::Leak {
-                router: router.name().to_owned(),
-                reason,
-            }),
-            _ => Ok(()),
-        }
+        check_leak(router, self.allow_leak)
     }
 
     /// Builds the decoder with the router that `router` makes for each layer.
@@ -88,9 +83,7 @@ impl MixtralConfig {
         let layers = (0..self.n_layers)
             .map(|layer| {
                 let router = router(&self.router_shape(layer));
-                if let (Causality::Leaks(reason), false) = (router.causality(), self.allow_leak) {
-                    panic!("a decoder needs a causal router: {reason}; allow_leak allows it");
-                }
+                assert_no_leak(&router, self.allow_leak);
                 MixtralBlock {
                     attention_norm: norm.init(device),
                     attention: self.attention.init(device),

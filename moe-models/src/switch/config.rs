@@ -1,11 +1,12 @@
 use super::{Switch, SwitchBlock, SwitchFeedForward, SwitchStack, block::CrossAttention};
 use crate::ModelError;
+use crate::decoder::{assert_no_leak, check_leak};
 use burn::module::Initializer;
 use burn::nn::{EmbeddingConfig, LinearConfig, RmsNormConfig};
 use burn::tensor::Device;
 use moe_attention::{Directions, RelativePositionBiasConfig, T5AttentionConfig};
 use moe_experts::{ExpertsConfig, MoeLayerConfig};
-use moe_router::{Causality, Router, RouterConfig, RouterShape};
+use moe_router::{Router, RouterConfig, RouterShape};
 
 /// Configuration to create a [`Switch`] model.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,13 +166,7 @@ impl SwitchConfig {
         }
         encoder_router.validate(self.moe.n_experts)?;
         decoder_router.validate(self.moe.n_experts)?;
-        match decoder_router.info().causality {
-            Causality::Leaks(reason) if !self.allow_leak => Err(ModelError::Leak {
-                router: decoder_router.name().to_owned(),
-                reason,
-            }),
-            _ => Ok(()),
-        }
+        check_leak(decoder_router, self.allow_leak)
     }
 
     /// Builds the model with the router that `router` makes for each sparse layer.
@@ -251,10 +246,7 @@ impl SwitchConfig {
         device: &Device,
     ) -> SwitchFeedForward<R> {
         let router = router(&self.router_shape(layer));
-        let refused = side == Side::Decoder && !self.allow_leak;
-        if let (Causality::Leaks(reason), true) = (router.causality(), refused) {
-            panic!("a decoder needs a causal router: {reason}; allow_leak allows it");
-        }
+        assert_no_leak(&router, side == Side::Encoder || self.allow_leak);
         SwitchFeedForward::Experts(self.moe.init(router, device))
     }
 }

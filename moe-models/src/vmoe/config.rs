@@ -1,3 +1,4 @@
+use super::patches::sin_cos_2d;
 use super::pooling::AttentionPooling;
 use super::{EncoderAttentionConfig, EncoderFeedForward, PatchPositions, Vmoe, VmoeBlock};
 use crate::{ModelError, seed_parameters};
@@ -264,6 +265,12 @@ impl VmoeConfig {
             class_token: has_class_token.then(|| zeros.init([1, 1, d_model], device)),
             positions: (self.positions == PatchPositions::Learned)
                 .then(|| learned.init([1, self.n_tokens(), d_model], device)),
+            fixed_positions: match self.positions {
+                PatchPositions::SinCos2d { temperature } => {
+                    Some(sin_cos_2d(self.grid(), d_model, temperature, device))
+                }
+                PatchPositions::Learned | PatchPositions::None => None,
+            },
             blocks,
             norm: self.norm().init(device),
             pooling: (self.pooling == Pooling::Attention)

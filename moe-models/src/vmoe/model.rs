@@ -1,8 +1,7 @@
 use super::output::Tracer;
-use super::patches::{patches, sin_cos_2d};
+use super::patches::patches;
 use super::{
-    AttentionPooling, EncoderFeedForward, PatchPositions, Pooling, VmoeBlock, VmoeConfig,
-    VmoeInput, VmoeOutput,
+    AttentionPooling, EncoderFeedForward, Pooling, VmoeBlock, VmoeConfig, VmoeInput, VmoeOutput,
 };
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
@@ -22,6 +21,8 @@ pub struct Vmoe<R: Router = AnyRouter> {
     pub class_token: Option<Param<Tensor<3>>>,
     /// The learned position of each token, `[1, N, d_model]`, if they are learned.
     pub positions: Option<Param<Tensor<3>>>,
+    /// The position of each patch, `[1, patches, d_model]`, if they are fixed.
+    pub fixed_positions: Option<Tensor<3>>,
     /// The encoder's blocks.
     pub blocks: Vec<VmoeBlock<R>>,
     /// The final norm.
@@ -75,15 +76,10 @@ impl<R: Router> Vmoe<R> {
 
     /// Puts the class token first, and adds where each token is.
     fn with_positions(&self, patches: Tensor<3>) -> Tensor<3> {
-        let [batch, n_patches, d_model] = patches.dims();
-        let patches = match self.config.positions {
-            PatchPositions::SinCos2d { temperature } => {
-                let table = sin_cos_2d(self.config.grid(), d_model, temperature);
-                let table = Tensor::<1>::from_floats(table.as_slice(), &patches.device());
-                let table = table.cast(patches.dtype());
-                patches + table.reshape([1, n_patches, d_model])
-            }
-            PatchPositions::Learned | PatchPositions::None => patches,
+        let [batch, _, d_model] = patches.dims();
+        let patches = match &self.fixed_positions {
+            Some(table) => patches + table.clone(),
+            None => patches,
         };
         let x = match &self.class_token {
             Some(token) => {

@@ -1,7 +1,7 @@
 //! Images as tokens: patches `p`, embedded as `p W + b`, and where they are (Dosovitskiy et al. 2020, arXiv
 //! 2010.11929, equation 1).
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 /// How tokens know where they are.
@@ -49,12 +49,13 @@ pub(super) fn patches(images: Tensor<4>, [ph, pw]: [usize; 2]) -> Tensor<3> {
 }
 
 /// `[sin x w, cos x w, sin y w, cos y w]` for column `x` and row `y` of each patch, where
-/// `w_i = temperature^(-i / (D / 4 - 1))`, `[rows * columns, D]` row by row.
+/// `w_i = temperature^(-i / (D / 4 - 1))`, `[1, rows * columns, D]`.
 pub(super) fn sin_cos_2d(
     [rows, columns]: [usize; 2],
     d_model: usize,
     temperature: f64,
-) -> Vec<f32> {
+    device: &Device,
+) -> Tensor<3> {
     let quarter = d_model / 4;
     let omega = |i: usize| temperature.powf(-(i as f64) / (quarter as f64 - 1.0));
     let mut table = Vec::with_capacity(rows * columns * d_model);
@@ -69,7 +70,8 @@ pub(super) fn sin_cos_2d(
             table.extend((0..quarter).map(|i| wave(at * omega(i)) as f32));
         }
     }
-    table
+    let shape = [1, rows * columns, d_model];
+    Tensor::from_data(TensorData::new(table, shape), device)
 }
 
 #[cfg(test)]
@@ -105,7 +107,9 @@ mod tests {
     #[test]
     fn positions_are_waves_of_column_then_row() {
         // D = 8: two waves, of 1 and 1 / 10,000
-        let table = sin_cos_2d([2, 3], 8, 10_000.0);
+        let table = sin_cos_2d([2, 3], 8, 10_000.0, &Device::flex());
+        assert_eq!(table.dims(), [1, 6, 8]);
+        let table: Vec<f32> = table.into_data().try_into_vec().expect("f32");
         let last = &table[5 * 8..]; // x = 2, y = 1
         let expected = [
             2f64.sin(),
@@ -120,6 +124,5 @@ mod tests {
         for (ours, theirs) in last.iter().zip(expected) {
             assert!((f64::from(*ours) - theirs).abs() < 1e-7);
         }
-        assert_eq!(table.len(), 6 * 8);
     }
 }

@@ -3,7 +3,7 @@
 use crate::parts::{Buffers, Claims, FillOrder, standard_normal, uniform_noise};
 use crate::{Assignments, NoisyLogits, RouterInput, RouterShape, Routing, routing::to_vec};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, assert_shape};
 
 /// The gate `z = x W`, without a bias.
 pub(super) fn gate(shape: &RouterShape, device: &Device) -> Linear {
@@ -74,12 +74,19 @@ pub(super) fn jittered(input: &RouterInput, width: f64) -> RouterInput {
 
 /// Noise of standard deviation 1, `[T, width]`: what was drawn already, or what the seed of the call
 /// draws. None in evaluation, and if its weight is 0.
+///
+/// # Panics
+///
+/// Panics if what was drawn has another shape.
 pub(super) fn noise(input: &RouterInput, width: usize, weight: f64) -> Option<Tensor<2>> {
     if weight <= 0.0 {
         return None;
     }
+    let shape = [input.n_tokens(), width];
+    if let Some(drawn) = &input.drawn_noise {
+        assert_shape!(drawn, [input.n_tokens(), width]);
+    }
     input.drawn_noise.clone().or_else(|| {
-        let shape = [input.n_tokens(), width];
         let device = input.x_td.device();
         input
             .noise

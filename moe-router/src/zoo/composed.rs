@@ -11,8 +11,8 @@ mod check;
 use super::common;
 use crate::parts::{
     Buffers, Capacity, CapacityRule, Claims, ExpertGroups, FillOrder, GroupScore, Normalise,
-    Overflow, Priority, Score, above, choice_bias, expert_choice, standard_normal, step_by_sign,
-    token_choice, top_p,
+    Overflow, Priority, Score, above, choice_bias, expert_choice, step_by_sign, token_choice,
+    top_p,
 };
 use crate::{
     Assignments, BalanceConfig, Causality, Extra, Family, Load, NoisyLogits, Preset, Router,
@@ -281,11 +281,12 @@ impl Composed {
     }
 
     fn noisy(&self, logits_te: &Tensor<2>, input: &RouterInput) -> Option<NoisyLogits> {
-        let seed = input
-            .noise
-            .filter(|_| self.config.noise == Noise::Gaussian)?;
-        let noise_te = standard_normal(seed, logits_te.dims(), &logits_te.device());
-        let std = self.config.noise_std / logits_te.dims()[1] as f64;
+        let [_, n_experts] = logits_te.dims();
+        let std = match self.config.noise {
+            Noise::Gaussian => self.config.noise_std / n_experts as f64,
+            _ => 0.0,
+        };
+        let noise_te = common::noise(input, n_experts, std)?;
         Some(common::noisy(logits_te, noise_te, std))
     }
 

@@ -2,7 +2,7 @@
 
 use super::common;
 use crate::error::check_top_k;
-use crate::parts::{gather_weights, normalise_per_token, softplus, standard_normal, token_choice};
+use crate::parts::{gather_weights, normalise_per_token, softplus, token_choice};
 use crate::{
     BalanceConfig, Causality, Extra, Family, NoisyLogits, Preset, Router, RouterError, RouterInfo,
     RouterInput, RouterShape, Routing,
@@ -87,10 +87,10 @@ impl Preset for NoisyTopKConfig {
 impl Router for NoisyTopK {
     fn route(&self, input: RouterInput) -> Routing {
         let clean_te = common::logits(&self.gate, &input);
-        let noisy = input.noise.map(|seed| {
+        let [_, n_experts] = clean_te.dims();
+        let noisy = common::noise(&input, n_experts, 1.0).map(|noise_te| {
             let raw_te = input.x_td.clone().matmul(self.noise.val());
             let std_te = softplus(raw_te.cast(DType::F32));
-            let noise_te = standard_normal(seed, clean_te.dims(), &clean_te.device());
             NoisyLogits {
                 logits: clean_te.clone() + noise_te * std_te.clone(),
                 std: std_te,

@@ -18,7 +18,7 @@ use crate::{
 };
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, activation::softmax, assert_shape};
+use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [`VMoe`] router.
@@ -128,25 +128,13 @@ impl Preset for VMoeConfig {
     }
 }
 
-impl VMoe {
-    /// Routes with noise that is given and not drawn, to compare with another implementation.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[T, d_model]`
-    /// - noise_te: `[T, E]`, of standard deviation 1; none means evaluation
-    ///
-    /// # Panics
-    ///
-    /// Panics if the noise has another shape.
-    pub fn route_with_noise(&self, input: RouterInput, noise_te: Option<Tensor<2>>) -> Routing {
+impl Router for VMoe {
+    fn route(&self, input: RouterInput) -> Routing {
         let clean_te = common::logits(&self.gate, &input);
-        let [n_tokens, n_experts] = clean_te.dims();
-        let noisy = noise_te.map(|noise_te| {
-            assert_shape!(noise_te, [n_tokens, n_experts]);
-            let std = self.config.noise_std / n_experts as f64;
-            common::noisy(&clean_te, noise_te, std)
-        });
+        let [_, n_experts] = clean_te.dims();
+        let std = self.config.noise_std / n_experts as f64;
+        let noise_te = common::noise(&input, n_experts, std);
+        let noisy = noise_te.map(|noise_te| common::noisy(&clean_te, noise_te, std));
         let logits_te = noisy.as_ref().map_or(&clean_te, |noisy| &noisy.logits);
         let gates_te = softmax(logits_te.clone(), 1);
 
@@ -170,13 +158,6 @@ impl VMoe {
             .padding(input.padding)
             .noisy(noisy)
             .gate(self.gate.weight.val())
-    }
-}
-
-impl Router for VMoe {
-    fn route(&self, input: RouterInput) -> Routing {
-        let noise_te = common::noise(&input, self.gate.weight.dims()[1], self.config.noise_std);
-        self.route_with_noise(input, noise_te)
     }
 
     fn causality(&self) -> Causality {
@@ -252,7 +233,7 @@ mod tests {
         let input = RouterInput::new(rows(&[0.0, 0.0], 2, &device));
         // 2.0 / 2 experts times the noise given
         let noise_te = rows(&[0.25, -1.0], 2, &device);
-        let routing = router.route_with_noise(input.clone(), Some(noise_te));
+        let routing = router.route(input.clone().drawn_noise(Some(noise_te)));
         let noisy = routing.noisy.as_ref().expect("noise was given");
         let expected = TensorData::from([[0.25f32, -1.0]]);
         noisy.logits.to_data().assert_eq(&expected, true);

@@ -4,7 +4,7 @@
 //! algorithm 1, over the bytes of the words that the GPT-2 pattern cuts (Radford et al., 2019), by the
 //! `tokenizers` crate. Training is deterministic: pairs of equal count merge in the order of their ids.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use tokenizers::{
     Model, Tokenizer,
@@ -16,6 +16,7 @@ use tokenizers::{
 };
 
 use super::DataError;
+use super::byte_level::{N_BYTES, byte_chars, chunks, load_tokenizer, save_tokenizer};
 
 /// A byte-level BPE vocabulary.
 #[derive(Clone, Debug)]
@@ -24,12 +25,6 @@ pub struct BpeVocab {
     /// The bytes of each token.
     pieces: Vec<Vec<u8>>,
 }
-
-/// Tokens that every byte-level vocabulary starts from.
-const N_BYTES: usize = 256;
-
-/// Bytes of text encoded at once: the tokenizer needs about a hundred times that in memory.
-const CHUNK_BYTES: usize = 1 << 16;
 
 /// Must survive encoding and decoding in a vocabulary that is read from a file.
 const PROBE: &str = " A  a\n\n\té\u{e9}e\u{301} 漢字\u{0}🙂 ";
@@ -99,26 +94,15 @@ impl BpeVocab {
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<(), DataError> {
-        let json = self
-            .tokenizer
-            .to_string(true)
-            .expect("a tokenizer is plain data");
-        write_whole(path, json)
+        save_tokenizer(&self.tokenizer, path)
     }
 
     pub(crate) fn load(path: &Path) -> Result<Self, DataError> {
-        let bad = |reason: String| DataError::BadVocab {
-            path: path.into(),
-            reason,
-        };
-        let bytes = fs::read(path).map_err(|source| DataError::Io {
-            path: path.into(),
-            source,
-        })?;
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| bad(error.to_string()))?;
-        let vocab = Self::new(tokenizer).map_err(bad)?;
-        vocab.check_probe().map_err(bad)?;
-        Ok(vocab)
+        load_tokenizer(path, |tokenizer| {
+            let vocab = Self::new(tokenizer)?;
+            vocab.check_probe()?;
+            Ok(vocab)
+        })
     }
 
     /// Wraps a tokenizer, or says why it is not byte-level.
@@ -163,16 +147,6 @@ impl BpeVocab {
     }
 }
 
-/// Writes a file, whole or not at all.
-pub(super) fn write_whole(path: &Path, text: String) -> Result<(), DataError> {
-    let part = path.with_extension("json.part");
-    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
-    written.map_err(|source| DataError::Io {
-        path: path.into(),
-        source,
-    })
-}
-
 /// A tokenizer without normalizer and special tokens, which cuts words by `pre_tokenizer`.
 fn byte_level(model: BPE, pre_tokenizer: ByteLevel) -> Tokenizer {
     let mut tokenizer = Tokenizer::new(model);
@@ -181,37 +155,10 @@ fn byte_level(model: BPE, pre_tokenizer: ByteLevel) -> Tokenizer {
     tokenizer
 }
 
-/// The printable characters that stand for the 256 bytes in a `tokenizer.json`, as GPT-2 assigned them: a
-/// printable byte is its own Latin-1 character, the others follow from U+0100 on in their order.
-pub(super) fn byte_chars() -> [char; N_BYTES] {
-    let mut next = '\u{100}'..;
-    std::array::from_fn(|byte| match byte as u8 {
-        b @ (b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF) => char::from(b),
-        _ => next.next().expect("there are 68 others"),
-    })
-}
-
-/// Cuts `text` into chunks that encode to the same tokens as the whole.
-///
-/// The pre-tokenizer always starts a word at a single space between two visible characters.
-pub(super) fn chunks(text: &str) -> Vec<&str> {
-    let bytes = text.as_bytes();
-    let starts_word = |i: &usize| {
-        bytes[*i] == b' ' && bytes[*i - 1].is_ascii_graphic() && bytes[*i + 1].is_ascii_graphic()
-    };
-    let mut chunks = Vec::new();
-    let mut start = 0;
-    while let Some(end) = (start + CHUNK_BYTES..bytes.len().saturating_sub(1)).find(starts_word) {
-        chunks.push(&text[start..end]);
-        start = end;
-    }
-    chunks.push(&text[start..]);
-    chunks
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
 
     use super::*;
     use crate::data::{Corpus, Split, Vocab};

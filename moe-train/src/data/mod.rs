@@ -13,6 +13,7 @@
 
 mod batch;
 mod bpe;
+mod byte_level;
 mod config;
 mod corpus;
 mod dataset;

@@ -6,7 +6,7 @@
 //! special tokens of T5 (Raffel et al., arXiv 1910.10683): padding, the end of a text, and 100 sentinels
 //! `<extra_id_0>` to `<extra_id_99>`, each of which stands for a gap.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use tokenizers::{
     AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
@@ -15,7 +15,7 @@ use tokenizers::{
 };
 
 use super::DataError;
-use super::bpe::{byte_chars, chunks, write_whole};
+use super::byte_level::{byte_chars, chunks, load_tokenizer, save_tokenizer};
 
 /// A byte-level Unigram vocabulary with special tokens.
 #[derive(Clone, Debug)]
@@ -122,21 +122,11 @@ impl UnigramVocab {
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<(), DataError> {
-        let json = self.marked.to_string(true);
-        write_whole(path, json.expect("a tokenizer is plain data"))
+        save_tokenizer(&self.marked, path)
     }
 
     pub(crate) fn load(path: &Path) -> Result<Self, DataError> {
-        let bad = |reason: String| DataError::BadVocab {
-            path: path.into(),
-            reason,
-        };
-        let bytes = fs::read(path).map_err(|source| DataError::Io {
-            path: path.into(),
-            source,
-        })?;
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| bad(error.to_string()))?;
-        Self::new(tokenizer).map_err(bad)
+        load_tokenizer(path, Self::new)
     }
 
     /// Wraps a tokenizer, or says why it is not one of ours.

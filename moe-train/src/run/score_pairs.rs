@@ -58,7 +58,7 @@ pub(super) fn score_pairs(
     }
 }
 
-/// The most likely texts, as long as the longest target of the batch.
+/// The most likely texts, at most as long as the longest target of the batch: until all have ended.
 fn write(model: &Switch, batch: &PairBatch, device: &Device) -> Vec<Vec<u32>> {
     let input = batch.input(device);
     let mut cache = model.new_cache(&model.encode(input.tokens, input.padding));
@@ -72,6 +72,9 @@ fn write(model: &Switch, batch: &PairBatch, device: &Device) -> Vec<Vec<u32>> {
         last = logits.argmax(2).into_data().iter::<i64>().collect();
         for (text, id) in texts.iter_mut().zip(&last) {
             text.push(*id as u32);
+        }
+        if texts.iter().all(|text| text.contains(&UnigramVocab::END)) {
+            break;
         }
     }
     texts
