@@ -136,17 +136,17 @@ fn lists_in_three_formats() {
     assert!(text.starts_with("name "), "{text}");
     assert!(
         text.lines()
-            .any(|line| line.starts_with("expert_choice") && line.contains(" no "))
+            .any(|line| line.starts_with("expert_choice") && line.contains(" leaks "))
     );
 
     let markdown = place.moe("list routers --format md").stdout;
     assert!(
         markdown.starts_with(
-            "| name | family | causal | rule | paper |\n| --- | --- | --- | --- | --- |\n"
+            "| name | family | causality | rule | paper |\n| --- | --- | --- | --- | --- |\n"
         ),
         "{markdown}"
     );
-    let row = "| `mixtral` | token choice | yes | softmax over the k selected logits | \
+    let row = "| `mixtral` | token choice | causal | softmax over the k selected logits | \
                [Jiang et al. 2024](https://arxiv.org/abs/2401.04088) |";
     assert!(markdown.lines().any(|line| line == row), "{markdown}");
 

@@ -11,7 +11,16 @@ pub fn word(causality: Causality) -> &'static str {
     }
 }
 
-/// The same of a model, which may not be asked to be causal.
+/// The class of a router.
+pub fn class(causality: Causality) -> &'static str {
+    match causality {
+        Causality::Causal => "causal",
+        Causality::LeaksInTraining(_) => "causal in evaluation",
+        Causality::Leaks(_) => "leaks",
+    }
+}
+
+/// The word for a model, which may not be asked to be causal.
 pub fn of_model(causality: Option<Causality>) -> &'static str {
     causality.map_or("not asked for", word)
 }

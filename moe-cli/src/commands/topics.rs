@@ -17,7 +17,7 @@ pub fn routers() -> Listing {
         vec![
             Cell::Name(router.name().to_owned()),
             Cell::Words(info.family.name().to_owned()),
-            Cell::Words(causality::word(info.causality).to_owned()),
+            Cell::Words(causality::class(info.causality).to_owned()),
             Cell::Words(info.rule.to_owned()),
             Cell::Paper(info.paper, info.arxiv),
         ]
@@ -25,7 +25,7 @@ pub fn routers() -> Listing {
     let names = RouterConfig::NAMES.iter();
     Listing {
         topic: "routers",
-        header: vec!["name", "family", "causal", "rule", "paper"],
+        header: vec!["name", "family", "causality", "rule", "paper"],
         rows: names
             .filter_map(|name| RouterConfig::from_name(name))
             .map(row)
