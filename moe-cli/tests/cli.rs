@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/data.rs"]
+mod data;
 #[path = "cli/markup.rs"]
 mod markup;
 #[path = "cli/pages.rs"]
@@ -10,6 +12,8 @@ mod pages;
 mod place;
 #[path = "cli/runs.rs"]
 mod runs;
+#[path = "cli/vision.rs"]
+mod vision;
 
 use place::{Ended, Place};
 use serde_json::json;

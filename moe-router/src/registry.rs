@@ -58,9 +58,10 @@ macro_rules! routers {
             /// The names of all routers, in the order of the list.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
 
-            /// The default configuration of a named router, if there is one of that name.
+            /// The default configuration of a named router, if there is one of that name or alias.
             pub fn from_name(name: &str) -> Option<Self> {
-                match name {
+                let alias = Self::ALIASES.iter().find(|(alias, _)| *alias == name);
+                match alias.map_or(name, |(_, listed)| *listed) {
                     $($name => Some(Self::$router($config::default())),)+
                     _ => None,
                 }

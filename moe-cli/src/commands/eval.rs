@@ -16,10 +16,14 @@ use std::path::{Path, PathBuf};
 
 /// The arguments of `moe eval`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  moe eval runs/NAME/seed-0 --split test")]
+#[command(after_help = "Examples:\n  moe eval runs/NAME/seed-0 --split test\n  \
+                  moe eval runs/NAME/seed-0 router.capacity_factor=0.5")]
 pub struct EvalArgs {
     /// The folder of a run, or one of its checkpoints
     run: PathBuf,
+    /// Values of the router that replace those it was trained with, if they change no parameter
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
     /// The part of the data: training has seen neither, but choices are made by validation
     #[arg(long, value_enum, default_value_t = HeldOut::Test)]
     split: HeldOut,
@@ -47,6 +51,8 @@ impl From<HeldOut> for Split {
 #[derive(Serialize, Debug)]
 struct Report<'a> {
     folder: &'a Path,
+    /// What replaced values of the training.
+    overrides: &'a [String],
     causal: bool,
     causal_in_training: bool,
     #[serde(flatten)]
@@ -63,11 +69,19 @@ fn scored(metrics: &EvalMetrics) -> String {
     format!("{} {what}, {} part", thousands(n as u64), metrics.split)
 }
 
+/// The values that are not those of the training, in words.
+fn evaluated_with(overrides: &[String]) -> String {
+    match overrides {
+        [] => String::new(),
+        values => format!("; evaluated with {}", values.join(" ")),
+    }
+}
+
 /// Scores the run and prints the score of each domain or class.
 pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
-    let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
+    let run = LoadedRun::open_with(&path, &args.overrides, &device.device).map_err(run_error)?;
     let causality = run.config.causality();
     if shared.dry_run {
         let task = format!("score the {} part", Split::from(args.split));
@@ -78,6 +92,7 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         let folder = &run.folder;
         print_json(&Report {
             folder,
+            overrides: &args.overrides,
             causal: causality::holds(causality),
             causal_in_training: causality::holds_in_training(causality),
             metrics: &metrics,
@@ -85,10 +100,11 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     print(&format!(
-        "{}, step {}: {}\n\n{}\n\n{}",
+        "{}, step {}: {}{}\n\n{}\n\n{}",
         run.folder.display(),
         metrics.step,
         scored(&metrics),
+        evaluated_with(&args.overrides),
         domain_table(&metrics),
         layer_table(&metrics.layers)
     ))?;

@@ -38,3 +38,10 @@ routers! {
     "frozen" => frozen::{Frozen, FrozenConfig},
     "replay" => replay::{Replay, ReplayConfig},
 }
+
+impl RouterConfig {
+    /// Other names, each with the name of the list that it stands for: those of the families whose routers
+    /// they are.
+    pub const ALIASES: &'static [(&'static str, &'static str)] =
+        &[("vmoe", "v_moe"), ("soft_moe", "soft")];
+}

@@ -14,6 +14,10 @@
 //! name = "no balance"
 //! set = { "balance.load_balance" = 0.0 }
 //!
+//! [[evaluate]]                       # optional: each trained run is evaluated with other values of its router,
+//! name = "C = 0.5"                   # and arms evaluated alike are compared; "no balance, C = 0.5" in rules
+//! set = { router.capacity_factor = 0.5 }
+//!
 //! [[rule]]
 //! arms = ["no balance"]
 //! metric = "dead_experts"
@@ -69,6 +73,8 @@ pub struct Claim {
     pub base: ConfigFile,
     /// The arms, the baseline first.
     pub arms: Vec<Arm>,
+    /// How each run is evaluated; none means as it was trained.
+    pub evaluations: Vec<Arm>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +83,8 @@ struct Document {
     claim: Header,
     base: Value,
     arm: Vec<ArmTable>,
+    #[serde(default)]
+    evaluate: Vec<ArmTable>,
     rule: Vec<Rule>,
 }
 
@@ -130,6 +138,7 @@ impl Claim {
             rules: document.rule,
             base,
             arms: document.arm.into_iter().map(arm).collect(),
+            evaluations: document.evaluate.into_iter().map(arm).collect(),
         };
         claim.check().map_err(invalid)?;
         Ok(Some(claim))
@@ -141,7 +150,7 @@ impl Claim {
                 "a claim needs at least two arms, {MIN_SEEDS} seeds and a rule"
             ));
         }
-        let names: Vec<&str> = self.arms.iter().map(|arm| arm.label.as_str()).collect();
+        let names = self.tested();
         if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
             return Err(format!(
                 "two arms are called `{}`; give each its own name",
@@ -150,6 +159,23 @@ impl Claim {
         }
         self.rules.iter().try_for_each(|rule| rule.check(&names))
     }
+
+    /// The names of the rows: the arms, each in each evaluation.
+    fn tested(&self) -> Vec<String> {
+        let arms = || self.arms.iter().map(|arm| arm.label.as_str());
+        match &self.evaluations[..] {
+            [] => arms().map(str::to_owned).collect(),
+            several => several
+                .iter()
+                .flat_map(|way| arms().map(|arm| evaluated(arm, &way.label)))
+                .collect(),
+        }
+    }
+}
+
+/// The name of an arm in an evaluation.
+pub(super) fn evaluated(arm: &str, evaluation: &str) -> String {
+    format!("{arm}, {evaluation}")
 }
 
 fn arm(table: ArmTable) -> Arm {
@@ -230,6 +256,23 @@ below = "a"
             .unwrap()
             .unwrap();
         assert_eq!(claim.base.table()["seed"].as_integer(), Some(7));
+    }
+
+    #[test]
+    fn rules_are_about_arms_in_an_evaluation_if_there_are_some() {
+        let way =
+            "[[evaluate]]\nname = \"C = 1\"\nset = { router.capacity_factor = 1.0 }\n[[rule]]";
+        let text = TEXT.replace("[[rule]]", way);
+        let message = read(&text).unwrap_err().to_string();
+        assert!(
+            message.contains("the arms are a, C = 1, b, C = 1"),
+            "{message}"
+        );
+
+        let text = text.replace("[\"b\"]", "[\"b, C = 1\"]");
+        let claim = read(&text.replace("below = \"a\"", "below = \"a, C = 1\"")).unwrap();
+        let ways = claim.unwrap().evaluations;
+        assert_eq!(ways[0].overrides, ["router.capacity_factor=1.0"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use crate::config::RunConfig;
-use crate::run::{LayerMetrics, Manifest, Measured, Summary};
+use crate::run::{EvalMetrics, LayerMetrics, Manifest, Measured, Summary};
 use crate::task::Merit;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct ArmResult {
     /// Name of the arm, such as `router.name=switch`.
     pub label: String,
+    /// How its runs were evaluated, if in several ways: it is compared with the first arm of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<String>,
     /// One result a seed.
     pub seeds: Vec<SeedResult>,
 }
@@ -60,27 +63,41 @@ pub struct SeedResult {
 impl SeedResult {
     /// The result of a run that is finished.
     pub(crate) fn new(summary: &Summary, manifest: &Manifest) -> Self {
-        let validation = &summary.validation;
-        let layers = &validation.layers;
-        let mean = |metric: fn(&LayerMetrics) -> f64| {
-            layers.iter().map(metric).sum::<f64>() / layers.len().max(1) as f64
-        };
-        Self {
+        let result = Self {
             seed: summary.seed,
-            loss: validation.bits_per_byte.unwrap_or(validation.loss),
-            accuracy: validation.accuracy,
-            exact_match: validation.exact_match,
+            loss: f64::NAN,
+            accuracy: None,
+            exact_match: None,
             tokens_per_s: manifest.tokens_per_s,
-            max_vio: mean(|layer| layer.max_vio),
-            entropy: mean(|layer| layer.load_entropy),
-            drop_rate: mean(|layer| layer.drop_rate),
-            dead_experts: mean(|layer| layer.dead_experts as f64),
+            max_vio: f64::NAN,
+            entropy: f64::NAN,
+            drop_rate: f64::NAN,
+            dead_experts: f64::NAN,
             steps: summary.steps,
             tokens: summary.tokens,
             params_active: summary.params_active as u64,
             causal: summary.causal,
             causal_in_training: summary.causal_in_training,
             measured: summary.measured,
+        };
+        result.scored(&summary.validation)
+    }
+
+    /// The same run with the scores of an evaluation.
+    pub(crate) fn scored(self, validation: &EvalMetrics) -> Self {
+        let layers = &validation.layers;
+        let mean = |metric: fn(&LayerMetrics) -> f64| {
+            layers.iter().map(metric).sum::<f64>() / layers.len().max(1) as f64
+        };
+        Self {
+            loss: validation.bits_per_byte.unwrap_or(validation.loss),
+            accuracy: validation.accuracy,
+            exact_match: validation.exact_match,
+            max_vio: mean(|layer| layer.max_vio),
+            entropy: mean(|layer| layer.load_entropy),
+            drop_rate: mean(|layer| layer.drop_rate),
+            dead_experts: mean(|layer| layer.dead_experts as f64),
+            ..self
         }
     }
 

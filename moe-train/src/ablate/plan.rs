@@ -1,3 +1,4 @@
+use super::claim::evaluated;
 use super::{Arm, Claim, ClaimError, Grid, GridError, Sweep, TableError};
 use crate::config::{ConfigError, RunConfig};
 use crate::resolve::{ConfigFile, key_hint};
@@ -55,12 +56,27 @@ pub struct PlannedArm {
     pub config: RunConfig,
 }
 
+/// An arm as it is compared: its runs, evaluated in one way.
+#[derive(Debug, Clone)]
+pub struct TestedArm {
+    /// The name of its row.
+    pub label: String,
+    /// The place of the trained arm in the plan.
+    pub arm: usize,
+    /// How it is evaluated, if not as it was trained: the name, and overrides of its router.
+    pub evaluation: Option<Arm>,
+    /// The configuration of the evaluation.
+    pub config: RunConfig,
+}
+
 /// All runs of an ablation: each arm with each seed. Runs of the same seed see the same text in the
 /// same order, and start from the same weights in everything that their models share.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The arms; the first is the baseline.
     pub arms: Vec<PlannedArm>,
+    /// The rows of the table: the arms, or each arm in each evaluation, those of an evaluation together.
+    pub tested: Vec<TestedArm>,
     /// The seeds, from the configuration's own upwards.
     pub seeds: Vec<u64>,
     /// Keys of the file that were dropped for an arm that chose something else, in words.
@@ -87,9 +103,9 @@ impl Plan {
     ) -> Result<Self, AblateError> {
         let grid = Grid::parse(axes)?;
         let base = ConfigFile::read(path).map_err(ClaimError::File)?;
-        let mut plan = Self::of_arms(&base, overrides, &grid.arms(), n_seeds)?;
+        let mut plan = Self::of_arms(&base, overrides, [&grid.arms(), &[]], n_seeds)?;
         if let [axis] = grid.axes() {
-            plan.sweep = Sweep::of(&axis.key, &plan.arms);
+            plan.sweep = Sweep::of(&axis.key, &plan);
         }
         Ok(plan)
     }
@@ -106,10 +122,11 @@ impl Plan {
         n_seeds: Option<u64>,
     ) -> Result<Self, AblateError> {
         let seeds = n_seeds.unwrap_or(claim.seeds);
-        let mut plan = Self::of_arms(&claim.base, overrides, &claim.arms, seeds)?;
+        let arms = [&claim.arms[..], &claim.evaluations];
+        let mut plan = Self::of_arms(&claim.base, overrides, arms, seeds)?;
         if let Some(key) = &claim.sweep {
             check_sweep(key, &plan.arms)?;
-            plan.sweep = Sweep::of(key, &plan.arms);
+            plan.sweep = Sweep::of(key, &plan);
         }
         let n_seeds = (seeds != claim.seeds).then(|| format!("{seeds} of {} seeds", claim.seeds));
         let changes: Vec<String> = overrides.iter().cloned().chain(n_seeds).collect();
@@ -124,10 +141,11 @@ impl Plan {
         Ok(plan)
     }
 
-    fn of_arms(
+    /// The arms, and their evaluations.
+    pub(super) fn of_arms(
         base: &ConfigFile,
         overrides: &[String],
-        of_arms: &[Arm],
+        [of_arms, evaluations]: [&[Arm]; 2],
         n_seeds: u64,
     ) -> Result<Self, AblateError> {
         let (mut arms, mut notes) = (Vec::new(), Vec::new());
@@ -155,6 +173,7 @@ impl Plan {
         }
         let first = arms.first().map_or(0, |arm| arm.config.seed);
         Ok(Self {
+            tested: tested(&arms, evaluations)?,
             arms,
             seeds: (0..n_seeds).map(|n| first.saturating_add(n)).collect(),
             notes,
@@ -196,6 +215,43 @@ impl Plan {
         self.runs()
             .filter(move |config| !matches!(finished(config, runs_dir), Ok(Some(_))))
     }
+}
+
+fn as_trained((place, arm): (usize, &PlannedArm)) -> TestedArm {
+    TestedArm {
+        label: arm.label.clone(),
+        arm: place,
+        evaluation: None,
+        config: arm.config.clone(),
+    }
+}
+
+/// Each arm in each evaluation, or as it was trained if there is none.
+fn tested(arms: &[PlannedArm], evaluations: &[Arm]) -> Result<Vec<TestedArm>, AblateError> {
+    let places = || arms.iter().enumerate();
+    if evaluations.is_empty() {
+        return Ok(places().map(as_trained).collect());
+    }
+    let pairs = evaluations
+        .iter()
+        .flat_map(|way| places().map(move |(place, arm)| (way, place, arm)));
+    pairs
+        .map(|(way, place, arm)| {
+            let label = evaluated(&arm.label, &way.label);
+            match arm.config.evaluated_with(&way.overrides) {
+                Ok(config) => Ok(TestedArm {
+                    label,
+                    arm: place,
+                    evaluation: Some(way.clone()),
+                    config,
+                }),
+                Err(source) => Err(AblateError::Arm {
+                    label,
+                    source: Box::new(source),
+                }),
+            }
+        })
+        .collect()
 }
 
 /// Refuses a curve over a key that no arm has.

@@ -30,7 +30,21 @@ impl AblationReport {
         let mut rows = vec![header(self)];
         rows.extend(self.arms.iter().map(row));
         if self.arms.iter().any(|arm| arm.measured.is_some()) {
-            insert_measured(&mut rows, &self.arms);
+            insert(&mut rows, &self.arms, "experts/token", |arm| {
+                arm.measured.map_or("as configured".to_owned(), |cost| {
+                    significant(cost.experts_per_token, 3)
+                })
+            });
+        }
+        let active = |arm: &ArmReport| arm.seeds.first().map_or(0, |run| run.params_active);
+        if self
+            .arms
+            .iter()
+            .any(|arm| active(arm) != active(&self.arms[0]))
+        {
+            insert(&mut rows, &self.arms, "active parameters", |arm| {
+                active(arm).to_string()
+            });
         }
         rows
     }
@@ -84,15 +98,14 @@ fn header(report: &AblationReport) -> Vec<String> {
     .to_vec()
 }
 
-/// Adds what a token did cost as the last column but one.
-fn insert_measured(rows: &mut [Vec<String>], arms: &[ArmReport]) {
-    let cell = |arm: &ArmReport| match arm.measured {
-        Some(cost) => significant(cost.experts_per_token, 3),
-        None => "as configured".to_owned(),
-    };
-    let cells = ["experts/token".to_owned()]
-        .into_iter()
-        .chain(arms.iter().map(cell));
+/// Adds the last column but one.
+fn insert(
+    rows: &mut [Vec<String>],
+    arms: &[ArmReport],
+    header: &str,
+    cell: impl Fn(&ArmReport) -> String,
+) {
+    let cells = [header.to_owned()].into_iter().chain(arms.iter().map(cell));
     for (row, cell) in rows.iter_mut().zip(cells) {
         row.insert(row.len() - 1, cell);
     }
@@ -282,8 +295,12 @@ fn difference_note(report: &AblationReport) -> String {
             report.bootstrap.resamples, report.bootstrap.seed
         )
     };
+    let baseline = match report.arms.iter().any(|arm| arm.evaluation.is_some()) {
+        true => "the first arm of the same evaluation",
+        false => "baseline",
+    };
     format!(
-        "difference: arm minus baseline, seed against same seed; interval: percentile bootstrap of \
+        "difference: arm minus {baseline}, seed against same seed; interval: percentile bootstrap of \
          its mean ({how}), too narrow for few seeds."
     )
 }
@@ -346,6 +363,7 @@ mod tests {
         };
         ArmResult {
             label: label.into(),
+            evaluation: None,
             seeds: (0..).zip(losses).map(seed).collect(),
         }
     }

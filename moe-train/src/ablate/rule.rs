@@ -138,7 +138,7 @@ impl fmt::Display for Decision {
 
 impl Rule {
     /// Checks the rule against the names of the arms.
-    pub(super) fn check(&self, names: &[&str]) -> Result<(), String> {
+    pub(super) fn check(&self, names: &[String]) -> Result<(), String> {
         let bound = match (&self.above, &self.below) {
             (Some(bound), None) | (None, Some(bound)) => bound,
             _ => return Err("a rule needs one of `above` and `below`".into()),
@@ -154,7 +154,7 @@ impl Rule {
             .arms
             .iter()
             .chain(bound)
-            .find(|arm| !names.contains(&arm.as_str()))
+            .find(|arm| !names.contains(arm))
         {
             Some(arm) => Err(format!(
                 "a rule names no arm `{arm}`; the arms are {}",
@@ -251,6 +251,7 @@ mod tests {
     fn report(arms: &[(&str, &[f64])]) -> AblationReport {
         let arm = |(label, losses): &(&str, &[f64])| ArmResult {
             label: (*label).into(),
+            evaluation: None,
             seeds: (0..)
                 .zip(*losses)
                 .map(|(seed, loss)| result(seed, *loss))

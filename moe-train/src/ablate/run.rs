@@ -1,12 +1,16 @@
-use super::{AblateError, AblationConfig, AblationReport, ArmResult, Plan, PlannedArm, SeedResult};
+use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult};
+use super::{Plan, PlannedArm, SeedResult, TestedArm};
 use crate::config::RunConfig;
+use crate::data::Split;
 use crate::run::{
-    Observer, Outcome, RunError, RunFolder, RunOptions, read_manifest, run_folder, train,
+    LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, evaluate_run, read_manifest,
+    run_folder, train,
 };
 use burn::tensor::Device;
 use std::sync::atomic::AtomicBool;
 
-/// Makes the runs that are missing and compares all of them. Returns nothing if it was told to stop:
+/// Makes the runs that are missing, evaluates them in other ways if the plan says so, and compares all of
+/// them. Returns nothing if it was told to stop:
 /// the run in progress is saved, and another call goes on from there.
 ///
 /// # Errors
@@ -19,19 +23,27 @@ pub fn execute(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Option<AblationReport>, AblateError> {
-    let mut results: Vec<ArmResult> = plan.arms.iter().map(unmade).collect();
+    let mut results: Vec<ArmResult> = plan.tested.iter().map(unmade).collect();
     for &seed in &plan.seeds {
-        for (arm, result) in plan.arms.iter().zip(&mut results) {
-            let config = seeded(arm, seed);
-            let made = make(&config, device, options, observer, stop);
-            let made = made.map_err(|source| AblateError::Run {
-                label: arm.label.clone(),
+        for (place, arm) in plan.arms.iter().enumerate() {
+            let failed = |label: &str, source| AblateError::Run {
+                label: label.to_owned(),
                 seed,
                 source: Box::new(source),
-            })?;
-            match made {
-                Some(made) => result.seeds.push(made),
-                None => return Ok(None),
+            };
+            let config = seeded(arm, seed);
+            let made = make(&config, device, options, observer, stop);
+            let Some(made) = made.map_err(|source| failed(&arm.label, source))? else {
+                return Ok(None);
+            };
+            let rows = plan.tested.iter().zip(&mut results);
+            for (tested, result) in rows.filter(|(tested, _)| tested.arm == place) {
+                let scored = match &tested.evaluation {
+                    Some(way) => evaluate(&made, way, &config, device, options)
+                        .map_err(|source| failed(&tested.label, source))?,
+                    None => made.clone(),
+                };
+                result.seeds.push(scored);
             }
         }
     }
@@ -43,9 +55,10 @@ pub fn execute(
     Ok(Some(report))
 }
 
-fn unmade(arm: &PlannedArm) -> ArmResult {
+fn unmade(arm: &TestedArm) -> ArmResult {
     ArmResult {
         label: arm.label.clone(),
+        evaluation: arm.evaluation.as_ref().map(|way| way.label.clone()),
         seeds: Vec::new(),
     }
 }
@@ -67,6 +80,23 @@ fn make(
         Err(RunError::Diverged { .. }) => Ok(Some(SeedResult::diverged(config))),
         Err(error) => Err(error),
     }
+}
+
+/// Scores a trained run with other values of its router; one that diverged has no score.
+fn evaluate(
+    made: &SeedResult,
+    way: &Arm,
+    config: &RunConfig,
+    device: &Device,
+    options: &RunOptions,
+) -> Result<SeedResult, RunError> {
+    if !made.loss.is_finite() {
+        return Ok(made.clone());
+    }
+    let folder = run_folder(config, &options.runs_dir);
+    let run = LoadedRun::open_with(&folder, &way.overrides, device)?;
+    let metrics = evaluate_run(&run, Split::Validation, device)?;
+    Ok(made.clone().scored(&metrics))
 }
 
 fn seeded(arm: &PlannedArm, seed: u64) -> RunConfig {

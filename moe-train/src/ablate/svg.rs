@@ -97,11 +97,12 @@ fn longest_label(report: &AblationReport) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ablate::{AblationConfig, ArmResult, SeedResult, Sweep, SweepPoint};
+    use crate::ablate::{AblationConfig, ArmResult, SeedResult, Sweep, SweepLine, SweepPoint};
 
     fn report() -> AblationReport {
         let arm = |label: &str, losses: [f64; 2]| ArmResult {
             label: label.into(),
+            evaluation: None,
             seeds: (0..)
                 .zip(losses)
                 .map(|(seed, loss)| SeedResult {
@@ -149,13 +150,42 @@ mod tests {
         };
         report.sweep = Some(Sweep {
             key: "balance.load_balance".into(),
-            points: vec![point(0.0, "a<b"), point(0.01, "c"), point(1.0, "d")],
+            lines: vec![SweepLine {
+                label: "a<b".into(),
+                points: vec![point(0.0, "a<b"), point(0.01, "c"), point(1.0, "d")],
+            }],
         });
         let figure = figure(&report);
         assert!(figure.contains("balance.load_balance"));
         assert!(figure.contains(">0.01</text>"), "{figure}");
         assert_eq!(figure.matches("<polyline").count(), 3);
         assert!(!figure.contains("NaN"), "{figure}");
+    }
+
+    #[test]
+    fn several_curves_have_names() {
+        let mut report = report();
+        let line = |name: &str, values: [f64; 2]| SweepLine {
+            label: name.into(),
+            points: values
+                .map(|value| SweepPoint {
+                    value,
+                    label: "a<b".into(),
+                })
+                .to_vec(),
+        };
+        report.sweep = Some(Sweep {
+            key: "router.capacity_factor".into(),
+            lines: vec![line("<one>", [0.5, 1.0]), line("two", [0.25, 0.5])],
+        });
+        let figure = figure(&report);
+        // two curves for each of three metrics, over three different values
+        assert_eq!(figure.matches("<polyline").count(), 6);
+        assert_eq!(figure.matches(">&lt;one&gt;</text>").count(), 3);
+        assert_eq!(figure.matches(">0.25</text>").count(), 3);
+        assert!(
+            figure.contains("class=\"baseline line\"") && figure.contains("class=\"arm line\"")
+        );
     }
 
     #[test]

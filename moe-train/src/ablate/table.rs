@@ -68,6 +68,9 @@ impl Spread {
 pub struct ArmReport {
     /// Name of the arm.
     pub label: String,
+    /// How its runs were evaluated, if in several ways. The first arm of each evaluation is its baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<String>,
     /// Whether this arm had the baseline's budget; true for the baseline.
     pub comparable: bool,
     /// Why it is not comparable, with both numbers.
@@ -138,7 +141,7 @@ pub struct AblationReport {
 }
 
 impl AblationReport {
-    /// Compares all arms with the first.
+    /// Compares all arms with the first, or with the first of the same evaluation.
     ///
     /// # Errors
     ///
@@ -150,14 +153,21 @@ impl AblationReport {
             .map(ArmReport::new)
             .collect::<Result<Vec<_>, _>>()?;
         check_arms(&arms)?;
-        let (baseline, others) = arms.split_first_mut().ok_or(TableError::NoArms)?;
-        for arm in others.iter_mut() {
-            arm.compare(baseline, config);
+        for i in 1..arms.len() {
+            let (before, rest) = arms.split_at_mut(i);
+            let arm = &mut rest[0];
+            let baseline = before
+                .iter()
+                .find(|other| other.evaluation == arm.evaluation);
+            if let Some(baseline) = baseline {
+                arm.compare(baseline, config);
+            }
         }
-        let n_compared = correct(others);
-        for arm in others {
+        let n_compared = correct(&mut arms);
+        for arm in &mut arms {
             arm.draw_verdict(config.alpha);
         }
+        let baseline = arms.first().ok_or(TableError::NoArms)?;
         let seeds: Vec<u64> = baseline.seeds.iter().map(|result| result.seed).collect();
         let smallest_p = smallest_p(seeds.len());
         let merit = baseline.merit();
@@ -222,6 +232,7 @@ impl ArmReport {
 
         Ok(Self {
             label: result.label.clone(),
+            evaluation: result.evaluation.clone(),
             comparable: true,
             reason: None,
             causal: seeds.iter().all(|result| result.causal),
@@ -256,6 +267,11 @@ impl ArmReport {
 
     fn scores(&self) -> Vec<f64> {
         self.seeds.iter().map(SeedResult::score).collect()
+    }
+
+    /// Whether others are compared with it, and it with none.
+    pub(super) fn is_baseline(&self) -> bool {
+        self.comparable && self.comparison.is_none()
     }
 
     fn compare(&mut self, baseline: &Self, config: &AblationConfig) {
@@ -367,6 +383,7 @@ mod tests {
     fn arm(label: &str, losses: &[f64]) -> ArmResult {
         ArmResult {
             label: label.into(),
+            evaluation: None,
             seeds: (0..).zip(losses).map(|(i, loss)| seed(i, *loss)).collect(),
         }
     }
@@ -418,6 +435,42 @@ mod tests {
         assert_eq!(
             (report.n_compared, report.arms[0].verdict.clone()),
             (2, None)
+        );
+    }
+
+    #[test]
+    fn arms_are_compared_within_an_evaluation() {
+        let evaluated = |label: &str, way: &str, losses: &[f64]| ArmResult {
+            evaluation: Some(way.into()),
+            ..arm(label, losses)
+        };
+        // b - a is 1 in the first evaluation and -2 in the second, and no arm is compared across them
+        let report = report(&[
+            evaluated("a, 1", "1", &[1.0, 1.0]),
+            evaluated("b, 1", "1", &[2.0, 2.0]),
+            evaluated("a, 2", "2", &[7.0, 7.0]),
+            evaluated("b, 2", "2", &[5.0, 5.0]),
+        ]);
+        let difference = |i: usize| {
+            report.arms[i]
+                .comparison
+                .as_ref()
+                .map(|c| c.mean_difference)
+        };
+        assert_eq!(
+            [0, 1, 2, 3].map(difference),
+            [None, Some(1.0), None, Some(-2.0)]
+        );
+        let baselines: Vec<bool> = report.arms.iter().map(ArmReport::is_baseline).collect();
+        assert_eq!(baselines, [true, false, true, false]);
+        assert_eq!(
+            (report.n_compared, report.arms[2].verdict.clone()),
+            (2, None)
+        );
+        let text = report.to_string();
+        assert!(
+            text.contains("minus the first arm of the same evaluation"),
+            "{text}"
         );
     }
 

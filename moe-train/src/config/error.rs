@@ -25,6 +25,22 @@ pub enum ConfigError {
         /// The names of the family's data.
         names: String,
     },
+    /// A key that is no value of the router, for evaluation.
+    #[error(
+        "`{text}` cannot change a trained run: an evaluation takes values of [router], such as router.capacity_factor=0.5; train another run to change more"
+    )]
+    NotOfRouter {
+        /// The override.
+        text: String,
+    },
+    /// Values of the router that need other weights than those that were trained.
+    #[error(
+        "`{texts}` gives the router other parameters than the run has trained; leave it out, or train another run with it"
+    )]
+    OtherParameters {
+        /// The overrides.
+        texts: String,
+    },
     /// A value outside its range.
     #[error("{key} = {value} is out of range: it must be {range}")]
     Range {

@@ -3,6 +3,7 @@
 mod attention;
 mod build;
 mod error;
+mod evaluation;
 mod hash;
 mod model;
 mod switch;
@@ -19,8 +20,8 @@ pub use vision::{PositionKind, VisionModel};
 
 use crate::data::DataConfig;
 use crate::resolve::{
-    ConfigFile, Implied, Layers, Override, ResolveError, Selection, resolve, resolve_with_notes,
-    typed,
+    Aliases, ConfigFile, Implied, Layers, Override, ResolveError, Selection, resolve,
+    resolve_with_notes, typed,
 };
 use moe_router::{BalanceConfig, RouterConfig};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,12 @@ use std::path::Path;
 
 /// The keys that choose the defaults of their table.
 pub const SELECTORS: [&str; 3] = ["model.family", "attention.kind", "router.name"];
+
+/// Routers have the names of the families that they come from, too.
+const OTHER_NAMES: Aliases<'static> = Aliases {
+    selector: "router.name",
+    names: RouterConfig::ALIASES,
+};
 
 /// A router that is described by its parts needs no name.
 const COMPOSED: Implied<'static> = Implied {
@@ -87,7 +94,8 @@ impl RunConfig {
         file: ConfigFile,
         overrides: &[S],
     ) -> Result<Resolved, ConfigError> {
-        let layers = Layers::over(file, overrides)?.imply(&COMPOSED);
+        let layers = Layers::over(file, overrides)?;
+        let layers = layers.unalias(&OTHER_NAMES).imply(&COMPOSED);
         let resolved = resolve_with_notes(&layers, &SELECTORS, &defaults)?;
         let config = checked(resolved.table)?;
         let mut notes = resolved.notes;
@@ -120,7 +128,7 @@ impl RunConfig {
             file: None,
             overrides: overrides.collect::<Result<_, _>>()?,
         };
-        let layers = layers.imply(&COMPOSED);
+        let layers = layers.unalias(&OTHER_NAMES).imply(&COMPOSED);
         checked(resolve(&layers, &SELECTORS, &defaults)?)
     }
 

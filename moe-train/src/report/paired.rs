@@ -48,6 +48,7 @@ impl Paired {
             .into_iter()
             .map(|arm| ArmResult {
                 label: arm.label,
+                evaluation: None,
                 seeds: arm.results,
             })
             .collect();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub struct LoadedRun {
     /// The run folder.
     pub folder: PathBuf,
-    /// Its configuration.
+    /// Its configuration, with the router as it is evaluated.
     pub config: RunConfig,
     /// The model, without gradients.
     pub model: AnyModel,
@@ -28,8 +28,24 @@ impl LoadedRun {
     ///
     /// Returns an error if there is no run or no checkpoint, or if a file is damaged.
     pub fn open(path: &Path, device: &Device) -> Result<Self, RunError> {
+        Self::open_with::<&str>(path, &[], device)
+    }
+
+    /// As [`open`](Self::open), with other values of the router: another capacity than in training, say.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) and [`RunConfig::evaluated_with`].
+    pub fn open_with<S: AsRef<str>>(
+        path: &Path,
+        overrides: &[S],
+        device: &Device,
+    ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_of(path)?);
-        let config = RunConfig::load_resolved(&folder.config())?;
+        let mut config = RunConfig::load_resolved(&folder.config())?;
+        if !overrides.is_empty() {
+            config = config.evaluated_with(overrides)?;
+        }
         let step = match step_of(path) {
             Some(step) => step,
             None => *folder

@@ -17,6 +17,9 @@ pub(super) struct Preview {
     seeds: Vec<u64>,
     n_runs: usize,
     n_missing: usize,
+    /// The names of the ways in which each run is evaluated, if not as it was trained.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evaluations: Vec<String>,
     /// At the baseline's speed on this device, measured over three steps.
     estimated_s: f64,
     arms: Vec<ArmPreview>,
@@ -36,6 +39,17 @@ struct ArmPreview {
     causality: Option<Causality>,
 }
 
+/// Each once, in order.
+fn evaluations(plan: &Plan) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for way in plan.tested.iter().filter_map(|row| row.evaluation.as_ref()) {
+        if !names.contains(&way.label) {
+            names.push(way.label.clone());
+        }
+    }
+    names
+}
+
 impl Preview {
     pub(super) fn new(plan: &Plan, n_missing: usize) -> Self {
         let arm = |arm: &PlannedArm| ArmPreview {
@@ -53,6 +67,7 @@ impl Preview {
             seeds: plan.seeds.clone(),
             n_runs: plan.arms.len() * plan.seeds.len(),
             n_missing,
+            evaluations: evaluations(plan),
             estimated_s: 0.0,
             arms: plan.arms.iter().map(arm).collect(),
         }
@@ -114,8 +129,12 @@ impl Preview {
             0 => String::new(),
             _ => format!(", about {}", duration(self.estimated_s)),
         };
+        let ways = match &self.evaluations[..] {
+            [] => String::new(),
+            names => format!("\neach run is evaluated at {}", names.join(", ")),
+        };
         format!(
-            "{}, {}: {}, {} of them to train{time}\n\n{}",
+            "{}, {}: {}, {} of them to train{time}{ways}\n\n{}",
             counted(self.arms.len(), "arm"),
             counted(self.seeds.len(), "seed"),
             counted(self.n_runs, "run"),

@@ -3,7 +3,7 @@
 
 use super::{GAP, PANEL, metrics, values};
 use crate::ablate::rule::Metric;
-use crate::ablate::sweep::Sweep;
+use crate::ablate::sweep::{Sweep, SweepLine};
 use crate::ablate::table::AblationReport;
 use crate::draw::{Origin, Scale, escape, label};
 use crate::stats::{mean, sample_std};
@@ -18,7 +18,7 @@ struct Point {
     std: f64,
 }
 
-/// One curve for each metric under its column of dots, and where they end.
+/// One panel for each metric under its column of dots, and where they end.
 pub(super) fn curves(report: &AblationReport, sweep: &Sweep, left: f64, top: f64) -> (String, f64) {
     let mut body = String::new();
     for (i, (metric, title, origin)) in metrics(report).into_iter().enumerate() {
@@ -36,53 +36,82 @@ pub(super) fn curves(report: &AblationReport, sweep: &Sweep, left: f64, top: f64
             start,
             top: top + 24.0,
         };
-        curve(&mut body, report, sweep, (metric, origin), &place);
+        panel(&mut body, report, sweep, (metric, origin), &place);
     }
     (body, top + HEIGHT + 76.0)
 }
 
-/// The upper left corner of a curve.
+/// The upper left corner of a panel.
 struct Place {
     start: f64,
     top: f64,
 }
 
-fn curve(
+fn panel(
     body: &mut String,
     report: &AblationReport,
     sweep: &Sweep,
     (metric, origin): (Metric, Origin),
     place: &Place,
 ) {
-    let bottom = place.top + HEIGHT;
-    let step = PANEL / sweep.points.len() as f64;
-    let mut points = Vec::new();
-    for (i, point) in sweep.points.iter().enumerate() {
-        let x = place.start + step * (i as f64 + 0.5);
+    let all = sweep.values();
+    let step = PANEL / all.len() as f64;
+    let x = |value: f64| {
+        let column = all.iter().position(|&other| other == value);
+        place.start + step * (column.unwrap_or(0) as f64 + 0.5)
+    };
+    for &value in &all {
         let _ = writeln!(
             body,
-            "<text class=\"small middle\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
-            bottom + 16.0,
-            label(point.value)
+            "<text class=\"small middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            x(value),
+            place.top + HEIGHT + 16.0,
+            label(value)
         );
+    }
+    let lines = sweep.lines.iter();
+    let lines: Vec<Vec<Point>> = lines.map(|line| points(report, line, metric, &x)).collect();
+    let ends = |p: &Point| [p.mean - p.std, p.mean + p.std];
+    let ends: Vec<f64> = lines.iter().flatten().flat_map(ends).collect();
+    let scale = Scale::around(&ends, origin, place.top + HEIGHT, place.top);
+    ticks(body, &scale, place);
+    for (i, (line, points)) in sweep.lines.iter().zip(&lines).enumerate() {
+        let is_first_of_several = i == 0 && lines.len() > 1;
+        let class = if is_first_of_several {
+            "baseline"
+        } else {
+            "arm"
+        };
+        draw(body, points, &scale, class);
+        if lines.len() > 1 {
+            name(body, &line.label, points, &scale);
+        }
+    }
+}
+
+/// The points of a curve that have a finite value.
+fn points(
+    report: &AblationReport,
+    line: &SweepLine,
+    metric: Metric,
+    x: &impl Fn(f64) -> f64,
+) -> Vec<Point> {
+    let mut points = Vec::new();
+    for point in &line.points {
         let arm = report.arms.iter().find(|arm| arm.label == point.label);
         let values = arm.map_or(Vec::new(), |arm| values(arm, metric));
         if !values.is_empty() {
-            let std = sample_std(&values).unwrap_or(0.0);
             points.push(Point {
-                x,
+                x: x(point.value),
                 mean: mean(&values),
-                std,
+                std: sample_std(&values).unwrap_or(0.0),
             });
         }
     }
-    draw(body, &points, origin, place);
+    points
 }
 
-fn draw(body: &mut String, points: &[Point], origin: Origin, place: &Place) {
-    let ends = |p: &Point| [p.mean - p.std, p.mean + p.std];
-    let all: Vec<f64> = points.iter().flat_map(ends).collect();
-    let scale = Scale::around(&all, origin, place.top + HEIGHT, place.top);
+fn ticks(body: &mut String, scale: &Scale, place: &Place) {
     for tick in scale.ticks() {
         let (y, end) = (scale.at(tick), place.start + PANEL);
         let _ = writeln!(
@@ -95,6 +124,9 @@ fn draw(body: &mut String, points: &[Point], origin: Origin, place: &Place) {
             label(tick)
         );
     }
+}
+
+fn draw(body: &mut String, points: &[Point], scale: &Scale, class: &str) {
     let at = |x: f64, value: f64| {
         let y = scale.at(value.max(scale.low));
         format!("{x:.1},{y:.1}")
@@ -105,7 +137,7 @@ fn draw(body: &mut String, points: &[Point], origin: Origin, place: &Place) {
     let line: Vec<String> = points.iter().map(|p| at(p.x, p.mean)).collect();
     let _ = writeln!(
         body,
-        "<polygon class=\"arm band\" points=\"{}\"/><polyline class=\"arm line\" points=\"{}\"/>",
+        "<polygon class=\"{class} band\" points=\"{}\"/><polyline class=\"{class} line\" points=\"{}\"/>",
         band.join(" "),
         line.join(" ")
     );
@@ -113,8 +145,21 @@ fn draw(body: &mut String, points: &[Point], origin: Origin, place: &Place) {
         let y = scale.at(p.mean);
         let _ = writeln!(
             body,
-            "<circle class=\"arm\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>",
+            "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>",
             p.x
+        );
+    }
+}
+
+/// Writes the name of a curve at its lowest value, where several differ most.
+fn name(body: &mut String, name: &str, points: &[Point], scale: &Scale) {
+    if let Some(first) = points.first() {
+        let _ = writeln!(
+            body,
+            "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            first.x + 8.0,
+            scale.at(first.mean) + 4.0,
+            escape(name)
         );
     }
 }

@@ -56,7 +56,10 @@ fn panel(body: &mut String, report: &AblationReport, metric: Metric, origin: Ori
         );
     }
     for (row, arm) in report.arms.iter().enumerate() {
-        let class = if row == 0 { "baseline" } else { "arm" };
+        let class = match arm.is_baseline() {
+            true => "baseline",
+            false => "arm",
+        };
         seeds(body, arm, metric, &scale, class, middle(row));
     }
 }

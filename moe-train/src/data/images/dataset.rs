@@ -69,7 +69,11 @@ impl ImageData {
             white: 255,
         };
         let pictures = folder::read(path, shape.side, config.n_classes)?;
-        let parts = split_by_class(&pictures.part, &shape, &pictures.class_names)?;
+        let names = pictures.class_names.iter();
+        let places: Vec<String> = names
+            .map(|name| format!("`{}`", path.join(name).display()))
+            .collect();
+        let parts = split_by_class(&pictures.part, &shape, &places)?;
         Ok(Self::new(&config.path, shape, pictures.class_names, parts))
     }
 

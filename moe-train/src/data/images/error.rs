@@ -101,7 +101,7 @@ pub enum ImageError {
     },
     /// As many labels as images are needed.
     #[error(
-        "`{images}` has {n_images} images and `{labels}` {n_labels} labels; they are not of one set"
+        "`{images}` has {n_images} images and `{labels}` {n_labels} labels; they are not of one set, copy both again"
     )]
     Counts {
         /// The images.
@@ -114,7 +114,9 @@ pub enum ImageError {
         n_labels: usize,
     },
     /// Images of another size.
-    #[error("`{path}` has images of {found} pixels, but those of the set have {expected}")]
+    #[error(
+        "`{path}` has images of {found} pixels, but those of the set have {expected}; give the set's own files"
+    )]
     Size {
         /// The file.
         path: PathBuf,
@@ -124,7 +126,10 @@ pub enum ImageError {
         expected: String,
     },
     /// A label that is no class.
-    #[error("`{path}`: label {index} is {label}, but the classes are 0 to {}", n_classes - 1)]
+    #[error(
+        "`{path}`: label {index} is {label}, but the classes are 0 to {}; copy it again, it is damaged or of another set",
+        n_classes - 1
+    )]
     Label {
         /// The file.
         path: PathBuf,

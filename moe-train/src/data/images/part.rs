@@ -63,7 +63,8 @@ impl ImagePart {
 }
 
 /// Train, validation and test: of each five images of a class in order, the first three, the fourth and
-/// the fifth, so that every class is in every part in equal shares.
+/// the fifth, so that every class is in every part in equal shares. `places` says where each class is, for
+/// messages.
 ///
 /// # Errors
 ///
@@ -71,10 +72,10 @@ impl ImagePart {
 pub fn split_by_class(
     all: &ImagePart,
     shape: &ImageShape,
-    class_names: &[String],
+    places: &[String],
 ) -> Result<[ImagePart; 3], ImageError> {
     let mut parts: [ImagePart; 3] = Default::default();
-    let mut seen = vec![0; class_names.len()];
+    let mut seen = vec![0; places.len()];
     for (index, &label) in all.labels.iter().enumerate() {
         let count: &mut usize = &mut seen[usize::from(label)];
         let part = match *count % 5 {
@@ -85,10 +86,10 @@ pub fn split_by_class(
         parts[part].push(all.image(index, shape), label);
         *count += 1;
     }
-    match seen.iter().zip(class_names).find(|(n, _)| **n < 5) {
+    match seen.iter().zip(places).find(|(n, _)| **n < 5) {
         None => Ok(parts),
-        Some((&found, name)) => Err(ImageError::TooFew {
-            place: format!("the class `{name}`"),
+        Some((&found, place)) => Err(ImageError::TooFew {
+            place: place.clone(),
             found,
             needed: 5,
             why: "so that training, validation and test each have one",
@@ -108,7 +109,7 @@ mod tests {
     };
 
     fn names(n: usize) -> Vec<String> {
-        (0..n).map(|i| i.to_string()).collect()
+        (0..n).map(|i| format!("the class `{i}`")).collect()
     }
 
     #[test]
