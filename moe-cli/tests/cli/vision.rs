@@ -13,6 +13,7 @@ n_layers = 1
 patch_size = 4
 d_mlp = 16
 moe_layers = [0]
+group_images = 8
 [attention]
 n_heads = 2
 [experts]
@@ -56,9 +57,9 @@ fn a_run_is_evaluated_at_another_capacity() {
         let folder = folder.strip_prefix(place.dir.path()).unwrap().display();
         let whole = place.json(&format!("eval {folder}"));
         let tight = place.json(&format!("eval {folder} router.capacity_factor=0.25"));
-        // a quarter of the places of a balanced load: at least three quarters are dropped
+        // a quarter of the places of a balanced load, 3 of 10, or 2 of 8 in a text
         assert!(
-            drop_rate(&tight) > 0.7 && drop_rate(&whole) < 0.7,
+            drop_rate(&tight) > 0.69 && drop_rate(&whole) < 0.6,
             "{tight:#}"
         );
         assert_eq!(tight["overrides"][0], "router.capacity_factor=0.25");

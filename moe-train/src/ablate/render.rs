@@ -268,7 +268,16 @@ fn footnotes(report: &AblationReport) -> Vec<String> {
                 .into(),
         );
     }
-    notes.extend(report.arms.iter().filter_map(measured_note));
+    // what training cost is the same in every evaluation
+    let first = report.arms.first().map(|arm| &arm.evaluation);
+    let of_first = |arm: &&ArmReport| Some(&arm.evaluation) == first;
+    notes.extend(
+        report
+            .arms
+            .iter()
+            .filter(of_first)
+            .filter_map(measured_note),
+    );
     notes
 }
 

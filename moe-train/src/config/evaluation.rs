@@ -1,6 +1,6 @@
 use super::{ConfigError, RunConfig};
 use crate::resolve::{ConfigFile, Override};
-use toml::Table;
+use toml::{Table, Value};
 
 impl RunConfig {
     /// The configuration with other values of its router, for evaluation: another capacity than in training,
@@ -20,8 +20,11 @@ impl RunConfig {
             }
         }
         let mut table = Table::try_from(self).expect("a configuration is a table");
-        // losses of training, which a router without noise could not feed
-        table.remove("balance");
+        // losses of training, some of which the other values could not feed
+        let losses = table.get_mut("balance").and_then(Value::as_table_mut);
+        for (_, weight) in losses.into_iter().flatten() {
+            *weight = Value::Float(0.0);
+        }
         let file = ConfigFile::parse("the configuration of the run", &table.to_string())?;
         let router = Self::resolve(file, overrides)?.config.router;
         let config = Self {
@@ -58,7 +61,7 @@ mod tests {
         ];
         let config = config();
         let evaluated = config.evaluated_with(&overrides).unwrap();
-        let router = toml::Table::try_from(&evaluated.router).unwrap();
+        let router = Table::try_from(&evaluated.router).unwrap();
         assert_eq!(router["capacity_factor"].as_float(), Some(0.5));
         assert_eq!(router["priority"].as_str(), Some("score"));
         let router = config.router.clone();
