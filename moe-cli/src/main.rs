@@ -3,6 +3,7 @@
 //! Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
 //! configuration, 3 finished but out of tolerance, 130 interrupted after saving.
 
+mod allocator;
 mod args;
 mod backends;
 mod commands;
@@ -21,10 +22,8 @@ use args::Cli;
 use clap::Parser;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_memory();
     let cli = Cli::parse();
     exit::run(|| commands::run(&cli.command, &cli.shared))
 }

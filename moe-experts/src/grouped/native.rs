@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::few::{FewRows, is_few};
-use super::kernel::{Mat, Write, gemm};
+use super::kernel::{Mat, Write, Written, fresh, gemm};
 use super::tile::{
     Piece, TILE_ROWS, Term, gemm_nt, nt_scratch, pieces, split_rows, tiles, with_scratch,
 };
@@ -69,34 +69,24 @@ impl Product<'_> {
 
     /// `[n_experts, d_in, d_out]`: `dW_e = sum over rows n of e of x_n^T dy_n`.
     pub fn d_w(&self, d_y: &[f32]) -> Vec<f32> {
-        let mut d_w = vec![0.0; self.w.len()];
-        pieces(&mut d_w, self.d_in, self.d_out)
-            .into_par_iter()
-            .with_max_len(1)
-            .for_each(
-                |Piece {
-                     expert,
-                     rows: columns,
-                     values,
-                 }| {
-                    let rows = block(self.ends, expert);
-                    if rows.is_empty() {
-                        return;
-                    }
-                    let x = Mat::new(
-                        &self.x[rows.start * self.d_in..rows.end * self.d_in],
-                        self.d_in,
-                    );
-                    let d_y = &d_y[rows.start * self.d_out..rows.end * self.d_out];
-                    gemm(
-                        values,
-                        x.columns(columns).t(),
-                        Mat::new(d_y, self.d_out),
-                        Write::Set,
-                    );
-                },
-            );
-        d_w
+        fresh(self.w.len(), |d_w| {
+            pieces(d_w, self.d_in, self.d_out)
+                .into_par_iter()
+                .with_max_len(1)
+                .map(|piece| self.d_w_piece(piece, d_y))
+                .reduce(Written::none, Written::and)
+        })
+    }
+
+    fn d_w_piece<'w>(&self, mut piece: Piece<'w>, d_y: &[f32]) -> Written<'w> {
+        let rows = block(self.ends, piece.expert);
+        if !rows.is_empty() {
+            let x = &self.x[rows.start * self.d_in..rows.end * self.d_in];
+            let d_y = &d_y[rows.start * self.d_out..rows.end * self.d_out];
+            let x = Mat::new(x, self.d_in).columns(piece.rows).t();
+            piece.values.add_product(x, Mat::new(d_y, self.d_out));
+        }
+        piece.values.finish()
     }
 
     fn few(&self) -> FewRows<'_> {

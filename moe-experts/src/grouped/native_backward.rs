@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernel::{Mat, Write, gemm, hidden_row_backward};
+use super::kernel::{Mat, Written, fresh, hidden_row_backward};
 use super::native_ffn::Ffn;
 use super::tile::{
     Piece, TILE_ROWS, Term, Tile, gemm_nt, nt_scratch, pieces, split_rows, tiles, with_scratch,
@@ -59,42 +59,37 @@ impl Ffn<'_> {
 
     /// Step 1: `dW_down_e = sum over rows n of e of hidden_n^T dout_n`, the hidden rows with their gate.
     fn d_down(&self, pre_gate: &[f32], pre_up: &[f32], d_out: &[f32]) -> Vec<f32> {
-        let d = self.d_model;
-        let mut d_down = vec![0.0; self.down.len()];
-        pieces(&mut d_down, self.d_expert, d)
-            .into_par_iter()
-            .with_max_len(1)
-            .for_each(
-                |Piece {
-                     expert,
-                     rows: columns,
-                     values,
-                 }| {
-                    let mut write = Write::Set;
-                    for rows in self.chunks_of(expert) {
-                        let r = rows.len();
-                        let pre = rows.start * self.d_expert..rows.end * self.d_expert;
-                        let gate = if pre_gate.is_empty() {
-                            pre_gate
-                        } else {
-                            &pre_gate[pre.clone()]
-                        };
-                        let up = &pre_up[pre];
-                        with_scratch([r * columns.len(), r * d], |[hidden, dy]| {
-                            self.hidden(rows.clone(), gate, up, columns.clone(), hidden);
-                            self.gather(d_out, rows.clone(), 0..d, dy);
-                            gemm(
-                                values,
-                                Mat::new(hidden, columns.len()).t(),
-                                Mat::new(dy, d),
-                                write,
-                            );
-                        });
-                        write = Write::Add;
-                    }
-                },
-            );
-        d_down
+        fresh(self.down.len(), |d_down| {
+            pieces(d_down, self.d_expert, self.d_model)
+                .into_par_iter()
+                .with_max_len(1)
+                .map(|piece| self.d_down_piece(piece, pre_gate, pre_up, d_out))
+                .reduce(Written::none, Written::and)
+        })
+    }
+
+    fn d_down_piece<'w>(
+        &self,
+        piece: Piece<'w>,
+        pre_gate: &[f32],
+        pre_up: &[f32],
+        d_out: &[f32],
+    ) -> Written<'w> {
+        let [d, f] = [self.d_model, self.d_expert];
+        let (columns, mut d_down) = (piece.rows, piece.values);
+        for rows in self.chunks_of(piece.expert) {
+            let pre = rows.start * f..rows.end * f;
+            let gate = self.gate.map_or(pre_gate, |_| &pre_gate[pre.clone()]);
+            let up = &pre_up[pre];
+            let r = rows.len();
+            with_scratch([r * columns.len(), r * d], |[hidden, dy]| {
+                self.hidden(rows.clone(), gate, up, columns.clone(), hidden);
+                self.gather(d_out, rows, 0..d, dy);
+                let hidden = Mat::new(hidden, columns.len()).t();
+                d_down.add_product(hidden, Mat::new(dy, d));
+            });
+        }
+        d_down.finish()
     }
 
     /// Step 2: gradients of gates `[n_rows]`, of gathered tokens, and, in place, of pre-activations.
@@ -165,34 +160,26 @@ impl Ffn<'_> {
 
     /// Step 3: `dW_e = sum over rows n of e of x_n^T dpre_n` for one of the projections of the tokens.
     fn d_in(&self, d_pre: &[f32]) -> Vec<f32> {
+        fresh(self.up.len(), |d_w| {
+            pieces(d_w, self.d_model, self.d_expert)
+                .into_par_iter()
+                .with_max_len(1)
+                .map(|piece| self.d_in_piece(piece, d_pre))
+                .reduce(Written::none, Written::and)
+        })
+    }
+
+    fn d_in_piece<'w>(&self, piece: Piece<'w>, d_pre: &[f32]) -> Written<'w> {
         let f = self.d_expert;
-        let mut d_w = vec![0.0; self.up.len()];
-        pieces(&mut d_w, self.d_model, f)
-            .into_par_iter()
-            .with_max_len(1)
-            .for_each(
-                |Piece {
-                     expert,
-                     rows: columns,
-                     values,
-                 }| {
-                    let mut write = Write::Set;
-                    for rows in self.chunks_of(expert) {
-                        let d_pre = &d_pre[rows.start * f..rows.end * f];
-                        with_scratch([rows.len() * columns.len()], |[x]| {
-                            self.gather(self.x, rows, columns.clone(), x);
-                            gemm(
-                                values,
-                                Mat::new(x, columns.len()).t(),
-                                Mat::new(d_pre, f),
-                                write,
-                            );
-                        });
-                        write = Write::Add;
-                    }
-                },
-            );
-        d_w
+        let (columns, mut d_w) = (piece.rows, piece.values);
+        for rows in self.chunks_of(piece.expert) {
+            let d_pre = &d_pre[rows.start * f..rows.end * f];
+            with_scratch([rows.len() * columns.len()], |[x]| {
+                self.gather(self.x, rows, columns.clone(), x);
+                d_w.add_product(Mat::new(x, columns.len()).t(), Mat::new(d_pre, f));
+            });
+        }
+        d_w.finish()
     }
 
     /// The expert's rows in runs that bound the scratch memory of a task.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::few::{FewRows, is_few};
-use super::kernel::{Mat, Write, gemm, hidden_row};
+use super::kernel::{Mat, Write, gemm, hidden_row, prefetch};
 use super::tile::{TILE_ROWS, Tile, split_rows, tiles, with_scratch};
 use crate::{Activation, RowPlan};
 
@@ -110,6 +110,7 @@ impl Ffn<'_> {
         with_scratch(lengths, |[x, hidden, gate_scratch, up_scratch]| {
             let gate = if gate.is_empty() { gate_scratch } else { gate };
             let up = if up.is_empty() { up_scratch } else { up };
+            prefetch(self.matrix(self.up, tile.expert));
             self.gather(self.x, tile.rows.clone(), 0..d, x);
             if let Some(stack) = self.gate {
                 let w = self.matrix(stack, tile.expert);
@@ -117,6 +118,7 @@ impl Ffn<'_> {
             }
             let w = self.matrix(self.up, tile.expert);
             gemm(up, Mat::new(x, d), Mat::new(w, f), Write::Set);
+            prefetch(self.matrix(self.down, tile.expert));
             self.hidden(tile.rows.clone(), gate, up, 0..f, hidden);
             let w = self.matrix(self.down, tile.expert);
             gemm(y, Mat::new(hidden, f), Mat::new(w, d), Write::Set);

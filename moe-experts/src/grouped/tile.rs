@@ -4,7 +4,7 @@
 
 use std::{cell::Cell, ops::Range};
 
-use super::kernel::{Mat, Write, gemm, transpose};
+use super::kernel::{Fresh, Mat, Write, gemm, transpose};
 use crate::plan::block;
 
 /// At most this many rows form one task: enough to amortise reading an expert's weights.
@@ -52,13 +52,13 @@ pub(super) fn split_rows<'a>(
 pub(super) struct Piece<'a> {
     pub expert: usize,
     pub rows: Range<usize>,
-    pub values: &'a mut [f32],
+    pub values: Fresh<'a>,
 }
 
 /// Cuts a stack of matrices `[n_experts, height, width]` into pieces of at most [`TILE_IN`] rows.
-pub(super) fn pieces(stack: &mut [f32], height: usize, width: usize) -> Vec<Piece<'_>> {
-    let of_expert = |(expert, matrix): (usize, _)| {
-        let chunks = <[f32]>::chunks_mut(matrix, TILE_IN * width).enumerate();
+pub(super) fn pieces<'a>(stack: Fresh<'a>, height: usize, width: usize) -> Vec<Piece<'a>> {
+    let of_expert = |(expert, matrix): (usize, Fresh<'a>)| {
+        let chunks = matrix.chunks(TILE_IN * width).enumerate();
         chunks.map(move |(i, values)| Piece {
             expert,
             rows: i * TILE_IN..i * TILE_IN + values.len() / width,
@@ -66,7 +66,7 @@ pub(super) fn pieces(stack: &mut [f32], height: usize, width: usize) -> Vec<Piec
         })
     };
     stack
-        .chunks_mut(height * width)
+        .chunks(height * width)
         .enumerate()
         .flat_map(of_expert)
         .collect()
@@ -146,6 +146,7 @@ pub(super) fn gemm_nt(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grouped::kernel::{Written, fresh};
 
     #[test]
     fn tiles_are_even_and_cover_all_rows() {
@@ -162,14 +163,17 @@ mod tests {
 
     #[test]
     fn pieces_cover_every_matrix() {
-        let mut stack = vec![0.0; 2 * 300 * 3];
-        let cut = pieces(&mut stack, 300, 3);
-        let places: Vec<_> = cut.iter().map(|p| (p.expert, p.rows.clone())).collect();
-        assert_eq!(
-            places,
-            [(0, 0..256), (0, 256..300), (1, 0..256), (1, 256..300)]
-        );
-        assert!(cut.iter().all(|p| p.values.len() == p.rows.len() * 3));
+        fresh(2 * 300 * 3, |stack| {
+            let cut = pieces(stack, 300, 3);
+            let places: Vec<_> = cut.iter().map(|p| (p.expert, p.rows.clone())).collect();
+            assert_eq!(
+                places,
+                [(0, 0..256), (0, 256..300), (1, 0..256), (1, 256..300)]
+            );
+            assert!(cut.iter().all(|p| p.values.len() == p.rows.len() * 3));
+            let parts = cut.into_iter().map(|piece| piece.values.finish());
+            parts.fold(Written::none(), Written::and)
+        });
     }
 
     #[test]

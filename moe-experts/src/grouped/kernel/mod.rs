@@ -32,11 +32,15 @@ macro_rules! for_every_cpu {
 }
 
 mod activate;
+mod fresh;
+mod prefetch;
 mod product;
 mod stream;
 mod transpose;
 
 pub(super) use activate::{hidden_row, hidden_row_backward};
+pub(super) use fresh::{Fresh, Written, fresh};
+pub(super) use prefetch::prefetch;
 pub(super) use product::{Mat, Write, gemm};
 pub(super) use stream::{MAX_STREAM_ROWS, stream};
 pub(super) use transpose::transpose;

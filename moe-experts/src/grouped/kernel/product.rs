@@ -67,20 +67,27 @@ impl<'a> Mat<'a> {
 
 /// `dst = a b` or `dst += a b` on the calling thread; `dst` is row-major `[a.rows, b.cols]`.
 pub(in super::super) fn gemm(dst: &mut [f32], a: Mat<'_>, b: Mat<'_>, write: Write) {
-    assert!(a.cols == b.rows && dst.len() == a.rows * b.cols);
+    // SAFETY: `dst` is exclusively borrowed.
+    unsafe { product(dst.as_mut_ptr(), dst.len(), a, b, write) };
+}
+
+/// As [`gemm`], on memory that need not have been written if the product is to [`Set`](Write::Set) it.
+///
+/// # Safety
+///
+/// `dst` must point at `length` values that nothing else refers to, and that are written if they are to be
+/// added to.
+pub(super) unsafe fn product(dst: *mut f32, length: usize, a: Mat<'_>, b: Mat<'_>, write: Write) {
+    assert!(a.cols == b.rows && length == a.rows * b.cols);
     assert!(a.is_inside() && b.is_inside());
-    if a.cols == 0 && write == Write::Set {
-        dst.fill(0.0);
-        return;
-    }
-    // SAFETY: the asserts above keep every index that the product forms inside the three slices,
-    // `dst` is exclusively borrowed, and the element type is f32 on all sides.
+    // SAFETY: the asserts above keep every index that the product forms inside the two slices and the
+    // `length` values at `dst`, which it does not read where it sets them; all elements are f32.
     unsafe {
         gemm::gemm(
             a.rows,
             b.cols,
             a.cols,
-            dst.as_mut_ptr(),
+            dst,
             1,
             b.cols as isize,
             write == Write::Add,

@@ -5,7 +5,7 @@ pub(in super::super) const MAX_STREAM_ROWS: usize = 4;
 
 /// Up to this many columns one row of the matrix after another streams by fastest; wider results are
 /// visited once for four rows of the matrix, which spares the caches.
-const NARROW: usize = 2048;
+const NARROW: usize = 4096;
 
 /// `y_r += sum over i of x_r[first + i] w[i]` for every row `r`, in ascending `i`.
 ///

@@ -1,0 +1,29 @@
+//! The allocator of the process, and how long it keeps what is free.
+
+use std::ffi::{c_int, c_long};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The number of the option `mi_option_purge_delay`, the same in versions 2 and 3 of mimalloc.
+const PURGE_DELAY: c_int = 15;
+
+/// Milliseconds. A training step or a round of a benchmark may take seconds, and the next one wants the
+/// same memory.
+const MINUTE: c_long = 60_000;
+
+#[allow(unsafe_code)] // the one call that the allocator's crate does not wrap
+mod ffi {
+    use super::{c_int, c_long};
+
+    unsafe extern "C" {
+        // SAFETY: mimalloc 2 and 3 define it so; it ignores numbers that it does not know.
+        pub(super) safe fn mi_option_set_default(option: c_int, value: c_long);
+    }
+}
+
+/// Gives free memory back to the system after a minute, not after a second: pages that come back fresh are
+/// zeroed by the kernel at their first use. The environment's `MIMALLOC_PURGE_DELAY` has the last word.
+pub fn keep_memory() {
+    ffi::mi_option_set_default(PURGE_DELAY, MINUTE);
+}

@@ -1,0 +1,14 @@
+//! Reading ahead.
+
+/// Asks the processor to bring values from memory into its caches, front to back, which is the fastest
+/// way through memory: a product reads a matrix in narrow stripes.
+pub(in super::super) fn prefetch(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(16) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: every x86-64 processor has the instruction, and it does not fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
+}
