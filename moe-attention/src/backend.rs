@@ -5,7 +5,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, backend_extension};
+use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension};
 
 use crate::causal::composed_attention;
 use crate::rope::composed_rotation;
@@ -46,10 +46,20 @@ pub trait AttentionBackend: Backend {
         composed_rotation::<Self>(x, cos, sin)
     }
 
-    /// `x [R,D] w [D,N]` of so few rows that reading the matrix is what costs.
+    /// `x [R,D] w [D,N]` of so few rows that reading the matrix is what costs; it may be held in bf16.
     fn few_rows_product(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_matmul(x, w)
+        composed_product::<Self>(x, w)
     }
+}
+
+/// `x w` in the type of `x`.
+pub(crate) fn composed_product<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>) -> FloatTensor<B> {
+    let w = if w.dtype() == x.dtype() {
+        w
+    } else {
+        B::float_cast(w, x.dtype().into())
+    };
+    B::float_matmul(x, w)
 }
 
 /// The kernels that a backend brings, for tensors like `x`; autodiff wraps these.

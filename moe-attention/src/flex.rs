@@ -15,13 +15,13 @@ mod rotate;
 mod rows;
 
 use burn::backend::Flex;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
 use crate::backend::{
     AttentionBackend, AttentionInputs, AttentionKernel, AttentionKernels, RotationKernel,
+    composed_product,
 };
 use crate::causal::composed_attention;
 use crate::rope::composed_rotation;
@@ -73,10 +73,11 @@ impl AttentionBackend for Flex {
     }
 
     fn few_rows_product(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
-        if x.dtype() == DType::F32 && w.dtype() == DType::F32 && w.is_contiguous() {
+        let reads = matches!(w.dtype(), DType::F32 | DType::BF16) && w.is_contiguous();
+        if x.dtype() == DType::F32 && reads {
             few::few_rows_product(x, w)
         } else {
-            Self::float_matmul(x, w)
+            composed_product::<Self>(x, w)
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::backend::AttentionBackend;
 /// Up to this many rows a projection costs what reading its matrix costs.
 const FEW_ROWS: usize = 4;
 
-/// The forward pass of a linear layer on tokens, read by all threads however few the tokens are.
+/// The forward pass of a linear layer on tokens, read by all threads however few the tokens are. The
+/// weight may be held in bf16.
 ///
 /// # Shapes
 ///
@@ -17,14 +18,23 @@ const FEW_ROWS: usize = 4;
 /// - output: `[N, d_output]`
 pub(crate) fn project(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
     let [rows, _] = x.dims();
-    if rows == 0 || rows > FEW_ROWS {
-        return linear.forward(x);
+    if !(1..=FEW_ROWS).contains(&rows) {
+        return widened(linear, &x).forward(x);
     }
     let product = few_rows_product(x, linear.weight.val());
     match &linear.bias {
         Some(bias) => product + bias.val().unsqueeze(),
         None => product,
     }
+}
+
+/// The layer with its weight in the type of `x`.
+fn widened(linear: &Linear, x: &Tensor<2>) -> Linear {
+    let mut linear = linear.clone();
+    if linear.weight.val().dtype() != x.dtype() {
+        linear.weight = linear.weight.map(|weight| weight.cast(x.dtype()));
+    }
+    linear
 }
 
 fn few_rows_product(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
@@ -38,7 +48,7 @@ mod tests {
     use crate::testing::{assert_close, values};
     use burn::module::Param;
     use burn::nn::LinearConfig;
-    use burn::tensor::Device;
+    use burn::tensor::{DType, Device};
 
     /// A layer of more rows than one task reads, wider than one line of the caches.
     fn linear(bias: bool, device: &Device) -> Linear {
@@ -67,6 +77,19 @@ mod tests {
         linear.weight = Param::from_tensor(turned.clone());
         let x = values([2, 300], 2, &device);
         assert_close(project(&linear, x.clone()), x.matmul(turned), 1e-5);
+    }
+
+    #[test]
+    fn a_matrix_in_bf16_is_read_as_its_numbers() {
+        let device = Device::flex();
+        let mut halves = linear(true, &device);
+        halves.weight = halves.weight.map(|weight| weight.cast(DType::BF16));
+        let mut wide = halves.clone();
+        wide.weight = wide.weight.map(|weight| weight.cast(DType::F32));
+        for rows in [1, FEW_ROWS, FEW_ROWS + 1] {
+            let x = values([rows, 300], 2, &device);
+            assert_close(project(&halves, x.clone()), wide.forward(x), 1e-5);
+        }
     }
 
     #[test]

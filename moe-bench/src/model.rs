@@ -3,7 +3,7 @@
 use crate::machine::Machine;
 use crate::timing::Timing;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use moe_models::{AnyDecoder, Decoder, DecoderCache, DecoderConfig, DecoderInput};
+use moe_models::{AnyDecoder, Decoder, DecoderCache, DecoderConfig, DecoderInput, WeightType};
 use moe_router::RouterConfig;
 use serde::Serialize;
 use std::fmt;
@@ -19,9 +19,11 @@ pub struct ModelBenchConfig {
     pub context: usize,
     /// The number of tokens that are timed one by one.
     pub tokens: usize,
+    /// The type that the matrices are held in.
+    pub weights: WeightType,
 }
 
-/// How fast a model with random weights reads and writes, batch 1, f32.
+/// How fast a model with random weights reads and writes, batch 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelBench {
     /// The model's name.
@@ -30,6 +32,8 @@ pub struct ModelBench {
     pub params_total: usize,
     /// The parameters that a token passes through, the output head included.
     pub params_active: usize,
+    /// The type that the matrices are held in.
+    pub weights: WeightType,
     /// The limits of the machine.
     pub machine: Machine,
     /// Reading the prompt.
@@ -62,7 +66,7 @@ pub struct Decode {
     pub time: Timing,
     /// Tokens a second, from the median.
     pub tokens_per_s: f64,
-    /// Bytes of weights that a token reads.
+    /// Bytes of weights that a token reads; norms and routers are counted in the type of the others.
     pub bytes_per_token: usize,
     /// GB of weights a second.
     pub gb_per_s: f64,
@@ -77,6 +81,7 @@ impl Default for ModelBenchConfig {
             prompts: 7,
             context: 136,
             tokens: 64,
+            weights: WeightType::F32,
         }
     }
 }
@@ -92,19 +97,20 @@ impl ModelBenchConfig {
         device: &Device,
     ) -> ModelBench {
         let account = config.account(router, 1, self.prompt);
-        let model = config.init(router, 0, device);
+        let model = self.weights.hold(config.init(router, 0, device));
         let head_flops = (account.params_embedding) as u64; // half of the two tables, 2 FLOP each
         let body = account.flops_per_token - head_flops;
         let flops = body * self.prompt as u64 + head_flops;
         let prefill = self.prefill(&model, device);
         let decode = self.decode(&model, device);
-        let bytes = 4 * account.params_active_head_only;
+        let bytes = self.weights.bytes() * account.params_active_head_only;
         let gflop_per_s = flops as f64 / prefill.median_s / 1e9;
         let gb_per_s = bytes as f64 / decode.median_s / 1e9;
         ModelBench {
             model: name.to_owned(),
             params_total: account.params_total,
             params_active: account.params_active_head_only,
+            weights: self.weights,
             machine,
             prefill: Prefill {
                 tokens: self.prompt,
@@ -164,10 +170,11 @@ impl fmt::Display for ModelBench {
         let (prefill, decode) = (&self.prefill, &self.decode);
         writeln!(
             f,
-            "{}: {:.0} M parameters, {:.1} M active",
+            "{}: {:.0} M parameters, {:.1} M active, in {}",
             self.model,
             self.params_total as f64 / 1e6,
-            self.params_active as f64 / 1e6
+            self.params_active as f64 / 1e6,
+            self.weights
         )?;
         writeln!(
             f,

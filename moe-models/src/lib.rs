@@ -9,6 +9,7 @@ pub mod deepseek;
 pub mod disk;
 mod error;
 mod generate;
+mod half;
 pub mod mixtral;
 pub mod published;
 mod seed;
@@ -23,6 +24,7 @@ pub use decoder::{
 pub use deepseek::{DeepSeek, DeepSeekConfig};
 pub use error::ModelError;
 pub use generate::{Drafts, GeneratedToken, Generator, Sampling};
+pub use half::{WeightType, with_bf16_weights};
 pub use mixtral::{Mixtral, MixtralConfig};
 pub use seed::{path_seed, seed_parameters};
 pub use vmoe::{Vmoe, VmoeConfig, VmoeInput, VmoeOutput};

@@ -1,5 +1,7 @@
 //! Matrix products and vectorised row operations: the only unsafe code of the crate.
 
+use burn::tensor::bf16;
+
 use super::lanes::{Fused, LANES, MulAdd, Separate, exp2, lanes, lanes_mut, larger, reduce};
 
 /// A read-only matrix over a slice, of any strides.
@@ -231,6 +233,16 @@ vectorised! {
     fn add_products<O>(y: &mut [f32], x: &[f32], w: &[f32]) {
         for (x, w) in x.iter().zip(w.chunks_exact(y.len())) {
             y.iter_mut().zip(w).for_each(|(y, w)| *y = O::mul_add(*x, *w, *y));
+        }
+    }
+}
+
+vectorised! {
+    /// The same with rows in bf16.
+    fn add_products_bf16<O>(y: &mut [f32], x: &[f32], w: &[bf16]) {
+        for (x, w) in x.iter().zip(w.chunks_exact(y.len())) {
+            let wide = w.iter().map(|w| f32::from_bits(u32::from(w.to_bits()) << 16));
+            y.iter_mut().zip(wide).for_each(|(y, w)| *y = O::mul_add(*x, w, *y));
         }
     }
 }

@@ -189,7 +189,7 @@ impl MultiHeadLatentAttention {
         let (nope, value) = (self.qk_nope_head_dim, self.v_head_dim);
         let (heads, rank) = (self.n_heads, self.rank());
         let [batch, _, length, _] = q.nope.dims();
-        let up = self.kv_b_proj.weight.val();
+        let up = self.kv_b_proj.weight.val().cast(q.nope.dtype());
         let up = up.reshape([rank, heads, nope + value]);
         let to_key = up.clone().narrow(2, 0, nope).permute([1, 2, 0]);
         let to_value = up.narrow(2, nope, value).swap_dims(0, 1);

@@ -4,6 +4,7 @@
 mod experts;
 
 use super::plan::RunPlan;
+use super::weights::Weights;
 use crate::exit::{OrUsage, Status, Usage};
 use crate::runs::shown;
 use crate::shared::Shared;
@@ -86,6 +87,9 @@ struct ModelArgs {
     /// Tokens that are timed one by one
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     tokens: usize,
+    /// The type that matrices are held in
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
+    weights: Weights,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -183,6 +187,7 @@ fn model(args: &ModelArgs, shared: &Shared) -> anyhow::Result<Status> {
         prompts: args.prompts,
         context: args.context,
         tokens: args.tokens,
+        weights: args.weights.into(),
     };
     let machine = Machine::measure(&device.device);
     let mut results = Vec::new();

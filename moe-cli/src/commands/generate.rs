@@ -2,6 +2,7 @@
 
 use super::fill::Filling;
 use super::plan::ReadPlan;
+use super::weights::Weights;
 use crate::exit::{Status, Usage, run_error};
 use crate::files::{missing_folder, write_whole};
 use crate::generation::{
@@ -53,6 +54,9 @@ pub struct GenerateArgs {
     /// Draft every second token with the model's multi-token prediction; needs --temperature 0
     #[arg(long)]
     speculative: bool,
+    /// The type that the model's matrices are held in
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
+    weights: Weights,
     /// Colour each token by the expert that it went to first
     #[arg(long)]
     show_experts: bool,
@@ -87,7 +91,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
             print_raw(&format!("{task}\n"))?;
             return Ok(Status::Done);
         }
-        TextModel::of_published(&checkpoint, &device.device)?
+        TextModel::of_published(&checkpoint, args.weights, &device.device)?
     } else {
         let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
         if shared.dry_run {
@@ -105,7 +109,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
         }
         warn(&run, args.tokens, shared);
         let family = run.config.model.name();
-        TextModel::of_run(run).ok_or_else(|| {
+        TextModel::of_run(run, args.weights).ok_or_else(|| {
             Usage::error(format!(
                 "{}: a model of the family {family} writes no text; `moe eval` scores it",
                 shown(&path)
@@ -212,6 +216,7 @@ impl GenerateArgs {
             ("--html", self.html.is_some()),
             ("--svg", self.svg.is_some()),
             ("--layer", self.layer.is_some()),
+            ("--weights bf16", self.weights == Weights::Bf16),
         ];
         match flags.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(Usage::error(format!(

@@ -26,5 +26,7 @@ mod plan;
 mod precision;
 mod published;
 mod topics;
+mod weights;
 
 pub use dispatch::run;
+pub use weights::Weights;

@@ -1,9 +1,10 @@
 use super::words::Words;
+use crate::commands::Weights;
 use anyhow::Context;
 use burn::tensor::Device;
-use moe_models::AnyDecoder;
-use moe_models::checkpoint::{Precision, PublishedCheckpoint, PublishedTokenizer};
+use moe_models::checkpoint::{PublishedCheckpoint, PublishedTokenizer};
 use moe_models::published::PublishedConfig;
+use moe_models::{AnyDecoder, WeightType};
 use moe_train::run::LoadedRun;
 
 /// A model that writes text: of a run, or published.
@@ -23,18 +24,23 @@ pub struct TextModel {
 
 impl TextModel {
     /// The model of a run; none if the run is not one of text.
-    pub fn of_run(run: LoadedRun) -> Option<Self> {
+    pub fn of_run(run: LoadedRun, weights: Weights) -> Option<Self> {
+        let weights = WeightType::from(weights);
         Some(Self {
             title: format!("{}, step {}", run.folder.display(), run.step),
             n_experts: run.config.experts.n_experts,
-            decoder: run.model.decoder()?,
+            decoder: weights.hold(run.model.decoder()?),
             words: Words::Vocab(run.vocab?),
             ends: Vec::new(),
         })
     }
 
     /// A published model with its tokenizer; without one, texts are token ids.
-    pub fn of_published(checkpoint: &PublishedCheckpoint, device: &Device) -> anyhow::Result<Self> {
+    pub fn of_published(
+        checkpoint: &PublishedCheckpoint,
+        weights: Weights,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
         let config = checkpoint.config();
         let folder = checkpoint.folder();
         let tokenizer = PublishedTokenizer::read(folder)?;
@@ -45,7 +51,7 @@ impl TextModel {
         };
         let plain = device.clone().without_autodiff();
         let decoder = checkpoint
-            .load(Precision::F32, &plain)
+            .load(weights.into(), &plain)
             .with_context(|| format!("cannot read {}", folder.display()))?;
         Ok(Self {
             decoder,

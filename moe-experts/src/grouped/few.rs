@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::kernel::{MAX_STREAM_ROWS, stream};
 use super::tile::with_scratch;
+use super::weight::Weight;
 use crate::plan::block;
 
 /// A task reads this many rows of a matrix: enough to stream, few enough to keep all threads busy.
@@ -21,10 +22,10 @@ pub(super) struct FewRows<'a> {
 }
 
 /// A part of an expert's matrix with the rows that meet it, and where their share of the sum goes.
-struct Task<'a> {
+struct Task<'a, W> {
     x: &'a [f32],
     first: usize,
-    w: &'a [f32],
+    w: &'a [W],
     partial: &'a mut [f32],
 }
 
@@ -37,7 +38,7 @@ pub(super) fn is_few(n_tokens: usize, ends: &[u32]) -> bool {
 
 impl FewRows<'_> {
     /// `y_n = x_n W_e` for every stack `[n_experts, d_in, d_out]` with its `y [n_rows, d_out]`.
-    pub fn products<const N: usize>(&self, stacks: [&[f32]; N], outs: [&mut [f32]; N]) {
+    pub fn products<const N: usize, W: Weight>(&self, stacks: [&[W]; N], outs: [&mut [f32]; N]) {
         if self.x.is_empty() {
             return;
         }
@@ -60,11 +61,11 @@ impl FewRows<'_> {
     }
 
     /// One task for every part of every matrix that has rows; returns what is left of `scratch`.
-    fn cut<'s>(
+    fn cut<'s, W>(
         &'s self,
-        stack: &'s [f32],
+        stack: &'s [W],
         mut scratch: &'s mut [f32],
-        tasks: &mut Vec<Task<'s>>,
+        tasks: &mut Vec<Task<'s, W>>,
     ) -> &'s mut [f32] {
         let matrices = stack.chunks(self.d_in * self.d_out).enumerate();
         for (expert, matrix) in matrices {

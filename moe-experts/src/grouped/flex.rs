@@ -1,23 +1,25 @@
 //! The native path on Burn's CPU backend: its tensors' memory goes to the kernels as slices.
 
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::{Bytes, DType, Shape, bf16};
 use burn_flex::{FlexTensor, Layout};
 
 use super::generic;
 use super::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels};
 use super::native::Product;
 use super::native_ffn::{Ffn, PreActivations};
+use super::weight::Weight;
 use crate::{Activation, RowPlan};
 
 impl MoeKernels for Flex {
     fn product(x: FlexTensor, w: FlexTensor, ends: &[u32]) -> FlexTensor {
-        if !all_f32(&[&x, &w]) {
-            return generic::product::<Self>(x, w, ends);
-        }
         let shape = [x.shape()[0], w.shape()[2]];
         let [x, w] = [x.to_contiguous(), w.to_contiguous()];
-        tensor(product(&x, &w, ends).forward(), shape)
+        match (x.dtype(), w.dtype()) {
+            (DType::F32, DType::F32) => tensor(product::<f32>(&x, &w, ends).forward(), shape),
+            (DType::F32, DType::BF16) => tensor(product::<bf16>(&x, &w, ends).forward(), shape),
+            _ => generic::product::<Self>(x, w, ends),
+        }
     }
 
     fn product_backward(
@@ -31,7 +33,7 @@ impl MoeKernels for Flex {
             return [d_x, generic::outer::<Self>(x, d_y, ends)];
         }
         let [x, w, d_y] = [x.to_contiguous(), w.to_contiguous(), d_y.to_contiguous()];
-        let product = product(&x, &w, ends);
+        let product = product::<f32>(&x, &w, ends);
         [
             tensor(product.d_x(d_y.storage()), x.shape()),
             tensor(product.d_w(d_y.storage()), w.shape()),
@@ -39,10 +41,15 @@ impl MoeKernels for Flex {
     }
 
     fn ffn(inputs: FfnInputs<FlexTensor>, plan: &RowPlan, activation: Activation) -> FlexTensor {
-        match contiguous(&inputs) {
-            Some(inputs) => tensor(ffn(&inputs, plan, activation).forward(), inputs.x.shape()),
-            None => generic::ffn::<Self>(inputs, plan, activation).out,
+        if let Some(inputs) = contiguous(&inputs, DType::F32) {
+            let out = ffn::<f32>(&inputs, plan, activation).forward();
+            return tensor(out, inputs.x.shape());
         }
+        if let Some(inputs) = contiguous(&inputs, DType::BF16) {
+            let out = ffn::<bf16>(&inputs, plan, activation).forward();
+            return tensor(out, inputs.x.shape());
+        }
+        generic::ffn::<Self>(inputs, plan, activation).out
     }
 
     fn ffn_tracked(
@@ -50,11 +57,11 @@ impl MoeKernels for Flex {
         plan: &RowPlan,
         activation: Activation,
     ) -> FfnTracked<FlexTensor> {
-        let Some(inputs) = contiguous(&inputs) else {
+        let Some(inputs) = contiguous(&inputs, DType::F32) else {
             return generic::ffn::<Self>(inputs, plan, activation);
         };
         let mut pre = PreActivations::default();
-        let out = ffn(&inputs, plan, activation).forward_keeping(&mut pre);
+        let out = ffn::<f32>(&inputs, plan, activation).forward_keeping(&mut pre);
         let shape = [plan.n_rows(), inputs.up.shape()[2]];
         FfnTracked {
             out: tensor(out, inputs.x.shape()),
@@ -72,12 +79,12 @@ impl MoeKernels for Flex {
         activation: Activation,
         d_out: FlexTensor,
     ) -> FfnInputs<FlexTensor> {
-        let Some(inputs) = contiguous(&inputs).filter(|_| all_f32(&[&d_out])) else {
+        let Some(inputs) = contiguous(&inputs, DType::F32).filter(|_| all_f32(&[&d_out])) else {
             return generic::ffn_backward::<Self>(inputs, kept, plan, activation, d_out);
         };
         let d_out = d_out.to_contiguous();
         let pre_gate = kept.gate.as_mut().map(|t| t.storage_mut::<f32>());
-        let grads = ffn(&inputs, plan, activation).backward(
+        let grads = ffn::<f32>(&inputs, plan, activation).backward(
             pre_gate.unwrap_or_default(),
             kept.up.storage_mut(),
             d_out.storage(),
@@ -92,26 +99,26 @@ impl MoeKernels for Flex {
     }
 }
 
-fn product<'a>(x: &'a FlexTensor, w: &'a FlexTensor, ends: &'a [u32]) -> Product<'a> {
+fn product<'a, W: Weight>(x: &'a FlexTensor, w: &'a FlexTensor, ends: &'a [u32]) -> Product<'a, W> {
     Product {
         x: x.storage(),
-        w: w.storage(),
+        w: W::of(w),
         ends,
         d_in: w.shape()[1],
         d_out: w.shape()[2],
     }
 }
 
-fn ffn<'a>(
+fn ffn<'a, W: Weight>(
     inputs: &'a FfnInputs<FlexTensor>,
     plan: &'a RowPlan,
     activation: Activation,
-) -> Ffn<'a> {
+) -> Ffn<'a, W> {
     Ffn {
         x: inputs.x.storage(),
-        gate: inputs.gate.as_ref().map(|w| w.storage()),
-        up: inputs.up.storage(),
-        down: inputs.down.storage(),
+        gate: inputs.gate.as_ref().map(W::of),
+        up: W::of(&inputs.up),
+        down: W::of(&inputs.down),
         gates: inputs.gates.storage(),
         plan,
         activation,
@@ -120,8 +127,9 @@ fn ffn<'a>(
     }
 }
 
-/// The inputs as plain row-major memory, or nothing if they are not all f32.
-fn contiguous(inputs: &FfnInputs<FlexTensor>) -> Option<FfnInputs<FlexTensor>> {
+/// The inputs as plain row-major memory, or nothing if the stacks are not of type `weights` or anything
+/// else is not f32.
+fn contiguous(inputs: &FfnInputs<FlexTensor>, weights: DType) -> Option<FfnInputs<FlexTensor>> {
     let FfnInputs {
         x,
         gate,
@@ -129,8 +137,9 @@ fn contiguous(inputs: &FfnInputs<FlexTensor>) -> Option<FfnInputs<FlexTensor>> {
         down,
         gates,
     } = inputs;
-    let gate_is_f32 = gate.as_ref().is_none_or(|gate| all_f32(&[gate]));
-    (gate_is_f32 && all_f32(&[x, up, down, gates])).then(|| FfnInputs {
+    let mut stacks = [up, down].into_iter().chain(gate);
+    let fits = all_f32(&[x, gates]) && stacks.all(|stack| stack.dtype() == weights);
+    fits.then(|| FfnInputs {
         x: x.to_contiguous(),
         gate: gate.as_ref().map(FlexTensor::to_contiguous),
         up: up.to_contiguous(),

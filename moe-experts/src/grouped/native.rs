@@ -3,25 +3,26 @@
 use rayon::prelude::*;
 
 use super::few::{FewRows, is_few};
-use super::kernel::{Mat, Write, Written, fresh, gemm};
+use super::kernel::{Mat, Written, fresh};
 use super::tile::{
     Piece, TILE_ROWS, Term, gemm_nt, nt_scratch, pieces, split_rows, tiles, with_scratch,
 };
+use super::weight::Weight;
 use crate::plan::block;
 
-/// Rows grouped by expert times a stack of matrices.
-pub(super) struct Product<'a> {
+/// Rows grouped by expert times a stack of matrices; the gradients are for weights in f32 alone.
+pub(super) struct Product<'a, W = f32> {
     /// `[n_rows, d_in]`, sorted by expert.
     pub x: &'a [f32],
     /// `[n_experts, d_in, d_out]`.
-    pub w: &'a [f32],
+    pub w: &'a [W],
     /// `[n_experts]`, cumulative row ends.
     pub ends: &'a [u32],
     pub d_in: usize,
     pub d_out: usize,
 }
 
-impl Product<'_> {
+impl<W: Weight> Product<'_, W> {
     /// `[n_rows, d_out]`: `y_n = x_n W_e` for the expert `e` of row `n`.
     pub fn forward(&self) -> Vec<f32> {
         let mut y = vec![0.0; self.x.len() / self.d_in * self.d_out];
@@ -37,16 +38,27 @@ impl Product<'_> {
             .with_max_len(1)
             .for_each(|(tile, y)| {
                 let x = &self.x[tile.rows.start * self.d_in..tile.rows.end * self.d_in];
-                gemm(
-                    y,
-                    Mat::new(x, self.d_in),
-                    Mat::new(self.matrix(tile.expert), self.d_out),
-                    Write::Set,
-                );
+                W::product(y, x, self.matrix(tile.expert), self.d_out);
             });
         y
     }
 
+    fn few(&self) -> FewRows<'_> {
+        FewRows {
+            x: self.x,
+            ends: self.ends,
+            d_in: self.d_in,
+            d_out: self.d_out,
+        }
+    }
+
+    fn matrix(&self, expert: usize) -> &[W] {
+        let size = self.d_in * self.d_out;
+        &self.w[expert * size..(expert + 1) * size]
+    }
+}
+
+impl Product<'_> {
     /// `[n_rows, d_in]`: `dx_n = dy_n W_e^T`.
     pub fn d_x(&self, d_y: &[f32]) -> Vec<f32> {
         let tiles = tiles(self.ends, TILE_ROWS);
@@ -87,19 +99,5 @@ impl Product<'_> {
             piece.values.add_product(x, Mat::new(d_y, self.d_out));
         }
         piece.values.finish()
-    }
-
-    fn few(&self) -> FewRows<'_> {
-        FewRows {
-            x: self.x,
-            ends: self.ends,
-            d_in: self.d_in,
-            d_out: self.d_out,
-        }
-    }
-
-    fn matrix(&self, expert: usize) -> &[f32] {
-        let size = self.d_in * self.d_out;
-        &self.w[expert * size..(expert + 1) * size]
     }
 }

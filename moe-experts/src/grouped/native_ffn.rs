@@ -8,20 +8,21 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::few::{FewRows, is_few};
-use super::kernel::{Mat, Write, gemm, hidden_row, prefetch};
+use super::kernel::{hidden_row, prefetch};
 use super::tile::{TILE_ROWS, Tile, split_rows, tiles, with_scratch};
+use super::weight::Weight;
 use crate::{Activation, RowPlan};
 
-/// The inputs of the mixture feed-forward.
-pub(super) struct Ffn<'a> {
+/// The inputs of the mixture feed-forward; the backward pass is for weights in f32 alone.
+pub(super) struct Ffn<'a, W = f32> {
     /// `[n_tokens, d_model]`.
     pub x: &'a [f32],
     /// `[n_experts, d_model, d_expert]`, if the activation is gated.
-    pub gate: Option<&'a [f32]>,
+    pub gate: Option<&'a [W]>,
     /// `[n_experts, d_model, d_expert]`.
-    pub up: &'a [f32],
+    pub up: &'a [W],
     /// `[n_experts, d_expert, d_model]`.
-    pub down: &'a [f32],
+    pub down: &'a [W],
     /// `[n_assignments]`.
     pub gates: &'a [f32],
     pub plan: &'a RowPlan,
@@ -37,7 +38,7 @@ pub(super) struct PreActivations {
     pub up: Vec<f32>,
 }
 
-impl Ffn<'_> {
+impl<W: Weight> Ffn<'_, W> {
     /// `[n_tokens, d_model]`, keeping nothing.
     pub fn forward(&self) -> Vec<f32> {
         self.run(&mut PreActivations::default())
@@ -114,14 +115,14 @@ impl Ffn<'_> {
             self.gather(self.x, tile.rows.clone(), 0..d, x);
             if let Some(stack) = self.gate {
                 let w = self.matrix(stack, tile.expert);
-                gemm(gate, Mat::new(x, d), Mat::new(w, f), Write::Set);
+                W::product(gate, x, w, f);
             }
             let w = self.matrix(self.up, tile.expert);
-            gemm(up, Mat::new(x, d), Mat::new(w, f), Write::Set);
+            W::product(up, x, w, f);
             prefetch(self.matrix(self.down, tile.expert));
             self.hidden(tile.rows.clone(), gate, up, 0..f, hidden);
             let w = self.matrix(self.down, tile.expert);
-            gemm(y, Mat::new(hidden, f), Mat::new(w, d), Write::Set);
+            W::product(y, hidden, w, d);
         });
     }
 
@@ -184,7 +185,7 @@ impl Ffn<'_> {
         out
     }
 
-    pub(super) fn matrix<'s>(&self, stack: &'s [f32], expert: usize) -> &'s [f32] {
+    pub(super) fn matrix<'s>(&self, stack: &'s [W], expert: usize) -> &'s [W] {
         let size = self.d_model * self.d_expert;
         &stack[expert * size..(expert + 1) * size]
     }

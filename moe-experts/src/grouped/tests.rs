@@ -124,6 +124,38 @@ impl Case {
         );
     }
 
+    /// Stacks in bf16 are their numbers, up to the rounding of rows; and they have gradients.
+    fn check_bf16(&self) {
+        let plan = self.plan();
+        let place = &Place {
+            device: Device::flex(),
+            dtype: DType::F32,
+        };
+        let halved = cast(self.weights(place), DType::BF16);
+        let wide = cast(halved.clone(), DType::F32);
+        let x = tensor([self.n_tokens, self.d_model], 1, place);
+        let gates = tensor([self.assignments.len()], 2, place);
+        let ffn = |x: Tensor<2>, weights, gates| {
+            moe_ffn(x, weights, gates, plan.clone(), self.activation)
+        };
+        let actual = ffn(x.clone(), halved.clone(), gates.clone());
+        let expected = ffn(x, wide.clone(), gates);
+        agree(&[actual.into_data()], &[expected.into_data()], 2e-2);
+
+        let rows = tensor([plan.n_rows(), self.d_model], 1, place);
+        let actual = grouped_matmul(rows.clone(), halved.up, plan.ends());
+        let expected = grouped_matmul(rows, wide.up, plan.ends());
+        agree(&[actual.into_data()], &[expected.into_data()], 2e-2);
+
+        // differentiated, the stacks are widened: the same numbers, and gradients rounded to bf16
+        let of = |dtype| {
+            self.run(DType::F32, |x, w, g| {
+                ffn(x, cast(cast(w, DType::BF16), dtype), g)
+            })
+        };
+        agree(&of(DType::BF16), &of(DType::F32), 1e-6);
+    }
+
     /// Product of rows and up projections, then its gradients.
     fn run_product(
         &self,
@@ -147,6 +179,15 @@ fn tracked(weights: ExpertWeights) -> ExpertWeights {
         gate: weights.gate.map(Tensor::require_grad),
         up: weights.up.require_grad(),
         down: weights.down.require_grad(),
+        biases: None,
+    }
+}
+
+fn cast(weights: ExpertWeights, dtype: DType) -> ExpertWeights {
+    ExpertWeights {
+        gate: weights.gate.map(|gate| gate.cast(dtype)),
+        up: weights.up.cast(dtype),
+        down: weights.down.cast(dtype),
         biases: None,
     }
 }
@@ -246,6 +287,7 @@ fn edges() {
             };
             case.check();
             case.check_product();
+            case.check_bf16();
         }
     }
     case(1, 2, vec![(0, 1, true)]).check();
@@ -264,6 +306,7 @@ fn larger_than_every_tile() {
     };
     case.check();
     case.check_product();
+    case.check_bf16();
     Case {
         d_model: 19,
         d_expert: 261,
@@ -377,5 +420,6 @@ proptest! {
         let case = Case { n_tokens, n_experts, d_model, d_expert, activation, assignments };
         case.check();
         case.check_product();
+        case.check_bf16();
     }
 }

@@ -6,6 +6,7 @@ use super::files::TensorFiles;
 use super::layout::ByParameter;
 use super::path::ParameterPath;
 use super::source;
+use crate::half::Place;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Element, ElementConversion, Tensor, TensorData, bf16, f16};
 use safetensors::Dtype;
@@ -21,6 +22,9 @@ pub enum Precision {
     F32,
     /// 16 bits, with the range of f32.
     Bf16,
+    /// The matrices that tokens are multiplied by in bf16, everything else in f32, as
+    /// [`with_bf16_weights`](crate::with_bf16_weights) has them: for decoders.
+    Bf16Weights,
     /// 16 bits.
     F16,
     /// As each is stored; FP8, which no layer computes in, becomes f32.
@@ -39,6 +43,7 @@ pub(super) fn fill<M: Module>(
         entries,
         precision,
         path: ParameterPath::default(),
+        place: Place::default(),
         error: None,
     };
     let model = model.map(&mut filler);
@@ -54,16 +59,19 @@ struct Filler<'a> {
     entries: ByParameter,
     precision: Precision,
     path: ParameterPath,
+    place: Place,
     error: Option<CheckpointError>,
 }
 
 impl ModuleMapper for Filler<'_> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         self.path.enter(name, container_type);
+        self.place.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
         self.path.exit();
+        self.place.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -95,7 +103,7 @@ impl Filler<'_> {
         if !fits(&entries, &shape) {
             return Err(CheckpointError::Layout(path));
         }
-        let dtype = self.dtype(&entries)?;
+        let dtype = self.dtype(&entries, D)?;
         let data = match dtype {
             DType::BF16 => self.read::<bf16>(&entries, shape)?,
             DType::F16 => self.read::<f16>(&entries, shape)?,
@@ -104,7 +112,7 @@ impl Filler<'_> {
         Ok(Tensor::from_data(data, (device, dtype)))
     }
 
-    fn dtype(&self, entries: &[Entry]) -> Result<DType, CheckpointError> {
+    fn dtype(&self, entries: &[Entry], rank: usize) -> Result<DType, CheckpointError> {
         let stored = || -> Result<DType, CheckpointError> {
             let mut types = Vec::with_capacity(entries.len());
             for entry in entries {
@@ -121,6 +129,8 @@ impl Filler<'_> {
             _ if entries.iter().any(Entry::is_choice_bias) => Ok(DType::F32),
             Precision::F32 => Ok(DType::F32),
             Precision::Bf16 => Ok(DType::BF16),
+            Precision::Bf16Weights if self.place.is_product_weight(rank) => Ok(DType::BF16),
+            Precision::Bf16Weights => Ok(DType::F32),
             Precision::F16 => Ok(DType::F16),
         }
     }

@@ -15,8 +15,11 @@ const FEW_ROWS: usize = 4;
 pub(crate) fn scores(x: Tensor<3>, head: Option<&Linear>, embedding: &Embedding) -> Tensor<3> {
     let [batch, length, d_model] = x.dims();
     match head {
-        // the grouped product reads a matrix with all threads however few the rows are
-        Some(head) if head.bias.is_none() && batch * length <= FEW_ROWS => {
+        // the grouped product reads a matrix with all threads however few the rows are, and one in bf16
+        Some(head)
+            if head.bias.is_none()
+                && (batch * length <= FEW_ROWS || head.weight.val().dtype() != x.dtype()) =>
+        {
             let [_, vocab_size] = head.weight.dims();
             let rows = x.reshape([batch * length, d_model]);
             let weight = head.weight.val().unsqueeze_dim(0);

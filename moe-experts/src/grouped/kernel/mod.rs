@@ -33,6 +33,7 @@ macro_rules! for_every_cpu {
 
 mod activate;
 mod fresh;
+mod halves;
 mod prefetch;
 mod product;
 mod stream;
@@ -40,6 +41,7 @@ mod transpose;
 
 pub(super) use activate::{hidden_row, hidden_row_backward};
 pub(super) use fresh::{Fresh, Written, fresh};
+pub(super) use halves::product_bf16;
 pub(super) use prefetch::prefetch;
 pub(super) use product::{Mat, Write, gemm};
 pub(super) use stream::{MAX_STREAM_ROWS, stream};

@@ -2,9 +2,9 @@
 
 /// Asks the processor to bring values from memory into its caches, front to back, which is the fastest
 /// way through memory: a product reads a matrix in narrow stripes.
-pub(in super::super) fn prefetch(values: &[f32]) {
+pub(in super::super) fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in values.chunks(16) {
+    for line in values.chunks((64 / size_of::<T>()).max(1)) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: every x86-64 processor has the instruction, and it does not fault.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };

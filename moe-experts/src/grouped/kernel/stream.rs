@@ -1,5 +1,7 @@
 //! Rows times a matrix that is read once, front to back.
 
+use super::super::weight::Weight;
+
 /// At most this many rows meet a matrix in one pass over it.
 pub(in super::super) const MAX_STREAM_ROWS: usize = 4;
 
@@ -15,7 +17,13 @@ const NARROW: usize = 4096;
 /// # Panics
 ///
 /// Panics if there are no rows, more than [`MAX_STREAM_ROWS`], or if the sizes disagree.
-pub(in super::super) fn stream(x: &[f32], d_in: usize, first: usize, w: &[f32], y: &mut [f32]) {
+pub(in super::super) fn stream<W: Weight>(
+    x: &[f32],
+    d_in: usize,
+    first: usize,
+    w: &[W],
+    y: &mut [f32],
+) {
     let n_rows = x.len() / d_in;
     assert!(n_rows * d_in == x.len() && (1..=MAX_STREAM_ROWS).contains(&n_rows));
     let d_out = y.len() / n_rows;
@@ -28,21 +36,21 @@ pub(in super::super) fn stream(x: &[f32], d_in: usize, first: usize, w: &[f32], 
     }
 }
 
-for_every_cpu!(stream_rows, rows_body, (x: &[f32], d_in: usize, d_out: usize, w: &[f32], y: &mut [f32]));
-for_every_cpu!(stream_wide, wide_body, (x: &[f32], w: &[f32], y: &mut [f32]));
+for_every_cpu!(stream_rows<W: Weight>, rows_body, (x: &[f32], d_in: usize, d_out: usize, w: &[W], y: &mut [f32]));
+for_every_cpu!(stream_wide<W: Weight>, wide_body, (x: &[f32], w: &[W], y: &mut [f32]));
 
 #[inline(always)]
-fn rows_body(x: &[f32], d_in: usize, d_out: usize, w: &[f32], y: &mut [f32]) {
+fn rows_body<W: Weight>(x: &[f32], d_in: usize, d_out: usize, w: &[W], y: &mut [f32]) {
     for (i, w) in w.chunks_exact(d_out).enumerate() {
         for (r, y) in y.chunks_exact_mut(d_out).enumerate() {
             let x = x[r * d_in + i];
-            y.iter_mut().zip(w).for_each(|(y, w)| *y += x * w);
+            y.iter_mut().zip(w).for_each(|(y, w)| *y += x * w.widen());
         }
     }
 }
 
 #[inline(always)]
-fn wide_body(x: &[f32], w: &[f32], y: &mut [f32]) {
+fn wide_body<W: Weight>(x: &[f32], w: &[W], y: &mut [f32]) {
     let d_out = y.len();
     let fours = w.chunks_exact(4 * d_out);
     let rest = fours.remainder();
@@ -50,6 +58,7 @@ fn wide_body(x: &[f32], w: &[f32], y: &mut [f32]) {
     for (x, w) in x.chunks_exact(4).zip(fours) {
         let [w0, w1, w2, w3] = [0, 1, 2, 3].map(|i| &w[i * d_out..(i + 1) * d_out]);
         for ((((y, w0), w1), w2), w3) in y.iter_mut().zip(w0).zip(w1).zip(w2).zip(w3) {
+            let [w0, w1, w2, w3] = [w0, w1, w2, w3].map(|w| w.widen());
             *y = *y + x[0] * w0 + x[1] * w1 + x[2] * w2 + x[3] * w3;
         }
     }

@@ -1,0 +1,49 @@
+//! The types that weights are held in.
+
+use burn::tensor::bf16;
+use burn_flex::FlexTensor;
+
+use super::kernel::{Mat, Write, gemm, product_bf16};
+
+/// A weight that a product reads; sums are in f32 whatever it is.
+pub(super) trait Weight: Copy + Sync {
+    /// The memory of a tensor of this type.
+    fn of(tensor: &FlexTensor) -> &[Self];
+
+    /// The same number.
+    fn widen(self) -> f32;
+
+    /// `dst [R, d_out] = x [R, d_in] w [d_in, d_out]` on the calling thread.
+    fn product(dst: &mut [f32], x: &[f32], w: &[Self], d_out: usize);
+}
+
+impl Weight for f32 {
+    fn of(tensor: &FlexTensor) -> &[f32] {
+        tensor.storage()
+    }
+
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+
+    fn product(dst: &mut [f32], x: &[f32], w: &[f32], d_out: usize) {
+        let d_in = w.len() / d_out;
+        gemm(dst, Mat::new(x, d_in), Mat::new(w, d_out), Write::Set);
+    }
+}
+
+impl Weight for bf16 {
+    fn of(tensor: &FlexTensor) -> &[bf16] {
+        tensor.storage()
+    }
+
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+
+    fn product(dst: &mut [f32], x: &[f32], w: &[bf16], d_out: usize) {
+        product_bf16(dst, x, w, d_out);
+    }
+}
