@@ -1,7 +1,7 @@
 //! The arms that differ in one number, as curves over its values: evenly spaced, because such values
 //! span powers of ten and often include zero.
 
-use super::{GAP, PANEL, metrics, values};
+use super::{CHARACTER, GAP, PANEL, metrics, values};
 use crate::ablate::rule::Metric;
 use crate::ablate::sweep::{Sweep, SweepLine};
 use crate::ablate::table::AblationReport;
@@ -38,7 +38,12 @@ pub(super) fn curves(report: &AblationReport, sweep: &Sweep, left: f64, top: f64
         };
         panel(&mut body, report, sweep, (metric, origin), &place);
     }
-    (body, top + HEIGHT + 76.0)
+    let bottom = top + HEIGHT + 76.0;
+    if sweep.lines.len() < 2 {
+        return (body, bottom);
+    }
+    legend(&mut body, sweep, left, bottom + 12.0);
+    (body, bottom + 28.0)
 }
 
 /// The upper left corner of a panel.
@@ -75,17 +80,8 @@ fn panel(
     let ends: Vec<f64> = lines.iter().flatten().flat_map(ends).collect();
     let scale = Scale::around(&ends, origin, place.top + HEIGHT, place.top);
     ticks(body, &scale, place);
-    for (i, (line, points)) in sweep.lines.iter().zip(&lines).enumerate() {
-        let is_first_of_several = i == 0 && lines.len() > 1;
-        let class = if is_first_of_several {
-            "baseline"
-        } else {
-            "arm"
-        };
-        draw(body, points, &scale, class);
-        if lines.len() > 1 {
-            name(body, &line.label, points, &scale);
-        }
+    for (i, points) in lines.iter().enumerate() {
+        draw(body, points, &scale, class(i, lines.len()));
     }
 }
 
@@ -151,15 +147,28 @@ fn draw(body: &mut String, points: &[Point], scale: &Scale, class: &str) {
     }
 }
 
-/// Writes the name of a curve at its lowest value, where several differ most.
-fn name(body: &mut String, name: &str, points: &[Point], scale: &Scale) {
-    if let Some(first) = points.first() {
+/// The colour of a curve: of several the first, which is the baseline's, is grey.
+fn class(line: usize, n_lines: usize) -> &'static str {
+    match (line, n_lines) {
+        (0, 2..) => "baseline",
+        _ => "arm",
+    }
+}
+
+/// The names of several curves in a row, each after a dot of its colour.
+fn legend(body: &mut String, sweep: &Sweep, left: f64, y: f64) {
+    let mut x = left;
+    for (i, line) in sweep.lines.iter().enumerate() {
         let _ = writeln!(
             body,
-            "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            first.x + 8.0,
-            scale.at(first.mean) + 4.0,
-            escape(name)
+            "<circle class=\"{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"/>\
+             <text x=\"{:.1}\" y=\"{y:.1}\">{}</text>",
+            class(i, sweep.lines.len()),
+            x + 4.0,
+            y - 4.0,
+            x + 14.0,
+            escape(&line.label)
         );
+        x += 14.0 + CHARACTER * line.label.chars().count() as f64 + GAP;
     }
 }
