@@ -1,8 +1,8 @@
 //! The command line: shared flags and the list of commands.
 
 use crate::commands::{
-    ablate, audit, bench, completions, convert, doctor, eval, figure, generate, inspect, laws,
-    list, report, train, verify,
+    ablate, analyze, audit, bench, completions, convert, doctor, eval, figure, generate, inspect,
+    laws, list, report, train, verify,
 };
 use crate::shared::Shared;
 use clap::{Parser, Subcommand};
@@ -43,6 +43,8 @@ pub enum Command {
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(ablate::AblateArgs),
+    /// Show what each expert of a run takes: tokens and domains, or patches of images
+    Analyze(analyze::AnalyzeArgs),
     /// Put runs side by side on a page: curves, loads, the paired table
     Report(report::ReportArgs),
     /// Check what must hold of every router and balance loss

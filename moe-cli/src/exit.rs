@@ -2,6 +2,7 @@
 
 use crate::terminal::say;
 use moe_train::ablate::AblateError;
+use moe_train::analyze::AnalyzeError;
 use moe_train::run::RunError;
 use std::fmt;
 use std::io;
@@ -74,6 +75,14 @@ pub fn ablate_error(error: AblateError) -> anyhow::Error {
         AblateError::Table(_) => false,
     };
     classified(error, is_usage)
+}
+
+/// An error of an analysis: of its run, its data or its arguments.
+pub fn analyze_error(error: AnalyzeError) -> anyhow::Error {
+    match error {
+        AnalyzeError::Run(error) => run_error(error),
+        other => classified(other, true),
+    }
 }
 
 fn is_usage(error: &RunError) -> bool {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/analysis.rs"]
+mod analysis;
 #[path = "cli/data.rs"]
 mod data;
 #[path = "cli/markup.rs"]
@@ -235,6 +237,7 @@ fn every_command_has_help() {
         "verify",
         "convert",
         "ablate",
+        "analyze",
         "report",
         "laws",
         "audit",

@@ -1,6 +1,7 @@
 //! Data, training, evaluation and ablation of mixture-of-experts models.
 
 pub mod ablate;
+pub mod analyze;
 pub mod audit;
 pub mod config;
 pub mod data;

@@ -1,6 +1,6 @@
 use super::{
-    ablate, audit, bench, completions, convert, doctor, eval, figure, generate, inspect, laws,
-    list, report, train, verify,
+    ablate, analyze, audit, bench, completions, convert, doctor, eval, figure, generate, inspect,
+    laws, list, report, train, verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -18,6 +18,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Verify(args) => verify::run(args, shared),
         Command::Convert(args) => convert::run(args, shared),
         Command::Ablate(args) => ablate::run(args, shared),
+        Command::Analyze(args) => analyze::run(args, shared),
         Command::Report(args) => report::run(args, shared),
         Command::Laws(args) => laws::run(args, shared),
         Command::Audit(args) => audit::run(args, shared),

@@ -31,7 +31,7 @@ pub struct EvalArgs {
 
 /// The parts of the data that training does not read.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum HeldOut {
+pub enum HeldOut {
     /// The last 5 % of each text; of images the set's own test part, or a fifth
     Test,
     /// The 5 % before them
@@ -120,7 +120,7 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
             shown(&path)
         ),
         Task::Pairs => fill_in(&shown(&path)),
-        Task::Images => format!("inspect {}", shown(&path)),
+        Task::Images => format!("analyze {} -o experts.html", shown(&path)),
     });
     Ok(Status::Done)
 }

@@ -10,7 +10,7 @@ mod words;
 
 pub use ansi::{bracketed, coloured, legend, visible};
 pub use model::TextModel;
-pub use page::page;
+pub use page::{expert_styles, page};
 pub use picture::picture;
 pub use sample::Generation;
 pub use trace::{Piece, Trace};

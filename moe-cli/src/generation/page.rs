@@ -29,7 +29,7 @@ pub fn page(trace: &Trace, layer: usize, title: &str) -> String {
 }
 
 fn style(n_experts: usize) -> String {
-    let experts: String = (0..n_experts).map(expert_style).collect();
+    let experts = expert_styles(n_experts);
     format!(
         ":root {{ color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --tint: 55%; }}\n\
          @media (prefers-color-scheme: dark) {{\n  \
@@ -42,6 +42,11 @@ fn style(n_experts: usize) -> String {
          pre {{ font: 15px/1.7 monospace; white-space: pre-wrap; overflow-wrap: anywhere; }}\n\
          .dropped {{ text-decoration: line-through; }}\n{experts}"
     )
+}
+
+/// A rule of CSS for each expert's class; the page has `--tint` and `--ink`.
+pub fn expert_styles(n_experts: usize) -> String {
+    (0..n_experts).map(expert_style).collect()
 }
 
 fn expert_style(expert: usize) -> String {

@@ -1,5 +1,7 @@
 //! Eight steps of colour for a ratio to what would be expected: blue below, orange and red above.
 
+use super::html::Html;
+
 /// A step of the scale; its number is that of the colours `--h0` to `--h7` of the style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(usize);
@@ -30,6 +32,12 @@ impl Level {
     /// Its number.
     pub fn index(self) -> usize {
         self.0
+    }
+
+    /// A number on the step's colour.
+    pub fn cell(self, text: &str) -> Html {
+        let attributes = format!("class=\"heat h{}\"", self.0);
+        Html::element("span", &attributes, Html::text(text))
     }
 
     /// All steps with their names.

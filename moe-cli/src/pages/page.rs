@@ -6,14 +6,15 @@ use moe_train::draw::escape;
 pub struct Page {
     generator: &'static str,
     title: String,
+    style: String,
     head: Html,
     sections: Vec<Section>,
 }
 
 #[derive(Debug, Clone)]
 struct Section {
-    id: &'static str,
-    heading: &'static str,
+    id: String,
+    heading: String,
     body: Html,
 }
 
@@ -23,9 +24,16 @@ impl Page {
         Self {
             generator,
             title: title.to_owned(),
+            style: include_str!("page.css").to_owned(),
             head: Html::default(),
             sections: Vec::new(),
         }
+    }
+
+    /// Adds rules to the style.
+    pub fn style(mut self, rules: &str) -> Self {
+        self.style.push_str(rules);
+        self
     }
 
     /// Adds something under the heading.
@@ -35,8 +43,12 @@ impl Page {
     }
 
     /// Adds a section.
-    pub fn section(mut self, id: &'static str, heading: &'static str, body: Html) -> Self {
-        self.sections.push(Section { id, heading, body });
+    pub fn section(mut self, id: &str, heading: &str, body: Html) -> Self {
+        self.sections.push(Section {
+            id: id.to_owned(),
+            heading: heading.to_owned(),
+            body,
+        });
         self
     }
 
@@ -45,7 +57,7 @@ impl Page {
         let links: String = self
             .sections
             .iter()
-            .map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, escape(s.heading)))
+            .map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, escape(&s.heading)))
             .collect();
         let sections: String = self
             .sections
@@ -65,7 +77,7 @@ impl Page {
              </body>\n</html>\n",
             generator = self.generator,
             title = escape(&self.title),
-            style = include_str!("page.css"),
+            style = self.style,
             head = self.head,
         )
     }

@@ -1,5 +1,6 @@
 //! What the commands print: numbers, tables, progress, colours.
 
+mod analysis;
 mod colour;
 mod numbers;
 mod output;
@@ -7,6 +8,7 @@ mod progress;
 mod scores;
 mod table;
 
+pub use analysis::analysis_text;
 pub use colour::{EXPERT_COLOURS, ExpertStyle, has_colour};
 pub use numbers::{bytes, counted, duration, si, significant, thousands};
 pub use output::{print, print_json, print_raw, say};

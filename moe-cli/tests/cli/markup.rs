@@ -65,9 +65,26 @@ fn check_attributes(tag: &str) {
     }
 }
 
+/// The page without the pictures that it holds itself, `href="data:image/png;base64,..."`.
+fn without_own_pictures(page: &str) -> String {
+    const START: &str = "href=\"data:image/png;base64,";
+    let mut parts = page.split(START);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| {
+        let (picture, rest) = part.split_once('"').unwrap();
+        let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+        assert!(
+            picture.len() > 40 && picture.chars().all(is_base64),
+            "{picture:.60}"
+        );
+        kept + rest
+    })
+}
+
 /// Panics if the page could run or fetch something.
 pub fn check_stands_alone(page: &str) {
     let page = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    let page = without_own_pictures(&page);
     for part in [
         "<script", "http:", "https:", "//", "@import", "src=", "<link", "<iframe", "onload=",
     ] {

@@ -1,7 +1,9 @@
-//! What all figures and pages share: axes and escaped text.
+//! What all figures and pages share: axes, escaped text, pictures.
 
 mod escape;
+mod png;
 mod scale;
 
 pub use escape::escape;
+pub use png::png_uri;
 pub use scale::{Origin, Scale, label};

@@ -149,7 +149,7 @@ pub struct Summary {
 
 /// The load and the entropy of a layer, summed over batches.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LayerMeter {
+pub(crate) struct LayerMeter {
     pub(super) load: Load,
     /// Assignments that experts with a network computed; not a number of a soft plan.
     computed: f64,
@@ -158,7 +158,7 @@ pub(super) struct LayerMeter {
 }
 
 impl LayerMeter {
-    pub(super) fn add(&mut self, routing: &Routing) {
+    pub(crate) fn add(&mut self, routing: &Routing) {
         let load = routing.load();
         self.computed += computed(routing, &load);
         self.load = std::mem::take(&mut self.load).merge(&load);
@@ -166,7 +166,7 @@ impl LayerMeter {
         self.n_batches += 1.0;
     }
 
-    pub(super) fn metrics(&self) -> LayerMetrics {
+    pub(crate) fn metrics(&self) -> LayerMetrics {
         LayerMetrics {
             load_share: self.load.share(),
             load_entropy: load_entropy(&self.load),

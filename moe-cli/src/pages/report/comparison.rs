@@ -14,7 +14,7 @@ pub fn comparison(report: &Report) -> Html {
             };
             paired(table)
                 .then(notes)
-                .then(scrolling("Loss and balance of each seed", &figure(table)))
+                .then(scrolling("Score and balance of each seed", &figure(table)))
                 .then(Html::list("notes", &table.notes()))
         }
     }
@@ -25,9 +25,10 @@ fn paired(report: &AblationReport) -> Html {
     let (head, rows) = rows.split_first().expect("a table has a header");
     let seeds: Vec<String> = report.seeds.iter().map(u64::to_string).collect();
     let mut table = Table::new(&format!(
-        "Each arm against {}, seed by seed; seeds {}; loss is {}",
+        "Each arm against {}, seed by seed; seeds {}; {} is {}",
         report.baseline,
         seeds.join(", "),
+        report.merit.quantity(),
         report.metric
     ));
     // what decides comes next to the name: at the end it would be out of sight on a phone

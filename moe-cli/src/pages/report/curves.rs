@@ -4,19 +4,26 @@ use super::super::html::Html;
 use crate::terminal::counted;
 use moe_train::draw::Origin;
 use moe_train::report::{CurveKind, Report};
+use moe_train::task::Task;
 
 /// Training loss and figure of merit.
 pub fn learning(report: &Report, styles: &[ArmStyle]) -> Html {
     let merit = capitalised(&report.merit.name);
+    let loss = format!("Training loss (nats {})", unit(report));
     let charts = [
-        (
-            CurveKind::TrainLoss,
-            "Training loss (nats a token)",
-            Origin::Data,
-        ),
+        (CurveKind::TrainLoss, loss.as_str(), Origin::Data),
         (CurveKind::Merit, merit.as_str(), Origin::Data),
     ];
     grid(report, styles, &charts)
+}
+
+/// What the training loss is a mean over.
+fn unit(report: &Report) -> &'static str {
+    match report.questions[0].config.model.task() {
+        Task::Language => "a token",
+        Task::Images => "an image",
+        Task::Pairs => "a target token",
+    }
 }
 
 /// Dropped assignments, dead experts and the largest load.

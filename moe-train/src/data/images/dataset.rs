@@ -184,6 +184,11 @@ impl ScoredImages<'_> {
         let part = self.data.part(self.split);
         ImageBatch::gather(part, self.data.shape, &self.indices)
     }
+
+    /// The places in their part of the images that count.
+    pub fn places(&self) -> &[usize] {
+        &self.indices[..self.n_scored]
+    }
 }
 
 fn path_of<'a>(config: &'a ImageConfig, what: &'static str) -> Result<&'a Path, ImageError> {

@@ -1,0 +1,69 @@
+//! `moe analyze`: what the experts of a run do with held-out data.
+
+use super::eval::HeldOut;
+use super::plan::ReadPlan;
+use crate::exit::{Status, analyze_error, run_error};
+use crate::pages::{ANALYZE, Target, analysis_page};
+use crate::runs::{find, shown};
+use crate::shared::Shared;
+use crate::terminal::{analysis_text, print, print_json};
+use clap::Args;
+use moe_train::analyze::{AnalyzeOptions, analyze};
+use moe_train::data::Split;
+use moe_train::run::LoadedRun;
+use std::path::PathBuf;
+
+/// The arguments of `moe analyze`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  moe analyze runs/NAME/seed-0 -o experts.html\n  moe analyze runs/NAME/seed-0 --capacity 1,0.5,0.1 -o experts.html\n\nOf text: the tokens that each expert takes most beyond their base rate, the share of each domain, and which\nexperts compute the same tokens. Of images: which patches each expert takes, and which are dropped at each\ncapacity. The page stands alone: no script, nothing from outside."
+)]
+pub struct AnalyzeArgs {
+    /// The folder of a run, or one of its checkpoints
+    run: PathBuf,
+    /// The page to write; an earlier page of this command is replaced
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The part of the data
+    #[arg(long, value_enum, default_value_t = HeldOut::Test)]
+    split: HeldOut,
+    /// Read N windows, pairs or images, evenly spaced. Default: the whole part
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    most: Option<u64>,
+    /// Look at images at these capacity factors besides the run's own. Default: 1,0.5,0.25,0.1
+    #[arg(long, value_name = "FACTOR,...", value_delimiter = ',')]
+    capacity: Option<Vec<f64>>,
+}
+
+/// Counts, prints the tables and writes the page.
+pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let target = args.out.as_deref().map(|path| Target::check(path, ANALYZE));
+    let target = target.transpose()?;
+    let path = find(&args.run, &shared.runs)?;
+    let device = shared.open_device()?;
+    let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
+    let options = AnalyzeOptions {
+        split: args.split.into(),
+        most: args.most.map(|n| n as usize),
+        capacities: args.capacity.clone(),
+    };
+    if shared.dry_run {
+        let task = format!("analyze the {} part", Split::from(args.split));
+        return ReadPlan::new(&run, &device.name, task).show(shared);
+    }
+    let analysis = analyze(&run, &options, &device.device).map_err(analyze_error)?;
+    if shared.json {
+        print_json(&analysis)?;
+    } else {
+        print(&analysis_text(&analysis))?;
+    }
+    match target {
+        Some(target) => {
+            target.write(&analysis_page(&analysis))?;
+            shared.note(&format!("wrote {}", target.path().display()));
+        }
+        None => shared.next(&format!("analyze {} -o experts.html", shown(&args.run))),
+    }
+    Ok(Status::Done)
+}

@@ -1,0 +1,40 @@
+//! What experts have come to do, measured on held-out data: of text which tokens they take beyond their
+//! base rate, of images which patches, of both which domains or classes, and which experts work together.
+//!
+//! Everything is counted over kept assignments; of a soft plan, over the mass with which tokens combine an
+//! expert's slots.
+
+mod capacity;
+mod companions;
+mod domains;
+mod error;
+mod image_layer;
+mod images;
+mod layer;
+mod lift;
+mod patches;
+mod pictures;
+mod pixels;
+mod reading;
+mod stream;
+mod takes;
+mod text;
+mod top;
+mod visits;
+mod whole;
+
+pub use capacity::{AtCapacity, CapacityLayer, DEFAULT_CAPACITIES};
+pub use companions::Companions;
+pub use domains::Domains;
+pub use error::AnalyzeError;
+pub use image_layer::ImageLayer;
+pub use images::ImageAnalysis;
+pub use layer::LayerAnalysis;
+pub use lift::{LEAST_COUNT, MOST_TOKENS, TokenLift};
+pub use patches::PatchGrid;
+pub use pictures::{MOST_PICTURES, PatchPlan, Picture};
+pub use pixels::{Frame, Pixels};
+pub use stream::TextLayer;
+pub use text::TextAnalysis;
+pub use top::{MOST_PATCHES, TopPatch};
+pub use whole::{Analysis, AnalyzeOptions, analyze};
