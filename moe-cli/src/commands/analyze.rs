@@ -3,6 +3,7 @@
 use super::eval::HeldOut;
 use super::plan::ReadPlan;
 use crate::exit::{Status, analyze_error, run_error};
+use crate::invocation::quote;
 use crate::pages::{ANALYZE, Target, analysis_page};
 use crate::runs::{find, shown};
 use crate::shared::Shared;
@@ -16,11 +17,14 @@ use std::path::PathBuf;
 /// The arguments of `moe analyze`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe analyze runs/NAME/seed-0 -o experts.html\n  moe analyze runs/NAME/seed-0 --capacity 1,0.5,0.1 -o experts.html\n\nOf text: the tokens that each expert takes most beyond their base rate, the share of each domain, and which\nexperts compute the same tokens. Of images: which patches each expert takes, and which are dropped at each\ncapacity. The page stands alone: no script, nothing from outside."
+    after_help = "Examples:\n  moe analyze runs/NAME/seed-0 -o experts.html\n  moe analyze runs/NAME/seed-0 router.priority=score --capacity 1,0.5,0.1 -o experts.html\n\nOf text: the tokens that each expert takes most beyond their base rate, the share of each domain, and which\nexperts compute the same tokens. Of images: which patches each expert takes, and which are dropped at each\ncapacity. The page stands alone: no script, nothing from outside."
 )]
 pub struct AnalyzeArgs {
     /// The folder of a run, or one of its checkpoints
     run: PathBuf,
+    /// Values of the router that replace those it was trained with, if they change no parameter
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
     /// The page to write; an earlier page of this command is replaced
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -42,11 +46,12 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
     let target = target.transpose()?;
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
-    let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
+    let run = LoadedRun::open_with(&path, &args.overrides, &device.device).map_err(run_error)?;
     let options = AnalyzeOptions {
         split: args.split.into(),
         most: args.most.map(|n| n as usize),
         capacities: args.capacity.clone(),
+        evaluated_with: args.overrides.clone(),
     };
     if shared.dry_run {
         let task = format!("analyze the {} part", Split::from(args.split));
@@ -63,7 +68,17 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
             target.write(&analysis_page(&analysis))?;
             shared.note(&format!("wrote {}", target.path().display()));
         }
-        None => shared.next(&format!("analyze {} -o experts.html", shown(&args.run))),
+        None => shared.next(&next(args)),
     }
     Ok(Status::Done)
+}
+
+/// The same with a page.
+fn next(args: &AnalyzeArgs) -> String {
+    let words = [shown(&args.run)].into_iter();
+    let words = words.chain(args.overrides.iter().map(|text| quote(text)));
+    format!(
+        "analyze {} -o experts.html",
+        Vec::from_iter(words).join(" ")
+    )
 }

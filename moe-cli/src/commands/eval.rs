@@ -6,7 +6,9 @@ use super::plan::ReadPlan;
 use crate::exit::{Status, run_error};
 use crate::runs::{find, shown};
 use crate::shared::Shared;
-use crate::terminal::{domain_table, layer_table, print, print_json, thousands, writing};
+use crate::terminal::{
+    domain_table, evaluated_with, layer_table, print, print_json, thousands, writing,
+};
 use clap::{Args, ValueEnum};
 use moe_train::data::Split;
 use moe_train::run::{EvalMetrics, LoadedRun, evaluate_run};
@@ -67,14 +69,6 @@ fn scored(metrics: &EvalMetrics) -> String {
         (bytes, None, None) => (bytes.unwrap_or(0), "bytes of text"),
     };
     format!("{} {what}, {} part", thousands(n as u64), metrics.split)
-}
-
-/// The values that are not those of the training, in words.
-fn evaluated_with(overrides: &[String]) -> String {
-    match overrides {
-        [] => String::new(),
-        values => format!("; evaluated with {}", values.join(" ")),
-    }
 }
 
 /// Scores the run and prints the score of each domain or class.

@@ -1,6 +1,6 @@
 //! The tables of an analysis.
 
-use super::{Align, columns, counted, layer_table, significant, thousands};
+use super::{Align, columns, counted, evaluated_with, layer_table, significant, thousands};
 use moe_train::analyze::{
     Analysis, AtCapacity, ImageAnalysis, LayerAnalysis, TextAnalysis, TextLayer,
 };
@@ -20,12 +20,13 @@ pub fn analysis_text(analysis: &Analysis) -> String {
 
 fn of_text(analysis: &TextAnalysis) -> Vec<String> {
     let head = format!(
-        "{}, step {}: {} tokens of {} of the {} part",
+        "{}, step {}: {} tokens of {} of the {} part{}",
         analysis.folder.display(),
         analysis.step,
         thousands(analysis.n_tokens),
         counted(analysis.n_units, analysis.unit),
         analysis.split,
+        evaluated_with(&analysis.evaluated_with),
     );
     let layers = analysis.layers.iter().map(|found| &found.layer);
     let mut parts = vec![head, loads(layers)];
@@ -35,12 +36,13 @@ fn of_text(analysis: &TextAnalysis) -> Vec<String> {
 
 fn of_images(analysis: &ImageAnalysis) -> Vec<String> {
     let head = format!(
-        "{}, step {}: {} of the {} part, {} % named right",
+        "{}, step {}: {} of the {} part, {} % named right{}",
         analysis.folder.display(),
         analysis.step,
         counted(analysis.n_images, "image"),
         analysis.split,
         significant(100.0 * analysis.accuracy, 4),
+        evaluated_with(&analysis.evaluated_with),
     );
     let layers = || analysis.layers.iter().map(|found| &found.layer);
     let mut parts = vec![head, loads(layers())];

@@ -13,5 +13,5 @@ pub use colour::{EXPERT_COLOURS, ExpertStyle, has_colour};
 pub use numbers::{bytes, counted, duration, si, significant, thousands};
 pub use output::{print, print_json, print_raw, say};
 pub use progress::Progress;
-pub use scores::{domain_table, layer_table, writing};
+pub use scores::{domain_table, evaluated_with, layer_table, writing};
 pub use table::{Align, columns, markdown, pairs};

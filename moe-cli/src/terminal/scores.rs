@@ -26,6 +26,14 @@ pub fn domain_table(metrics: &EvalMetrics) -> String {
     columns(&rows, &[Align::Left, Align::Right])
 }
 
+/// The values that are not those of the training, in words.
+pub fn evaluated_with(overrides: &[String]) -> String {
+    match overrides {
+        [] => String::new(),
+        values => format!("; evaluated with {}", values.join(" ")),
+    }
+}
+
 /// What a model wrote of itself, in words; nothing of one that was not asked to.
 pub fn writing(metrics: &EvalMetrics) -> Option<String> {
     let exact = significant(100.0 * metrics.exact_match?, 3);

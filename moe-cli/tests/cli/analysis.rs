@@ -133,6 +133,22 @@ fn images_show_patches_and_what_is_dropped() {
 }
 
 #[test]
+fn other_values_of_the_router_are_named() {
+    let place = of_images("");
+    let given = "router.capacity_factor=2 router.priority=score";
+    let page = page_of(&place, &format!("{given} --most 40 --capacity 0.5"));
+    assert!(page.contains(&format!("evaluated with {given}")));
+    assert!(page.contains("2 (own)") && !page.contains("1.05 (own)"));
+    let ended = place.moe(&format!("analyze {} train.lr=1", run_of(&place)));
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (2, ""),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn soft_images_show_dispatch_weights() {
     let place = of_images("router.name=soft router.slots_per_expert=2 model.pooling=mean");
     let page = page_of(&place, "--most 40");

@@ -4,7 +4,8 @@ use super::AnalyzeError;
 use super::pictures::PatchPlan;
 use super::reading::Reading;
 use super::takes::takes;
-use crate::run::{LayerMeter, LoadedRun};
+use crate::config::{ConfigError, RunConfig};
+use crate::run::{LayerMeter, LoadedRun, RunError};
 use crate::task::AnyModel;
 use burn::tensor::Device;
 use moe_models::vmoe::Vmoe;
@@ -52,46 +53,50 @@ pub(super) fn capacity_of(router: &RouterConfig) -> Option<f64> {
     KEYS.iter().find_map(|key| table.get(*key)?.as_float())
 }
 
-/// The router with another capacity factor in evaluation.
-fn at_capacity(router: &RouterConfig, capacity: f64) -> RouterConfig {
-    let mut table = table(router);
-    let key = KEYS.into_iter().find(|key| table.contains_key(*key));
-    table.extend(key.map(|key| (key.to_owned(), Value::Float(capacity))));
-    table.try_into().expect("only a number has changed")
+/// The configuration with another capacity factor in evaluation.
+///
+/// # Errors
+///
+/// If the router does not take it.
+fn at_capacity(config: &RunConfig, capacity: f64) -> Result<RunConfig, ConfigError> {
+    let table = table(&config.router);
+    let key = KEYS.iter().find(|key| table.contains_key(**key));
+    let value = key.map(|key| format!("router.{key}={capacity:?}"));
+    config.evaluated_with(&Vec::from_iter(value))
 }
 
 fn table(router: &RouterConfig) -> Table {
     Table::try_from(router).expect("numbers, strings and booleans are TOML")
 }
 
-/// The capacities to look at, the run's own first; none if the router has none.
+/// The configurations of the capacities to look at, the run's own first; none if the router has none.
 ///
 /// # Errors
 ///
 /// If some are asked for that the router does not take.
-pub(super) fn capacities(run: &LoadedRun, asked: Option<&[f64]>) -> Result<Vec<f64>, AnalyzeError> {
-    let router = &run.config.router;
-    let Some(own) = capacity_of(router) else {
-        let what = format!("the router `{}`", router.name());
+pub(super) fn capacities(
+    config: &RunConfig,
+    asked: Option<&[f64]>,
+) -> Result<Vec<(f64, RunConfig)>, AnalyzeError> {
+    let Some(own) = capacity_of(&config.router) else {
+        let what = format!("the router `{}`", config.router.name());
         return match asked {
             Some(_) => Err(AnalyzeError::NoCapacity { what }),
             None => Ok(Vec::new()),
         };
     };
-    let mut all = vec![own];
+    let mut all = vec![(own, config.clone())];
     for &capacity in asked.unwrap_or(&DEFAULT_CAPACITIES) {
-        at_capacity(router, capacity).validate(run.config.experts.n_experts)?;
-        if !all.contains(&capacity) {
-            all.push(capacity);
+        let config = at_capacity(config, capacity).map_err(RunError::from)?;
+        if all.iter().all(|(other, _)| *other != capacity) {
+            all.push((capacity, config));
         }
     }
     Ok(all)
 }
 
-/// The trained model with another capacity.
-pub(super) fn model_at(run: &LoadedRun, capacity: f64, device: &Device) -> Vmoe {
-    let mut config = run.config.clone();
-    config.router = at_capacity(&config.router, capacity);
+/// The trained model by a configuration with another capacity.
+pub(super) fn model_of(config: &RunConfig, run: &LoadedRun, device: &Device) -> Vmoe {
     let model = config.init_model(device).with_record(run.model.record());
     match model.expect("a capacity changes no parameter") {
         AnyModel::Vision(model) => model,
@@ -153,28 +158,34 @@ impl DropCounts {
 mod tests {
     use super::*;
 
-    fn router(name: &str) -> RouterConfig {
-        RouterConfig::from_name(name).expect("a router of the list")
+    fn config(router: &str) -> RunConfig {
+        let router = format!("router.name={router}");
+        RunConfig::of_overrides(&["model.family=vmoe", &router]).expect("a router of the list")
     }
 
     #[test]
     fn each_router_has_its_own_key() {
-        assert_eq!(capacity_of(&router("v_moe")), Some(1.05));
-        assert_eq!(capacity_of(&router("st_moe")), Some(2.0)); // in training 1.25
-        assert_eq!(capacity_of(&router("composed")), None);
-        assert_eq!(capacity_of(&router("mixtral")), None);
-        assert_eq!(capacity_of(&router("mixture_of_depths")), None);
-        assert_eq!(capacity_of(&router("soft")), None);
+        let of = |router| capacity_of(&config(router).router);
+        assert_eq!(of("v_moe"), Some(1.05));
+        assert_eq!(of("st_moe"), Some(2.0)); // in training 1.25
+        for router in ["composed", "mixtral", "mixture_of_depths", "soft"] {
+            assert_eq!(of(router), None, "{router}");
+        }
     }
 
     #[test]
     fn only_the_capacity_changes() {
-        for name in ["v_moe", "st_moe", "expert_choice", "switch", "gshard"] {
-            let before = router(name);
-            let after = at_capacity(&before, 0.25);
-            assert_eq!(capacity_of(&after), Some(0.25), "{name}");
-            let own = capacity_of(&before).expect("it has one");
-            assert_eq!(at_capacity(&after, own), before, "{name}");
+        for router in ["v_moe", "st_moe", "expert_choice", "switch", "gshard"] {
+            let before = config(router);
+            let after = at_capacity(&before, 0.25).expect("a capacity");
+            assert_eq!(capacity_of(&after.router), Some(0.25), "{router}");
+            let own = capacity_of(&before.router).expect("it has one");
+            assert_eq!(
+                at_capacity(&after, own).expect("a capacity"),
+                before,
+                "{router}"
+            );
+            assert!(at_capacity(&before, -1.0).is_err(), "{router}");
         }
     }
 }

@@ -1,12 +1,11 @@
 use crate::run::RunError;
-use moe_router::RouterError;
 use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a run cannot be analyzed.
 #[derive(Error, Debug)]
 pub enum AnalyzeError {
-    /// The run or its data.
+    /// The run, its data, or a capacity that its router does not take.
     #[error(transparent)]
     Run(#[from] RunError),
     /// A model without experts.
@@ -18,7 +17,4 @@ pub enum AnalyzeError {
         /// The router, or the kind of run.
         what: String,
     },
-    /// A capacity that the router does not take.
-    #[error(transparent)]
-    Capacity(#[from] RouterError),
 }

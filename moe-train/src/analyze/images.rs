@@ -1,4 +1,4 @@
-use super::capacity::{capacities, look, model_at};
+use super::capacity::{capacities, look, model_of};
 use super::image_layer::PatchCounts;
 use super::reading::Reading;
 use super::takes::takes;
@@ -20,6 +20,8 @@ pub struct ImageAnalysis {
     pub step: u64,
     /// The router's name.
     pub router: String,
+    /// Values of the router that are not those of the training.
+    pub evaluated_with: Vec<String>,
     /// The part of the images.
     pub split: Split,
     /// The images that were read.
@@ -48,7 +50,7 @@ pub(super) fn analyze_images(
     options: &AnalyzeOptions,
     device: &Device,
 ) -> Result<ImageAnalysis, AnalyzeError> {
-    let capacities = capacities(run, options.capacities.as_deref())?;
+    let capacities = capacities(&run.config, options.capacities.as_deref())?;
     let reading = Reading {
         data,
         options,
@@ -62,6 +64,7 @@ pub(super) fn analyze_images(
         folder: run.folder.clone(),
         step: run.step,
         router: run.config.router.name().to_owned(),
+        evaluated_with: options.evaluated_with.clone(),
         split: options.split,
         n_images: 0,
         accuracy: 0.0,
@@ -73,12 +76,10 @@ pub(super) fn analyze_images(
         capacities: Vec::new(),
     };
     analysis.read(&reading, model, &shown);
-    for (i, &capacity) in capacities.iter().enumerate() {
-        let at = look(&reading, &model_at(run, capacity, device), capacity, &shown);
-        analysis.capacities.push(AtCapacity {
-            is_own: i == 0,
-            ..at
-        });
+    for (i, (capacity, config)) in capacities.iter().enumerate() {
+        let at = look(&reading, &model_of(config, run, device), *capacity, &shown);
+        let is_own = i == 0;
+        analysis.capacities.push(AtCapacity { is_own, ..at });
     }
     Ok(analysis)
 }

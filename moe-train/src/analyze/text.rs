@@ -20,6 +20,8 @@ pub struct TextAnalysis {
     pub step: u64,
     /// The router's name.
     pub router: String,
+    /// Values of the router that are not those of the training.
+    pub evaluated_with: Vec<String>,
     /// The part of the text.
     pub split: Split,
     /// What was read: `window`, or `pair` of texts.
@@ -36,12 +38,13 @@ pub struct TextAnalysis {
 
 impl TextAnalysis {
     /// The analysis of a run before anything was read.
-    fn empty(run: &LoadedRun, split: Split, domains: Vec<String>) -> Self {
+    fn empty(run: &LoadedRun, options: &AnalyzeOptions, domains: Vec<String>) -> Self {
         Self {
             folder: run.folder.clone(),
             step: run.step,
             router: run.config.router.name().to_owned(),
-            split,
+            evaluated_with: options.evaluated_with.clone(),
+            split: options.split,
             unit: "window",
             n_units: 0,
             n_tokens: 0,
@@ -71,7 +74,7 @@ pub(super) fn analyze_decoder(
         n_units: windows.len(),
         n_tokens: counts.n_tokens() as u64,
         layers: counts.finish(|i| format!("MoE layer {i}"), names(data.vocab())),
-        ..TextAnalysis::empty(run, options.split, data.domain_names().to_vec())
+        ..TextAnalysis::empty(run, options, data.domain_names().to_vec())
     }
 }
 
@@ -101,7 +104,7 @@ pub(super) fn analyze_pairs(
         n_units: batches.iter().map(|batch| batch.pairs.len()).sum(),
         n_tokens: n_tokens as u64,
         layers,
-        ..TextAnalysis::empty(run, options.split, domains)
+        ..TextAnalysis::empty(run, options, domains)
     }
 }
 

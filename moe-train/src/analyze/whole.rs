@@ -27,6 +27,8 @@ pub struct AnalyzeOptions {
     /// The capacity factors at which images are looked at besides the run's own; none means
     /// [`DEFAULT_CAPACITIES`](super::DEFAULT_CAPACITIES), as far as the router has a capacity.
     pub capacities: Option<Vec<f64>>,
+    /// The values of the router that were given in place of those of the training, to be named.
+    pub evaluated_with: Vec<String>,
 }
 
 /// Reads a part of a run's own data with its model, and counts what each expert takes.
@@ -125,6 +127,7 @@ mod tests {
             split: Split::Validation,
             most,
             capacities: capacities.map(<[f64]>::to_vec),
+            evaluated_with: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use super::image_layer::image_layer;
 use super::overview::overview;
 use super::picture::definitions;
 use super::{GENERATOR, styles};
-use crate::terminal::{counted, significant};
+use crate::terminal::{counted, evaluated_with, significant};
 use moe_train::analyze::{ImageAnalysis, LayerAnalysis};
 
 /// What the experts of a run do with held-out images.
@@ -34,12 +34,13 @@ fn lead(analysis: &ImageAnalysis) -> Html {
         false => "",
     };
     let text = format!(
-        "{}, step {}: {} of the {} part, {} % named right. Each image is {} × {} patches of {} × {} pixels.{class_token}",
+        "{}, step {}: {} of the {} part, {} % named right{}. Each image is {} × {} patches of {} × {} pixels.{class_token}",
         analysis.folder.display(),
         analysis.step,
         counted(analysis.n_images, "image"),
         analysis.split,
         significant(100.0 * analysis.accuracy, 4),
+        evaluated_with(&analysis.evaluated_with),
         grid.rows,
         grid.columns,
         grid.side,

@@ -6,7 +6,7 @@ use super::domains::domain_table;
 use super::overview::overview;
 use super::tokens::tokens;
 use super::{GENERATOR, styles};
-use crate::terminal::{counted, thousands};
+use crate::terminal::{counted, evaluated_with, thousands};
 use moe_train::analyze::{LayerAnalysis, TextAnalysis};
 
 /// What the experts of a run do with held-out text.
@@ -30,12 +30,13 @@ pub fn text_page(analysis: &TextAnalysis) -> String {
 
 fn lead(analysis: &TextAnalysis) -> Html {
     let text = format!(
-        "{}, step {}: {} tokens of {} of the {} part, each counted once.",
+        "{}, step {}: {} tokens of {} of the {} part, each counted once{}.",
         analysis.folder.display(),
         analysis.step,
         thousands(analysis.n_tokens),
         counted(analysis.n_units, analysis.unit),
         analysis.split,
+        evaluated_with(&analysis.evaluated_with),
     );
     Html::paragraph("lead", &text)
 }
