@@ -45,7 +45,7 @@ impl Drawing {
     pub fn check_drawn(&self, scheme: Scheme) {
         let (n_colours, drawn) = self.variety();
         assert!(
-            n_colours > 30 && drawn > 0.01,
+            n_colours > 30 && drawn > 0.003,
             "{scheme:?}: {n_colours} colours, {:.2} % of the pixels not ground",
             100.0 * drawn
         );
