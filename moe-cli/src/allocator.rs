@@ -19,6 +19,9 @@ mod ffi {
     unsafe extern "C" {
         // SAFETY: mimalloc 2 and 3 define it so; it ignores numbers that it does not know.
         pub(super) safe fn mi_option_set_default(option: c_int, value: c_long);
+        // SAFETY: as above.
+        #[cfg(test)]
+        pub(super) safe fn mi_option_get(option: c_int) -> c_long;
     }
 }
 
@@ -26,4 +29,20 @@ mod ffi {
 /// zeroed by the kernel at their first use. The environment's `MIMALLOC_PURGE_DELAY` has the last word.
 pub fn keep_memory() {
     ffi::mi_option_set_default(PURGE_DELAY, MINUTE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_is_the_delay_of_giving_memory_back() {
+        if std::env::var_os("MIMALLOC_PURGE_DELAY").is_some() {
+            return; // the environment has the last word
+        }
+        // the delay of mimalloc 3.3 is a second, and no other option has this default
+        assert_eq!(ffi::mi_option_get(PURGE_DELAY), 1000);
+        keep_memory();
+        assert_eq!(ffi::mi_option_get(PURGE_DELAY), MINUTE);
+    }
 }
