@@ -19,6 +19,15 @@ pub struct Canvas<'a> {
     pub scale: f64,
 }
 
+/// The part of a patch that is an expert's.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    expert: usize,
+    x: f64,
+    y: f64,
+    width: f64,
+}
+
 /// The images of a page, each held once and drawn many times.
 pub fn definitions(pictures: &[Picture]) -> Html {
     let images: String = pictures
@@ -74,51 +83,79 @@ impl Canvas<'_> {
 
     /// The image with each patch in the colours of the experts that compute it.
     pub fn experts(&self, experts: &[Vec<usize>]) -> Html {
-        let mut squares: BTreeMap<usize, String> = BTreeMap::new();
-        let mut numbers = String::new();
-        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-        for (patch, experts) in experts.iter().enumerate() {
-            let [x, y] = self.corner(patch);
-            let width = self.side() / experts.len().max(1) as f64;
-            for (i, &expert) in experts.iter().enumerate() {
-                let x = x + i as f64 * width;
-                let path = squares.entry(expert).or_default();
-                let (across, down) = (width - 1.0, self.side() - 1.0);
-                let _ = write!(
-                    path,
-                    "M{:.1} {:.1}h{across:.1}v{down:.1}h-{across:.1}z",
-                    x + 0.5,
-                    y + 0.5
-                );
-                *counts.entry(expert).or_default() += 1;
-                if width >= 12.0 {
-                    let (x, y) = (x + width / 2.0, y + self.side() / 2.0 + 4.0);
-                    let _ = write!(
-                        numbers,
-                        "<text class=\"number\" x=\"{x:.1}\" y=\"{y:.1}\">{expert}</text>"
-                    );
-                }
-            }
+        let pieces = self.pieces(experts);
+        let mut of_expert: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
+        for piece in &pieces {
+            of_expert.entry(piece.expert).or_default().push(*piece);
         }
-        let fills: String = squares
-            .iter()
-            .map(|(expert, path)| {
-                let rgb = EXPERT_COLOURS[ExpertStyle::of(*expert).colour].rgb;
-                format!("<path class=\"taken\" fill=\"#{rgb:06x}\" d=\"{path}\"/>")
-            })
-            .collect();
+        let fills: String = of_expert.values().map(|own| self.fill(own)).collect();
+        let numbers: String = match self.has_room_for_numbers(experts) {
+            true => pieces.iter().map(|piece| self.number(piece)).collect(),
+            false => String::new(),
+        };
         let dropped = PatchPlan::Experts(experts.to_vec()).dropped();
-        let counts: Vec<String> = counts
-            .iter()
-            .map(|(e, n)| format!("e{e} takes {n}"))
-            .collect();
+        let counts = of_expert.iter();
+        let counts = counts.map(|(expert, own)| format!("e{expert} takes {}", own.len()));
         let title = format!(
             "{}: {}, {} dropped",
             self.name(),
-            counts.join(", "),
+            counts.collect::<Vec<_>>().join(", "),
             dropped.len()
         );
-        self.draw(&format!("{fills}{}{numbers}", self.gone(&dropped)), &title)
+        let over = format!("{fills}{}{numbers}", self.gone(&dropped));
+        self.draw(&over, &title)
+    }
+
+    /// Each patch in as many upright pieces as experts compute it.
+    fn pieces(&self, experts: &[Vec<usize>]) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for (patch, experts) in experts.iter().enumerate() {
+            let [x, y] = self.corner(patch);
+            let width = self.side() / experts.len().max(1) as f64;
+            pieces.extend(experts.iter().enumerate().map(|(i, &expert)| Piece {
+                expert,
+                x: x + i as f64 * width,
+                y,
+                width,
+            }));
+        }
+        pieces
+    }
+
+    /// The pieces of an expert; a line around them tells those of one colour apart.
+    fn fill(&self, pieces: &[Piece]) -> String {
+        let ExpertStyle { colour, cycle } = ExpertStyle::of(pieces[0].expert);
+        let rgb = EXPERT_COLOURS[colour].rgb;
+        let mut path = String::new();
+        for Piece { x, y, width, .. } in pieces {
+            let (x, y, across, down) = (x + 0.5, y + 0.5, width - 1.0, self.side() - 1.0);
+            let _ = write!(path, "M{x:.1} {y:.1}h{across:.1}v{down:.1}h-{across:.1}z");
+        }
+        format!(
+            "<path class=\"taken\" fill=\"#{rgb:06x}\" stroke-width=\"{}\" d=\"{path}\"/>",
+            1.5 * cycle as f64
+        )
+    }
+
+    fn number(&self, piece: &Piece) -> String {
+        let (x, y) = (
+            piece.x + piece.width / 2.0,
+            piece.y + self.side() / 2.0 + 4.0,
+        );
+        format!(
+            "<text class=\"number\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+            piece.expert
+        )
+    }
+
+    /// Whether each part of a patch is wide enough for the number of its expert.
+    fn has_room_for_numbers(&self, experts: &[Vec<usize>]) -> bool {
+        let most = experts.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let needed = match experts.iter().flatten().any(|expert| *expert > 9) {
+            true => 18.0,
+            false => 12.0,
+        };
+        self.side() / most as f64 >= needed
     }
 
     /// The image without the patches that are dropped.
