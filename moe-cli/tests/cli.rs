@@ -12,6 +12,8 @@ mod markup;
 mod pages;
 #[path = "cli/place.rs"]
 mod place;
+#[path = "cli/published.rs"]
+mod published;
 #[path = "cli/runs.rs"]
 mod runs;
 #[path = "cli/vision.rs"]

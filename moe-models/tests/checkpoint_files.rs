@@ -1,8 +1,10 @@
 //! What is accepted as a checkpoint, and what is refused with the names of file and tensor.
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use moe_models::checkpoint::{CheckpointError, Layout, Precision, PublishedCheckpoint};
-use moe_models::published::{KNOWN_MODELS, PublishedConfig};
+use moe_models::checkpoint::{
+    CheckpointError, Layout, Precision, PublishedCheckpoint, SwitchLayout,
+};
+use moe_models::published::{KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedConfig, PublishedSwitch};
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use moe_router::AnyRouter;
 use safetensors::tensor::TensorView;
@@ -344,6 +346,32 @@ fn pipes_are_refused_and_do_not_hang() {
             text.contains(name) && text.contains("not a regular file"),
             "{text}"
         );
+    }
+}
+
+/// As below, of the Switch Transformer.
+#[test]
+fn the_list_of_switch_tensors_is_a_bijection() {
+    let fixtures = ["switch_capacity", "switch_untied_all_sparse"];
+    let fixtures = fixtures.map(|case| PublishedSwitch::read(&fixture(case).join("config.json")));
+    let known = KNOWN_SWITCH_MODELS
+        .iter()
+        .filter_map(|name| PublishedSwitch::known(name));
+    for config in fixtures
+        .into_iter()
+        .map(|config| config.expect("a configuration"))
+        .chain(known)
+    {
+        let layout = SwitchLayout::new(&config);
+        let (mut names, mut places) = (HashSet::new(), HashSet::new());
+        let mut total = 0;
+        for entry in layout.entries() {
+            total += entry.n_elements();
+            assert!(names.insert(entry.name.clone()), "{}", entry.name);
+            let place = (entry.parameter, entry.slot);
+            assert!(places.insert(place), "{}", entry.name);
+        }
+        assert_eq!(total, config.account(16).params_total, "{config:?}");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use burn::tensor::Device;
 use moe_models::checkpoint::{
-    CheckpointError, PublishedCheckpoint, check_target, from_native, to_native,
+    AnyCheckpoint, AnyNative, CheckpointError, PublishedCheckpoint, check_target, from_native,
+    to_native,
 };
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -80,6 +81,81 @@ fn fp8_and_copies_go_there_and_back() {
     }
     let fp8 = |(dtype, _): &(Dtype, Vec<u8>)| *dtype == Dtype::F8_E4M3;
     assert!(tensors(&fixture("dsv3_fp8")).values().any(fp8));
+}
+
+/// A fixture's files with these tensors besides.
+fn with_tensors(at: &Path, case: &str, more: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>) {
+    fs::create_dir_all(at).expect("a folder");
+    let source = fixture(case);
+    fs::copy(source.join("config.json"), at.join("config.json")).expect("a copy");
+    let bytes = fs::read(source.join("model.safetensors")).expect("the file");
+    let mut tensors = SafeTensors::deserialize(&bytes).expect("tensors").tensors();
+    tensors.retain(|(name, _)| more.iter().all(|(other, ..)| other != name));
+    let more = more.iter().map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).expect("a tensor");
+        (name.clone(), view)
+    });
+    let path = at.join("model.safetensors");
+    safetensors::serialize_to_file(tensors.into_iter().chain(more), None, &path).expect("a file");
+}
+
+/// There and back, whole and tensor by tensor.
+fn assert_there_and_back(source: &Path, at: impl Fn(&str) -> PathBuf) {
+    let checkpoint = AnyCheckpoint::open(source).expect("a checkpoint");
+    let device = Device::flex();
+    checkpoint.to_native(&at("ours"), &device).expect("ours");
+    let native = AnyNative::open(&at("ours")).expect("our files");
+    native.publish(&at("theirs"), &device).expect("theirs");
+    checkpoint.rewrite(&at("again")).expect("theirs");
+    for copy in ["theirs", "again"] {
+        assert!(
+            tensors(&at(copy)) == tensors(source),
+            "{}",
+            source.display()
+        );
+        assert_eq!(config(&at(copy)), config(source), "{}", source.display());
+    }
+}
+
+#[test]
+fn every_family_goes_there_and_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for case in [
+        "mixtral_swa",
+        "dsv3_fp8",
+        "switch_capacity",
+        "switch_untied_all_sparse",
+        "vmoe_last1_noise_bpr_drop",
+        "softmoe_bf16_ref",
+    ] {
+        assert_there_and_back(&fixture(case), |name| folder.path().join(case).join(name));
+    }
+}
+
+#[test]
+fn copies_of_a_switch_table_and_its_fp8_go_there_and_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let bytes = fs::read(fixture("switch_capacity").join("model.safetensors")).expect("the file");
+    let stored = SafeTensors::deserialize(&bytes).expect("tensors");
+    let table = stored.tensor("shared.weight").expect("the table");
+    let copy = |name: &str| {
+        let (shape, data) = (table.shape().to_vec(), table.data().to_vec());
+        (name.to_owned(), Dtype::F32, shape, data)
+    };
+    // 1.5 in E4M3, times 0.25 for each block: one, as the matrix is 32 x 24
+    let wi = "encoder.block.1.layer.1.mlp.experts.expert_0.wi.weight";
+    let shape = stored.tensor(wi).expect("an expert").shape().to_vec();
+    let fp8 = vec![0x3C; shape.iter().product()];
+    let scales = 0.25f32.to_le_bytes().to_vec();
+    let more = vec![
+        copy("encoder.embed_tokens.weight"),
+        copy("lm_head.weight"),
+        (wi.to_owned(), Dtype::F8_E4M3, shape, fp8),
+        (format!("{wi}_scale_inv"), Dtype::F32, vec![1, 1], scales),
+    ];
+    with_tensors(&at("source"), "switch_capacity", more);
+    assert_there_and_back(&at("source"), at);
 }
 
 #[test]

@@ -6,10 +6,8 @@ use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use clap::{Args, ValueEnum};
 use moe_models::checkpoint::{
-    NativeCheckpoint, NativeVmoe, PublishedCheckpoint, VmoeCheckpoint, check_target, is_native,
-    to_native,
+    AnyCheckpoint, AnyNative, PublishedCheckpoint, check_target, is_native,
 };
-use moe_models::published::{PublishedVmoe, model_type};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -38,21 +36,17 @@ pub enum Kind {
 }
 
 /// What is converted, opened and checked.
+#[allow(clippy::large_enum_variant)] // one of them a command
 enum Source {
-    Published(PublishedCheckpoint),
-    Native(NativeCheckpoint),
-    Vmoe(VmoeCheckpoint),
-    NativeVmoe(NativeVmoe),
+    Published(AnyCheckpoint),
+    Native(AnyNative),
 }
 
 impl Source {
     fn open(folder: &Path, kind: Kind) -> anyhow::Result<Self> {
-        let is_vmoe = model_type(&folder.join("config.json"))? == PublishedVmoe::MODEL;
-        Ok(match (kind, is_vmoe) {
-            (Kind::Native, false) => Self::Native(NativeCheckpoint::open(folder)?),
-            (Kind::Native, true) => Self::NativeVmoe(NativeVmoe::open(folder)?),
-            (Kind::Published, false) => Self::Published(PublishedCheckpoint::open(folder)?),
-            (Kind::Published, true) => Self::Vmoe(VmoeCheckpoint::open(folder)?),
+        Ok(match kind {
+            Kind::Native => Self::Native(AnyNative::open(folder)?),
+            Kind::Published => Self::Published(AnyCheckpoint::open(folder)?),
         })
     }
 }
@@ -88,16 +82,11 @@ pub fn run(args: &ConvertArgs, shared: &Shared) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     match (source, to) {
-        (Source::Native(checkpoint), _) => checkpoint.publish(&args.target, &device.device)?,
+        (Source::Native(native), _) => native.publish(&args.target, &device.device)?,
         (Source::Published(checkpoint), Kind::Native) => {
-            to_native(&checkpoint, &args.target, &device.device)?;
-        }
-        (Source::Published(checkpoint), Kind::Published) => checkpoint.rewrite(&args.target)?,
-        (Source::NativeVmoe(model), _) => model.publish(&args.target, &device.device)?,
-        (Source::Vmoe(checkpoint), Kind::Native) => {
             checkpoint.to_native(&args.target, &device.device)?;
         }
-        (Source::Vmoe(checkpoint), Kind::Published) => checkpoint.rewrite(&args.target)?,
+        (Source::Published(checkpoint), Kind::Published) => checkpoint.rewrite(&args.target)?,
     }
     if shared.json {
         print_json(&json!({ "source": args.source, "target": args.target }))?;

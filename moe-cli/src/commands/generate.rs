@@ -1,25 +1,27 @@
 //! `moe generate`: continues a text, and shows which expert takes each token.
 
-use super::fill::Filling;
+use super::fill::{Filling, Trained};
 use super::plan::ReadPlan;
 use super::weights::Weights;
 use crate::exit::{Status, Usage, run_error};
 use crate::files::{missing_folder, write_whole};
 use crate::generation::{
-    Generation, TextModel, Trace, bracketed, coloured, legend, page, picture, visible,
+    Generation, TextModel, Trace, Writer, bracketed, coloured, legend, page, picture, visible,
 };
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::terminal::{has_colour, print_json, print_raw};
+use burn::tensor::Device;
 use clap::Args;
-use moe_models::checkpoint::PublishedCheckpoint;
+use moe_models::checkpoint::{AnyCheckpoint, PublishedCheckpoint, SwitchCheckpoint};
 use moe_models::{Decoder, Drafts, Sampling};
+use moe_train::data::{DataConfig, PairName};
 use moe_train::run::LoadedRun;
 use moe_train::task::AnyModel;
 use serde_json::json;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 /// The arguments of `moe generate`.
@@ -81,17 +83,16 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
         false => find(&args.run, &shared.runs)?,
     };
     let model = if published {
-        let checkpoint = PublishedCheckpoint::open(&path)?;
-        if shared.dry_run {
-            let task = format!(
-                "would generate {} tokens from {}",
-                args.tokens,
-                shown(&path)
-            );
-            print_raw(&format!("{task}\n"))?;
-            return Ok(Status::Done);
+        match AnyCheckpoint::open(&path)? {
+            AnyCheckpoint::Switch(checkpoint) => {
+                return args.fill_published(&checkpoint, sampling, &device.device, shared);
+            }
+            AnyCheckpoint::Vmoe(_) => return Err(writes_no_text(&path)),
+            AnyCheckpoint::Decoder(_) if shared.dry_run => return args.would(&path),
+            AnyCheckpoint::Decoder(checkpoint) => {
+                TextModel::of_published(&checkpoint, args.weights, &device.device)?
+            }
         }
-        TextModel::of_published(&checkpoint, args.weights, &device.device)?
     } else {
         let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
         if shared.dry_run {
@@ -99,13 +100,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
             return ReadPlan::new(&run, &device.name, task).show(shared);
         }
         if let AnyModel::Switch(_) = run.model {
-            args.check_filling()?;
-            let filling = Filling {
-                prompt: &args.prompt,
-                n_tokens: args.tokens,
-                sampling,
-            };
-            return filling.run(&run, &device.device, shared);
+            return args.fill_run(run, sampling, &device.device, shared);
         }
         warn(&run, args.tokens, shared);
         let family = run.config.model.name();
@@ -208,6 +203,59 @@ impl GenerateArgs {
         }
     }
 
+    /// Says what would be done with a published checkpoint.
+    fn would(&self, path: &Path) -> anyhow::Result<Status> {
+        let task = format!("would generate {} tokens from {}", self.tokens, shown(path));
+        print_raw(&format!("{task}\n"))?;
+        Ok(Status::Done)
+    }
+
+    fn fill_published(
+        &self,
+        checkpoint: &SwitchCheckpoint,
+        sampling: Sampling,
+        device: &Device,
+        shared: &Shared,
+    ) -> anyhow::Result<Status> {
+        self.check_filling()?;
+        if shared.dry_run {
+            return self.would(checkpoint.folder());
+        }
+        let writer = Writer::of_published(checkpoint, device)?;
+        let status = self
+            .filling(sampling, Trained::Any)
+            .run(&writer, device, shared)?;
+        shared.next(&format!("inspect {}", shown(checkpoint.folder())));
+        Ok(status)
+    }
+
+    fn fill_run(
+        &self,
+        run: LoadedRun,
+        sampling: Sampling,
+        device: &Device,
+        shared: &Shared,
+    ) -> anyhow::Result<Status> {
+        self.check_filling()?;
+        let filling = self.filling(sampling, trained_for(&run));
+        let folder = shown(&run.folder);
+        let Some(writer) = Writer::of_run(run) else {
+            return Err(Usage::error(format!("{folder} has no vocabulary")));
+        };
+        let status = filling.run(&writer, device, shared)?;
+        shared.next(&format!("eval {folder}"));
+        Ok(status)
+    }
+
+    fn filling(&self, sampling: Sampling, trained: Trained) -> Filling<'_> {
+        Filling {
+            prompt: &self.prompt,
+            n_tokens: self.tokens,
+            sampling,
+            trained,
+        }
+    }
+
     /// Refuses what a model that fills gaps does not do.
     fn check_filling(&self) -> anyhow::Result<()> {
         let flags = [
@@ -235,6 +283,21 @@ impl GenerateArgs {
             layer => Ok(layer.unwrap_or(n_layers / 2)),
         }
     }
+}
+
+/// What a run of an encoder with a decoder was trained for.
+fn trained_for(run: &LoadedRun) -> Trained {
+    match &run.config.data {
+        DataConfig::Pairs(pairs) if pairs.name == PairName::Spans => Trained::Gaps,
+        _ => Trained::Any,
+    }
+}
+
+fn writes_no_text(folder: &Path) -> anyhow::Error {
+    Usage::error(format!(
+        "{}: a vision model writes no text; `moe inspect` counts it, `moe verify` holds it to goldens",
+        shown(folder)
+    ))
 }
 
 /// Says what makes a text worse than the model's loss promises.

@@ -1,6 +1,7 @@
 //! `moe inspect`: what a model holds and costs, without building it.
 
 use super::causality;
+use super::encoder_decoder;
 use super::plan::training_bytes;
 use super::precision::Precision;
 use super::published;
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 pub struct InspectArgs {
     /// A configuration, the folder of a run or of a published checkpoint, or the name of a published
     /// model: mixtral-8x7b, mixtral-8x22b, deepseek-moe-16b, deepseek-v2, deepseek-v2-lite, deepseek-v3,
-    /// olmoe-1b-7b
+    /// olmoe-1b-7b, switch-base-8, switch-base-128
     config: PathBuf,
     /// Values that replace the configuration's, such as router.name=switch
     #[arg(value_name = "KEY=VALUE")]
@@ -31,7 +32,8 @@ pub struct InspectArgs {
     /// Of a published model: the precision that its cache is counted in
     #[arg(long, value_name = "TYPE", default_value = "bf16")]
     precision: Precision,
-    /// Of a published model: the length of a sequence. Default: its own, up to 4096
+    /// Of a published model: the length of a sequence. Default: its own, up to 4096; of an encoder with a
+    /// decoder 512 of either
     #[arg(long, value_name = "TOKENS")]
     seq_length: Option<usize>,
 }
@@ -56,11 +58,14 @@ pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
     if vision::is_vision(&args.config) {
         return vision::show(&args.config, &args.overrides, shared);
     }
+    let options = published::Options {
+        precision: args.precision,
+        seq_length: args.seq_length,
+    };
+    if let Some(model) = encoder_decoder::published_switch(&args.config)? {
+        return encoder_decoder::show(&args.config, model, &args.overrides, options, shared);
+    }
     if let Some(model) = published::published(&args.config)? {
-        let options = published::Options {
-            precision: args.precision,
-            seq_length: args.seq_length,
-        };
         return published::show(&args.config, model, &args.overrides, options, shared);
     }
     let path = config_of(&args.config);

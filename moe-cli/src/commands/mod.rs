@@ -7,6 +7,7 @@ pub mod bench;
 pub mod completions;
 pub mod convert;
 pub mod doctor;
+mod encoder_decoder;
 pub mod eval;
 pub mod figure;
 mod fill;

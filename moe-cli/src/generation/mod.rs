@@ -1,12 +1,14 @@
 //! A generated text with the experts of each token, on a terminal, as a page and as a picture.
 
 mod ansi;
+mod marked;
 mod model;
 mod page;
 mod picture;
 mod sample;
 mod trace;
 mod words;
+mod writer;
 
 pub use ansi::{bracketed, coloured, legend, visible};
 pub use model::TextModel;
@@ -14,3 +16,4 @@ pub use page::{expert_styles, page};
 pub use picture::picture;
 pub use sample::Generation;
 pub use trace::{Piece, Trace};
+pub use writer::Writer;

@@ -65,7 +65,7 @@ impl Words {
     }
 }
 
-fn parse(text: &str) -> anyhow::Result<Vec<u32>> {
+pub(super) fn parse(text: &str) -> anyhow::Result<Vec<u32>> {
     let ids = text.split_whitespace().map(str::parse);
     ids.collect::<Result<_, _>>().map_err(|_| {
         Usage::error(

@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
 
-/// The text of `config.json` of `folder` for tensors that `config` describes: as it is, unless it promises
+/// The text of `config.json` of `folder`, of a decoder's `config` if it is one: as it is, unless it promises
 /// FP8 and there `is_fp8` is not, or modules that are not there.
 pub(super) fn copied_config(
     folder: &Path,
-    config: &PublishedConfig,
+    config: Option<&PublishedConfig>,
     is_fp8: bool,
 ) -> Result<Vec<u8>, CheckpointError> {
     let path = folder.join("config.json");
@@ -32,11 +32,11 @@ pub(super) fn copied_config(
 
 fn corrected(
     mut fields: Map<String, Value>,
-    config: &PublishedConfig,
+    config: Option<&PublishedConfig>,
     is_fp8: bool,
 ) -> Map<String, Value> {
     const MODULES: &str = "num_nextn_predict_layers";
-    if let (PublishedConfig::DeepSeek(published), Some(Value::Number(_))) =
+    if let (Some(PublishedConfig::DeepSeek(published)), Some(Value::Number(_))) =
         (config, fields.get(MODULES))
     {
         let n_modules = published.num_nextn_predict_layers;

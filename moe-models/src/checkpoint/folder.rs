@@ -2,7 +2,7 @@ use super::copied::copied_config;
 use super::files::TensorFiles;
 use super::layout::Layout;
 use super::load::{Precision, fill};
-use super::stored::Stored;
+use super::stored::stored_tensors;
 use super::write::{whole_folder, write_files};
 use super::{CheckpointError, source};
 use crate::AnyDecoder;
@@ -97,21 +97,9 @@ impl PublishedCheckpoint {
     ///
     /// As [`open`](Self::open), and if `folder` exists or cannot be written; nothing is left behind then.
     pub fn rewrite(&self, folder: &Path) -> Result<(), CheckpointError> {
-        let text = copied_config(&self.folder, &self.config, self.files.has_fp8())?;
-        let mut tensors = Vec::new();
-        for entry in self.layout().entries() {
-            let matrix = source::matrix(&self.files, &entry)?;
-            if let Some(scales) = matrix.scales {
-                let name = format!("{}{}", entry.name, source::SCALE);
-                tensors.push((name.clone(), Stored::whole(name, scales)));
-            }
-            tensors.push((entry.name.clone(), Stored { entry, matrix }));
-        }
-        for copy in self.layout().copies() {
-            if let Some(stored) = self.files.get(&copy.name) {
-                tensors.push((copy.name.clone(), Stored::whole(copy.name, stored)));
-            }
-        }
+        let text = copied_config(&self.folder, Some(&self.config), self.files.has_fp8())?;
+        let layout = self.layout();
+        let tensors = stored_tensors(&self.files, layout.entries(), layout.copies())?;
         whole_folder(folder, |folder| write_files(folder, &text, tensors))
     }
 

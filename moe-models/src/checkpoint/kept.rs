@@ -5,8 +5,8 @@
 use super::CheckpointError;
 use super::entry::Entry;
 use super::error::file_error;
-use super::folder::PublishedCheckpoint;
-use super::layout::Layout;
+use super::files::TensorFiles;
+use super::layout::TensorCopy;
 use super::named::{HostTensor, HostValues, read_tensors};
 use super::source::{SCALE, blocks};
 use super::values::to_e4m3;
@@ -26,20 +26,21 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Writes what is to be kept of a checkpoint into the folder of our own files; nothing if there is
+    /// Writes what is to be kept of published files into the folder of our own; nothing if there is
     /// nothing.
     pub(super) fn write(
-        checkpoint: &PublishedCheckpoint,
+        files: &TensorFiles,
+        entries: impl Iterator<Item = Entry>,
+        copies: Vec<TensorCopy>,
         folder: &Path,
     ) -> Result<(), CheckpointError> {
         let path = folder.join(FILE);
-        let (files, layout) = (checkpoint.files(), checkpoint.layout());
         let unwritable = |error: safetensors::SafeTensorError| CheckpointError::Native {
             path: path.clone(),
             what: format!("it cannot be written: {error}"),
         };
         let mut tensors = Vec::new();
-        for entry in layout.entries() {
+        for entry in entries {
             let name = format!("{}{SCALE}", entry.name);
             let fp8 = files.get(&entry.name);
             let fp8 = fp8.filter(|stored| stored.info.dtype == Dtype::F8_E4M3);
@@ -49,7 +50,7 @@ impl Kept {
                 tensors.push((name, view));
             }
         }
-        for copy in layout.copies() {
+        for copy in copies {
             if files.get(&copy.name).is_some() {
                 let view = TensorView::new(Dtype::F32, vec![0], &[]).map_err(unwritable)?;
                 tensors.push((copy.name, view));
@@ -88,10 +89,10 @@ impl Kept {
     pub(super) fn restore(
         mut self,
         tensors: Vec<(String, Pending)>,
-        layout: &Layout<'_>,
+        copies: Vec<TensorCopy>,
     ) -> Result<Vec<(String, Pending)>, CheckpointError> {
         let mut restored = Vec::with_capacity(tensors.len() + self.tensors.len());
-        for copy in layout.copies() {
+        for copy in copies {
             let original = tensors.iter().find(|(name, _)| *name == copy.original);
             if let (Some(_), Some((_, original))) = (self.tensors.remove(&copy.name), original) {
                 restored.push((copy.name.clone(), original.renamed(copy.name)));

@@ -28,7 +28,7 @@ mod vmoe;
 mod vmoe_folder;
 mod write;
 
-pub use any::AnyCheckpoint;
+pub use any::{AnyCheckpoint, AnyNative};
 pub use entry::{Entry, Fused};
 pub use error::CheckpointError;
 pub use files::TensorFiles;
@@ -39,7 +39,7 @@ pub use named::{HostTensor, HostValues, read_tensors};
 pub use native::{NativeCheckpoint, from_native, is_native, to_native};
 pub use published_values::{PublishedTensor, each_gradient, each_parameter};
 pub use switch::SwitchLayout;
-pub use switch_folder::SwitchCheckpoint;
+pub use switch_folder::{NativeSwitch, SwitchCheckpoint};
 pub use tokenizer::{PublishedTokenizer, TokenStream};
 pub use values::e4m3_table;
 pub use vmoe::VmoeLayout;

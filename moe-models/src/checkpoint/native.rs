@@ -37,9 +37,15 @@ pub fn to_native(
 ) -> Result<(), CheckpointError> {
     let model = checkpoint.load(Precision::Stored, &device.clone().without_autodiff())?;
     let is_fp8 = checkpoint.files().has_fp8();
-    let text = copied_config(checkpoint.folder(), checkpoint.config(), is_fp8)?;
+    let text = copied_config(checkpoint.folder(), Some(checkpoint.config()), is_fp8)?;
     write_native(model, &text, target, |folder| {
-        Kept::write(checkpoint, folder)
+        let layout = checkpoint.layout();
+        Kept::write(
+            checkpoint.files(),
+            layout.entries(),
+            layout.copies(),
+            folder,
+        )
     })
 }
 
@@ -105,7 +111,7 @@ impl NativeCheckpoint {
     ///
     /// As [`from_native`].
     pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
-        let text = copied_config(&self.folder, &self.config, self.kept.has_scales())?;
+        let text = copied_config(&self.folder, Some(&self.config), self.kept.has_scales())?;
         let model = self.model.init(&device.clone().without_autodiff());
         let model = load_record(model, self.record, &self.folder)?;
         write_restored(&model, &self.config, &text, self.kept, target)

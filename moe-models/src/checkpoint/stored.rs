@@ -1,8 +1,10 @@
 //! Stored tensors, to be written as they are.
 
 use super::entry::Entry;
-use super::files::StoredTensor;
+use super::files::{StoredTensor, TensorFiles};
+use super::layout::TensorCopy;
 use super::values::Matrix;
+use super::{CheckpointError, source};
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
 
@@ -27,6 +29,29 @@ impl<'a> Stored<'a> {
             entry: Entry::plain(name, shape, String::new()),
         }
     }
+}
+
+/// The tensors of a model as they lie in its files, FP8 with its scales, and the copies that are there.
+pub(super) fn stored_tensors(
+    files: &TensorFiles,
+    entries: impl Iterator<Item = Entry>,
+    copies: Vec<TensorCopy>,
+) -> Result<Vec<(String, Stored<'_>)>, CheckpointError> {
+    let mut tensors = Vec::new();
+    for entry in entries {
+        let matrix = source::matrix(files, &entry)?;
+        if let Some(scales) = matrix.scales {
+            let name = format!("{}{}", entry.name, source::SCALE);
+            tensors.push((name.clone(), Stored::whole(name, scales)));
+        }
+        tensors.push((entry.name.clone(), Stored { entry, matrix }));
+    }
+    for copy in copies {
+        if let Some(stored) = files.get(&copy.name) {
+            tensors.push((copy.name.clone(), Stored::whole(copy.name, stored)));
+        }
+    }
+    Ok(tensors)
 }
 
 impl View for Stored<'_> {

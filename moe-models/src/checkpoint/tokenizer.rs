@@ -50,6 +50,16 @@ impl PublishedTokenizer {
         self.tokenizer.decode(ids, true).unwrap_or_default()
     }
 
+    /// As [`decode`](Self::decode), special tokens as they are written.
+    pub fn decode_marked(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, false).unwrap_or_default()
+    }
+
+    /// The id of a token by how it is written, if there is such a one.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
     /// A decoder for tokens as they arrive.
     pub fn stream(&self) -> TokenStream<'_> {
         TokenStream {

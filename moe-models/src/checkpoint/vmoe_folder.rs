@@ -1,7 +1,9 @@
+use super::copied::copied_config;
 use super::files::TensorFiles;
+use super::kept::Kept;
 use super::load::{Precision, fill};
 use super::native::{load_record, read_record, write_native};
-use super::stored::Stored;
+use super::stored::stored_tensors;
 use super::vmoe::VmoeLayout;
 use super::write::{collect, whole_folder, write_files};
 use super::{CheckpointError, error::file_error, source};
@@ -65,19 +67,15 @@ impl VmoeCheckpoint {
         fill(model, &self.files, self.layout().by_parameter(), precision)
     }
 
-    /// Writes the checkpoint anew to a folder: one file, each tensor in the type that it is stored in.
+    /// Writes the checkpoint anew to a folder: one file, each tensor with the bytes that it is stored in.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open), and if `folder` exists or cannot be written; nothing is left behind
     /// then.
     pub fn rewrite(&self, folder: &Path) -> Result<(), CheckpointError> {
-        let mut tensors = Vec::new();
-        for entry in self.layout().entries() {
-            let matrix = source::matrix(&self.files, &entry)?;
-            tensors.push((entry.name.clone(), Stored { entry, matrix }));
-        }
-        let text = config_text(&self.folder)?;
+        let tensors = stored_tensors(&self.files, self.layout().entries(), Vec::new())?;
+        let text = copied_config(&self.folder, None, self.files.has_fp8())?;
         whole_folder(folder, |folder| write_files(folder, &text, tensors))
     }
 
@@ -89,19 +87,23 @@ impl VmoeCheckpoint {
     /// Returns an error if `folder` exists or cannot be written; nothing is left behind then.
     pub fn write(&self, model: &Vmoe, folder: &Path) -> Result<(), CheckpointError> {
         let tensors = collect(model, self.layout().by_parameter())?;
-        let text = config_text(&self.folder)?;
+        let path = self.folder.join("config.json");
+        let text = fs::read(&path).map_err(file_error("read", &path))?;
         whole_folder(folder, |folder| write_files(folder, &text, tensors))
     }
 
-    /// Converts the checkpoint to our own files, each tensor in the type that it is stored in. The whole
-    /// model is in memory.
+    /// Converts the checkpoint to our own files, each tensor in the type that it is stored in; FP8
+    /// becomes f32, and what the way back needs is kept in a file beside. The whole model is in memory.
     ///
     /// # Errors
     ///
     /// As [`rewrite`](Self::rewrite).
     pub fn to_native(&self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
         let model = self.load(Precision::Stored, &device.clone().without_autodiff())?;
-        write_native(model, &config_text(&self.folder)?, target, |_| Ok(()))
+        let text = copied_config(&self.folder, None, self.files.has_fp8())?;
+        write_native(model, &text, target, |folder| {
+            Kept::write(&self.files, self.layout().entries(), Vec::new(), folder)
+        })
     }
 }
 
@@ -110,6 +112,7 @@ pub struct NativeVmoe {
     folder: PathBuf,
     config: PublishedVmoe,
     record: ModuleRecord,
+    kept: Kept,
 }
 
 impl NativeVmoe {
@@ -123,6 +126,7 @@ impl NativeVmoe {
             folder: folder.to_owned(),
             config: PublishedVmoe::read(&folder.join("config.json"))?,
             record: read_record(folder)?,
+            kept: Kept::read(folder)?,
         })
     }
 
@@ -133,18 +137,14 @@ impl NativeVmoe {
     /// Returns an error if the files do not belong together, or if `target` exists or cannot be written;
     /// nothing is left behind then.
     pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
+        let text = copied_config(&self.folder, None, self.kept.has_scales())?;
         let device = device.clone().without_autodiff();
         let router = self.config.router();
         let model = self.config.model();
         let model = model.init(|shape| router.init(shape, &device), &device);
         let model: Vmoe = load_record(model, self.record, &self.folder)?;
         let tensors = collect(&model, VmoeLayout::new(&self.config).by_parameter())?;
-        let text = config_text(&self.folder)?;
+        let tensors = self.kept.restore(tensors, Vec::new())?;
         whole_folder(target, |folder| write_files(folder, &text, tensors))
     }
-}
-
-fn config_text(folder: &Path) -> Result<Vec<u8>, CheckpointError> {
-    let path = folder.join("config.json");
-    fs::read(&path).map_err(file_error("read", &path))
 }

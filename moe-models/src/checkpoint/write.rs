@@ -48,7 +48,7 @@ pub(super) fn write_restored(
         let kind = config.model_type();
         CheckpointError::NotPublishable(format!("models of type \"{kind}\" are counted, not built"))
     })?;
-    let tensors = kept.restore(collect(model, layout.by_parameter())?, &layout)?;
+    let tensors = kept.restore(collect(model, layout.by_parameter())?, layout.copies())?;
     whole_folder(folder, |folder| write_files(folder, config_text, tensors))
 }
 

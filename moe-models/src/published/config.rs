@@ -169,8 +169,9 @@ mod tests {
         let error = parse(&json!({"model_type": "llama"})).expect_err("not known");
         assert_eq!(
             error.to_string(),
-            "x/config.json: model_type \"llama\" is not known; those known are mixtral, deepseek, \
-             deepseek_v2, deepseek_v3, olmoe"
+            "x/config.json: model_type \"llama\" is not known here; known are the decoders mixtral, \
+             deepseek, deepseek_v2, deepseek_v3, olmoe, and besides them switch_transformers and \
+             VisionTransformerMoe"
         );
     }
 

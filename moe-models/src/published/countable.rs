@@ -10,7 +10,7 @@ use std::path::Path;
 const LARGEST: u128 = 1 << 54;
 
 /// Sizes that are multiplied when a model is counted, by their fields.
-type Sizes = Vec<(&'static str, usize)>;
+pub(super) type Sizes = Vec<(&'static str, usize)>;
 
 impl PublishedConfig {
     /// Checks that the sizes fit together, and that they and sequences of `seq_length` tokens can be
@@ -163,7 +163,7 @@ fn with_sequence(sizes: &[(&'static str, usize)], seq_length: usize) -> Sizes {
 }
 
 /// Names the first size with which a product grows too large.
-fn check_product(sizes: &[(&'static str, usize)]) -> Result<(), Refusal> {
+pub(super) fn check_product(sizes: &[(&'static str, usize)]) -> Result<(), Refusal> {
     let mut product = 1u128;
     for (key, size) in sizes {
         product = product.saturating_mul(*size as u128);

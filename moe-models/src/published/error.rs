@@ -25,7 +25,7 @@ pub enum PublishedError {
     },
     /// A model of another kind.
     #[error(
-        "{path}: model_type \"{found}\" is not known; those known are {}",
+        "{path}: model_type \"{found}\" is not known here; known are the decoders {}, and besides them switch_transformers and VisionTransformerMoe",
         super::MODEL_TYPES.join(", ")
     )]
     UnknownType {

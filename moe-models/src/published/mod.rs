@@ -12,6 +12,7 @@ mod model;
 mod olmoe;
 mod rope;
 mod switch;
+mod switch_account;
 mod vmoe;
 mod vmoe_router;
 
@@ -20,7 +21,7 @@ pub use common::Common;
 pub use config::{PublishedConfig, model_type};
 pub use deepseek::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
 pub use error::PublishedError;
-pub use known::KNOWN_MODELS;
+pub use known::{KNOWN_MODELS, KNOWN_SWITCH_MODELS};
 pub use mixtral::PublishedMixtral;
 pub use model::PublishedModel;
 pub use olmoe::PublishedOlmoe;

@@ -75,6 +75,15 @@ impl Vocab {
         }
     }
 
+    /// Encodes text in which special tokens may stand, such as `<extra_id_0>`; where there are none, they
+    /// are text.
+    pub fn encode_marked(&self, text: &str) -> Vec<u32> {
+        match self {
+            Vocab::Unigram(unigram) => unigram.encode_marked(text),
+            Vocab::Bytes | Vocab::Bpe(_) => self.encode(text),
+        }
+    }
+
     /// The text of `ids`; bytes that are not UTF-8 become `U+FFFD`.
     ///
     /// # Panics

@@ -17,5 +17,5 @@ pub use batch::{Pair, PairBatch};
 pub use config::{PairConfig, PairName};
 pub use data::{PairBatches, PairData};
 pub use error::PairError;
-pub use spans::{SpanShape, corrupt, fills};
+pub use spans::{SpanShape, corrupt, fills, fills_between};
 pub use translation::TranslationData;

@@ -102,11 +102,22 @@ fn lengths(n: usize, parts: usize, rng: &mut impl Rng) -> Vec<usize> {
 /// What a target says of each gap, up to its end: by the order of the gaps, nothing for one that it does
 /// not name. Of a gap that is named twice the first counts.
 pub fn fills(target: &[u32], n_gaps: usize) -> Vec<Option<Vec<u32>>> {
-    let mut fills: Vec<Option<Vec<u32>>> = vec![None; n_gaps];
     let end = target.iter().position(|id| *id == UnigramVocab::END);
+    let target = &target[..end.unwrap_or(target.len())];
+    fills_between(target, n_gaps, UnigramVocab::gap)
+}
+
+/// As [`fills`], of tokens without an end, where `gap` says which gap a token stands for if it is a
+/// sentinel.
+pub fn fills_between(
+    target: &[u32],
+    n_gaps: usize,
+    gap: impl Fn(u32) -> Option<usize>,
+) -> Vec<Option<Vec<u32>>> {
+    let mut fills: Vec<Option<Vec<u32>>> = vec![None; n_gaps];
     let mut open: Option<usize> = None;
-    for &id in &target[..end.unwrap_or(target.len())] {
-        match UnigramVocab::gap(id) {
+    for &id in target {
+        match gap(id) {
             Some(gap) => {
                 open = Some(gap).filter(|gap| fills.get(*gap).is_some_and(Option::is_none));
                 if let Some(gap) = open {

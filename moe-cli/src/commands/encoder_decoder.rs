@@ -1,0 +1,170 @@
+//! What `moe inspect` prints of a published encoder with a decoder, the Switch Transformer.
+
+use super::published::Options;
+use crate::exit::{OrUsage, Status, Usage};
+use crate::shared::Shared;
+use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
+use moe_models::Account;
+use moe_models::published::{KNOWN_SWITCH_MODELS, PublishedSwitch, model_type};
+use serde::Serialize;
+use std::path::Path;
+
+/// The tokens of a text, and of a target, unless another length is asked for.
+const LENGTH: usize = 512;
+
+/// What is printed.
+#[derive(Serialize, Debug)]
+struct Inspection {
+    model: String,
+    model_type: &'static str,
+    seq_length: usize,
+    precision: &'static str,
+    kv_bytes_per_token: f64,
+    sparse_encoder_layers: Vec<usize>,
+    sparse_decoder_layers: Vec<usize>,
+    params_total: usize,
+    params_active: usize,
+    params_embedding: usize,
+    params_active_no_embedding: usize,
+    flops_per_token: u64,
+    config: PublishedSwitch,
+}
+
+/// The configuration that a name or a folder stands for, if it stands for a published Switch model.
+pub fn published_switch(given: &Path) -> anyhow::Result<Option<PublishedSwitch>> {
+    let file = given.join("config.json");
+    if file.is_file() {
+        let is_switch = model_type(&file).is_ok_and(|name| name == PublishedSwitch::MODEL_TYPE);
+        return match is_switch {
+            true => Ok(Some(PublishedSwitch::read(&file).or_usage()?)),
+            false => Ok(None),
+        };
+    }
+    match given.exists() {
+        true => Ok(None),
+        false => Ok(given.to_str().and_then(PublishedSwitch::known)),
+    }
+}
+
+/// Prints the size and cost of a published Switch model.
+pub fn show(
+    given: &Path,
+    config: PublishedSwitch,
+    overrides: &[String],
+    options: Options,
+    shared: &Shared,
+) -> anyhow::Result<Status> {
+    if let Some(first) = overrides.first() {
+        return Err(Usage::error(format!(
+            "`{first}`: a published model has no keys to replace; leave it out"
+        )));
+    }
+    let seq_length = options.seq_length.unwrap_or(LENGTH);
+    config.check_counts(seq_length, given).or_usage()?;
+    let inspection = Inspection::new(given, config, options, seq_length);
+    if shared.json {
+        print_json(&inspection)?;
+    } else {
+        print(&inspection.table())?;
+        let mut others = KNOWN_SWITCH_MODELS.iter();
+        let other = others.find(|name| given != Path::new(name));
+        shared.next(&format!("inspect {}", other.copied().unwrap_or_default()));
+    }
+    Ok(Status::Done)
+}
+
+impl Inspection {
+    fn new(given: &Path, config: PublishedSwitch, options: Options, seq_length: usize) -> Self {
+        let Account {
+            params_total,
+            params_active,
+            params_embedding,
+            params_active_no_embedding,
+            flops_per_token,
+            kv_bytes_per_token,
+            ..
+        } = config.account(seq_length);
+        let model = config.model();
+        let cached = kv_bytes_per_token / size_of::<f32>();
+        Self {
+            model: given.display().to_string(),
+            model_type: PublishedSwitch::MODEL_TYPE,
+            seq_length,
+            precision: options.precision.name(),
+            kv_bytes_per_token: options.precision.bytes(cached),
+            sparse_encoder_layers: model.encoder.sparse_layers(),
+            sparse_decoder_layers: model.decoder.sparse_layers(),
+            params_total,
+            params_active,
+            params_embedding,
+            params_active_no_embedding,
+            flops_per_token,
+            config,
+        }
+    }
+
+    fn table(&self) -> String {
+        let count = |n: usize| thousands(n as u64);
+        let share = 100.0 * self.params_active as f64 / self.params_total as f64;
+        let layers = |sparse: &[usize], of: usize| {
+            let sparse: Vec<String> = sparse.iter().map(ToString::to_string).collect();
+            let sparse = match sparse.is_empty() {
+                true => "none".to_owned(),
+                false => sparse.join(", "),
+            };
+            format!("{of}, with experts: {sparse}")
+        };
+        let config = &self.config;
+        pairs(&[
+            ("model", format!("{} ({})", self.model, self.model_type)),
+            ("parameters", count(self.params_total)),
+            (
+                "  active, text and target",
+                format!(
+                    "{} ({} %)",
+                    count(self.params_active),
+                    significant(share, 3)
+                ),
+            ),
+            (
+                "  active, layers alone",
+                count(self.params_active_no_embedding),
+            ),
+            ("  tables and head", count(self.params_embedding)),
+            (
+                "layers of the encoder",
+                layers(&self.sparse_encoder_layers, config.num_layers),
+            ),
+            (
+                "layers of the decoder",
+                layers(&self.sparse_decoder_layers, config.num_decoder_layers),
+            ),
+            (
+                "experts",
+                format!(
+                    "{}, each takes {} tokens of a sequence",
+                    count(config.num_experts),
+                    count(config.expert_capacity)
+                ),
+            ),
+            (
+                "FLOP a token",
+                format!(
+                    "{}, the mean of {} read and as many written",
+                    si(self.flops_per_token as f64),
+                    count(self.seq_length)
+                ),
+            ),
+            (
+                "KV cache a token written",
+                format!(
+                    "{} in {}",
+                    bytes(self.kv_bytes_per_token.round() as u64),
+                    self.precision
+                ),
+            ),
+            ("weights in f32", bytes(4 * self.params_total as u64)),
+            ("weights in bf16", bytes(2 * self.params_total as u64)),
+        ])
+    }
+}

@@ -1,0 +1,93 @@
+use super::marked::MarkedWords;
+use crate::exit::Usage;
+use anyhow::Context;
+use burn::tensor::Device;
+use moe_models::Sampling;
+use moe_models::checkpoint::{Precision, PublishedTokenizer, SwitchCheckpoint};
+use moe_models::switch::{Switch, SwitchGenerator};
+use moe_train::data::UnigramVocab;
+use moe_train::run::LoadedRun;
+use moe_train::task::AnyModel;
+
+/// An encoder with a decoder that writes a text about another: of a run, or published.
+#[derive(Debug)]
+pub struct Writer {
+    /// The model.
+    pub model: Switch,
+    /// Text to tokens and back.
+    pub words: MarkedWords,
+    /// The token that a text begins after.
+    pub start: u32,
+    /// The token that ends a text, if one does.
+    pub end: Option<u32>,
+    /// Tokens that are never drawn.
+    pub banned: Vec<u32>,
+}
+
+impl Writer {
+    /// The model of a run; none if it is not an encoder with a decoder.
+    pub fn of_run(run: LoadedRun) -> Option<Self> {
+        let AnyModel::Switch(model) = run.model else {
+            return None;
+        };
+        Some(Self {
+            model,
+            words: MarkedWords::Vocab(run.vocab?),
+            start: UnigramVocab::PAD,
+            end: Some(UnigramVocab::END),
+            banned: vec![UnigramVocab::PAD],
+        })
+    }
+
+    /// A published model with its tokenizer; without one, texts are token ids.
+    pub fn of_published(checkpoint: &SwitchCheckpoint, device: &Device) -> anyhow::Result<Self> {
+        let (folder, config) = (checkpoint.folder(), checkpoint.config());
+        let tokenizer = PublishedTokenizer::read(folder)?;
+        let plain = device.clone().without_autodiff();
+        let model = checkpoint
+            .load(Precision::F32, &plain)
+            .with_context(|| format!("cannot read {}", folder.display()))?;
+        Ok(Self {
+            model,
+            words: MarkedWords::published(tokenizer, config.eos_token_id),
+            start: config.decoder_start_token_id,
+            end: config.eos_token_id,
+            banned: Vec::new(),
+        })
+    }
+
+    /// The tokens of a text, all of which the model knows.
+    pub fn encode(&self, text: &str) -> anyhow::Result<Vec<u32>> {
+        let ids = self.words.encode(text)?;
+        let [n_tokens, _] = self.model.embedding.weight.dims();
+        match ids.iter().find(|id| **id as usize >= n_tokens) {
+            Some(id) => Err(Usage::error(format!(
+                "the prompt has the token {id}, and the model's vocabulary is of {n_tokens}: check \
+                 that tokenizer.json belongs to the model"
+            ))),
+            None => Ok(ids),
+        }
+    }
+
+    /// Writes about a text at most `n_tokens` tokens, without their end.
+    pub fn write(
+        &self,
+        text: &[u32],
+        n_tokens: usize,
+        sampling: Sampling,
+        device: &Device,
+    ) -> Vec<u32> {
+        let ends: Vec<u32> = self.end.into_iter().collect();
+        let mut generator = SwitchGenerator::new(&self.model, sampling, self.start, device)
+            .stop_tokens(&ends)
+            .banned(&self.banned);
+        let mut written = Vec::new();
+        generator.run(text, n_tokens, |token| {
+            if Some(token.id) != self.end {
+                written.push(token.id);
+            }
+            true
+        });
+        written
+    }
+}
