@@ -4,9 +4,10 @@ use crate::exit::{OrUsage, Status, Usage};
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_models::checkpoint::{
-    AnyCheckpoint, AnyNative, PublishedCheckpoint, check_target, is_native,
+    AnyCheckpoint, AnyNative, PublishedCheckpoint, ReleasedVmoe, check_target, is_native,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
     after_help = "Example:\n  moe convert checkpoints/mixtral ours\n  moe convert ours published-again"
 )]
 pub struct ConvertArgs {
-    /// A published checkpoint, or a folder that this command wrote
+    /// A published checkpoint, a folder that this command wrote, or the index of a released V-MoE
+    /// (PREFIX.index, with its config.json beside it)
     source: PathBuf,
     /// The folder to write; nothing may be there
     target: PathBuf,
@@ -35,66 +37,96 @@ pub enum Kind {
     Native,
 }
 
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The index of a released V-MoE.
+    Released,
+    /// The folder of a published checkpoint.
+    Published,
+    /// A folder that this command wrote.
+    Native,
+}
+
+impl Origin {
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        if ReleasedVmoe::is_at(path) {
+            Ok(Self::Released)
+        } else if is_native(path) {
+            Ok(Self::Native)
+        } else if PublishedCheckpoint::is_at(path) {
+            Ok(Self::Published)
+        } else {
+            let path = path.display();
+            let what = format!("`{path}` is no checkpoint: it has no config.json");
+            Err(Usage::error(what))
+        }
+    }
+
+    /// What is written, which must be what can be.
+    fn target(self, asked: Option<Kind>, path: &Path) -> anyhow::Result<Kind> {
+        let path = path.display();
+        match (self, asked) {
+            (Self::Native, Some(Kind::Native)) => Err(Usage::error(format!(
+                "`{path}` has our own files already; copy the folder, or give --to published"
+            ))),
+            (Self::Released, Some(Kind::Native)) => Err(Usage::error(format!(
+                "`{path}` is as it was released: convert it to the published layout, and that to our own"
+            ))),
+            (Self::Published, None | Some(Kind::Native)) => Ok(Kind::Native),
+            _ => Ok(Kind::Published),
+        }
+    }
+}
+
 /// What is converted, opened and checked.
 #[allow(clippy::large_enum_variant)] // one of them a command
 enum Source {
+    Released(ReleasedVmoe),
     Published(AnyCheckpoint),
     Native(AnyNative),
 }
 
 impl Source {
-    fn open(folder: &Path, kind: Kind) -> anyhow::Result<Self> {
-        Ok(match kind {
-            Kind::Native => Self::Native(AnyNative::open(folder)?),
-            Kind::Published => Self::Published(AnyCheckpoint::open(folder)?),
+    fn open(path: &Path, origin: Origin) -> anyhow::Result<Self> {
+        Ok(match origin {
+            Origin::Released => Self::Released(ReleasedVmoe::open(path)?),
+            Origin::Published => Self::Published(AnyCheckpoint::open(path)?),
+            Origin::Native => Self::Native(AnyNative::open(path)?),
         })
+    }
+
+    fn write(self, kind: Kind, target: &Path, device: &Device) -> anyhow::Result<()> {
+        match (self, kind) {
+            (Self::Released(released), _) => released.publish(target)?,
+            (Self::Native(native), _) => native.publish(target, device)?,
+            (Self::Published(checkpoint), Kind::Native) => checkpoint.to_native(target, device)?,
+            (Self::Published(checkpoint), Kind::Published) => checkpoint.rewrite(target)?,
+        }
+        Ok(())
     }
 }
 
 /// Converts a checkpoint. From published to published it goes tensor by tensor; else the whole model is in
 /// memory.
 pub fn run(args: &ConvertArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let from = match is_native(&args.source) {
-        true => Kind::Native,
-        false if PublishedCheckpoint::is_at(&args.source) => Kind::Published,
-        false => {
-            return Err(Usage::error(format!(
-                "`{}` is no checkpoint: it has no config.json",
-                args.source.display()
-            )));
-        }
-    };
-    let to = args.to.unwrap_or(match from {
-        Kind::Published => Kind::Native,
-        Kind::Native => Kind::Published,
-    });
-    if from == to && from == Kind::Native {
-        return Err(Usage::error(format!(
-            "`{}` has our own files already; copy the folder, or give --to published",
-            args.source.display()
-        )));
-    }
+    let origin = Origin::of(&args.source)?;
+    let kind = origin.target(args.to, &args.source)?;
     check_target(&args.target).or_usage()?;
     let device = shared.open_device()?;
-    let source = Source::open(&args.source, from)?;
+    let source = Source::open(&args.source, origin)?;
     if shared.dry_run {
         print(&format!("would write {}", shown(&args.target)))?;
         return Ok(Status::Done);
     }
-    match (source, to) {
-        (Source::Native(native), _) => native.publish(&args.target, &device.device)?,
-        (Source::Published(checkpoint), Kind::Native) => {
-            checkpoint.to_native(&args.target, &device.device)?;
-        }
-        (Source::Published(checkpoint), Kind::Published) => checkpoint.rewrite(&args.target)?,
-    }
+    source.write(kind, &args.target, &device.device)?;
     if shared.json {
         print_json(&json!({ "source": args.source, "target": args.target }))?;
     } else {
         print(&format!("wrote {}", shown(&args.target)))?;
     }
     let path = shown(&args.target);
-    shared.next(&match to {
+    shared.next(&match kind {
         Kind::Published => format!("inspect {path}"),
         Kind::Native => format!("convert {path} PUBLISHED"),
     });

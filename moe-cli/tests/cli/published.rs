@@ -137,3 +137,18 @@ fn a_switch_folder_goes_there_and_back() {
     }
     assert!(place.path("ours/model.bpk").is_file());
 }
+
+#[test]
+fn a_released_vmoe_becomes_a_published_one() {
+    let place = Place::new();
+    let index = format!("{FIXTURES}/vmoe_released/tiny.index");
+    let native = place.moe(&format!("convert {index} ours --to native"));
+    assert_eq!(native.code, 2, "{}", native.stdout);
+    for line in [
+        format!("convert {index} theirs"),
+        "inspect theirs".to_owned(),
+    ] {
+        let ended = place.moe(&line);
+        assert_eq!(ended.code, 0, "{line}: {}", ended.stderr);
+    }
+}

@@ -40,6 +40,16 @@ pub enum CheckpointError {
         "{0} holds neither model.safetensors nor model.safetensors.index.json; download them, or convert the weights to safetensors first"
     )]
     NoTensors(PathBuf),
+    /// A released checkpoint, which does not say of which model it is.
+    #[error(
+        "{index} does not say which model it is of: write {config}, as docs/verify.md describes that of a VisionTransformerMoe"
+    )]
+    NoConfig {
+        /// The released index.
+        index: PathBuf,
+        /// The configuration that should be there.
+        config: PathBuf,
+    },
     /// A file that is not in the safetensors format, or not whole.
     #[error("{path} is damaged: {source}. Download it again")]
     Damaged {
