@@ -48,7 +48,7 @@ impl<'a> ChunkedArray<'a> {
             }
             n_elements += n;
         }
-        match n_elements == shape.iter().product() {
+        match n_elements == shape.iter().product::<usize>() {
             true => Ok(Self {
                 shape,
                 dtype,
@@ -125,6 +125,8 @@ impl View for &ChunkedArray<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // the ranges of one axis
+
     use super::*;
 
     fn chunk<'a>(ranges: &[Range<usize>], pieces: &[&'a [u8]]) -> Chunk<'a> {

@@ -34,7 +34,7 @@ impl<'a> Value<'a> {
             return None;
         };
         let mut pairs = pairs.iter();
-        let pair = pairs.find(|(name, _)| *name == Self::Bytes(key.as_bytes()));
+        let pair = pairs.find(|(name, _)| name.text() == Some(key));
         pair.map(|(_, value)| value)
     }
 
