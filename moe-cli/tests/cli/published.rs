@@ -4,6 +4,8 @@ use crate::place::Place;
 use serde_json::{Value, json};
 use std::fs;
 
+/// The first tokens of the tokenizer below.
+const SPECIAL: [&str; 3] = ["<pad>", "</s>", "<extra_id_0>"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-models/tests/fixtures");
 
 /// A copy of the Switch fixture with a tokenizer of the words `w2`, `w3`, ... and three special tokens.
@@ -13,11 +15,10 @@ fn with_tokenizer(place: &Place) {
         let from = format!("{FIXTURES}/switch_capacity/{file}");
         fs::copy(from, place.path("switch").join(file)).unwrap();
     }
-    let special = ["<pad>", "</s>", "<extra_id_0>"];
-    let words = (special.len()..96).map(|id| format!("w{id}"));
-    let words = special.iter().map(ToString::to_string).chain(words);
+    let words = (SPECIAL.len()..96).map(|id| format!("w{id}"));
+    let words = SPECIAL.iter().map(ToString::to_string).chain(words);
     let vocab: serde_json::Map<String, Value> = words.zip((0..).map(Value::from)).collect();
-    let added: Vec<Value> = special
+    let added: Vec<Value> = SPECIAL
         .iter()
         .enumerate()
         .map(|(id, content)| {
@@ -71,7 +72,10 @@ fn a_tokenizer_gives_words_ends_and_gaps() {
         .as_str()
         .unwrap()
         .split(' ')
-        .map(|id| format!("w{id}"))
+        .map(|id| match SPECIAL.get(id.parse::<usize>().unwrap()) {
+            Some(special) => (*special).to_owned(),
+            None => format!("w{id}"),
+        })
         .collect();
     assert_eq!(named.len(), 5);
     assert_eq!(by_words["written"], named.join(" "));
