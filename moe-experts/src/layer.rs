@@ -146,8 +146,12 @@ impl<R: Router> MoeLayer<R> {
         let tokens_n = indices(rows.rows_token(), &device);
         let weights_n = weights_a.select(0, indices(rows.rows_assignment(), &device));
         // selected in bf16, so that the gradients of a token's rows are rounded before they are summed
-        let sent_td = x_td.clone().cast(DType::BF16);
-        let sent_nd = sent_td.select(0, tokens_n.clone()).cast(dtype);
+        let sent_nd = if device.supports_dtype(DType::BF16) {
+            let sent_td = x_td.clone().cast(DType::BF16);
+            sent_td.select(0, tokens_n.clone()).cast(dtype)
+        } else {
+            round_bf16(x_td.clone()).select(0, tokens_n.clone())
+        };
         let back_nd = self
             .experts
             .forward_rows(sent_nd, rows.ends(), self.dispatch);
@@ -199,10 +203,22 @@ impl<R: Router> MoeLayer<R> {
     }
 }
 
-/// The nearest bf16, in the type of `x`; its gradient is rounded alike.
+/// The nearest bf16, in the type of `x`; its gradient is rounded alike, where the device has bf16.
 fn round_bf16<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let dtype = x.dtype();
-    x.cast(DType::BF16).cast(dtype)
+    if x.device().supports_dtype(DType::BF16) {
+        x.cast(DType::BF16).cast(dtype)
+    } else {
+        split_bf16(x)
+    }
+}
+
+/// The nearest number of 8 significant bits by arithmetic in f32 (Dekker 1971, section 3), for devices
+/// without bf16; the gradient passes as it is.
+fn split_bf16<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    // 24 bits of an f32 less the 16 that go: 2^16 + 1
+    let upper = x.clone().mul_scalar(65_537.0);
+    upper.clone() - (upper - x)
 }
 
 /// The rows of the first `n_experts` experts; those of experts without a network, which come after
@@ -261,6 +277,16 @@ mod tests {
         let tolerance = Tolerance::absolute(1e-5);
         left.into_data()
             .assert_approx_eq::<f32>(&right.into_data(), tolerance);
+    }
+
+    #[test]
+    fn numbers_split_as_they_round() {
+        let device = Device::flex();
+        let x = Tensor::<1>::random([4096], Distribution::Normal(0.0, 3.0), &device);
+        let rounded = x.clone().cast(DType::BF16).cast(DType::F32);
+        split_bf16(x)
+            .into_data()
+            .assert_eq(&rounded.into_data(), true);
     }
 
     #[test]
