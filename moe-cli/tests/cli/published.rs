@@ -39,14 +39,14 @@ fn a_published_switch_model_writes_what_its_reference_writes() {
     // the second text of the goldens without its padding, and gen.new_ids
     let line = format!(
         "generate {FIXTURES}/switch_capacity --temperature 0 -n 20 \
-         -p \"30 52 2 52 33 17 61 74 26 54 59 68 93 91\""
+         -p '30 52 2 52 33 17 61 74 26 54 59 68 93 91'"
     );
     let ended = place.moe(&line);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let expected = "72 72 72 72 72 72 72 72 46 85 85 85 85 85 85 85 85 43 43 43";
     assert_eq!(ended.stdout.trim(), expected);
 
-    let wide = format!("generate {FIXTURES}/switch_capacity -p \"3 96\"");
+    let wide = format!("generate {FIXTURES}/switch_capacity -p '3 96'");
     let ended = place.moe(&wide);
     assert_eq!(ended.code, 2, "{}", ended.stdout);
     assert!(ended.stderr.contains("the token 96"), "{}", ended.stderr);
@@ -66,8 +66,8 @@ fn a_tokenizer_gives_words_ends_and_gaps() {
     let ids = format!("generate {FIXTURES}/switch_capacity --temperature 0 -n 5");
     let words = "generate switch --temperature 0 -n 5";
     // the end is put behind the words
-    let by_ids = place.json(&format!("{ids} -p \"30 52 1\""));
-    let by_words = place.json(&format!("{words} -p \"w30 w52\""));
+    let by_ids = place.json(&format!("{ids} -p '30 52 1'"));
+    let by_words = place.json(&format!("{words} -p 'w30 w52'"));
     let named: Vec<String> = by_ids["written"]
         .as_str()
         .unwrap()
@@ -80,7 +80,7 @@ fn a_tokenizer_gives_words_ends_and_gaps() {
     assert_eq!(named.len(), 5);
     assert_eq!(by_words["written"], named.join(" "));
 
-    let gap = place.moe(&format!("{words} -p \"w30 <extra_id_0> w52\""));
+    let gap = place.moe(&format!("{words} -p 'w30 <extra_id_0> w52'"));
     assert_eq!(gap.code, 0, "{}", gap.stderr);
     assert!(gap.stdout.starts_with("<extra_id_0>  "), "{}", gap.stdout);
     assert!(gap.stdout.contains("w30"), "{}", gap.stdout);
