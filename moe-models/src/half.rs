@@ -1,6 +1,7 @@
 //! Weights in bf16 beside everything else in f32.
 
 use crate::Decoder;
+use crate::path::ParameterPath;
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 use serde::Serialize;
@@ -51,37 +52,8 @@ pub fn with_bf16_weights<D: Decoder>(decoder: D) -> D {
     decoder.map(&mut Narrow::default())
 }
 
-/// Where a mapper is: names with the types that hold them.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Vec<(String, String)>);
-
-impl Place {
-    pub(crate) fn enter(&mut self, name: &str, container_type: &str) {
-        self.0.push((name.to_owned(), container_type.to_owned()));
-    }
-
-    pub(crate) fn exit(&mut self) {
-        self.0.pop();
-    }
-
-    /// Whether the parameter of `rank` axes here is a matrix that tokens are multiplied by.
-    pub(crate) fn is_product_weight(&self, rank: usize) -> bool {
-        const ATTENTIONS: [&str; 2] = [
-            "Struct:GroupedQueryAttention",
-            "Struct:MultiHeadLatentAttention",
-        ];
-        match self.0.as_slice() {
-            [.., (_, holder)] if holder == "Struct:Experts" => rank == 3,
-            [.., (layer, holder), (_, linear)] if linear == "Struct:Linear" => {
-                rank == 2 && (layer == "head" || ATTENTIONS.contains(&holder.as_str()))
-            }
-            _ => false,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Narrow(Place);
+struct Narrow(ParameterPath);
 
 impl ModuleMapper for Narrow {
     fn enter_module(&mut self, name: &str, container_type: &str) {

@@ -11,6 +11,7 @@ mod error;
 mod generate;
 mod half;
 pub mod mixtral;
+mod path;
 pub mod published;
 mod seed;
 pub mod switch;

@@ -90,7 +90,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
             AnyCheckpoint::Vmoe(_) => return Err(writes_no_text(&path)),
             AnyCheckpoint::Decoder(_) if shared.dry_run => return args.would(&path),
             AnyCheckpoint::Decoder(checkpoint) => {
-                TextModel::of_published(&checkpoint, args.weights, &device.device)?
+                TextModel::of_published(&checkpoint, args.weights.into(), &device.device)?
             }
         }
     } else {
@@ -104,7 +104,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
         }
         warn(&run, args.tokens, shared);
         let family = run.config.model.name();
-        TextModel::of_run(run, args.weights).ok_or_else(|| {
+        TextModel::of_run(run, args.weights.into()).ok_or_else(|| {
             Usage::error(format!(
                 "{}: a model of the family {family} writes no text; `moe eval` scores it",
                 shown(&path)

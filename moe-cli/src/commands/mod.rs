@@ -31,4 +31,3 @@ mod topics;
 mod weights;
 
 pub use dispatch::run;
-pub use weights::Weights;

@@ -1,6 +1,5 @@
 use clap::ValueEnum;
 use moe_models::WeightType;
-use moe_models::checkpoint::Precision;
 
 /// The type that a model's matrices are held in, as the command line has it.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,15 +16,6 @@ impl From<Weights> for WeightType {
         match weights {
             Weights::F32 => Self::F32,
             Weights::Bf16 => Self::Bf16,
-        }
-    }
-}
-
-impl From<Weights> for Precision {
-    fn from(weights: Weights) -> Self {
-        match weights {
-            Weights::F32 => Self::F32,
-            Weights::Bf16 => Self::Bf16Weights,
         }
     }
 }

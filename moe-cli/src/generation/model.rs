@@ -1,5 +1,4 @@
 use super::words::Words;
-use crate::commands::Weights;
 use anyhow::Context;
 use burn::tensor::Device;
 use moe_models::checkpoint::{PublishedCheckpoint, PublishedTokenizer};
@@ -24,8 +23,7 @@ pub struct TextModel {
 
 impl TextModel {
     /// The model of a run; none if the run is not one of text.
-    pub fn of_run(run: LoadedRun, weights: Weights) -> Option<Self> {
-        let weights = WeightType::from(weights);
+    pub fn of_run(run: LoadedRun, weights: WeightType) -> Option<Self> {
         Some(Self {
             title: format!("{}, step {}", run.folder.display(), run.step),
             n_experts: run.config.experts.n_experts,
@@ -38,7 +36,7 @@ impl TextModel {
     /// A published model with its tokenizer; without one, texts are token ids.
     pub fn of_published(
         checkpoint: &PublishedCheckpoint,
-        weights: Weights,
+        weights: WeightType,
         device: &Device,
     ) -> anyhow::Result<Self> {
         let config = checkpoint.config();

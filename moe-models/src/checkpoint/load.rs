@@ -4,9 +4,9 @@ use super::CheckpointError;
 use super::entry::Entry;
 use super::files::TensorFiles;
 use super::layout::ByParameter;
-use super::path::ParameterPath;
 use super::source;
-use crate::half::Place;
+use crate::WeightType;
+use crate::path::ParameterPath;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Element, ElementConversion, Tensor, TensorData, bf16, f16};
 use safetensors::Dtype;
@@ -31,6 +31,15 @@ pub enum Precision {
     Stored,
 }
 
+impl From<WeightType> for Precision {
+    fn from(weights: WeightType) -> Self {
+        match weights {
+            WeightType::F32 => Self::F32,
+            WeightType::Bf16 => Self::Bf16Weights,
+        }
+    }
+}
+
 /// Fills every parameter of `model`, of which none is drawn before.
 pub(super) fn fill<M: Module>(
     model: M,
@@ -43,7 +52,6 @@ pub(super) fn fill<M: Module>(
         entries,
         precision,
         path: ParameterPath::default(),
-        place: Place::default(),
         error: None,
     };
     let model = model.map(&mut filler);
@@ -59,19 +67,16 @@ struct Filler<'a> {
     entries: ByParameter,
     precision: Precision,
     path: ParameterPath,
-    place: Place,
     error: Option<CheckpointError>,
 }
 
 impl ModuleMapper for Filler<'_> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         self.path.enter(name, container_type);
-        self.place.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
         self.path.exit();
-        self.place.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -129,7 +134,7 @@ impl Filler<'_> {
             _ if entries.iter().any(Entry::is_choice_bias) => Ok(DType::F32),
             Precision::F32 => Ok(DType::F32),
             Precision::Bf16 => Ok(DType::BF16),
-            Precision::Bf16Weights if self.place.is_product_weight(rank) => Ok(DType::BF16),
+            Precision::Bf16Weights if self.path.is_product_weight(rank) => Ok(DType::BF16),
             Precision::Bf16Weights => Ok(DType::F32),
             Precision::F16 => Ok(DType::F16),
         }

@@ -16,7 +16,6 @@ mod mapped;
 mod mixtral;
 mod named;
 mod native;
-mod path;
 mod published_values;
 mod released;
 mod source;

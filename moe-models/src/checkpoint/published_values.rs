@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::layout::ByParameter;
-use super::path::ParameterPath;
+use crate::path::ParameterPath;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use moe_router::to_vec;

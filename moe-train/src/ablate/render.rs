@@ -216,6 +216,8 @@ fn counted(n: usize, noun: &str) -> String {
 }
 
 fn signed(x: f64) -> String {
+    // what equal means of rounded numbers leave
+    let x = if x.abs() < 1e-12 { 0.0 } else { x };
     let sign = if x > 0.0 { "+" } else { "" };
     format!("{sign}{}", significant(x, 3))
 }
@@ -381,6 +383,13 @@ mod tests {
         AblationReport::new(arms, &AblationConfig::default())
             .unwrap()
             .to_string()
+    }
+
+    #[test]
+    fn what_rounding_leaves_is_zero() {
+        assert_eq!(signed(-2.22e-15), signed(0.0));
+        assert_eq!(signed(0.5), "+0.500");
+        assert_eq!(signed(-0.5), "-0.500");
     }
 
     #[test]

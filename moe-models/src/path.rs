@@ -1,0 +1,47 @@
+/// Where a visitor of a module is: names, with the types that hold them.
+#[derive(Debug, Default)]
+pub(crate) struct ParameterPath(Vec<Step>);
+
+#[derive(Debug)]
+struct Step {
+    name: String,
+    holder: String,
+}
+
+impl ParameterPath {
+    pub(crate) fn enter(&mut self, name: &str, container_type: &str) {
+        self.0.push(Step {
+            name: name.to_owned(),
+            holder: container_type.to_owned(),
+        });
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    /// The parameter's name, without those of variants: a run-time choice between routers or families is
+    /// not part of it.
+    pub(crate) fn join(&self) -> String {
+        let steps = self.0.iter();
+        let names = steps.filter(|step| !step.holder.starts_with("Enum:"));
+        let names: Vec<&str> = names.map(|step| step.name.as_str()).collect();
+        names.join(".")
+    }
+
+    /// Whether the parameter of `rank` axes here is a matrix of a decoder that tokens are multiplied by:
+    /// of experts, attention or head.
+    pub(crate) fn is_product_weight(&self, rank: usize) -> bool {
+        const ATTENTIONS: [&str; 2] = [
+            "Struct:GroupedQueryAttention",
+            "Struct:MultiHeadLatentAttention",
+        ];
+        match self.0.as_slice() {
+            [.., stack] if stack.holder == "Struct:Experts" => rank == 3,
+            [.., layer, weight] if weight.holder == "Struct:Linear" => {
+                rank == 2 && (layer.name == "head" || ATTENTIONS.contains(&layer.holder.as_str()))
+            }
+            _ => false,
+        }
+    }
+}
