@@ -1,4 +1,4 @@
-//! The rule of a fair comparison: the same budget for both arms, seed by seed.
+//! The rule of a fair comparison: the same budget for both arms.
 
 use super::outcome::SeedResult;
 use crate::stats::mean;
