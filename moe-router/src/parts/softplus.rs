@@ -13,23 +13,24 @@ const BLOCK: usize = 4096;
 /// `ln(1 + e^z)` in f32, positive everywhere. Its gradient is the sigmoid; it has no second one.
 pub fn softplus(z_te: Tensor<2>) -> Tensor<2> {
     let fixed_te = z_te.clone().detach();
-    let mut values = to_vec(fixed_te.clone());
-    let mut slopes = vec![0.0; values.len()];
-    let blocks = values
-        .par_chunks_mut(BLOCK)
-        .zip(slopes.par_chunks_mut(BLOCK));
-    blocks.for_each(|(values, slopes)| {
-        for (value, slope) in values.iter_mut().zip(slopes) {
-            let z = *value;
-            let small = (-z.abs()).exp();
-            *value = z.max(0.0) + small.ln_1p();
-            *slope = if z < 0.0 { small } else { 1.0 } / (1.0 + small);
-        }
+    let values = mapped(to_vec(fixed_te.clone()), |z| {
+        z.max(0.0) + (-z.abs()).exp().ln_1p()
     });
     let tensor = |values| Tensor::from_data(TensorData::new(values, z_te.shape()), &z_te.device());
-    let (values_te, slopes_te) = (tensor(values), tensor(slopes));
+    if !z_te.is_tracked() {
+        return tensor(values);
+    }
+    // sigmoid(z) = 1 - e^-softplus(z), which keeps its digits where it is small
+    let slopes_te = tensor(mapped(values.clone(), |value| -(-value).exp_m1()));
     // what is added is zero, and carries the gradient
-    values_te + (z_te - fixed_te) * slopes_te
+    tensor(values) + (z_te - fixed_te) * slopes_te
+}
+
+/// The values of a function, computed by all threads.
+fn mapped(mut values: Vec<f32>, function: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
+    let blocks = values.par_chunks_mut(BLOCK);
+    blocks.for_each(|block| block.iter_mut().for_each(|value| *value = function(*value)));
+    values
 }
 
 #[cfg(test)]

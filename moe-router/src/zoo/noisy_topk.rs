@@ -2,7 +2,7 @@
 
 use super::common;
 use crate::error::check_top_k;
-use crate::parts::{gather_weights, normalise_per_token, softplus, token_choice};
+use crate::parts::{Normalise, softplus, token_choice};
 use crate::{
     BalanceConfig, Causality, Extra, Family, NoisyLogits, Preset, Router, RouterError, RouterInfo,
     RouterInput, RouterShape, Routing,
@@ -99,10 +99,8 @@ impl Router for NoisyTopK {
         let scores_te = noisy.as_ref().map_or(&clean_te, |noisy| &noisy.logits);
 
         let assignments = token_choice(&input, &common::host(scores_te), self.top_k);
-        // softmax(KeepTopK(H, k)): the softmax over all, renormalised over the k kept
-        let noisy_probs_te = softmax(scores_te.clone(), 1);
-        let weights_n = gather_weights(&noisy_probs_te, &assignments);
-        let weights_n = normalise_per_token(weights_n, self.top_k, 0.0);
+        // softmax(KeepTopK(H, k)): the others are at -inf, so the k kept are all that there is
+        let weights_n = Normalise::Softmax.weights(scores_te, scores_te, &assignments);
 
         let probs_te = softmax(clean_te.clone(), 1);
         Routing::sparse(assignments, weights_n, clean_te, probs_te)
