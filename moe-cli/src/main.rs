@@ -17,6 +17,7 @@ mod pages;
 mod runs;
 mod shared;
 mod terminal;
+mod threads;
 
 use args::Cli;
 use clap::Parser;
@@ -25,5 +26,5 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     allocator::keep_memory();
     let cli = Cli::parse();
-    exit::run(|| commands::run(&cli.command, &cli.shared))
+    threads::kept_awake(|| exit::run(|| commands::run(&cli.command, &cli.shared)))
 }

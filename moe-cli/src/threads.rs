@@ -1,0 +1,110 @@
+//! The threads that compute, kept awake between two pieces of work.
+//!
+//! A forward pass hands hundreds of small pieces to the thread pool. A thread that sleeps takes tens of
+//! microseconds to answer, longer than many a piece, and the thread that asks waits for its own waking too.
+//! So the program works on a thread of the pool, and the others watch for work instead of sleeping.
+
+use rayon::Yield;
+use std::hint;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a thread without work watches for it with all its attention: longer than the serial parts of
+/// a training step.
+const WATCH: Duration = Duration::from_millis(2);
+
+/// The longest that a thread looks away from its queue.
+const NAP: Duration = Duration::from_millis(1);
+
+/// Looks at the queue before it is asked what time it is and whether another program wants the processor.
+const LOOKS: usize = 64;
+
+/// Does `work` on a thread of the global pool while the others stay awake.
+pub fn kept_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let done = AtomicBool::new(false);
+    let is_done = &done;
+    rayon::scope(|scope| {
+        let owner = rayon::current_thread_index();
+        for _ in 1..rayon::current_num_threads() {
+            // the owner may take this one up while it waits for other work, and must not wait for itself
+            scope.spawn(move |_| {
+                if rayon::current_thread_index() != owner {
+                    watch(is_done);
+                }
+            });
+        }
+        let _end = Ends(is_done);
+        work()
+    })
+}
+
+/// Sets its flag when it is dropped, by the end of the work or by a panic in it.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Does what work there is until `done`; naps while there has long been none, for a twentieth of the time
+/// that has passed without.
+fn watch(done: &AtomicBool) {
+    let mut idle_since = Instant::now();
+    while !done.load(Ordering::Acquire) {
+        if has_worked() {
+            idle_since = Instant::now();
+            continue;
+        }
+        let idle = idle_since.elapsed();
+        if idle < WATCH {
+            thread::yield_now();
+        } else {
+            thread::sleep(NAP.min(idle / 20));
+        }
+    }
+}
+
+/// Looks for work some times; true once some was done.
+fn has_worked() -> bool {
+    (0..LOOKS).any(|_| {
+        hint::spin_loop();
+        rayon::yield_now() == Some(Yield::Executed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::prelude::*;
+    use std::panic::{self, AssertUnwindSafe};
+
+    fn pool(n_threads: usize) -> rayon::ThreadPool {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
+        pool.build().expect("threads can be started")
+    }
+
+    /// The sum of 0..1000 by all threads, after they have idled for some milliseconds.
+    fn sum() -> usize {
+        thread::sleep(5 * WATCH);
+        (0..1000).into_par_iter().with_max_len(1).sum()
+    }
+
+    #[test]
+    fn work_is_done_by_any_number_of_threads_and_ends() {
+        for n_threads in [1, 2, 5] {
+            let sums = pool(n_threads).install(|| kept_awake(|| [sum(), sum()]));
+            assert_eq!(sums, [499_500, 499_500], "{n_threads} threads");
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_it() {
+        let pool = pool(3);
+        let work = || pool.install(|| kept_awake(|| panic!("as planned")));
+        let result: Result<(), _> = panic::catch_unwind(AssertUnwindSafe(work));
+        assert!(result.is_err());
+        assert_eq!(pool.install(sum), 499_500); // the threads are free again
+    }
+}
