@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor};
 use moe_models::checkpoint::{
-    CheckpointError, Layout, Precision, PublishedCheckpoint, SwitchLayout,
+    CheckpointError, Layout, Precision, PublishedCheckpoint, PublishedFamily,
 };
 use moe_models::published::{KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedConfig, PublishedSwitch};
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
@@ -362,10 +362,9 @@ fn the_list_of_switch_tensors_is_a_bijection() {
         .map(|config| config.expect("a configuration"))
         .chain(known)
     {
-        let layout = SwitchLayout::new(&config);
         let (mut names, mut places) = (HashSet::new(), HashSet::new());
         let mut total = 0;
-        for entry in layout.entries() {
+        for entry in config.entries() {
             total += entry.n_elements();
             assert!(names.insert(entry.name.clone()), "{}", entry.name);
             let place = (entry.parameter, entry.slot);

@@ -1,7 +1,7 @@
 //! What `moe inspect` prints of a published encoder with a decoder, the Switch Transformer.
 
-use super::published::Options;
-use crate::exit::{OrUsage, Status, Usage};
+use super::published::{Options, no_overrides, of_name_or_folder};
+use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
 use moe_models::Account;
@@ -32,18 +32,12 @@ struct Inspection {
 
 /// The configuration that a name or a folder stands for, if it stands for a published Switch model.
 pub fn published_switch(given: &Path) -> anyhow::Result<Option<PublishedSwitch>> {
-    let file = given.join("config.json");
-    if file.is_file() {
-        let is_switch = model_type(&file).is_ok_and(|name| name == PublishedSwitch::MODEL_TYPE);
-        return match is_switch {
-            true => Ok(Some(PublishedSwitch::read(&file).or_usage()?)),
+    of_name_or_folder(given, PublishedSwitch::known, |file| {
+        match model_type(file).is_ok_and(|name| name == PublishedSwitch::MODEL_TYPE) {
+            true => Ok(Some(PublishedSwitch::read(file).or_usage()?)),
             false => Ok(None),
-        };
-    }
-    match given.exists() {
-        true => Ok(None),
-        false => Ok(given.to_str().and_then(PublishedSwitch::known)),
-    }
+        }
+    })
 }
 
 /// Prints the size and cost of a published Switch model.
@@ -54,11 +48,7 @@ pub fn show(
     options: Options,
     shared: &Shared,
 ) -> anyhow::Result<Status> {
-    if let Some(first) = overrides.first() {
-        return Err(Usage::error(format!(
-            "`{first}`: a published model has no keys to replace; leave it out"
-        )));
-    }
+    no_overrides(overrides)?;
     let seq_length = options.seq_length.unwrap_or(LENGTH);
     config.check_counts(seq_length, given).or_usage()?;
     let inspection = Inspection::new(given, config, options, seq_length);

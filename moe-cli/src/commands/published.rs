@@ -40,16 +40,37 @@ struct CacheSaving {
     times_smaller_than_materialised: f64,
 }
 
-/// The configuration that a name or a folder stands for, if it stands for a published model.
+/// The configuration that a name or a folder stands for, if it stands for a published decoder.
 pub fn published(given: &Path) -> anyhow::Result<Option<PublishedConfig>> {
+    of_name_or_folder(given, PublishedConfig::known, |file| {
+        Ok(Some(PublishedConfig::read(file).or_usage()?))
+    })
+}
+
+/// What the `config.json` of a folder says, or what is known by name where there is no such file or folder.
+pub fn of_name_or_folder<T>(
+    given: &Path,
+    known: impl FnOnce(&str) -> Option<T>,
+    read: impl FnOnce(&Path) -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<Option<T>> {
     let file = given.join("config.json");
     if file.is_file() {
-        return Ok(Some(PublishedConfig::read(&file).or_usage()?));
+        return read(&file);
     }
-    if given.exists() {
-        return Ok(None);
+    match given.exists() {
+        true => Ok(None),
+        false => Ok(given.to_str().and_then(known)),
     }
-    Ok(given.to_str().and_then(PublishedConfig::known))
+}
+
+/// A published model is what it is.
+pub fn no_overrides(overrides: &[String]) -> anyhow::Result<()> {
+    match overrides.first() {
+        Some(first) => Err(Usage::error(format!(
+            "`{first}`: a published model has no keys to replace; leave it out"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Prints the size and cost of a published model.
@@ -60,11 +81,7 @@ pub fn show(
     options: Options,
     shared: &Shared,
 ) -> anyhow::Result<Status> {
-    if let Some(first) = overrides.first() {
-        return Err(Usage::error(format!(
-            "`{first}`: a published model has no keys to replace; leave it out"
-        )));
-    }
+    no_overrides(overrides)?;
     let seq_length = options.seq_length(&config);
     config.check(seq_length, given).or_usage()?;
     let inspection = Inspection::new(given, config, options);

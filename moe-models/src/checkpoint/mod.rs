@@ -14,6 +14,7 @@ mod layout;
 mod load;
 mod mapped;
 mod mixtral;
+mod model_folder;
 mod named;
 mod native;
 mod published_values;
@@ -21,11 +22,9 @@ mod released;
 mod source;
 mod stored;
 mod switch;
-mod switch_folder;
 mod tokenizer;
 mod values;
 mod vmoe;
-mod vmoe_folder;
 mod write;
 
 pub use any::{AnyCheckpoint, AnyNative};
@@ -35,14 +34,14 @@ pub use files::TensorFiles;
 pub use folder::PublishedCheckpoint;
 pub use layout::{ByParameter, Layout, TensorCopy};
 pub use load::Precision;
+pub use model_folder::{
+    ModelFolder, NativeFolder, NativeSwitch, NativeVmoe, PublishedFamily, SwitchCheckpoint,
+    VmoeCheckpoint,
+};
 pub use named::{HostTensor, HostValues, read_tensors};
 pub use native::{NativeCheckpoint, from_native, is_native, to_native};
 pub use published_values::{PublishedTensor, each_gradient, each_parameter};
 pub use released::ReleasedVmoe;
-pub use switch::SwitchLayout;
-pub use switch_folder::{NativeSwitch, SwitchCheckpoint};
 pub use tokenizer::{PublishedTokenizer, TokenStream};
 pub use values::e4m3_table;
-pub use vmoe::VmoeLayout;
-pub use vmoe_folder::{NativeVmoe, VmoeCheckpoint};
 pub use write::{check_target, write_published};

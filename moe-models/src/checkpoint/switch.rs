@@ -1,52 +1,48 @@
 //! The tensors of the Switch Transformer.
 
 use super::entry::Entry;
-use super::layout::{ByParameter, TensorCopy, grouped};
-use crate::published::PublishedSwitch;
-use crate::switch::SwitchStackConfig;
+use super::layout::TensorCopy;
+use super::model_folder::PublishedFamily;
+use crate::published::{PublishedError, PublishedSwitch};
+use crate::switch::{Switch, SwitchStackConfig};
+use burn::tensor::Device;
 use moe_experts::Activation;
+use std::path::Path;
 
 const SHARED: &str = "shared.weight";
 const TABLES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 const HEAD: &str = "lm_head.weight";
 
-/// The tensors of a published Switch model.
-#[derive(Debug, Clone, Copy)]
-pub struct SwitchLayout<'a> {
-    published: &'a PublishedSwitch,
-}
+impl PublishedFamily for PublishedSwitch {
+    type Model = Switch;
 
-impl<'a> SwitchLayout<'a> {
-    /// The list of a model's tensors.
-    pub fn new(published: &'a PublishedSwitch) -> Self {
-        Self { published }
+    fn read(path: &Path) -> Result<Self, PublishedError> {
+        Self::read(path)
     }
 
-    /// The entries, made one by one.
-    pub fn entries(&self) -> impl Iterator<Item = Entry> + use<'a> {
-        let published = self.published;
-        let model = published.model();
-        let encoder = stack(published, "encoder", model.encoder);
-        tables(published)
-            .chain(encoder)
-            .chain(stack(published, "decoder", model.decoder))
+    fn empty(&self, device: &Device) -> Switch {
+        let router = self.router();
+        let model = self.model();
+        model.init(|shape| router.init(shape, device), device)
     }
 
-    /// The tables that may be there besides, if all are one, and are then checked.
-    pub fn copies(&self) -> Vec<TensorCopy> {
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        let model = self.model();
+        tables(self)
+            .chain(stack(self, "encoder", model.encoder))
+            .chain(stack(self, "decoder", model.decoder))
+    }
+
+    /// The tables that are the shared one, if all are.
+    fn copies(&self) -> Vec<TensorCopy> {
         let copy = |name: &str| TensorCopy {
             name: name.to_owned(),
             original: SHARED.to_owned(),
         };
-        match self.published.tie_word_embeddings {
+        match self.tie_word_embeddings {
             true => [TABLES[0], TABLES[1], HEAD].map(copy).to_vec(),
             false => Vec::new(),
         }
-    }
-
-    /// The entries by our parameters.
-    pub fn by_parameter(&self) -> ByParameter {
-        grouped(self.entries())
     }
 }
 

@@ -1,35 +1,46 @@
 //! The tensors of V-MoE and Soft-MoE: the tree of their flax modules, names joined by `/`.
 
 use super::entry::Entry;
-use super::layout::{ByParameter, grouped};
-use crate::published::{PublishedVmoe, PublishedVmoeExperts, PublishedVmoeRouter};
+use super::layout::TensorCopy;
+use super::model_folder::PublishedFamily;
+use crate::Vmoe;
+use crate::published::{PublishedError, PublishedVmoe, PublishedVmoeExperts, PublishedVmoeRouter};
 use crate::vmoe::{PatchPositions, Pooling};
+use burn::tensor::Device;
+use std::path::Path;
 
-/// The tensors of a published vision model. Kernels are `[in, out]` in both layouts; what differs is how
-/// axes are folded.
-#[derive(Debug, Clone, Copy)]
-pub struct VmoeLayout<'a> {
+impl PublishedFamily for PublishedVmoe {
+    type Model = Vmoe;
+
+    fn read(path: &Path) -> Result<Self, PublishedError> {
+        Self::read(path)
+    }
+
+    fn empty(&self, device: &Device) -> Vmoe {
+        let router = self.router();
+        let model = self.model();
+        model.init(|shape| router.init(shape, device), device)
+    }
+
+    /// Made block by block.
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        let tree = Tree { config: self };
+        let blocks = (0..self.num_layers).flat_map(move |i| tree.block(i));
+        tree.outer().into_iter().chain(blocks)
+    }
+
+    fn copies(&self) -> Vec<TensorCopy> {
+        Vec::new()
+    }
+}
+
+/// The tensors of a model. Kernels are `[in, out]` in both layouts; what differs is how axes are folded.
+#[derive(Clone, Copy)]
+struct Tree<'a> {
     config: &'a PublishedVmoe,
 }
 
-impl<'a> VmoeLayout<'a> {
-    /// The list of a model's tensors.
-    pub fn new(config: &'a PublishedVmoe) -> Self {
-        Self { config }
-    }
-
-    /// The entries, made block by block.
-    pub fn entries(&self) -> impl Iterator<Item = Entry> + use<'a> {
-        let this = *self;
-        let blocks = (0..this.config.num_layers).flat_map(move |i| this.block(i));
-        this.outer().into_iter().chain(blocks)
-    }
-
-    /// The entries by our parameters.
-    pub fn by_parameter(&self) -> ByParameter {
-        grouped(self.entries())
-    }
-
+impl Tree<'_> {
     /// What is outside of the blocks.
     fn outer(&self) -> Vec<Entry> {
         let config = self.config;

@@ -8,7 +8,7 @@ use super::training::{self, BalanceReport, Trained};
 use super::{Scope, Verification, VerifyError};
 use burn::tensor::{Device, Int, Tensor};
 use moe_models::DecoderTrace;
-use moe_models::checkpoint::{Precision, SwitchCheckpoint};
+use moe_models::checkpoint::{Precision, PublishedFamily, SwitchCheckpoint};
 use moe_models::published::PublishedSwitch;
 use moe_models::switch::{
     StackLosses, Switch, SwitchInput, SwitchOutput, SwitchStackConfig, stack_losses, target_losses,
@@ -50,7 +50,7 @@ pub fn verify_switch(
 
     if scope == Scope::Everything && goldens.trains() {
         let device = device.clone().autodiff();
-        let entries = checkpoint.layout().by_parameter();
+        let entries = checkpoint.config().by_parameter();
         let losses = |model: &Switch| losses(config, model, &batch, &device);
         let trained = Trained {
             entries: &entries,

@@ -10,7 +10,7 @@ use super::vision_routing::{GroupLosses, check_routing};
 use super::{Scope, Verification, VerifyError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_experts::Exchange;
-use moe_models::checkpoint::{HostValues, Precision, VmoeCheckpoint};
+use moe_models::checkpoint::{HostValues, Precision, PublishedFamily, VmoeCheckpoint};
 use moe_models::published::{PublishedVmoe, PublishedVmoeExperts, PublishedVmoeRouter};
 use moe_models::vmoe::{VmoeTrace, softmax_cross_entropy};
 use moe_models::{Vmoe, VmoeInput, VmoeOutput};
@@ -48,7 +48,7 @@ pub fn verify_vmoe(
         checker.input("labels");
         let device = device.clone().autodiff();
         let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
-        let entries = checkpoint.layout().by_parameter();
+        let entries = checkpoint.config().by_parameter();
         let losses = |model: &Vmoe| {
             let output = model.forward(batch.input(&device));
             let lm = softmax_cross_entropy(output.logits.clone(), labels.clone()).mean();

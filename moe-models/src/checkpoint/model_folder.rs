@@ -1,28 +1,63 @@
+//! Folders of the families whose configuration alone says which tensors a model has.
+
 use super::copied::copied_config;
 use super::files::TensorFiles;
 use super::kept::Kept;
+use super::layout::{ByParameter, TensorCopy, grouped};
 use super::load::{Precision, fill};
 use super::native::{load_record, read_record, write_native};
 use super::stored::stored_tensors;
-use super::switch::SwitchLayout;
 use super::write::{collect, whole_folder, write_files};
 use super::{CheckpointError, Entry, error::file_error, source};
-use crate::published::PublishedSwitch;
-use crate::switch::Switch;
+use crate::published::{PublishedError, PublishedSwitch, PublishedVmoe};
+use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A published Switch model: a folder with `config.json` and its tensors in safetensors files.
+/// A published configuration that stands for a model and its tensors.
+pub trait PublishedFamily: Sized {
+    /// The model.
+    type Model: Module;
+
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file and the key.
+    fn read(path: &Path) -> Result<Self, PublishedError>;
+
+    /// The model, of which no parameter is drawn yet.
+    fn empty(&self, device: &Device) -> Self::Model;
+
+    /// The published tensors and their places in the model, made one by one.
+    fn entries(&self) -> impl Iterator<Item = Entry>;
+
+    /// The tensors that may be there besides and are then checked.
+    fn copies(&self) -> Vec<TensorCopy>;
+
+    /// The entries by our parameters.
+    fn by_parameter(&self) -> ByParameter {
+        grouped(self.entries())
+    }
+}
+
+/// A published model: a folder with `config.json` and its tensors in safetensors files.
 #[derive(Debug)]
-pub struct SwitchCheckpoint {
+pub struct ModelFolder<P> {
     folder: PathBuf,
-    config: PublishedSwitch,
+    config: P,
     files: TensorFiles,
 }
 
-impl SwitchCheckpoint {
+/// A published Switch model.
+pub type SwitchCheckpoint = ModelFolder<PublishedSwitch>;
+
+/// A published vision model.
+pub type VmoeCheckpoint = ModelFolder<PublishedVmoe>;
+
+impl<P: PublishedFamily> ModelFolder<P> {
     /// Reads the configuration, maps the files, and checks that they hold the model's tensors and
     /// nothing else, and that tables which are one are equal. No tensor is read yet.
     ///
@@ -30,10 +65,9 @@ impl SwitchCheckpoint {
     ///
     /// Returns an error that names the file, and the tensor if it is about one.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        let config = PublishedSwitch::read(&folder.join("config.json"))?;
+        let config = P::read(&folder.join("config.json"))?;
         let files = TensorFiles::open(folder)?;
-        let layout = SwitchLayout::new(&config);
-        source::check_tensors(&files, layout.entries(), layout.copies())?;
+        source::check_tensors(&files, config.entries(), config.copies())?;
         Ok(Self {
             folder: folder.to_owned(),
             config,
@@ -47,13 +81,8 @@ impl SwitchCheckpoint {
     }
 
     /// The published configuration.
-    pub fn config(&self) -> &PublishedSwitch {
+    pub fn config(&self) -> &P {
         &self.config
-    }
-
-    /// The published tensors and their places in the model.
-    pub fn layout(&self) -> SwitchLayout<'_> {
-        SwitchLayout::new(&self.config)
     }
 
     /// Reads the model, one parameter at a time: at most one parameter is in memory besides it.
@@ -61,9 +90,9 @@ impl SwitchCheckpoint {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn load(&self, precision: Precision, device: &Device) -> Result<Switch, CheckpointError> {
-        let model = empty(&self.config, device);
-        fill(model, &self.files, self.layout().by_parameter(), precision)
+    pub fn load(&self, precision: Precision, device: &Device) -> Result<P::Model, CheckpointError> {
+        let model = self.config.empty(device);
+        fill(model, &self.files, self.config.by_parameter(), precision)
     }
 
     /// Writes the checkpoint anew to a folder: one file, each tensor with the bytes that it is stored in,
@@ -74,8 +103,8 @@ impl SwitchCheckpoint {
     /// As [`open`](Self::open), and if `folder` exists or cannot be written; nothing is left behind
     /// then.
     pub fn rewrite(&self, folder: &Path) -> Result<(), CheckpointError> {
-        let layout = self.layout();
-        let tensors = stored_tensors(&self.files, layout.entries(), layout.copies())?;
+        let config = &self.config;
+        let tensors = stored_tensors(&self.files, config.entries(), config.copies())?;
         let text = copied_config(&self.folder, None, self.files.has_fp8())?;
         whole_folder(folder, |folder| write_files(folder, &text, tensors))
     }
@@ -89,9 +118,9 @@ impl SwitchCheckpoint {
     pub fn to_native(&self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
         let model = self.load(Precision::Stored, &device.clone().without_autodiff())?;
         let text = copied_config(&self.folder, None, self.files.has_fp8())?;
-        let layout = self.layout();
+        let config = &self.config;
         write_native(model, &text, target, |folder| {
-            Kept::write(&self.files, layout.entries(), layout.copies(), folder)
+            Kept::write(&self.files, config.entries(), config.copies(), folder)
         })
     }
 
@@ -101,8 +130,8 @@ impl SwitchCheckpoint {
     /// # Errors
     ///
     /// Returns an error if `folder` exists or cannot be written; nothing is left behind then.
-    pub fn write(&self, model: &Switch, folder: &Path) -> Result<(), CheckpointError> {
-        let mut entries = self.layout().by_parameter();
+    pub fn write(&self, model: &P::Model, folder: &Path) -> Result<(), CheckpointError> {
+        let mut entries = self.config.by_parameter();
         for copy in self.present_copies() {
             entries
                 .entry(copy.parameter.clone())
@@ -117,11 +146,11 @@ impl SwitchCheckpoint {
 
     /// The copies of a table that the files have, as entries of the table's parameter.
     fn present_copies(&self) -> Vec<Entry> {
-        let copies = self.layout().copies().into_iter();
+        let copies = self.config.copies().into_iter();
         let present = copies.filter(|copy| self.files.get(&copy.name).is_some());
         present
             .filter_map(|copy| {
-                let mut entries = self.layout().entries();
+                let mut entries = self.config.entries();
                 let original = entries.find(|entry| entry.name == copy.original)?;
                 Some(Entry {
                     name: copy.name,
@@ -132,15 +161,21 @@ impl SwitchCheckpoint {
     }
 }
 
-/// Our own files of a published Switch model.
-pub struct NativeSwitch {
+/// Our own files of a published model.
+pub struct NativeFolder<P> {
     folder: PathBuf,
-    config: PublishedSwitch,
+    config: P,
     record: ModuleRecord,
     kept: Kept,
 }
 
-impl NativeSwitch {
+/// Our own files of a published Switch model.
+pub type NativeSwitch = NativeFolder<PublishedSwitch>;
+
+/// Our own files of a published vision model.
+pub type NativeVmoe = NativeFolder<PublishedVmoe>;
+
+impl<P: PublishedFamily> NativeFolder<P> {
     /// Reads the files; the tensors are compared with the configuration when a model is made of them.
     ///
     /// # Errors
@@ -149,7 +184,7 @@ impl NativeSwitch {
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         Ok(Self {
             folder: folder.to_owned(),
-            config: PublishedSwitch::read(&folder.join("config.json"))?,
+            config: P::read(&folder.join("config.json"))?,
             record: read_record(folder)?,
             kept: Kept::read(folder)?,
         })
@@ -163,18 +198,10 @@ impl NativeSwitch {
     /// nothing is left behind then.
     pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
         let text = copied_config(&self.folder, None, self.kept.has_scales())?;
-        let model = empty(&self.config, &device.clone().without_autodiff());
-        let model: Switch = load_record(model, self.record, &self.folder)?;
-        let layout = SwitchLayout::new(&self.config);
-        let tensors = collect(&model, layout.by_parameter())?;
-        let tensors = self.kept.restore(tensors, layout.copies())?;
+        let model = self.config.empty(&device.clone().without_autodiff());
+        let model = load_record(model, self.record, &self.folder)?;
+        let tensors = collect(&model, self.config.by_parameter())?;
+        let tensors = self.kept.restore(tensors, self.config.copies())?;
         whole_folder(target, |folder| write_files(folder, &text, tensors))
     }
-}
-
-/// A model of a configuration, of which no parameter is drawn yet.
-fn empty(config: &PublishedSwitch, device: &Device) -> Switch {
-    let router = config.router();
-    let model = config.model();
-    model.init(|shape| router.init(shape, device), device)
 }
