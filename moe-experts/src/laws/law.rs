@@ -17,7 +17,7 @@ pub const EXECUTOR_LAWS: &[ExecutorLaw] = &[
     ExecutorLaw {
         name: "reference",
         sentence: "output and gradients (of tokens, weights and every stack) are those of the slow loop over \
-                   experts, worked out in f64 where the device has it",
+                   experts, worked out in f64 where the device computes in it",
         check: checks::reference,
     },
     ExecutorLaw {

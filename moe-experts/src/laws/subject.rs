@@ -2,8 +2,10 @@ use super::outcome::Outcome;
 use super::problem::{Place, Problem};
 use super::{EXECUTOR_LAWS, ExecutorCase};
 use crate::{Activation, ExpertWeights, RowPlan, moe_ffn, reference};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::activation::{gelu_approximate, silu};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use moe_router::laws::{Finding, Options, Report, check_cases};
+use std::f64::consts::PI;
 use std::sync::Arc;
 
 /// Tokens, stacks, the assignments' weights, rows and activation to the output of
@@ -57,11 +59,11 @@ impl<'a> ExecutorSubject<'a> {
         problem.measure(&*self.run, &place)
     }
 
-    /// Where the expected numbers are worked out: in f64 if the device has it.
+    /// Where the expected numbers are worked out: in f64 if the device computes in it.
     pub(super) fn exact_place(&self) -> Place {
         Place {
             device: self.device.clone(),
-            dtype: match self.device.supports_dtype(DType::F64) {
+            dtype: match computes_in_f64(&self.device) {
                 true => DType::F64,
                 false => DType::F32,
             },
@@ -78,18 +80,35 @@ impl<'a> ExecutorSubject<'a> {
 }
 
 /// The executors of this crate: the fused operation in f32, the composition of primitives that it is in f64
-/// if the device has that, and the slow loop.
+/// if the device computes in that, and the slow loop.
 pub fn executors(device: &Device) -> Vec<ExecutorSubject<'static>> {
     let slow = |x, stacks, weights, plan: Arc<RowPlan>, activation| {
         reference::moe_ffn(x, stacks, weights, &plan, activation)
     };
     let mut subjects = vec![ExecutorSubject::new("grouped f32", moe_ffn, device)];
-    if device.supports_dtype(DType::F64) {
+    if computes_in_f64(device) {
         let subject = ExecutorSubject::new("grouped f64", moe_ffn, device);
         subjects.push(subject.with_dtype(DType::F64));
     }
     subjects.push(ExecutorSubject::new("reference f32", slow, device));
     subjects
+}
+
+/// Whether f64 is f64 on a device: some hold such numbers and work their functions out in f32, or worse.
+fn computes_in_f64(device: &Device) -> bool {
+    const X: f64 = 0.9;
+    if !device.supports_dtype(DType::F64) {
+        return false;
+    }
+    let bent = (2.0 / PI).sqrt() * (X + 0.044715 * X.powi(3));
+    let exact = [X / (1.0 + (-X).exp()), X * (1.0 + bent.tanh()) / 2.0];
+    [silu, gelu_approximate]
+        .into_iter()
+        .zip(exact)
+        .all(|(function, exact)| {
+            let x = Tensor::<1>::from_data(TensorData::from([X]), (device, DType::F64));
+            (function(x).into_scalar::<f64>() - exact).abs() < 1e-12
+        })
 }
 
 /// Checks all laws of executors on an executor.
@@ -124,4 +143,17 @@ pub fn check(
         &Options::default(),
     )
     .assert_passed();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flex_computes_in_f64_and_is_checked_in_it() {
+        let device = Device::flex();
+        assert!(computes_in_f64(&device));
+        let names: Vec<String> = executors(&device).into_iter().map(|s| s.name).collect();
+        assert_eq!(names, ["grouped f32", "grouped f64", "reference f32"]);
+    }
 }
