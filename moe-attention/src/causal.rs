@@ -8,6 +8,7 @@
 //! ```
 
 use burn::backend::ops::AttentionModuleOptions;
+use burn::backend::ops::attention::attention_fallback;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::activation::softmax;
@@ -166,7 +167,8 @@ pub(crate) fn composed_attention<B: Backend>(inputs: AttentionInputs<B>) -> Floa
         scale,
         window,
     } = inputs;
-    let [_, heads, _, width] = q.shape().dims();
+    let [_, heads, length, width] = q.shape().dims();
+    let [_, _, keys, _] = k.shape().dims();
     // Some backends have a fast kernel for the default scale only.
     let is_default = scale == (width as f64).sqrt().recip();
     let mask = window.map(|window| outside_window::<B>(&q, &k, window));
@@ -177,7 +179,13 @@ pub(crate) fn composed_attention<B: Backend>(inputs: AttentionInputs<B>) -> Floa
     };
     let k = repeat_heads::<B>(k, heads);
     let v = repeat_heads::<B>(v, heads);
-    B::attention(q, k, v, mask, None, options)
+    // LibTorch attends what a mask hides, and where keys outnumber queries lets the first query see the first
+    // key alone. So backends are asked for what all of them mean alike, the rest is composed.
+    let attend = match mask.is_none() && length == keys {
+        true => B::attention,
+        false => attention_fallback::<B>,
+    };
+    attend(q, k, v, mask, None, options)
 }
 
 /// The keys that lie `window` or more before each query, `[B,H,L,S]`.
