@@ -21,6 +21,8 @@ pub struct ExecutorSubject<'a> {
     pub device: Device,
     /// In which precision. Default: f32
     pub dtype: DType,
+    /// In which precision the expected numbers are worked out there.
+    exact: DType,
     run: Box<Executor<'a>>,
 }
 
@@ -41,6 +43,10 @@ impl<'a> ExecutorSubject<'a> {
             name: name.to_owned(),
             device: device.clone(),
             dtype: DType::F32,
+            exact: match computes_in_f64(device) {
+                true => DType::F64,
+                false => DType::F32,
+            },
             run: Box::new(run),
         }
     }
@@ -63,10 +69,7 @@ impl<'a> ExecutorSubject<'a> {
     pub(super) fn exact_place(&self) -> Place {
         Place {
             device: self.device.clone(),
-            dtype: match computes_in_f64(&self.device) {
-                true => DType::F64,
-                false => DType::F32,
-            },
+            dtype: self.exact,
         }
     }
 
@@ -85,8 +88,10 @@ pub fn executors(device: &Device) -> Vec<ExecutorSubject<'static>> {
     let slow = |x, stacks, weights, plan: Arc<RowPlan>, activation| {
         reference::moe_ffn(x, stacks, weights, &plan, activation)
     };
-    let mut subjects = vec![ExecutorSubject::new("grouped f32", moe_ffn, device)];
-    if computes_in_f64(device) {
+    let grouped = ExecutorSubject::new("grouped f32", moe_ffn, device);
+    let in_f64 = grouped.exact == DType::F64;
+    let mut subjects = vec![grouped];
+    if in_f64 {
         let subject = ExecutorSubject::new("grouped f64", moe_ffn, device);
         subjects.push(subject.with_dtype(DType::F64));
     }

@@ -3,10 +3,10 @@
 //! Devices on the CPU apply functions one element after the other on one thread, which for a matrix of
 //! scores takes longer than the product that made them.
 
+use super::exp;
 use crate::to_vec;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-use std::f32::consts::LOG2_E;
 
 /// So many elements are a thread's piece of work.
 const BLOCK: usize = 4096;
@@ -32,36 +32,11 @@ pub fn softplus(z_te: Tensor<2>) -> Tensor<2> {
 /// 4e-7 down to where `e^x` ceases to be a normal number.
 #[inline(always)]
 fn log_1p_exp(x: f32) -> f32 {
-    // 1.5 * 2^23: adding it leaves the nearest integer in the low bits of the sum
-    const ROUND: f32 = 12_582_912.0;
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let x = x.max(-87.0);
-    // e^x = 2^n e^r, e^r by the polynomial of Cephes
-    let shifted = x * LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
-    let terms = [
-        1.987_569_1e-4,
-        1.398_2e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        0.166_666_65,
-        0.5,
-    ];
-    let e_r = 1.0 + r + r * r * polynomial(r, terms);
-    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0f32.to_bits()));
-    let e_x = power * e_r;
-    // ln(1 + t) = 2 artanh(t / (2 + t)), whose argument is a third at most
-    let s = e_x / (2.0 + e_x);
+    // ln(1 + t) = 2 artanh(s) with s = t / (2 + t), a third at most; artanh(s) = s + s^3 / 3 + s^5 / 5 + ...
+    let t = exp(x);
+    let s = t / (2.0 + t);
     let odd = [13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0].map(|n: f32| n.recip());
-    2.0 * s * polynomial(s * s, odd)
-}
-
-/// A polynomial by its coefficients, that of the highest power first.
-#[inline(always)]
-fn polynomial<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
-    coefficients.into_iter().fold(0.0, |sum, c| sum * x + c)
+    2.0 * s * odd.into_iter().fold(0.0, |sum, c| sum * s * s + c)
 }
 
 /// The values of a function, computed by all threads.
