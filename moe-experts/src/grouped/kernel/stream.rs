@@ -1,13 +1,17 @@
 //! Rows times a matrix that is read once, front to back.
 
 use super::super::weight::Weight;
+use std::array;
 
 /// At most this many rows meet a matrix in one pass over it.
 pub(in super::super) const MAX_STREAM_ROWS: usize = 4;
 
-/// Up to this many columns one row of the matrix after another streams by fastest; wider results are
-/// visited once for four rows of the matrix, which spares the caches.
-const NARROW: usize = 4096;
+/// Up to this many columns one row of the matrix after another streams by fastest. Wider results crowd the
+/// first cache, which the matrix passes through as well, and are visited once for [`ABREAST`] of its rows.
+const NARROW: usize = 2048;
+
+/// The number of rows of the matrix that stream by side by side.
+const ABREAST: usize = 8;
 
 /// `y_r += sum over i of x_r[first + i] w[i]` for every row `r`, in ascending `i`.
 ///
@@ -52,14 +56,13 @@ fn rows_body<W: Weight>(x: &[f32], d_in: usize, d_out: usize, w: &[W], y: &mut [
 #[inline(always)]
 fn wide_body<W: Weight>(x: &[f32], w: &[W], y: &mut [f32]) {
     let d_out = y.len();
-    let fours = w.chunks_exact(4 * d_out);
-    let rest = fours.remainder();
-    let done = w.len() / (4 * d_out) * 4;
-    for (x, w) in x.chunks_exact(4).zip(fours) {
-        let [w0, w1, w2, w3] = [0, 1, 2, 3].map(|i| &w[i * d_out..(i + 1) * d_out]);
-        for ((((y, w0), w1), w2), w3) in y.iter_mut().zip(w0).zip(w1).zip(w2).zip(w3) {
-            let [w0, w1, w2, w3] = [w0, w1, w2, w3].map(|w| w.widen());
-            *y = *y + x[0] * w0 + x[1] * w1 + x[2] * w2 + x[3] * w3;
+    let bands = w.chunks_exact(ABREAST * d_out);
+    let rest = bands.remainder();
+    let done = (w.len() - rest.len()) / d_out;
+    for (x, band) in x.chunks_exact(ABREAST).zip(bands) {
+        let rows: [&[W]; ABREAST] = array::from_fn(|i| &band[i * d_out..(i + 1) * d_out]);
+        for (column, y) in y.iter_mut().enumerate() {
+            *y = (0..ABREAST).fold(*y, |y, i| y + x[i] * rows[i][column].widen());
         }
     }
     rows_body(&x[done..], x.len() - done, d_out, rest, y);
@@ -71,14 +74,14 @@ mod tests {
 
     #[test]
     fn one_and_many_rows_narrow_and_wide() {
-        // w[i] = i + 1 in every column, x_r[i] = r + 1, parts start at row 2: y_r = (r + 1) 6 * 7 / 2
+        // w[i] = i + 1 in every column, x_r[i] = r + 1, parts start at row 2: y_r = (r + 1) 11 * 12 / 2
         for (n_rows, d_out) in [(1, 3), (3, 17), (4, 1), (1, NARROW + 5)] {
-            let w: Vec<f32> = (0..6).flat_map(|i| vec![i as f32 + 1.0; d_out]).collect();
-            let x: Vec<f32> = (0..n_rows).flat_map(|r| vec![r as f32 + 1.0; 8]).collect();
+            let w: Vec<f32> = (0..11).flat_map(|i| vec![i as f32 + 1.0; d_out]).collect();
+            let x: Vec<f32> = (0..n_rows).flat_map(|r| vec![r as f32 + 1.0; 13]).collect();
             let mut y = vec![0.0; n_rows * d_out];
-            stream(&x, 8, 2, &w, &mut y);
+            stream(&x, 13, 2, &w, &mut y);
             for (r, y) in y.chunks(d_out).enumerate() {
-                assert!(y.iter().all(|&y| y == (r as f32 + 1.0) * 21.0));
+                assert!(y.iter().all(|&y| y == (r as f32 + 1.0) * 66.0));
             }
         }
     }
