@@ -8,7 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::few::{FewRows, is_few};
-use super::kernel::{hidden_row, prefetch};
+use super::kernel::{copy_past_caches, hidden_row, prefetch};
 use super::tile::{TILE_ROWS, Tile, split_rows, tiles, with_scratch};
 use super::weight::Weight;
 use crate::{Activation, RowPlan};
@@ -122,7 +122,8 @@ impl<W: Weight> Ffn<'_, W> {
             prefetch(self.matrix(self.down, tile.expert));
             self.hidden(tile.rows.clone(), gate, up, 0..f, hidden);
             let w = self.matrix(self.down, tile.expert);
-            W::product(y, hidden, w, d);
+            W::product(x, hidden, w, d);
+            copy_past_caches(x, y);
         });
     }
 

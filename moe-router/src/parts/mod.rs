@@ -13,6 +13,7 @@ mod score;
 mod select;
 mod softplus;
 mod top_k;
+mod top_k_rows;
 mod transport;
 mod weights;
 
@@ -26,8 +27,9 @@ pub use groups::{ExpertGroups, GroupScore};
 pub use noise::{mix_seed, standard_normal, uniform_below, uniform_noise, uniform_unit};
 pub use pair::{Pair, best_pair};
 pub use score::Score;
-pub use select::{above, expert_choice, token_choice, top_k_of_rows, top_p};
+pub use select::{above, expert_choice, token_choice, top_p};
 pub use softplus::softplus;
 pub use top_k::{kth_largest, top_k, top_k_into};
+pub use top_k_rows::top_k_of_rows;
 pub use transport::balance_columns;
 pub use weights::{Normalise, gather_weights, normalise_per_token};

@@ -1,6 +1,5 @@
-use super::{top_k, top_k_into};
+use super::{top_k, top_k_of_rows};
 use crate::{Assignments, RouterInput};
-use rayon::prelude::*;
 
 /// Each token takes its `k` experts of largest score, in order of score; padding takes none.
 ///
@@ -23,43 +22,6 @@ pub fn token_choice(input: &RouterInput, scores_te: &[f32], k: usize) -> Assignm
         }
     }
     assignments
-}
-
-/// The rows that one thread takes at a time: enough to outweigh handing them over.
-const BLOCK: usize = 512;
-
-/// The `k` largest scores of each row, largest first, `[T, K]`. Rows do not depend on one another, so the
-/// number of threads changes nothing.
-///
-/// # Shapes
-///
-/// - scores_te: `[T, E]`, row by row
-/// - output: `[T, K]`, row by row
-///
-/// # Panics
-///
-/// Panics if there are fewer than `k` scores in a row.
-pub fn top_k_of_rows(scores_te: &[f32], n_experts: usize, k: usize) -> Vec<u32> {
-    if k == 0 || n_experts == 0 {
-        return Vec::new();
-    }
-    let of_block = |(best_tk, scores_te): (&mut [u32], &[f32])| {
-        best_tk
-            .chunks_mut(k)
-            .zip(scores_te.chunks(n_experts))
-            .for_each(|(best_k, scores_e)| top_k_into(scores_e, best_k));
-    };
-    let n_tokens = scores_te.len() / n_experts;
-    let mut best_tk = vec![0; n_tokens * k];
-    if n_tokens <= BLOCK {
-        of_block((&mut best_tk, scores_te));
-    } else {
-        best_tk
-            .par_chunks_mut(BLOCK * k)
-            .zip(scores_te.par_chunks(BLOCK * n_experts))
-            .for_each(of_block);
-    }
-    best_tk
 }
 
 /// Each token takes the smallest set of its most probable experts whose probabilities sum to at least
@@ -173,15 +135,6 @@ mod tests {
 
         assert_eq!(assignments.tokens(), [0, 0, 2, 2]);
         assert_eq!(assignments.experts(), [1, 2, 0, 2]);
-    }
-
-    #[test]
-    fn blocks_of_rows_equal_rows_by_themselves() {
-        let scores: Vec<f32> = (0..2 * BLOCK as u64 * 3 + 21)
-            .map(|i| crate::parts::uniform_below(50, 1, i) as f32)
-            .collect();
-        let alone: Vec<u32> = scores.chunks(3).flat_map(|row| top_k(row, 2)).collect();
-        assert_eq!(top_k_of_rows(&scores, 3, 2), alone);
     }
 
     fn input(n_tokens: usize) -> RouterInput {

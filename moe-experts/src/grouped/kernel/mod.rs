@@ -34,6 +34,7 @@ macro_rules! for_every_cpu {
 mod activate;
 mod fresh;
 mod halves;
+mod past_caches;
 mod prefetch;
 mod product;
 mod stream;
@@ -42,6 +43,7 @@ mod transpose;
 pub(super) use activate::{hidden_row, hidden_row_backward};
 pub(super) use fresh::{Fresh, Written, fresh};
 pub(super) use halves::product_bf16;
+pub(super) use past_caches::copy_past_caches;
 pub(super) use prefetch::prefetch;
 pub(super) use product::{Mat, Write, gemm};
 pub(super) use stream::{MAX_STREAM_ROWS, stream};
