@@ -6,6 +6,7 @@
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use moe_bench::layer::Pass;
+use moe_bench::timing::warmed;
 use moe_bench::workloads::{Workload, WorkloadGroup};
 use moe_experts::{Activation, Dispatch};
 use std::time::Duration;
@@ -32,7 +33,8 @@ fn layer(criterion: &mut Criterion, workload: &Workload, activation: Activation,
     group.bench_function("experts", |bencher| {
         let layer = workload.init(activation, &device);
         let forward = |input| layer.forward(input).output;
-        bencher.iter(pass.work(device.clone(), workload.inputs(&device), forward));
+        let work = pass.work(device.clone(), workload.inputs(&device), forward);
+        bencher.iter(warmed(work));
     });
     group.bench_function("dense", |bencher| {
         let dense = workload.dense(activation).init(&device);
@@ -40,7 +42,8 @@ fn layer(criterion: &mut Criterion, workload: &Workload, activation: Activation,
         let forward = |input: moe_router::RouterInput| {
             dense.forward_rows(input.x_td, &ends, Dispatch::Grouped)
         };
-        bencher.iter(pass.work(device.clone(), workload.inputs(&device), forward));
+        let work = pass.work(device.clone(), workload.inputs(&device), forward);
+        bencher.iter(warmed(work));
     });
     group.finish();
 }

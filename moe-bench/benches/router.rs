@@ -6,6 +6,7 @@
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use moe_bench::routing::{Mode, N_TOKENS, layer_work, router_work};
+use moe_bench::timing::warmed;
 use moe_router::RouterConfig;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ fn route(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(N_TOKENS as u64));
         for name in RouterConfig::NAMES {
             group.bench_function(*name, |bencher| {
-                bencher.iter(router_work(name, mode, &device));
+                bencher.iter(warmed(router_work(name, mode, &device)));
             });
         }
         group.finish();
@@ -29,7 +30,7 @@ fn route(criterion: &mut Criterion) {
 fn layer(criterion: &mut Criterion) {
     let device = Device::flex();
     criterion.bench_function("layer forward, 2,048 tokens", |bencher| {
-        bencher.iter(layer_work(&device));
+        bencher.iter(warmed(layer_work(&device)));
     });
 }
 

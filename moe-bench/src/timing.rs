@@ -51,6 +51,12 @@ impl Timing {
     }
 }
 
+/// Work that has been done once, untimed: a layer draws its weights when they are first asked for.
+pub fn warmed<W: FnMut()>(mut work: W) -> W {
+    work();
+    work
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
