@@ -122,6 +122,7 @@ impl<W: Weight> Ffn<'_, W> {
             prefetch(self.matrix(self.down, tile.expert));
             self.hidden(tile.rows.clone(), gate, up, 0..f, hidden);
             let w = self.matrix(self.down, tile.expert);
+            // the tokens have been read, and their memory is in the caches
             W::product(x, hidden, w, d);
             copy_past_caches(x, y);
         });
