@@ -33,6 +33,8 @@
 //! assert_eq!(routing.load().kept.iter().sum::<f64>(), 64.0); // 32 tokens, 2 experts each
 //! ```
 #[macro_use]
+mod cpu;
+#[macro_use]
 mod registry;
 
 pub mod balance;

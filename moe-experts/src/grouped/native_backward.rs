@@ -83,7 +83,7 @@ impl Ffn<'_> {
             let up = &pre_up[pre];
             let r = rows.len();
             with_scratch([r * columns.len(), r * d], |[hidden, dy]| {
-                self.hidden(rows.clone(), gate, up, columns.clone(), hidden);
+                self.hidden(rows.clone(), gate, up, columns.clone(), hidden, &[]);
                 self.gather(d_out, rows, 0..d, dy);
                 let hidden = Mat::new(hidden, columns.len()).t();
                 d_down.add_product(hidden, Mat::new(dy, d));

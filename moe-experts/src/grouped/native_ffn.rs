@@ -8,7 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::few::{FewRows, is_few};
-use super::kernel::{copy_past_caches, hidden_row, prefetch};
+use super::kernel::{Fresh, Written, copy_past_caches, fresh, hidden_row, prefetch};
 use super::tile::{TILE_ROWS, Tile, split_rows, tiles, with_scratch};
 use super::weight::Weight;
 use crate::{Activation, RowPlan};
@@ -84,7 +84,7 @@ impl<W: Weight> Ffn<'_, W> {
             None => self.few(&x, d, f).products([self.up], [up]),
         }
         let mut hidden = vec![0.0; n * f];
-        self.hidden(0..n, gate, up, 0..f, &mut hidden);
+        self.hidden(0..n, gate, up, 0..f, &mut hidden, &[]);
         let mut y = vec![0.0; n * d];
         self.few(&hidden, f, d).products([self.down], [&mut y]);
         self.sum_rows(&y)
@@ -119,9 +119,8 @@ impl<W: Weight> Ffn<'_, W> {
             }
             let w = self.matrix(self.up, tile.expert);
             W::product(up, x, w, f);
-            prefetch(self.matrix(self.down, tile.expert));
-            self.hidden(tile.rows.clone(), gate, up, 0..f, hidden);
             let w = self.matrix(self.down, tile.expert);
+            self.hidden(tile.rows.clone(), gate, up, 0..f, hidden, w);
             // the tokens have been read, and their memory is in the caches
             W::product(x, hidden, w, d);
             copy_past_caches(x, y);
@@ -129,6 +128,9 @@ impl<W: Weight> Ffn<'_, W> {
     }
 
     /// Hidden columns of some rows, times each row's gate; the pre-activations start at the first row.
+    ///
+    /// Meanwhile the matrix that multiplies them `next` comes from memory, a part with each row: the
+    /// activation computes, and leaves the memory free.
     pub(super) fn hidden(
         &self,
         rows: Range<usize>,
@@ -136,10 +138,13 @@ impl<W: Weight> Ffn<'_, W> {
         up: &[f32],
         columns: Range<usize>,
         hidden: &mut [f32],
+        next: &[W],
     ) {
+        let mut next = next.chunks(next.len().div_ceil(rows.len().max(1)).max(1));
         for (i, out) in hidden.chunks_mut(columns.len()).enumerate() {
             let at = i * self.d_expert + columns.start..i * self.d_expert + columns.end;
             let gate = self.gate.map(|_| &gate[at.clone()]);
+            prefetch(next.next().unwrap_or_default());
             hidden_row(
                 self.activation,
                 gate,
@@ -173,18 +178,22 @@ impl<W: Weight> Ffn<'_, W> {
     pub(super) fn sum_rows(&self, rows_nd: &[f32]) -> Vec<f32> {
         const TOKENS: usize = 32;
         let d = self.d_model;
-        let mut out = vec![0.0; self.plan.n_tokens() * d];
-        out.par_chunks_mut(TOKENS * d)
-            .enumerate()
-            .for_each(|(i, chunk)| {
-                for (j, out) in chunk.chunks_mut(d).enumerate() {
-                    for &row in self.plan.rows_of_token(i * TOKENS + j) {
-                        let row = &rows_nd[row as usize * d..(row as usize + 1) * d];
-                        out.iter_mut().zip(row).for_each(|(o, r)| *o += r);
-                    }
-                }
+        fresh(self.plan.n_tokens() * d, |out| {
+            let blocks: Vec<Fresh<'_>> = out.chunks(TOKENS * d).collect();
+            let blocks = blocks.into_par_iter().enumerate().map(|(i, block)| {
+                let tokens = block.chunks(d).enumerate();
+                let sums = tokens.map(|(j, out)| self.sum_rows_of(i * TOKENS + j, rows_nd, out));
+                sums.fold(Written::none(), Written::and)
             });
-        out
+            blocks.reduce(Written::none, Written::and)
+        })
+    }
+
+    fn sum_rows_of<'o>(&self, token: usize, rows_nd: &[f32], mut out: Fresh<'o>) -> Written<'o> {
+        for &row in self.plan.rows_of_token(token) {
+            out.add(&rows_nd[row as usize * self.d_model..(row as usize + 1) * self.d_model]);
+        }
+        out.finish()
     }
 
     pub(super) fn matrix<'s>(&self, stack: &'s [W], expert: usize) -> &'s [W] {

@@ -2,6 +2,7 @@
 
 use crate::Activation;
 use crate::grouped::curve::{Curve, Gelu, Relu, Silu};
+use moe_router::for_every_cpu;
 
 for_every_cpu!(
     forward_curve<C: Curve>, forward_body, (gate: Option<&[f32]>, up: &[f32], scale: f32, hidden: &mut [f32])

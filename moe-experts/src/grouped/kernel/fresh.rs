@@ -1,8 +1,10 @@
-//! Memory for results that the products themselves write first: zeroing it before would be one more pass
+//! Memory for results that sums and products themselves write first: zeroing it before would be one more pass
 //! over it, on one thread.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+
+use moe_router::for_every_cpu;
 
 use super::product::{Mat, Write, product};
 
@@ -80,6 +82,24 @@ impl<'a> Fresh<'a> {
         self.is_written = true;
     }
 
+    /// `+= row`; what is not written counts as zero.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the lengths differ.
+    pub fn add(&mut self, row: &[f32]) {
+        assert_eq!(self.len(), row.len());
+        if self.is_written {
+            // SAFETY: the values are exclusively borrowed, and they were written.
+            let values = unsafe { &mut *((&raw mut *self.values) as *mut [f32]) };
+            add_row(values, row);
+        } else {
+            let values = self.values.iter_mut().zip(row);
+            values.for_each(|(value, &x)| _ = value.write(0.0 + x));
+        }
+        self.is_written = true;
+    }
+
     /// Ends the writing; what was not written becomes zero.
     pub fn finish(self) -> Written<'a> {
         if !self.is_written {
@@ -90,6 +110,16 @@ impl<'a> Fresh<'a> {
             of: self.of,
         }
     }
+}
+
+for_every_cpu!(add_row, add_row_body, (values: &mut [f32], row: &[f32]));
+
+#[inline(always)]
+fn add_row_body(values: &mut [f32], row: &[f32]) {
+    values
+        .iter_mut()
+        .zip(row)
+        .for_each(|(value, x)| *value += x);
 }
 
 impl Written<'_> {
@@ -128,6 +158,17 @@ mod tests {
             first.finish().and(second.finish())
         });
         assert_eq!(values, [6.0, 8.0, 12.0, 16.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn rows_are_summed_from_zero() {
+        let values = fresh(2, |mut part| {
+            part.add(&[-0.0, 1.0]);
+            part.add(&[-0.0, 2.0]);
+            part.finish()
+        });
+        let bits: Vec<u32> = values.into_iter().map(f32::to_bits).collect();
+        assert_eq!(bits, [0.0, 3.0].map(f32::to_bits)); // 0 + -0 is 0
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Rows times a matrix that is read once, front to back.
 
 use super::super::weight::Weight;
+use moe_router::for_every_cpu;
 use std::array;
 
 /// At most this many rows meet a matrix in one pass over it.
