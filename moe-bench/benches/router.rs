@@ -5,7 +5,7 @@
 
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use moe_bench::routing::{Mode, N_TOKENS, layer_work, router_work};
+use moe_bench::routing::{ACTIVATIONS, Mode, N_TOKENS, layer_work, router_work};
 use moe_bench::timing::warmed;
 use moe_router::RouterConfig;
 use std::time::Duration;
@@ -29,9 +29,12 @@ fn route(criterion: &mut Criterion) {
 
 fn layer(criterion: &mut Criterion) {
     let device = Device::flex();
-    criterion.bench_function("layer forward, 2,048 tokens", |bencher| {
-        bencher.iter(warmed(layer_work(&device)));
-    });
+    for activation in ACTIVATIONS {
+        let name = format!("layer forward, {activation:?}, 2,048 tokens");
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter(warmed(layer_work(activation, &device)));
+        });
+    }
 }
 
 criterion_group! {

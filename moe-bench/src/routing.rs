@@ -5,6 +5,7 @@
 
 use crate::contest::{Contest, Contestant};
 use crate::layer::Pass;
+use crate::layer_table::activation_name;
 use crate::table::{columns, milliseconds, thousands};
 use crate::timing::Timing;
 use crate::workloads::{Workload, WorkloadGroup};
@@ -47,10 +48,19 @@ pub struct RouterBench {
     pub n_tokens: usize,
     /// The number of tokens of the layer.
     pub layer_tokens: usize,
-    /// Seconds of the layer's forward pass, its own router (Mixtral's) included.
-    pub layer: Timing,
+    /// The layers to compare with.
+    pub layers: Vec<LayerSpeed>,
     /// The routers.
     pub rows: Vec<RouterSpeed>,
+}
+
+/// How fast the layer is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerSpeed {
+    /// Its activation.
+    pub activation: Activation,
+    /// Seconds of its forward pass, its own router (Mixtral's) included.
+    pub time: Timing,
 }
 
 /// How fast a router is.
@@ -62,8 +72,8 @@ pub struct RouterSpeed {
     pub mode: Mode,
     /// Seconds a call.
     pub time: Timing,
-    /// Its time a token as a share of the layer's, the median of the rounds.
-    pub share_of_layer: f64,
+    /// Its time a token as a share of each layer's, the medians of the rounds.
+    pub share_of_layers: Vec<f64>,
 }
 
 impl Mode {
@@ -111,10 +121,13 @@ pub fn router(name: &str, device: &Device) -> AnyRouter {
     config.init(&SHAPE, device)
 }
 
+/// The activations of the layers that routers are compared with.
+pub const ACTIVATIONS: [Activation; 2] = [Activation::Gelu, Activation::SwiGlu];
+
 /// The layer that routers are compared with, as work to time.
-pub fn layer_work(device: &Device) -> Box<dyn FnMut()> {
+pub fn layer_work(activation: Activation, device: &Device) -> Box<dyn FnMut()> {
     let workload = layer();
-    let layer = workload.init(Activation::SwiGlu, device);
+    let layer = workload.init(activation, device);
     let forward = move |input| layer.forward(input).output;
     Pass::Forward.work(device.clone(), workload.inputs(device), forward)
 }
@@ -135,7 +148,7 @@ pub fn router_work(name: &str, mode: Mode, device: &Device) -> impl FnMut() + 's
     }
 }
 
-/// Times routers and the layer, alternating.
+/// Times routers and the layers, alternating.
 ///
 /// # Panics
 ///
@@ -150,14 +163,16 @@ pub fn bench(
         .iter()
         .flat_map(|&name| Mode::ALL.map(|mode| (name, mode)))
         .collect();
-    let mut contestants: Vec<Contestant<'_, Infallible>> = vec![Contestant::of(layer_work(device))];
+    let mut contestants: Vec<Contestant<'_, Infallible>> = ACTIVATIONS
+        .map(|activation| Contestant::of(layer_work(activation, device)))
+        .into();
     contestants.extend(
         subjects
             .iter()
             .map(|&(name, mode)| Contestant::of(router_work(name, mode, device))),
     );
     let Ok(samples) = contest.run(&mut contestants);
-    let (layer_samples, samples) = samples.split_first().expect("the layer is timed");
+    let (of_layers, samples) = samples.split_at(ACTIVATIONS.len());
     let layer_tokens = layer().n_tokens;
     let per_token = layer_tokens as f64 / N_TOKENS as f64;
     let rows = subjects
@@ -167,13 +182,22 @@ pub fn bench(
             router,
             mode,
             time: times.timing(),
-            share_of_layer: per_token * times.ratio_to(layer_samples).median,
+            share_of_layers: of_layers
+                .iter()
+                .map(|layer| per_token * times.ratio_to(layer).median)
+                .collect(),
         });
+    let layers = ACTIVATIONS.iter().zip(of_layers);
     RouterBench {
         device: device_name.to_owned(),
         n_tokens: N_TOKENS,
         layer_tokens,
-        layer: layer_samples.timing(),
+        layers: layers
+            .map(|(&activation, times)| LayerSpeed {
+                activation,
+                time: times.timing(),
+            })
+            .collect(),
         rows: rows.collect(),
     }
 }
@@ -182,25 +206,31 @@ impl fmt::Display for RouterBench {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "routing {} tokens of {} over {} experts on {}; the share is that of the time a token of the layer \
-             B forward (swiglu, {} tokens, {} ms)",
+            "routing {} tokens of {} over {} experts on {}; the shares are of the time a token of the layer B \
+             forward over {}",
             thousands(self.n_tokens),
             SHAPE.d_model,
             SHAPE.n_experts,
             self.device,
-            thousands(self.layer_tokens),
-            milliseconds(self.layer.median_s)
+            thousands(self.layer_tokens)
         )?;
-        let names = ["router", "ms", "fastest", "slowest", "share"];
-        let mut rows = vec![names.map(str::to_owned).to_vec()];
+        for layer in &self.layers {
+            let (name, time) = (activation_name(layer.activation), layer.time.median_s);
+            writeln!(f, "layer B, {name}: {} ms", milliseconds(time))?;
+        }
+        let mut names: Vec<String> = ["router", "ms", "fastest", "slowest"]
+            .map(str::to_owned)
+            .into();
+        let share_of = |layer: &LayerSpeed| format!("of {}", activation_name(layer.activation));
+        names.extend(self.layers.iter().map(share_of));
+        let mut rows = vec![names];
         rows.extend(self.rows.iter().map(|row| {
-            vec![
-                format!("{}, {}", row.router, row.mode.name()),
-                milliseconds(row.time.median_s),
-                milliseconds(row.time.min_s),
-                milliseconds(row.time.max_s),
-                format!("{:.1} %", 100.0 * row.share_of_layer),
-            ]
+            let mut cells = vec![format!("{}, {}", row.router, row.mode.name())];
+            let times = [row.time.median_s, row.time.min_s, row.time.max_s];
+            cells.extend(times.map(milliseconds));
+            let shares = row.share_of_layers.iter();
+            cells.extend(shares.map(|share| format!("{:.1} %", 100.0 * share)));
+            cells
         }));
         write!(f, "{}", columns(&rows))
     }
@@ -217,12 +247,16 @@ mod tests {
             rounds: 1,
         };
         let bench = bench(&["mixtral"], &contest, "flex", &Device::flex());
+        let activations: Vec<Activation> = bench.layers.iter().map(|l| l.activation).collect();
+        assert_eq!(activations, ACTIVATIONS);
         let modes: Vec<Mode> = bench.rows.iter().map(|row| row.mode).collect();
         assert_eq!(modes, Mode::ALL);
         for row in &bench.rows {
-            // half as many tokens: (route / 4,096) / (layer / 2,048)
-            let share = row.time.median_s / 4096.0 / (bench.layer.median_s / 2048.0);
-            assert!((row.share_of_layer - share).abs() < 1e-9 * share);
+            for (layer, of_layer) in bench.layers.iter().zip(&row.share_of_layers) {
+                // half as many tokens: (route / 4,096) / (layer / 2,048)
+                let share = row.time.median_s / 4096.0 / (layer.time.median_s / 2048.0);
+                assert!((of_layer - share).abs() < 1e-9 * share);
+            }
         }
         assert!(
             bench.to_string().contains("\nmixtral, training "),
