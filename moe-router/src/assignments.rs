@@ -1,3 +1,5 @@
+use std::iter::repeat_n;
+
 /// The list of (token, expert) pairs that a sparse router chose, in the order in which it chose them.
 ///
 /// It lives on the host: selection is not differentiable, ties must fall alike on every device, and
@@ -17,6 +19,25 @@ impl Assignments {
             tokens: Vec::with_capacity(capacity),
             experts: Vec::with_capacity(capacity),
             kept: Vec::with_capacity(capacity),
+        }
+    }
+
+    /// `k` experts for each token, all kept; `experts` is `[T, K]`, row by row.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `k` does not divide the number of experts.
+    pub fn of_each_token(experts: Vec<u32>, k: usize) -> Self {
+        assert!(
+            experts.len().is_multiple_of(k.max(1)),
+            "{} experts are not {k} a token",
+            experts.len()
+        );
+        let n_tokens = (experts.len() / k.max(1)) as u32;
+        Self {
+            tokens: (0..n_tokens).flat_map(|t| repeat_n(t, k)).collect(),
+            kept: vec![true; experts.len()],
+            experts,
         }
     }
 
@@ -84,6 +105,22 @@ pub(crate) struct ExpertCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_experts_for_each_token() {
+        let mut pushed = Assignments::default();
+        for (token, expert) in [(0, 3), (0, 1), (1, 0), (1, 2)] {
+            pushed.push(token, expert);
+        }
+        assert_eq!(Assignments::of_each_token(vec![3, 1, 0, 2], 2), pushed);
+        assert!(Assignments::of_each_token(vec![], 0).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "3 experts are not 2 a token")]
+    fn experts_that_do_not_divide_among_tokens_panic() {
+        let _ = Assignments::of_each_token(vec![0; 3], 2);
+    }
 
     #[test]
     fn counts_keep_dropped_assignments_apart() {

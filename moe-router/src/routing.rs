@@ -1,6 +1,6 @@
 use crate::parts::ExpertGroups;
 use crate::{Admission, Assignments, Bypass, Load, NoisyLogits, Tally};
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Tensor, activation::softmax, assert_shape};
 use std::sync::Arc;
 
 /// Which token goes to which expert with which weight: what every router returns.
@@ -10,8 +10,9 @@ pub struct Routing {
     pub plan: Plan,
     /// The router's raw scores, `[T, E]`.
     pub logits: Tensor<2>,
-    /// The scores as a distribution over experts, `[T, E]`; zero for a token that no expert was weighed for.
-    pub probs: Tensor<2>,
+    /// The scores as a distribution over experts, `[T, E]`, if it is another than the softmax of the logits
+    /// or the router needed it itself; to be read through [`probs`](Self::probs()).
+    pub probs: Option<Tensor<2>>,
     /// The number of sequences that the tokens belong to.
     pub n_groups: usize,
     /// Which tokens `[T]` are padding; they count in no loss and no metric.
@@ -64,6 +65,9 @@ pub struct SoftPlan {
 impl Routing {
     /// A routing by a list of assignments, of one group without padding.
     ///
+    /// A router that has no use for the probabilities itself, and whose they are the softmax of its logits,
+    /// gives `None`: then they are computed where a loss or a metric reads them.
+    ///
     /// # Shapes
     ///
     /// - weights: `[N]`, one for each assignment
@@ -76,10 +80,9 @@ impl Routing {
         assignments: Assignments,
         weights: Tensor<1>,
         logits: Tensor<2>,
-        probs: Tensor<2>,
+        probs: impl Into<Option<Tensor<2>>>,
     ) -> Self {
         let [n_tokens, n_experts] = logits.dims();
-        assert_shape!(probs, [n_tokens, n_experts]);
         assert_shape!(weights, [assignments.len()]);
         for (&token, &expert) in assignments.tokens().iter().zip(assignments.experts()) {
             assert!(
@@ -91,7 +94,7 @@ impl Routing {
             assignments: Arc::new(assignments),
             weights,
         });
-        Self::new(plan, logits, probs)
+        Self::new(plan, logits, probs.into())
     }
 
     /// A routing by mixtures of tokens.
@@ -108,15 +111,18 @@ impl Routing {
         let [n_groups, group_size, n_slots] = plan.dispatch.dims();
         let [n_tokens, n_experts] = logits.dims();
         assert_shape!(plan.combine, [n_groups, group_size, n_slots]);
-        assert_shape!(probs, [n_tokens, n_experts]);
         assert!(
             n_groups * group_size == n_tokens && n_slots.is_multiple_of(n_experts),
             "soft plan of {n_groups} groups of {group_size} tokens and {n_slots} slots does not fit {n_tokens} tokens and {n_experts} experts"
         );
-        Self::new(Plan::Soft(plan), logits, probs).groups(n_groups)
+        Self::new(Plan::Soft(plan), logits, Some(probs)).groups(n_groups)
     }
 
-    fn new(plan: Plan, logits: Tensor<2>, probs: Tensor<2>) -> Self {
+    fn new(plan: Plan, logits: Tensor<2>, probs: Option<Tensor<2>>) -> Self {
+        if let Some(probs) = &probs {
+            let [n_tokens, n_experts] = logits.dims();
+            assert_shape!(probs, [n_tokens, n_experts]);
+        }
         Self {
             plan,
             logits,
@@ -202,6 +208,12 @@ impl Routing {
         self
     }
 
+    /// The scores as a distribution over experts, `[T, E]`; zero for a token that no expert was weighed for.
+    pub fn probs(&self) -> Tensor<2> {
+        let softmax_te = || softmax(self.logits.clone(), 1);
+        self.probs.clone().unwrap_or_else(softmax_te)
+    }
+
     /// The number of tokens `T`, padding included.
     pub fn n_tokens(&self) -> usize {
         self.logits.dims()[0]
@@ -269,7 +281,7 @@ impl Routing {
                 }
                 best.into_iter().map(|(_, expert)| expert).collect()
             }
-            Plan::Soft(_) => to_vec(self.probs.clone().reshape([-1]))
+            Plan::Soft(_) => to_vec(self.probs().reshape([-1]))
                 .chunks(n_experts)
                 .enumerate()
                 .map(|(t, row_e)| {
@@ -310,6 +322,16 @@ mod tests {
 
     fn tensor<const D: usize, const N: usize>(values: [f32; N], shape: [usize; D]) -> Tensor<D> {
         Tensor::<1>::from_floats(values, &Device::flex()).reshape(shape)
+    }
+
+    #[test]
+    fn probabilities_that_no_router_gave_are_the_softmax_of_the_logits() {
+        let assignments = Assignments::of_each_token(vec![1], 1);
+        let logits = tensor([0.0, 3.0f32.ln()], [1, 2]);
+        let routing = Routing::sparse(assignments, tensor([1.0], [1]), logits, None);
+        // e^0 = 1 and e^(ln 3) = 3
+        let probs = to_vec(routing.probs());
+        assert!((probs[0] - 0.25).abs() < 1e-6 && (probs[1] - 0.75).abs() < 1e-6);
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn same(name: Value, parts: Value, mode: Mode) {
     for input in inputs(mode, &device) {
         let (ours, theirs) = (parts.route(input.clone()), router.route(input));
         assert_eq!(decided(&ours), decided(&theirs), "{}", name.name());
-        assert_eq!(ours.probs.to_data(), theirs.probs.to_data());
+        assert_eq!(ours.probs().to_data(), theirs.probs().to_data());
         assert_eq!(ours.logits.to_data(), theirs.logits.to_data());
     }
 }

@@ -2,7 +2,7 @@ use crate::decoder::TokenContext;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use moe_experts::{Dispatch, Experts, MoeLayer};
-use moe_router::parts::{mix_seed, uniform_noise};
+use moe_router::parts::{jitter, mix_seed};
 use moe_router::{AnyRouter, Router, RouterInput, Routing};
 
 /// What stands at the end of a layer.
@@ -60,8 +60,8 @@ impl<R: Router> SwitchFeedForward<R> {
 fn jittered(mut input: RouterInput, width: f64) -> RouterInput {
     if let Some(seed) = input.noise.filter(|_| width > 0.0) {
         let seed = mix_seed(seed, 0x6a69_7474_6572); // apart from the router's own noise
-        let noise_td = uniform_noise(seed, input.x_td.dims(), &input.x_td.device());
-        input.x_td = input.x_td * (noise_td * width + 1.0);
+        let factors_td = jitter(seed, input.x_td.dims(), width, &input.x_td.device());
+        input.x_td = input.x_td * factors_td;
     }
     input
 }

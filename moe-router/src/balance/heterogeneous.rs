@@ -25,8 +25,8 @@ pub fn heterogeneous(routing: &Routing) -> Tensor<1> {
         .enumerate()
         .map(|(e, x)| (eta(e) * x / total) as f32)
         .collect();
-    let share_e = Tensor::<1>::from_floats(share.as_slice(), &routing.probs.device());
-    let prob_e = mean_over_tokens(routing.probs.clone(), routing);
+    let share_e = Tensor::<1>::from_floats(share.as_slice(), &routing.logits.device());
+    let prob_e = mean_over_tokens(routing.probs(), routing);
     (share_e * prob_e).sum() * routing.n_experts() as f64
 }
 

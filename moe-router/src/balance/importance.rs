@@ -27,7 +27,7 @@ pub fn importance(routing: &Routing) -> Tensor<1> {
                 IndexingUpdateOp::Add,
             )
         }
-        Plan::Soft(_) => mean_over_tokens(routing.probs.clone(), routing),
+        Plan::Soft(_) => mean_over_tokens(routing.probs(), routing),
     };
     cv_squared(importance_e)
 }

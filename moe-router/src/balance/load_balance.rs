@@ -16,8 +16,8 @@ pub fn load_balance(routing: &Routing) -> Tensor<1> {
     let asked = routing.load().asked;
     let total = asked.iter().sum::<f64>().max(1.0);
     let share: Vec<f32> = asked.iter().map(|x| (x / total) as f32).collect();
-    let share_e = Tensor::<1>::from_floats(share.as_slice(), &routing.probs.device());
-    let prob_e = mean_over_tokens(routing.probs.clone(), routing);
+    let share_e = Tensor::<1>::from_floats(share.as_slice(), &routing.logits.device());
+    let prob_e = mean_over_tokens(routing.probs(), routing);
     (share_e * prob_e).sum() * routing.n_experts() as f64
 }
 
@@ -54,7 +54,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let probs = Tensor::<2>::from_floats([[0.7, 0.3], [0.6, 0.4]], &device).require_grad();
         let mut r = routing(&[(0, 0), (1, 0)], &[0.7, 0.3, 0.6, 0.4], 2, &device);
-        r.probs = probs.clone();
+        r.probs = Some(probs.clone());
         let grads = load_balance(&r).backward();
         let grad = probs.grad(&grads).expect("a gradient").into_data();
         grad.assert_eq(&TensorData::from([[1.0f32, 0.0], [1.0, 0.0]]), true);

@@ -13,7 +13,7 @@ use burn::tensor::{DType, Tensor};
 /// - output: `[1]`
 pub fn orthogonality(routing: &Routing) -> Tensor<1> {
     let Some(gate_de) = &routing.gate else {
-        return Tensor::zeros([1], &routing.probs.device());
+        return Tensor::zeros([1], &routing.logits.device());
     };
     let gate_de = gate_de.clone().cast(DType::F32);
     let norm_1e = gate_de.clone().square().sum_dim(0).clamp_min(1e-24).sqrt();

@@ -29,7 +29,7 @@ pub fn load_balance_pooled(routings: &[&Routing]) -> Tensor<1> {
     }
     let prob_e = routings
         .iter()
-        .map(|routing| without_padding(routing.probs.clone(), routing).sum_dim(0))
+        .map(|routing| without_padding(routing.probs(), routing).sum_dim(0))
         .reduce(|sum, prob_1e| sum + prob_1e)
         .expect("there is at least one routing")
         .reshape([n_experts]);

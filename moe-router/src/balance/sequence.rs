@@ -22,7 +22,7 @@ fn chosen_share(routing: &Routing) -> Vec<f32> {
     let n_experts = routing.n_experts();
     let tokens_g = tokens_by_sequence(routing);
     let k = super::experts_per_token(routing);
-    let probs_te = to_vec(routing.probs.clone().detach());
+    let probs_te = to_vec(routing.probs().detach());
     let mut share_ge = vec![0.0f32; routing.n_groups * n_experts];
     let mut best_k = vec![0; k];
     for (t, row_e) in probs_te.chunks(n_experts).enumerate() {

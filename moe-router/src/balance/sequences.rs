@@ -26,7 +26,7 @@ pub(super) fn tokens_by_sequence(routing: &Routing) -> Vec<f32> {
 
 /// The sum of each sequence's probabilities, `[G, E]`.
 pub(super) fn prob_sums(routing: &Routing) -> Tensor<2> {
-    sums(routing.probs.clone(), routing)
+    sums(routing.probs(), routing)
 }
 
 fn sums(x_te: Tensor<2>, routing: &Routing) -> Tensor<2> {
@@ -39,7 +39,7 @@ fn sums(x_te: Tensor<2>, routing: &Routing) -> Tensor<2> {
 
 /// The mean of each sequence's probabilities, `[G, E]`.
 pub(super) fn mean_probs(routing: &Routing) -> Tensor<2> {
-    means(routing.probs.clone(), routing)
+    means(routing.probs(), routing)
 }
 
 /// The mean of `x_te` over each sequence's tokens that are not padding, `[G, E]`.

@@ -40,7 +40,7 @@ impl Table {
         Ok(Self {
             rows,
             logits: to_vec(routing.logits.clone().detach()),
-            probs: to_vec(routing.probs.clone().detach()),
+            probs: to_vec(routing.probs().detach()),
             sparse: matches!(routing.plan, Plan::Sparse(_)),
             n_experts: routing.n_experts(),
             n_groups: routing.n_groups,

@@ -4,7 +4,7 @@ use crate::{Load, Routing, routing::to_vec};
 /// a router that is undecided, 0 for one that is certain.
 pub fn entropy(routing: &Routing) -> f64 {
     let n_experts = routing.n_experts();
-    let probs_te = to_vec(routing.probs.clone().detach());
+    let probs_te = to_vec(routing.probs().detach());
     let sum: f64 = probs_te
         .chunks(n_experts)
         .enumerate()

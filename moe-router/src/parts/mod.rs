@@ -24,7 +24,7 @@ pub use buffers::{Buffers, Claims, FillOrder, Overflow, Priority};
 pub use capacity::{Capacity, CapacityRounding, CapacityRule};
 pub use exp::exp;
 pub use groups::{ExpertGroups, GroupScore};
-pub use noise::{mix_seed, standard_normal, uniform_below, uniform_noise, uniform_unit};
+pub use noise::{jitter, mix_seed, standard_normal, uniform_below, uniform_unit};
 pub use pair::{Pair, best_pair};
 pub use score::Score;
 pub use select::{above, expert_choice, token_choice, top_p};

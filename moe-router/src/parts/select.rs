@@ -15,6 +15,9 @@ pub fn token_choice(input: &RouterInput, scores_te: &[f32], k: usize) -> Assignm
     let n_tokens = input.n_tokens();
     let n_experts = scores_te.len() / n_tokens.max(1);
     let best_tk = top_k_of_rows(scores_te, n_experts, k);
+    if input.padding.is_none() {
+        return Assignments::of_each_token(best_tk, k);
+    }
     let mut assignments = Assignments::with_capacity(n_tokens * k);
     for (t, best_k) in best_tk.chunks(k.max(1)).enumerate() {
         if !input.is_padding(t) {

@@ -13,19 +13,35 @@ const BLOCK: usize = 4096;
 
 /// `ln(1 + e^z)` in f32, positive everywhere. Its gradient is the sigmoid; it has no second one.
 pub fn softplus(z_te: Tensor<2>) -> Tensor<2> {
-    let fixed_te = z_te.clone().detach();
-    let values = mapped(to_vec(fixed_te.clone()), |z| {
-        // not `max`, which hides a value that is not a number
-        (if z < 0.0 { 0.0 } else { z }) + log_1p_exp(-z.abs())
-    });
-    let tensor = |values| Tensor::from_data(TensorData::new(values, z_te.shape()), &z_te.device());
+    let (shape, device) = (z_te.dims(), z_te.device());
+    let tensor = |values| Tensor::from_data(TensorData::new(values, shape), &device);
     if !z_te.is_tracked() {
-        return tensor(values);
+        return tensor(by_blocks(to_vec(z_te), to_softplus));
     }
+    let fixed_te = z_te.clone().detach();
+    let values = by_blocks(to_vec(fixed_te.clone()), to_softplus);
     // sigmoid(z) = 1 - e^-softplus(z), which keeps its digits where it is small
-    let slopes_te = tensor(mapped(values.clone(), |value| -(-value).exp_m1()));
+    let slopes_te = tensor(by_blocks(values.clone(), to_slope));
     // what is added is zero, and carries the gradient
     tensor(values) + (z_te - fixed_te) * slopes_te
+}
+
+for_every_cpu!(to_softplus, softplus_body, (block: &mut [f32]));
+
+/// Replaces each `z` by its softplus.
+#[inline(always)]
+fn softplus_body(block: &mut [f32]) {
+    for z in block {
+        // not `max`, which hides a value that is not a number
+        *z = (if *z < 0.0 { 0.0 } else { *z }) + log_1p_exp(-z.abs());
+    }
+}
+
+/// Replaces each value of the softplus by its slope there.
+fn to_slope(block: &mut [f32]) {
+    block
+        .iter_mut()
+        .for_each(|value| *value = -(-*value).exp_m1());
 }
 
 /// `ln(1 + e^x)` of an `x` that is not positive, in arithmetic that compilers vectorise; its relative error is below
@@ -39,10 +55,9 @@ fn log_1p_exp(x: f32) -> f32 {
     2.0 * s * odd.into_iter().fold(0.0, |sum, c| sum * s * s + c)
 }
 
-/// The values of a function, computed by all threads.
-fn mapped(mut values: Vec<f32>, function: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    let blocks = values.par_chunks_mut(BLOCK);
-    blocks.for_each(|block| block.iter_mut().for_each(|value| *value = function(*value)));
+/// What a function makes of the values, computed by all threads.
+fn by_blocks(mut values: Vec<f32>, function: fn(&mut [f32])) -> Vec<f32> {
+    values.par_chunks_mut(BLOCK).for_each(function);
     values
 }
 

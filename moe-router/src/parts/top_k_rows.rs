@@ -59,9 +59,12 @@ fn block(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
     }
 }
 
+for_every_cpu!(abreast, abreast_body, (scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize));
+
 /// [`ABREAST`] rows at once. No branch depends on a score, so that the processor cannot guess wrong, and all
 /// rows take the same step, so that compilers make one instruction of it.
-fn abreast(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
+#[inline(always)]
+fn abreast_body(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
     // what is not a number is an empty place
     let mut kept = [[f32::NAN; ABREAST]; MOST_ABREAST];
     let mut best = [[0; ABREAST]; MOST_ABREAST];

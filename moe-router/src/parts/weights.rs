@@ -106,6 +106,15 @@ fn largest_of_token(values_n: Tensor<1>, assignments: &Assignments) -> Tensor<1>
 /// - output: `[N]`
 pub fn gather_weights(scores_te: &Tensor<2>, assignments: &Assignments) -> Tensor<1> {
     let [n_tokens, n_experts] = scores_te.dims();
+    if let Some(k) = same_number_of_all_tokens(assignments, n_tokens) {
+        let expert_n: Vec<i32> = assignments.experts().iter().map(|&e| e as i32).collect();
+        let expert_tk = TensorData::new(expert_n, [n_tokens, k]);
+        let expert_tk = Tensor::<2, Int>::from_data(expert_tk, &scores_te.device());
+        return scores_te
+            .clone()
+            .gather(1, expert_tk)
+            .reshape([n_tokens * k]);
+    }
     let index_n: Vec<i64> = assignments
         .tokens()
         .iter()
@@ -118,6 +127,14 @@ pub fn gather_weights(scores_te: &Tensor<2>, assignments: &Assignments) -> Tenso
         .clone()
         .reshape([n_tokens * n_experts])
         .select(0, index_n)
+}
+
+/// The number of assignments a token, if every token has as many and they come one token after the other.
+fn same_number_of_all_tokens(assignments: &Assignments, n_tokens: usize) -> Option<usize> {
+    let k = assignments.len() / n_tokens.max(1);
+    let mut tokens = assignments.tokens().chunks(k.max(1)).zip(0..);
+    let fits = k > 0 && assignments.len() == n_tokens * k;
+    (fits && tokens.all(|(of_token, t)| of_token.iter().all(|&token| token == t))).then_some(k)
 }
 
 /// Divides the weights of each token by their sum (plus `epsilon`), for assignments that come `k`

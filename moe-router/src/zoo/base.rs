@@ -15,10 +15,7 @@ use crate::{
 };
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
-use burn::tensor::{
-    Device,
-    activation::{sigmoid, softmax},
-};
+use burn::tensor::{Device, activation::sigmoid};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -138,10 +135,9 @@ impl Router for Base {
         } else {
             token_choice(&input, &host_te, 1)
         };
-        let weights_n = gather_weights(&sigmoid(logits_te.clone()), &assignments);
-        let probs_te = softmax(logits_te.clone(), 1);
+        let weights_n = sigmoid(gather_weights(&logits_te, &assignments));
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_n, logits_te, None)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -1,6 +1,6 @@
 //! What several routers share.
 
-use crate::parts::{Buffers, Claims, FillOrder, standard_normal, uniform_noise};
+use crate::parts::{Buffers, Claims, FillOrder, jitter, standard_normal};
 use crate::{Assignments, NoisyLogits, RouterInput, RouterShape, Routing, routing::to_vec};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, assert_shape};
@@ -66,8 +66,8 @@ pub(super) fn uniform(
 pub(super) fn jittered(input: &RouterInput, width: f64) -> RouterInput {
     let mut jittered = input.clone();
     if let Some(seed) = input.noise.filter(|_| width > 0.0) {
-        let noise_td = uniform_noise(seed, input.x_td.dims(), &input.x_td.device());
-        jittered.x_td = jittered.x_td * (noise_td * width + 1.0);
+        let factors_td = jitter(seed, input.x_td.dims(), width, &input.x_td.device());
+        jittered.x_td = jittered.x_td * factors_td;
     }
     jittered
 }

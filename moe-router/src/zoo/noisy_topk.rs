@@ -9,7 +9,7 @@ use crate::{
 };
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{DType, Device, Tensor, activation::softmax};
+use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [`NoisyTopK`] router.
@@ -102,8 +102,7 @@ impl Router for NoisyTopK {
         // softmax(KeepTopK(H, k)): the others are at -inf, so the k kept are all that there is
         let weights_n = Normalise::Softmax.weights(scores_te, scores_te, &assignments);
 
-        let probs_te = softmax(clean_te.clone(), 1);
-        Routing::sparse(assignments, weights_n, clean_te, probs_te)
+        Routing::sparse(assignments, weights_n, clean_te, None)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

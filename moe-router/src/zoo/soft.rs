@@ -229,7 +229,7 @@ mod tests {
             assert_abs_diff_eq!(sum, 1.0, epsilon = 1e-5);
         }
         // probs are the combine mass: they agree with the load
-        let mass = to_vec(routing.probs.clone().sum_dim(0));
+        let mass = to_vec(routing.probs().sum_dim(0));
         for (mass, load) in mass.iter().zip(routing.load().kept) {
             assert_abs_diff_eq!(f64::from(*mass), load, epsilon = 1e-5);
         }

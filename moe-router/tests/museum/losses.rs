@@ -15,7 +15,7 @@ pub fn counts_kept_only(routing: &Routing) -> Tensor<1> {
     let kept = routing.load().kept;
     let total = kept.iter().sum::<f64>().max(1.0);
     let share: Vec<f32> = kept.iter().map(|x| (x / total) as f32).collect();
-    let share_e = Tensor::<1>::from_floats(share.as_slice(), &routing.probs.device());
+    let share_e = Tensor::<1>::from_floats(share.as_slice(), &routing.logits.device());
     let n = routing.n_routed_tokens() as f64;
     let mask: Vec<f32> = (0..routing.n_tokens())
         .map(|t| match &routing.padding {
@@ -24,8 +24,8 @@ pub fn counts_kept_only(routing: &Routing) -> Tensor<1> {
         })
         .collect();
     let mask_t1 =
-        Tensor::<1>::from_floats(mask.as_slice(), &routing.probs.device()).unsqueeze_dim(1);
-    let prob_e = (routing.probs.clone() * mask_t1).sum_dim(0).reshape([-1]) / n;
+        Tensor::<1>::from_floats(mask.as_slice(), &routing.logits.device()).unsqueeze_dim(1);
+    let prob_e = (routing.probs() * mask_t1).sum_dim(0).reshape([-1]) / n;
     (share_e * prob_e).sum() * routing.n_experts() as f64
 }
 
@@ -37,7 +37,7 @@ pub fn counts_padding(routing: &Routing) -> Tensor<1> {
 /// Shares made of probabilities, which have a gradient of their own: `E * sum P^2`.
 pub fn soft_shares(routing: &Routing) -> Tensor<1> {
     let n = routing.n_tokens() as f64;
-    let prob_e = routing.probs.clone().sum_dim(0) / n;
+    let prob_e = routing.probs().sum_dim(0) / n;
     (prob_e.square().sum() * routing.n_experts() as f64).reshape([1])
 }
 

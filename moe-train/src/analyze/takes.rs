@@ -18,7 +18,7 @@ pub(super) fn takes(routing: &Routing) -> Vec<Take> {
     let n_experts = routing.n_experts();
     match &routing.plan {
         Plan::Sparse(plan) => {
-            let probs_te = to_vec(routing.probs.clone().detach());
+            let probs_te = to_vec(routing.probs().detach());
             let a = &plan.assignments;
             let take = |n: usize| {
                 let (token, expert) = (a.tokens()[n] as usize, a.experts()[n] as usize);

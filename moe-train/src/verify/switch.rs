@@ -196,7 +196,7 @@ fn check_routing(checker: &mut Checker<'_>, name: impl Fn(&str) -> String, routi
     let shape = [batch, length, n_experts];
     let logits = routing.logits.clone().reshape(shape);
     checker.tensor(&name("router_logits"), logits, LOGITS);
-    let best: Tensor<3> = routing.probs.clone().max_dim(1).reshape([batch, length, 1]);
+    let best: Tensor<3> = routing.probs().max_dim(1).reshape([batch, length, 1]);
     checker.tensor(&name("router_prob"), best, HIDDEN);
     let Plan::Sparse(plan) = &routing.plan else {
         return;

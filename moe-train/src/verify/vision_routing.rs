@@ -55,7 +55,7 @@ impl GroupLosses {
         // GShard's loss is over the gates that decided
         let mut gates = routing.clone();
         if let Some(noisy) = &routing.noisy {
-            gates.probs = softmax(noisy.logits.clone(), 1);
+            gates.probs = Some(softmax(noisy.logits.clone(), 1));
         }
         Self {
             importance: v_moe_importance(routing),
@@ -107,7 +107,7 @@ fn of_group(routing: &Routing, group: usize) -> Routing {
         assignments,
         weights,
         of(&routing.logits),
-        of(&routing.probs),
+        of(&routing.probs()),
     )
     .noisy(noisy)
 }

@@ -69,7 +69,7 @@ impl Host {
         };
         Self {
             logits_te: wide(routing.logits.clone().detach()),
-            probs_te: wide(routing.probs.clone().detach()),
+            probs_te: wide(routing.probs().detach()),
             asked: (0..assignments.len())
                 .map(|n| {
                     let (t, e) = (assignments.tokens()[n], assignments.experts()[n]);

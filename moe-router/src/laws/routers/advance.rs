@@ -61,7 +61,7 @@ fn one_token(subject: &Subject<'_>, case: &Case) -> RouterInput {
 
 /// The first choice of the first token.
 fn favourite(routing: &Routing) -> usize {
-    let probs = to_vec(routing.probs.clone());
+    let probs = to_vec(routing.probs());
     top_k(&probs[..routing.n_experts()], 1)[0] as usize
 }
 

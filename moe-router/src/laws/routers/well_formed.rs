@@ -38,7 +38,7 @@ fn fits(routing: &Routing, input: &RouterInput, case: &Case) -> Held {
     })?;
     for (name, dims) in [
         ("logits", routing.logits.dims()),
-        ("probs", routing.probs.dims()),
+        ("probs", routing.probs().dims()),
     ] {
         ensure(dims == expected, || {
             format!("{name} of shape {dims:?}, not [T, E] = {expected:?}")
