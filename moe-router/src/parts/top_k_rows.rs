@@ -9,6 +9,11 @@ const BLOCK: usize = 512;
 /// The rows that are searched side by side.
 const ABREAST: usize = 8;
 
+/// One value of each row, where no cache line ends between them.
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct OfRows<T>([T; ABREAST]);
+
 /// Up to this many scores a row are kept side by side. Each score is held against all that are kept, so for
 /// more of them it is faster to search row by row, where most scores are held against the least alone.
 const MOST_ABREAST: usize = 16;
@@ -66,8 +71,8 @@ for_every_cpu!(abreast, abreast_body, (scores_te: &[f32], n_experts: usize, best
 #[inline(always)]
 fn abreast_body(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
     // what is not a number is an empty place
-    let mut kept = [[f32::NAN; ABREAST]; MOST_ABREAST];
-    let mut best = [[0; ABREAST]; MOST_ABREAST];
+    let mut kept = [OfRows([f32::NAN; ABREAST]); MOST_ABREAST];
+    let mut best = [OfRows([0; ABREAST]); MOST_ABREAST];
     for expert in 0..n_experts {
         let mut score = [0.0; ABREAST];
         for (row, score) in score.iter_mut().enumerate() {
@@ -81,7 +86,7 @@ fn abreast_body(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usi
         let mut index = [expert as u32; ABREAST];
         // all bits are set once the score has found its place: from there on all move one place back
         let mut found = [0; ABREAST];
-        for (kept, best) in kept[..k].iter_mut().zip(&mut best) {
+        for (OfRows(kept), OfRows(best)) in kept[..k].iter_mut().zip(&mut best) {
             for row in 0..ABREAST {
                 let stays = kept[row] >= score[row];
                 found[row] |= if stays { 0 } else { u32::MAX };
@@ -97,7 +102,7 @@ fn abreast_body(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usi
     }
     for (row, best_k) in best_tk.chunks_exact_mut(k).enumerate() {
         for (out, best) in best_k.iter_mut().zip(&best) {
-            *out = best[row];
+            *out = best.0[row];
         }
     }
 }

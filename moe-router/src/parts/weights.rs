@@ -1,5 +1,5 @@
 use crate::{Assignments, routing::to_vec};
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation::softmax};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of the scores of the selected experts before they weigh.
@@ -33,6 +33,10 @@ impl Normalise {
             Normalise::Sum => divide_by_sum(gather_weights(scores_te, assignments), assignments),
             Normalise::Softmax => {
                 let logits_n = gather_weights(logits_te, assignments);
+                if let Some(k) = same_number_a_token(assignments) {
+                    let logits_tk = logits_n.reshape([assignments.len() / k, k]);
+                    return softmax(logits_tk, 1).reshape([assignments.len()]);
+                }
                 let largest_n = largest_of_token(logits_n.clone(), assignments);
                 divide_by_sum((logits_n - largest_n).exp(), assignments)
             }
