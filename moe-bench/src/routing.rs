@@ -207,7 +207,7 @@ impl fmt::Display for RouterBench {
         writeln!(
             f,
             "routing {} tokens of {} over {} experts on {}; the shares are of the time a token of the layer B \
-             forward over {}",
+             forward over {} tokens",
             thousands(self.n_tokens),
             SHAPE.d_model,
             SHAPE.n_experts,

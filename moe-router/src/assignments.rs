@@ -29,7 +29,7 @@ impl Assignments {
     /// Panics if `k` does not divide the number of experts.
     pub fn of_each_token(experts: Vec<u32>, k: usize) -> Self {
         assert!(
-            experts.len().is_multiple_of(k.max(1)),
+            experts.is_empty() || (k > 0 && experts.len().is_multiple_of(k)),
             "{} experts are not {k} a token",
             experts.len()
         );
@@ -114,6 +114,12 @@ mod tests {
         }
         assert_eq!(Assignments::of_each_token(vec![3, 1, 0, 2], 2), pushed);
         assert!(Assignments::of_each_token(vec![], 0).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "1 experts are not 0 a token")]
+    fn experts_of_no_choice_panic() {
+        let _ = Assignments::of_each_token(vec![0], 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 ///
 /// The body is to be a loop that compilers vectorise, and `#[inline(always)]`. No instruction set that is used
 /// contracts or reorders arithmetic, so all give the same bits.
+#[doc(hidden)]
 #[macro_export]
 macro_rules! for_every_cpu {
     ($name:ident $(<$generic:ident: $bound:ident>)?, $body:ident, ($($arg:ident: $ty:ty),*) $(-> $out:ty)?) => {

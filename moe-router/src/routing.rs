@@ -65,8 +65,8 @@ pub struct SoftPlan {
 impl Routing {
     /// A routing by a list of assignments, of one group without padding.
     ///
-    /// A router that has no use for the probabilities itself, and whose they are the softmax of its logits,
-    /// gives `None`: then they are computed where a loss or a metric reads them.
+    /// A router that has no use for probabilities itself may give `None`, if they are the softmax of its
+    /// logits: then they are computed where a loss or a metric reads them.
     ///
     /// # Shapes
     ///
@@ -208,7 +208,8 @@ impl Routing {
         self
     }
 
-    /// The scores as a distribution over experts, `[T, E]`; zero for a token that no expert was weighed for.
+    /// The scores as a distribution over experts, `[T, E]`: as the router gave them, where a token that no expert
+    /// was weighed for has zeros, or the softmax of the logits, computed by each call.
     pub fn probs(&self) -> Tensor<2> {
         let softmax_te = || softmax(self.logits.clone(), 1);
         self.probs.clone().unwrap_or_else(softmax_te)

@@ -129,8 +129,8 @@ impl<W: Weight> Ffn<'_, W> {
 
     /// Hidden columns of some rows, times each row's gate; the pre-activations start at the first row.
     ///
-    /// Meanwhile the matrix that multiplies them `next` comes from memory, a part with each row: the
-    /// activation computes, and leaves the memory free.
+    /// Meanwhile `next`, the matrix that will multiply them, comes from memory, a part with each row, since the
+    /// activation leaves the memory free; where it is empty, nothing does.
     pub(super) fn hidden(
         &self,
         rows: Range<usize>,

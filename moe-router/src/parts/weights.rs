@@ -71,17 +71,17 @@ fn divide_by_sum(weights_n: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
     weights_n / (sum_t.select(0, token_n) + 1e-20)
 }
 
-/// The number of assignments a token, if all tokens have as many and they stand together.
+/// The number of assignments a token, if all tokens that have any have as many, and they come one token after
+/// the other.
 fn same_number_a_token(assignments: &Assignments) -> Option<usize> {
-    let first = assignments.tokens().first()?;
-    let k = assignments
-        .tokens()
-        .iter()
-        .take_while(|&t| t == first)
-        .count();
-    let runs = assignments.tokens().chunk_by(|a, b| a == b);
-    let sorted = assignments.tokens().is_sorted();
-    (sorted && runs.into_iter().all(|run| run.len() == k)).then_some(k)
+    let tokens = assignments.tokens();
+    let first = tokens.first()?;
+    let k = tokens.iter().take_while(|&t| t == first).count();
+    let mut of_tokens = tokens.chunks(k);
+    let in_order = tokens.chunks(k).is_sorted_by(|a, b| a[0] < b[0]);
+    let is_whole =
+        |of_token: &[u32]| of_token.len() == k && of_token.iter().all(|&t| t == of_token[0]);
+    (in_order && of_tokens.all(is_whole)).then_some(k)
 }
 
 /// For each assignment the largest of its token's values, without a gradient.
@@ -110,7 +110,8 @@ fn largest_of_token(values_n: Tensor<1>, assignments: &Assignments) -> Tensor<1>
 /// - output: `[N]`
 pub fn gather_weights(scores_te: &Tensor<2>, assignments: &Assignments) -> Tensor<1> {
     let [n_tokens, n_experts] = scores_te.dims();
-    if let Some(k) = same_number_of_all_tokens(assignments, n_tokens) {
+    let k = same_number_a_token(assignments);
+    if let Some(k) = k.filter(|k| k * n_tokens == assignments.len()) {
         let expert_n: Vec<i32> = assignments.experts().iter().map(|&e| e as i32).collect();
         let expert_tk = TensorData::new(expert_n, [n_tokens, k]);
         let expert_tk = Tensor::<2, Int>::from_data(expert_tk, &scores_te.device());
@@ -131,14 +132,6 @@ pub fn gather_weights(scores_te: &Tensor<2>, assignments: &Assignments) -> Tenso
         .clone()
         .reshape([n_tokens * n_experts])
         .select(0, index_n)
-}
-
-/// The number of assignments a token, if every token has as many and they come one token after the other.
-fn same_number_of_all_tokens(assignments: &Assignments, n_tokens: usize) -> Option<usize> {
-    let k = assignments.len() / n_tokens.max(1);
-    let mut tokens = assignments.tokens().chunks(k.max(1)).zip(0..);
-    let fits = k > 0 && assignments.len() == n_tokens * k;
-    (fits && tokens.all(|(of_token, t)| of_token.iter().all(|&token| token == t))).then_some(k)
 }
 
 /// Divides the weights of each token by their sum (plus `epsilon`), for assignments that come `k`
@@ -212,20 +205,22 @@ mod tests {
     #[test]
     fn both_ways_of_summing_give_the_same_gradient() {
         let device = Device::flex().autodiff();
-        let gradient = |tokens: [u32; 4]| {
+        let gradient = |normalise: Normalise, tokens: [u32; 4]| {
             let scores = Tensor::<2>::from_floats([[0.2, 0.6], [0.5, 0.4]], &device).require_grad();
             let mut assignments = Assignments::default();
             for token in tokens {
                 let expert = assignments.tokens().iter().filter(|&&t| t == token).count();
                 assignments.push(token, expert as u32);
             }
-            let weights = Normalise::Sum.weights(&scores, &scores, &assignments);
+            let weights = normalise.weights(&scores, &scores, &assignments);
             let grads = weights.powi_scalar(2).sum().backward();
             scores.grad(&grads).expect("a gradient").into_data()
         };
         // one token after the other, or in turns
-        gradient([0, 0, 1, 1])
-            .assert_approx_eq::<f32>(&gradient([0, 1, 0, 1]), Tolerance::default());
+        for normalise in [Normalise::Sum, Normalise::Softmax] {
+            gradient(normalise, [0, 0, 1, 1])
+                .assert_approx_eq::<f32>(&gradient(normalise, [0, 1, 0, 1]), Tolerance::default());
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
 };
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, activation::softmax};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -130,15 +130,14 @@ impl Replay {
 impl Router for Replay {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
-        let probs_te = softmax(logits_te.clone(), 1);
 
         let assignments = match &self.trace {
             Some(trace) => trace.assign(&input),
             None => by_turns(&input, logits_te.dims()[1], self.top_k),
         };
-        let weights_n = Normalise::Softmax.weights(&logits_te, &probs_te, &assignments);
+        let weights_n = Normalise::Softmax.weights(&logits_te, &logits_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_n, logits_te, None)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -152,7 +152,9 @@ impl Router for VMoe {
         let assignments = config.buffers().fill(&input, &claims);
         let weights_n = gather_weights(&gates_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, clean_te, None)
+        // without noise they weigh; with it they are what only a loss or a metric reads
+        let probs_te = noisy.is_none().then_some(gates_te);
+        Routing::sparse(assignments, weights_n, clean_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .noisy(noisy)

@@ -107,7 +107,7 @@ fn of_group(routing: &Routing, group: usize) -> Routing {
         assignments,
         weights,
         of(&routing.logits),
-        of(&routing.probs()),
+        routing.probs.as_ref().map(of),
     )
     .noisy(noisy)
 }
