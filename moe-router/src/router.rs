@@ -1,3 +1,4 @@
+use crate::parts::jitter;
 use crate::{BalanceConfig, Load, RouterError, Routing};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -103,6 +104,15 @@ impl RouterInput {
     /// Sets the seed of the noise of a training step.
     pub fn noise(mut self, seed: Option<u64>) -> Self {
         self.noise = seed;
+        self
+    }
+
+    /// Multiplies the tokens by draws of the seed from U(1 - width, 1 + width); without a seed, by nothing.
+    pub fn jittered(mut self, seed: Option<u64>, width: f64) -> Self {
+        if let Some(seed) = seed.filter(|_| width > 0.0) {
+            let factors_td = jitter(seed, self.x_td.dims(), width, &self.x_td.device());
+            self.x_td = self.x_td * factors_td;
+        }
         self
     }
 

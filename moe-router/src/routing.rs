@@ -1,5 +1,5 @@
 use crate::parts::ExpertGroups;
-use crate::{Admission, Assignments, Bypass, Load, NoisyLogits, Tally};
+use crate::{Admission, Assignments, Bypass, Load, NoisyLogits, Plan, SoftPlan, SparsePlan, Tally};
 use burn::tensor::{Tensor, activation::softmax, assert_shape};
 use std::sync::Arc;
 
@@ -32,34 +32,6 @@ pub struct Routing {
     /// Who was let in, and who was predicted to be, of a router that learns to predict it; present while
     /// training.
     pub admission: Option<Admission>,
-}
-
-/// The two shapes that a plan can have.
-#[derive(Debug, Clone)]
-pub enum Plan {
-    /// A list of assignments.
-    Sparse(SparsePlan),
-    /// Mixtures of tokens.
-    Soft(SoftPlan),
-}
-
-/// A list of assignments (token, expert, weight), of any length.
-#[derive(Debug, Clone)]
-pub struct SparsePlan {
-    /// Tokens, experts, and which assignments were dropped, `[N]` each.
-    pub assignments: Arc<Assignments>,
-    /// The weight of each assignment `[N]`, differentiable; that of a dropped one is not used.
-    pub weights: Tensor<1>,
-}
-
-/// Slots owned by experts: slot `s` belongs to expert `s / (S / E)`.
-#[derive(Debug, Clone)]
-pub struct SoftPlan {
-    /// How much of each token a slot takes, `[G, M, S]`; each slot's column sums to 1. Zero for padding.
-    pub dispatch: Tensor<3>,
-    /// How much of each slot's output a token gets, `[G, M, S]`; each token's row sums to 1. Zero for
-    /// padding.
-    pub combine: Tensor<3>,
 }
 
 impl Routing {
@@ -255,7 +227,7 @@ impl Routing {
                 }
             }
             Plan::Soft(plan) => {
-                let mass = soft_load(&plan.combine, self.n_experts());
+                let mass = plan.load(self.n_experts());
                 Load {
                     kept: mass.clone(),
                     asked: mass,
@@ -293,18 +265,6 @@ impl Routing {
                 .collect(),
         }
     }
-}
-
-/// The combine mass of each expert's slots, `[E]`.
-fn soft_load(combine_gms: &Tensor<3>, n_experts: usize) -> Vec<f64> {
-    let [n_groups, group_size, n_slots] = combine_gms.dims();
-    let mass_e = combine_gms
-        .clone()
-        .reshape([n_groups * group_size, n_experts, n_slots / n_experts])
-        .sum_dim(2)
-        .sum_dim(0)
-        .reshape([n_experts]);
-    to_vec(mass_e).into_iter().map(f64::from).collect()
 }
 
 /// A tensor's values on the host in f32, row by row.

@@ -2,7 +2,7 @@ use crate::decoder::TokenContext;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use moe_experts::{Dispatch, Experts, MoeLayer};
-use moe_router::parts::{jitter, mix_seed};
+use moe_router::parts::mix_seed;
 use moe_router::{AnyRouter, Router, RouterInput, Routing};
 
 /// What stands at the end of a layer.
@@ -57,11 +57,8 @@ impl<R: Router> SwitchFeedForward<R> {
 ///
 /// Differs from the paper (section 2.4 and appendix C), where the noise reaches the router alone: the
 /// published code multiplies in place.
-fn jittered(mut input: RouterInput, width: f64) -> RouterInput {
-    if let Some(seed) = input.noise.filter(|_| width > 0.0) {
-        let seed = mix_seed(seed, 0x6a69_7474_6572); // apart from the router's own noise
-        let factors_td = jitter(seed, input.x_td.dims(), width, &input.x_td.device());
-        input.x_td = input.x_td * factors_td;
-    }
-    input
+fn jittered(input: RouterInput, width: f64) -> RouterInput {
+    // apart from the router's own noise
+    let seed = input.noise.map(|seed| mix_seed(seed, 0x6a69_7474_6572));
+    input.jittered(seed, width)
 }

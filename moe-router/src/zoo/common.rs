@@ -1,6 +1,6 @@
 //! What several routers share.
 
-use crate::parts::{Buffers, Claims, FillOrder, jitter, standard_normal};
+use crate::parts::{Buffers, Claims, FillOrder, standard_normal};
 use crate::{Assignments, NoisyLogits, RouterInput, RouterShape, Routing, routing::to_vec};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, assert_shape};
@@ -60,16 +60,6 @@ pub(super) fn uniform(
     Routing::sparse(assignments, weights_n, logits_te, probs_te)
         .groups(input.n_groups)
         .padding(input.padding.clone())
-}
-
-/// What the gate sees in training: tokens times U(1 - width, 1 + width). In evaluation, the input.
-pub(super) fn jittered(input: &RouterInput, width: f64) -> RouterInput {
-    let mut jittered = input.clone();
-    if let Some(seed) = input.noise.filter(|_| width > 0.0) {
-        let factors_td = jitter(seed, input.x_td.dims(), width, &input.x_td.device());
-        jittered.x_td = jittered.x_td * factors_td;
-    }
-    jittered
 }
 
 /// Noise of standard deviation 1, `[T, width]`: what was drawn already, or what the seed of the call

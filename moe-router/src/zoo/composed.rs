@@ -273,7 +273,7 @@ impl Composed {
             Noise::Jitter => self.config.jitter,
             Noise::None | Noise::Gaussian => 0.0,
         };
-        let input = common::jittered(input, width);
+        let input = input.clone().jittered(input.noise, width);
         if self.config.score != Score::Cosine {
             return common::logits(&self.gate, &input);
         }

@@ -133,7 +133,8 @@ impl Switch {
 
 impl Router for Switch {
     fn route(&self, input: RouterInput) -> Routing {
-        let logits_te = common::logits(&self.gate, &common::jittered(&input, self.jitter));
+        let jittered = input.clone().jittered(input.noise, self.jitter);
+        let logits_te = common::logits(&self.gate, &jittered);
         let probs_te = softmax(logits_te.clone(), 1);
         let n_experts = logits_te.dims()[1];
 
