@@ -1,109 +1,18 @@
-//! Files and folders that appear whole or not at all, and files that are files and nothing else.
+//! The one door to the file system: files that are files and nothing else, read up to a limit, and files and
+//! folders that appear whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use tempfile::{Builder, TempDir};
+mod draft;
+mod open;
+mod write;
 
-/// Writes a file through a new one beside it, synced before it takes the name: whatever happens, `path`
-/// holds what it held before or all of `bytes`.
-///
-/// # Errors
-///
-/// Returns the system's error; `path` is then as it was, and the new file is gone. A process that is
-/// killed leaves a file `.moe-*.part`.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = parent(path);
-    let mut file = builder(0o666).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_name(folder);
-    Ok(())
-}
+pub(crate) use draft::Draft;
+pub use open::{append_regular, lock_file, open_regular, read_at_most, read_text};
+pub use write::{check_writable, write_whole};
 
-/// Opens a file for reading, but nothing else: opening a pipe would wait for its other end.
-pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    check_regular(&fs::metadata(path)?)?;
-    let file = File::open(path)?;
-    check_regular(&file.metadata()?)?; // the name may stand for something else by now
-    Ok(file)
-}
-
-fn check_regular(metadata: &fs::Metadata) -> io::Result<()> {
-    match metadata.is_file() {
-        true => Ok(()),
-        false => Err(io::Error::other("it is not a regular file")),
-    }
-}
-
-/// A folder that is filled under a name of its own and then takes the name that it was made for. Dropped
-/// before that, it is deleted, and so are the folders above it that were made for it.
-pub(crate) struct Draft {
-    folder: TempDir,
-    /// Dropped after `folder`, which lies in them.
-    above: NewFolders,
-    target: PathBuf,
-}
-
-impl Draft {
-    pub(crate) fn new(target: &Path) -> io::Result<Self> {
-        let above = NewFolders::create(parent(target))?;
-        Ok(Self {
-            folder: builder(0o777).tempdir_in(parent(target))?,
-            above,
-            target: target.to_owned(),
-        })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Syncs the files and gives the folder its name. A folder that has the name and is not empty stays
-    /// as it is: this is an error then.
-    pub(crate) fn publish(mut self) -> io::Result<()> {
-        for file in fs::read_dir(self.folder.path())? {
-            let mut options = OpenOptions::new();
-            options.write(true).open(file?.path())?.sync_all()?;
-        }
-        sync_folder(self.folder.path())?;
-        fs::rename(self.folder.path(), &self.target)?;
-        let _ = self.folder.keep(); // the path that it had
-        sync_name(parent(&self.target));
-        for made in std::mem::take(&mut self.above.0) {
-            sync_name(parent(&made));
-        }
-        Ok(())
-    }
-}
-
-/// Folders that were made, the outermost first; those that are empty are removed when this is dropped.
-struct NewFolders(Vec<PathBuf>);
-
-impl NewFolders {
-    fn create(folder: &Path) -> io::Result<Self> {
-        let mut made = Self(Vec::new());
-        let missing: Vec<&Path> = folder.ancestors().take_while(|f| !f.exists()).collect();
-        for folder in missing.into_iter().rev() {
-            match fs::create_dir(folder) {
-                Ok(()) => made.0.push(folder.to_owned()),
-                Err(_) if folder.is_dir() => {} // another process was faster
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(made)
-    }
-}
-
-impl Drop for NewFolders {
-    fn drop(&mut self) {
-        for folder in self.0.iter().rev() {
-            // one that somebody has put something into stays
-            let _ = fs::remove_dir(folder);
-        }
-    }
-}
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use tempfile::Builder;
 
 fn parent(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
