@@ -8,6 +8,7 @@ use moe_train::stats::median;
 use moe_train::task::TaskData;
 use serde::Serialize;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 
 /// How fast a configuration trains.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,7 +45,7 @@ pub fn bench(
     steps: usize,
 ) -> Result<TrainBench, DataError> {
     assert!(steps > 0, "at least one step must be timed");
-    let data = TaskData::load(config)?;
+    let data = TaskData::load(config, &AtomicBool::new(false))?;
     let mut batches = data.batches(config.seed, 0, config.train.batch_size);
     let mut trainer = Trainer::new(config, device);
     for _ in 0..warmup {

@@ -10,6 +10,7 @@ pub mod disk;
 mod error;
 mod generate;
 mod half;
+pub mod memory;
 pub mod mixtral;
 mod path;
 pub mod published;

@@ -58,7 +58,7 @@ fn stepped(router: &str, steps: usize, batch_size: usize) -> Vec<f32> {
     let mut config = config(router);
     config.train.accumulate = config.train.batch_size / batch_size;
     config.train.batch_size = batch_size;
-    let data = TaskData::load(&config).unwrap();
+    let data = TaskData::load(&config, &AtomicBool::new(false)).unwrap();
     let mut batches = data.batches(config.seed, 0, batch_size);
     let mut trainer = Trainer::new(&config, &Device::flex());
     for _ in 0..steps {

@@ -17,6 +17,7 @@ use moe_train::run::{finished, run_folder};
 use moe_train::task::TaskData;
 use preview::Preview;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// The arguments of `moe ablate`.
 #[derive(Args, Debug)]
@@ -178,7 +179,7 @@ fn check_data(plan: &Plan) -> anyhow::Result<()> {
     for arm in &plan.arms {
         let data = (&arm.config.data, arm.config.train.seq_length);
         if !loaded.contains(&data) {
-            TaskData::load(&arm.config).or_usage()?;
+            TaskData::load(&arm.config, &AtomicBool::new(false)).or_usage()?;
             loaded.push(data);
         }
     }

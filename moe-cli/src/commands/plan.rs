@@ -11,6 +11,7 @@ use moe_train::run::{LoadedRun, RunFolder, finished, run_folder};
 use moe_train::task::TaskData;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// What a run would do.
 #[derive(Serialize, Debug)]
@@ -31,7 +32,7 @@ pub struct RunPlan<'a> {
 impl<'a> RunPlan<'a> {
     /// The plan of a run, if its text is there and long enough.
     pub fn new(config: &'a RunConfig, runs: &Path, device: &'a str) -> anyhow::Result<Self> {
-        TaskData::load(config).or_usage()?;
+        TaskData::load(config, &AtomicBool::new(false)).or_usage()?;
         let causality = config.causality();
         Ok(Self {
             dry_run: true,

@@ -82,9 +82,11 @@ fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Res
     if summary.is_some() {
         return Ok(Status::Done);
     }
-    shared.note(&format!(
-        "interrupted after step {step}, which is saved; the same command goes on"
-    ));
+    shared.note(&if step == 0 {
+        "interrupted before the first step; the same command starts again".to_owned()
+    } else {
+        format!("interrupted after step {step}, which is saved; the same command goes on")
+    });
     shared.next(&invocation::arguments());
     Ok(Status::Interrupted)
 }

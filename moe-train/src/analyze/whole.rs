@@ -1,3 +1,5 @@
+//! What a run routes where, over a whole part of its data.
+
 use super::images::analyze_images;
 use super::text::{analyze_decoder, analyze_pairs};
 use super::{AnalyzeError, ImageAnalysis, TextAnalysis};
@@ -6,6 +8,7 @@ use crate::run::{LoadedRun, RunError};
 use crate::task::{AnyModel, TaskData};
 use burn::tensor::Device;
 use serde::Serialize;
+use std::sync::atomic::AtomicBool;
 
 /// What the experts of a run do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,7 +52,8 @@ pub fn analyze(
         let what = "a run on text".to_owned();
         return Err(AnalyzeError::NoCapacity { what });
     }
-    let data = TaskData::load_again(&run.config, run.vocab.as_ref()).map_err(RunError::from)?;
+    let data = TaskData::load_again(&run.config, run.vocab.as_ref(), &AtomicBool::new(false))
+        .map_err(RunError::from)?;
     let device = &device.clone().without_autodiff();
     Ok(match (&run.model, &data) {
         (AnyModel::Decoder(model), TaskData::Text(data)) => {
@@ -149,7 +153,8 @@ mod tests {
     fn every_token_counts_once() {
         let run = text_run("router.name=mixtral");
         let analysis = text(&run, None);
-        let TaskData::Text(data) = TaskData::load_again(&run.config, run.vocab.as_ref()).unwrap()
+        let TaskData::Text(data) =
+            TaskData::load_again(&run.config, run.vocab.as_ref(), &AtomicBool::new(false)).unwrap()
         else {
             panic!("it is text");
         };
@@ -189,7 +194,12 @@ mod tests {
     #[test]
     fn pairs_have_layers_that_read_and_layers_that_write() {
         let learned_from = std::fs::read_to_string(TEXT).unwrap();
-        let vocab = UnigramVocab::train([learned_from.as_str()].into_iter(), 420).unwrap();
+        let vocab = UnigramVocab::train(
+            [learned_from.as_str()].into_iter(),
+            420,
+            &AtomicBool::new(false),
+        )
+        .unwrap();
         let path = format!("data.path={TEXT}");
         let overrides = [
             "model.family=switch",

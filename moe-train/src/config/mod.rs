@@ -160,7 +160,10 @@ fn checked(table: toml::Table) -> Result<RunConfig, ConfigError> {
             names: names.join(", "),
         });
     }
-    let config: RunConfig = typed(table)?;
+    let mut config: RunConfig = typed(table)?;
+    if let DataConfig::Images(images) = &mut config.data {
+        images.n_classes = images.counted_classes()?;
+    }
     config.validate()?;
     Ok(config)
 }
@@ -212,5 +215,14 @@ fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
         router,
         train: TrainConfig::of_task(task),
     };
-    Ok(toml::Table::try_from(config).expect("tables of numbers, strings and booleans are TOML"))
+    let reads_text = !matches!(config.data, DataConfig::Images(_));
+    let mut table =
+        toml::Table::try_from(config).expect("tables of numbers, strings and booleans are TOML");
+    if let Some(data) = table["data"].as_table_mut()
+        && reads_text
+    {
+        // a key that is not written where it is empty, so that earlier runs keep their names
+        data.insert("column".to_owned(), "".into());
+    }
+    Ok(table)
 }

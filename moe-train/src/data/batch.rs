@@ -34,8 +34,8 @@ impl Batch {
         for window in windows {
             let tokens = data.tokens(window.domain.into(), split);
             let end = window.start + seq_length;
-            inputs.extend_from_slice(&tokens[window.start..end]);
-            targets.extend_from_slice(&tokens[window.start + 1..=end]);
+            tokens.copy_to(window.start..end, &mut inputs);
+            tokens.copy_to(window.start + 1..end + 1, &mut targets);
         }
         Self {
             inputs,
@@ -67,8 +67,14 @@ mod tests {
         ];
         let batch = Batch::gather(&data, Split::Train, &windows);
         let tokens = |domain| data.tokens(domain, Split::Train);
-        assert_eq!(batch.inputs, [&tokens(1)[3..7], &tokens(0)[0..4]].concat());
-        assert_eq!(batch.targets, [&tokens(1)[4..8], &tokens(0)[1..5]].concat());
+        assert_eq!(
+            batch.inputs,
+            [tokens(1).to_vec(3..7), tokens(0).to_vec(0..4)].concat()
+        );
+        assert_eq!(
+            batch.targets,
+            [tokens(1).to_vec(4..8), tokens(0).to_vec(1..5)].concat()
+        );
         assert_eq!(batch.domains, [1, 0]);
         assert_eq!((batch.batch_size, batch.seq_length), (2, 4));
     }

@@ -7,16 +7,17 @@
 use std::{path::Path, sync::Arc};
 
 use tokenizers::{
-    Model, Tokenizer,
-    models::{
-        TrainerWrapper,
-        bpe::{BPE, BpeTrainer},
-    },
+    Model, Tokenizer, Trainer,
+    models::bpe::{BPE, BpeTrainer},
     pre_tokenizers::byte_level::ByteLevel,
 };
 
 use super::DataError;
-use super::byte_level::{N_BYTES, byte_chars, chunks, load_tokenizer, save_tokenizer};
+use super::byte_level::{
+    N_BYTES, byte_chars, chunks, learned, save_tokenizer, words, words_of_bytes,
+};
+use super::read::check_stop;
+use std::sync::atomic::AtomicBool;
 
 /// A byte-level BPE vocabulary.
 #[derive(Clone, Debug)]
@@ -34,21 +35,35 @@ impl BpeVocab {
     ///
     /// # Errors
     ///
-    /// If `size` leaves no piece beyond the 256 bytes, or the texts do not have enough pairs to merge.
-    pub fn train<'a>(texts: impl Iterator<Item = &'a str>, size: usize) -> Result<Self, DataError> {
+    /// If `size` leaves no piece beyond the 256 bytes, or the texts do not have enough pairs to merge; a
+    /// request to stop.
+    pub fn train<'a>(
+        texts: impl Iterator<Item = &'a str>,
+        size: usize,
+        stop: &AtomicBool,
+    ) -> Result<Self, DataError> {
         if size <= N_BYTES {
             return Err(DataError::VocabTooSmall { size });
         }
-        let trainer = BpeTrainer::builder()
+        let mut trainer = BpeTrainer::builder()
             .vocab_size(size)
             .show_progress(false)
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
-        let mut tokenizer = byte_level(BPE::default(), ByteLevel::new(false, false, true));
-        let sequences: Vec<&str> = texts.flat_map(chunks).collect();
-        tokenizer
-            .train(&mut TrainerWrapper::from(trainer), sequences.into_iter())
-            .expect("pre-tokenizing into bytes accepts any text");
+        let chunks: Vec<&str> = texts.flat_map(chunks).collect();
+        let counted = trainer.feed(chunks.into_iter(), |chunk| {
+            check_stop(stop)?;
+            Ok(words(chunk))
+        });
+        counted.map_err(|_| DataError::Interrupted)?;
+        let learn = move || {
+            let mut model = BPE::default();
+            trainer
+                .train(&mut model)
+                .expect("words of bytes can be merged");
+            model
+        };
+        let tokenizer = byte_level(learned(learn, stop)?, words_of_bytes());
         let vocab = Self::new(tokenizer).expect("the byte alphabet is byte-level");
         if vocab.size() < size {
             return Err(DataError::VocabTooLarge {
@@ -73,12 +88,10 @@ impl BpeVocab {
         Self::new(tokenizer).expect("the byte alphabet is byte-level")
     }
 
-    /// Encodes text.
-    pub fn encode(&self, text: &str) -> Vec<u32> {
-        let encodings = self
-            .tokenizer
-            .encode_batch_fast(chunks(text), false)
-            .expect("a byte-level vocabulary covers every text");
+    /// Encodes texts, one after the other.
+    pub(super) fn encode_chunks(&self, texts: &[&str]) -> Vec<u32> {
+        let encodings = self.tokenizer.encode_batch_fast(texts.to_vec(), false);
+        let encodings = encodings.expect("a byte-level vocabulary covers every text");
         let ids = encodings.iter().flat_map(|encoding| encoding.get_ids());
         ids.copied().collect()
     }
@@ -97,12 +110,11 @@ impl BpeVocab {
         save_tokenizer(&self.tokenizer, path)
     }
 
-    pub(crate) fn load(path: &Path) -> Result<Self, DataError> {
-        load_tokenizer(path, |tokenizer| {
-            let vocab = Self::new(tokenizer)?;
-            vocab.check_probe()?;
-            Ok(vocab)
-        })
+    /// Wraps the tokenizer of a file, or says why it cannot be used.
+    pub(super) fn of_file(tokenizer: Tokenizer) -> Result<Self, String> {
+        let vocab = Self::new(tokenizer)?;
+        vocab.check_probe()?;
+        Ok(vocab)
     }
 
     /// Wraps a tokenizer, or says why it is not byte-level.
@@ -159,10 +171,15 @@ fn byte_level(model: BPE, pre_tokenizer: ByteLevel) -> Tokenizer {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::fs;
+    use std::time::Instant;
 
     use super::*;
     use crate::data::{Corpus, Split, Vocab};
     use proptest::prelude::*;
+
+    fn train<'a>(texts: impl Iterator<Item = &'a str>, size: usize) -> Result<BpeVocab, DataError> {
+        BpeVocab::train(texts, size, &AtomicBool::new(false))
+    }
 
     const TEXT: &str = "low low low low low lower lower newest newest newest newest newest newest widest widest widest";
 
@@ -170,7 +187,7 @@ mod tests {
     fn merges_the_most_frequent_pairs_first() {
         // Figure 1 of the paper counts 9 x (e,s) and 9 x (s,t); the tie goes to the lower pair of ids (e,s), then
         // (es,t) 9, then (l,o) 7; here (Ġ,w)... may follow.
-        let vocab = BpeVocab::train([TEXT].into_iter(), N_BYTES + 3).unwrap();
+        let vocab = train([TEXT].into_iter(), N_BYTES + 3).unwrap();
         let learned: Vec<&[u8]> = (N_BYTES..vocab.size()).map(|i| vocab.piece(i)).collect();
         assert_eq!(learned, [b"es".as_slice(), b"est", b"lo"]);
     }
@@ -178,29 +195,29 @@ mod tests {
     #[test]
     fn training_is_deterministic() {
         let corpus = Corpus::nine_domains();
-        let train = || {
+        let learn = || {
             let parts: Vec<_> = corpus
                 .domains
                 .iter()
                 .map(|domain| domain.part(Split::Test))
                 .collect();
-            BpeVocab::train(parts.iter().map(|part| part.as_ref()), 600).unwrap()
+            train(parts.iter().map(|part| part.as_ref()), 600).unwrap()
         };
-        assert_eq!(train().pieces, train().pieces);
+        assert_eq!(learn().pieces, learn().pieces);
     }
 
     #[test]
     fn saves_and_loads() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokenizer.json");
-        let vocab = BpeVocab::train([TEXT].into_iter(), 270).unwrap();
+        let vocab = train([TEXT].into_iter(), 270).unwrap();
         vocab.save(&path).unwrap();
-        let loaded = BpeVocab::load(&path).unwrap();
+        let Vocab::Bpe(loaded) = Vocab::load(&path).unwrap() else {
+            panic!("another kind of vocabulary");
+        };
         assert_eq!(loaded.pieces, vocab.pieces);
-        assert_eq!(
-            loaded.encode("the lowest newest é"),
-            vocab.encode("the lowest newest é")
-        );
+        let text = ["the lowest newest é"];
+        assert_eq!(loaded.encode_chunks(&text), vocab.encode_chunks(&text));
         assert_eq!(
             fs::read_dir(dir.path()).unwrap().count(),
             1,
@@ -210,19 +227,39 @@ mod tests {
 
     #[test]
     fn chunks_encode_as_the_whole() {
-        let vocab = BpeVocab::train([TEXT].into_iter(), 270).unwrap();
+        let vocab = train([TEXT].into_iter(), 270).unwrap();
         let text = format!("{TEXT}\n\n  {TEXT} é 漢 ' s it's  ").repeat(1000);
         let whole = vocab.tokenizer.encode_fast(text.as_str(), false).unwrap();
         assert!(chunks(&text).len() > 1);
         assert_eq!(chunks(&text).concat(), text);
-        assert_eq!(vocab.encode(&text), whole.get_ids());
+        assert_eq!(vocab.encode_chunks(&chunks(&text)), whole.get_ids());
+    }
+
+    #[test]
+    fn a_long_word_is_learned_from_in_time_and_a_request_to_stop_is_heard() {
+        // a pseudorandom strand of 1 MB; a merge moves all that follows it in its word
+        let mut state = 1u32;
+        let strand: String = (0..1 << 20)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ['A', 'C', 'G', 'T'][(state >> 30) as usize]
+            })
+            .collect();
+        let start = Instant::now();
+        let vocab = Vocab::Bpe(train([strand.as_str()].into_iter(), 300).unwrap());
+        assert_eq!(vocab.decode(&vocab.encode(&strand)), strand);
+        // Measured: 0.7 s; several minutes if the word is whole.
+        let seconds = start.elapsed().as_secs_f64();
+        assert!(seconds < 30.0, "{seconds} s");
+
+        let stopped = BpeVocab::train([strand.as_str()].into_iter(), 300, &AtomicBool::new(true));
+        let error = stopped.unwrap_err();
+        assert!(matches!(error, DataError::Interrupted), "{error}");
     }
 
     #[test]
     fn too_small_a_size_is_an_error() {
-        let error = BpeVocab::train([TEXT].into_iter(), 256)
-            .unwrap_err()
-            .to_string();
+        let error = train([TEXT].into_iter(), 256).unwrap_err().to_string();
         assert!(
             error.contains("data.vocab_size = 256 is too small"),
             "{error}"
@@ -233,9 +270,7 @@ mod tests {
     #[test]
     fn too_large_a_size_is_an_error() {
         // `aaaa` has the pairs (a,a) and then (aa,aa), no more.
-        let error = BpeVocab::train(["aaaa"].into_iter(), 300)
-            .unwrap_err()
-            .to_string();
+        let error = train(["aaaa"].into_iter(), 300).unwrap_err().to_string();
         assert!(
             error.contains("data.vocab_size = 300 is too large"),
             "{error}"
@@ -244,10 +279,7 @@ mod tests {
             error.contains("set data.vocab_size = 258, or add text"),
             "{error}"
         );
-        assert_eq!(
-            BpeVocab::train(["aaaa"].into_iter(), 258).unwrap().size(),
-            258
-        );
+        assert_eq!(train(["aaaa"].into_iter(), 258).unwrap().size(), 258);
     }
 
     #[test]
@@ -284,7 +316,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_round_trips(text in any::<String>()) {
-            let vocab = Vocab::Bpe(BpeVocab::train([TEXT].into_iter(), 270).unwrap());
+            let vocab = Vocab::Bpe(train([TEXT].into_iter(), 270).unwrap());
             let ids = vocab.encode(&text);
             prop_assert_eq!(vocab.n_bytes(&ids), text.len());
             prop_assert_eq!(vocab.decode(&ids), text);

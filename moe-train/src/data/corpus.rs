@@ -1,6 +1,8 @@
 //! A corpus: named domains of text, embedded or read from the user's files.
 
 use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::Split;
 
@@ -66,6 +68,20 @@ impl Domain {
             }
         }
     }
+
+    /// All parts in the order of [`Split::ALL`], each as a range of a text. A single file is all of them,
+    /// and is not copied.
+    pub(super) fn into_parts(mut self) -> [(Arc<Cow<'static, str>>, Range<usize>); 3] {
+        if self.files.len() == 1 {
+            let file = Arc::new(self.files.remove(0));
+            return Split::ALL.map(|split| (Arc::clone(&file), split.range(&file)));
+        }
+        Split::ALL.map(|split| {
+            let part = self.part(split).into_owned();
+            let range = 0..part.len();
+            (Arc::new(Cow::Owned(part)), range)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -118,5 +134,14 @@ mod tests {
         );
         assert_eq!(domain.part(Split::Validation), "b\ne");
         assert_eq!(domain.part(Split::Test), "c\nf");
+        let one = Domain {
+            files: domain.files[..1].to_vec(),
+            ..domain.clone()
+        };
+        for domain in [domain, one] {
+            let expected = Split::ALL.map(|split| domain.part(split).into_owned());
+            let parts = domain.into_parts();
+            assert_eq!(parts.map(|(text, range)| text[range].to_owned()), expected);
+        }
     }
 }

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Corpus, DataError, DataSummary, DomainSummary, EvalWindows, Sampler, Split, Vocab, VocabConfig,
-    VocabKind,
+    Corpus, DataError, DataSummary, Domain, DomainSummary, EvalWindows, Sampler, Split, Tokens,
+    Vocab, VocabConfig, VocabKind,
 };
+use std::sync::atomic::AtomicBool;
 
 /// Where the text comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct TextConfig {
     /// Your own text: a file, a folder, or several separated by commas, as in [`Corpus::from_path`].
     /// Default: empty.
     pub path: String,
+    /// The column that holds the text, where the files are tables (.csv, .tsv, .jsonl). Default: empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub column: String,
     /// Default: `bytes`.
     pub vocab: VocabKind,
     /// Tokens of a `bpe` vocabulary, the 256 bytes included. Default: 2048.
@@ -48,9 +52,12 @@ pub struct TextData {
 /// One part of one domain.
 #[derive(Clone, Debug)]
 struct Part {
-    tokens: Vec<u32>,
+    tokens: Tokens,
     n_bytes: usize,
 }
+
+/// Tokens that are hashed at once.
+const HASHED: usize = 1 << 14;
 
 impl TextName {
     /// The names of all sources.
@@ -70,6 +77,7 @@ impl Default for TextConfig {
         Self {
             name: TextName::NineDomains,
             path: String::new(),
+            column: String::new(),
             vocab: VocabKind::Bytes,
             vocab_size: 2048,
         }
@@ -82,13 +90,17 @@ impl TextConfig {
     /// # Errors
     ///
     /// If name and path contradict each other, or [`Corpus::from_path`] fails.
-    pub fn corpus(&self) -> Result<Corpus, DataError> {
+    pub fn corpus(&self, stop: &AtomicBool) -> Result<Corpus, DataError> {
         let path = self.path.as_str();
+        let column = self.column.as_str();
         match self.name {
+            TextName::NineDomains if !column.is_empty() => Err(DataError::UnusedColumn {
+                column: column.into(),
+            }),
             TextName::NineDomains if path.is_empty() => Ok(Corpus::nine_domains()),
             TextName::NineDomains => Err(DataError::UnusedPath { path: path.into() }),
             TextName::Text if path.is_empty() => Err(DataError::EmptyPath),
-            TextName::Text => Corpus::from_path(path),
+            TextName::Text => Corpus::from_path(path, column, stop),
         }
     }
 }
@@ -99,48 +111,52 @@ impl TextData {
     /// # Errors
     ///
     /// What is wrong with the text or the vocabulary; a part that does not fill one window of
-    /// `seq_length + 1` tokens.
-    pub fn load(config: &TextConfig, seq_length: usize) -> Result<Self, DataError> {
-        let corpus = config.corpus()?;
+    /// `seq_length + 1` tokens; a request to stop.
+    pub fn load(
+        config: &TextConfig,
+        seq_length: usize,
+        stop: &AtomicBool,
+    ) -> Result<Self, DataError> {
+        let corpus = config.corpus(stop)?;
         let vocab = VocabConfig {
             kind: config.vocab,
             size: config.vocab_size,
         };
-        let train: Vec<_> = corpus
-            .domains
-            .iter()
-            .map(|domain| domain.part(Split::Train))
-            .collect();
-        let vocab = vocab.init(train.iter().map(|part| part.as_ref()))?;
-        Self::new(&corpus, vocab, seq_length)
+        let vocab = vocab.init(&corpus, stop)?;
+        Self::new(corpus, vocab, seq_length, stop)
     }
 
-    /// Splits and encodes `corpus` with a vocabulary at hand, such as that of a checkpoint.
+    /// Splits and encodes `corpus` with a vocabulary at hand, such as that of a checkpoint. Each domain is
+    /// dropped as soon as it is encoded.
     ///
     /// # Errors
     ///
-    /// If a part does not fill one window of `seq_length + 1` tokens, or a label does not fit the domains.
+    /// If a part does not fill one window of `seq_length + 1` tokens, or a label does not fit the domains;
+    /// a request to stop.
     ///
     /// # Panics
     ///
     /// Panics if the corpus has no domain.
-    pub fn new(corpus: &Corpus, vocab: Vocab, seq_length: usize) -> Result<Self, DataError> {
+    pub fn new(
+        corpus: Corpus,
+        vocab: Vocab,
+        seq_length: usize,
+        stop: &AtomicBool,
+    ) -> Result<Self, DataError> {
         let n_domains = corpus.domains.len();
         assert!(n_domains > 0, "a corpus needs at least one domain");
         if n_domains > usize::from(u16::MAX) + 1 {
             return Err(DataError::TooManyDomains { n_domains });
         }
-        let encode = |text: &str| Part {
-            tokens: vocab.encode(text),
-            n_bytes: text.len(),
-        };
-        let domains = corpus.domains.iter();
+        let names = corpus.domains.iter().map(|domain| domain.name.clone());
+        let domain_names = names.collect();
+        let domains = corpus.domains.into_iter();
+        let parts: Result<_, DataError> =
+            domains.map(|domain| encode(domain, &vocab, stop)).collect();
         let data = Self {
-            corpus: corpus.name.clone(),
-            domain_names: domains.clone().map(|domain| domain.name.clone()).collect(),
-            parts: domains
-                .map(|domain| Split::ALL.map(|split| encode(&domain.part(split))))
-                .collect(),
+            corpus: corpus.name,
+            domain_names,
+            parts: parts?,
             vocab,
             seq_length,
         };
@@ -168,7 +184,7 @@ impl TextData {
     /// # Panics
     ///
     /// Panics if there is no such domain.
-    pub fn tokens(&self, domain: usize, split: Split) -> &[u32] {
+    pub fn tokens(&self, domain: usize, split: Split) -> &Tokens {
         &self.parts[domain][split as usize].tokens
     }
 
@@ -196,8 +212,11 @@ impl TextData {
         let mut hash = Sha256::new();
         for part in self.parts.iter().flatten() {
             hash.update((part.tokens.len() as u64).to_le_bytes());
-            for token in &part.tokens {
-                hash.update(token.to_le_bytes());
+            for start in (0..part.tokens.len()).step_by(HASHED) {
+                let end = part.tokens.len().min(start + HASHED);
+                let tokens = part.tokens.to_vec(start..end);
+                let bytes: Vec<u8> = tokens.iter().flat_map(|id| id.to_le_bytes()).collect();
+                hash.update(bytes);
             }
         }
         let digest = hash.finalize();
@@ -239,10 +258,30 @@ impl TextData {
     }
 }
 
+/// The parts of a domain. Bytes of a single file stay where they are.
+fn encode(domain: Domain, vocab: &Vocab, stop: &AtomicBool) -> Result<[Part; 3], DataError> {
+    if matches!(vocab, Vocab::Bytes) {
+        let parts = domain.into_parts();
+        return Ok(parts.map(|(text, range)| Part {
+            n_bytes: range.len(),
+            tokens: Tokens::of_bytes(&text, range),
+        }));
+    }
+    let encoded = |split: Split| -> Result<Part, DataError> {
+        let text = domain.part(split);
+        Ok(Part {
+            tokens: Tokens::encode(&text, vocab, stop)?,
+            n_bytes: text.len(),
+        })
+    };
+    let [train, validation, test] = Split::ALL;
+    Ok([encoded(train)?, encoded(validation)?, encoded(test)?])
+}
+
 /// Byte-level data for tests: one domain a size, of that many bytes, no two windows of eight bytes alike by rule.
 #[cfg(test)]
 pub(crate) fn test_data(sizes: &[usize], seq_length: usize) -> TextData {
-    let domain = |(i, size): (usize, &usize)| super::Domain {
+    let domain = |(i, size): (usize, &usize)| Domain {
         name: format!("domain{i}"),
         files: vec![
             (0..*size)
@@ -255,7 +294,8 @@ pub(crate) fn test_data(sizes: &[usize], seq_length: usize) -> TextData {
         name: "test".into(),
         domains: sizes.iter().enumerate().map(domain).collect(),
     };
-    TextData::new(&corpus, Vocab::Bytes, seq_length).expect("the sizes fill a window")
+    TextData::new(corpus, Vocab::Bytes, seq_length, &AtomicBool::new(false))
+        .expect("the sizes fill a window")
 }
 
 #[cfg(test)]
@@ -273,7 +313,9 @@ mod tests {
     }
 
     fn message(config: &TextConfig, seq_length: usize) -> String {
-        TextData::load(config, seq_length).unwrap_err().to_string()
+        TextData::load(config, seq_length, &AtomicBool::new(false))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -290,14 +332,17 @@ mod tests {
 
     #[test]
     fn bytes_of_the_nine_domains() {
-        let data = TextData::load(&TextConfig::default(), 128).unwrap();
+        let data = TextData::load(&TextConfig::default(), 128, &AtomicBool::new(false)).unwrap();
         let total = data.describe().total();
         assert_eq!(total.bytes, total.tokens);
         // The sum of the nine files, in 90, 5 and 5 percent.
         assert_eq!(total.bytes.iter().sum::<usize>(), 2_357_613);
         assert!((total.bytes[0] as f64 / 2_357_613.0 - 0.9).abs() < 1e-4);
         assert_eq!(data.domain_names()[6], "poetry_zh");
-        assert_eq!(&data.tokens(0, Split::Train)[..6], b"Hamlet".map(u32::from));
+        assert_eq!(
+            data.tokens(0, Split::Train).to_vec(0..6),
+            b"Hamlet".map(u32::from)
+        );
     }
 
     #[test]
@@ -312,7 +357,7 @@ mod tests {
             vocab_size: 260,
             ..text_config(path.to_string_lossy())
         };
-        let data = TextData::load(&config, 16).unwrap();
+        let data = TextData::load(&config, 16, &AtomicBool::new(false)).unwrap();
         let pieces: Vec<String> = (256..data.vocab().size() as u32)
             .map(|id| data.vocab().token_text(id))
             .collect();
@@ -345,7 +390,7 @@ mod tests {
 
     #[test]
     fn more_domains_than_labels_are_an_error() {
-        let domain = |i| crate::data::Domain {
+        let domain = |i| Domain {
             name: format!("{i}"),
             files: vec!["a".into()],
         };
@@ -353,7 +398,7 @@ mod tests {
             name: "many".into(),
             domains: (0..=65536).map(domain).collect(),
         };
-        let text = TextData::new(&corpus, Vocab::Bytes, 8)
+        let text = TextData::new(corpus, Vocab::Bytes, 8, &AtomicBool::new(false))
             .unwrap_err()
             .to_string();
         assert!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{ImageError, PairError, Split};
+use super::{ImageError, PairError, Split, TableError};
 
 /// An error of reading, splitting or encoding data.
 #[derive(Debug, Error)]
@@ -30,6 +30,14 @@ pub enum DataError {
         /// The path as it was given.
         path: String,
     },
+    /// A column was chosen of the embedded corpus.
+    #[error(
+        "data.column = \"{column}\" is not read, because the nine domains are no table; set data.path to yours, or remove data.column"
+    )]
+    UnusedColumn {
+        /// The column as it was given.
+        column: String,
+    },
     /// A folder without a single file that is not hidden.
     #[error(
         "`{path}` holds no text file (hidden files are skipped); put UTF-8 files or folders of them there"
@@ -54,6 +62,54 @@ pub enum DataError {
         /// Bytes before the first one that is not UTF-8.
         offset: usize,
     },
+    /// A text of two bytes a character.
+    #[error("`{path}` is UTF-16; convert it (`iconv -f utf-16 -t utf-8`)")]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file with a byte that no text has.
+    #[error(
+        "`{path}` has a NUL at byte {offset}, so it is no text, or one in UTF-16; convert it (`iconv -f utf-16 -t utf-8`), or move it away or hide it (a leading dot)"
+    )]
+    NulByte {
+        /// The file.
+        path: PathBuf,
+        /// Bytes before the first NUL.
+        offset: usize,
+    },
+    /// A file of a format that holds no plain text.
+    #[error("`{path}` is {what}, which is not read as text; {remedy}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format.
+        what: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A table of texts.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A size that memory does not hold.
+    #[error(
+        "`{path}` needs {} MB of memory, and {} MB are available; give less of it, or make room",
+        .needed.div_ceil(1_000_000), .available / 1_000_000
+    )]
+    Memory {
+        /// The file or folder.
+        path: PathBuf,
+        /// The bytes needed.
+        needed: u128,
+        /// The bytes that there are.
+        available: u64,
+    },
+    /// The system gives no thread to learn a vocabulary on.
+    #[error("cannot start a thread: {0}; raise the limit of processes (`ulimit -u`)")]
+    NoThread(String),
+    /// A request to stop, before all data was read.
+    #[error("interrupted while the data was read")]
+    Interrupted,
     /// Two files or folders would be the same domain.
     #[error(
         "`{first}` and `{second}` are both the domain `{name}`; rename one, or put both into one folder `{name}`"
@@ -137,8 +193,12 @@ pub enum DataError {
     #[error(transparent)]
     Images(#[from] ImageError),
     /// The operating system refused to read or write.
-    #[error("`{path}`: {source}; check the path and its permissions")]
+    #[error(
+        "cannot {action} `{path}`: {source}; check the path and its permissions, or copy it again"
+    )]
     Io {
+        /// What was tried.
+        action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.

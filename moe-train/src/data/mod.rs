@@ -19,14 +19,18 @@ mod corpus;
 mod dataset;
 mod error;
 mod eval;
+mod formats;
 pub mod images;
 pub mod pairs;
+mod read;
 mod sampler;
 mod split;
 mod stream;
 mod summary;
+mod table;
 mod tensors;
 mod text;
+mod tokens;
 mod unigram;
 mod vocab;
 
@@ -45,9 +49,14 @@ pub use sampler::*;
 pub use split::*;
 pub use stream::*;
 pub use summary::*;
+pub use table::TableError;
 pub use tensors::*;
+pub use tokens::Tokens;
 pub use unigram::UnigramVocab;
 pub use vocab::*;
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 use dataset::test_data;

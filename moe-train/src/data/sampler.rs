@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::data::{TextConfig, test_data};
     use proptest::prelude::*;
-    use std::{collections::HashSet, time::Instant};
+    use std::{collections::HashSet, sync::atomic::AtomicBool, time::Instant};
 
     #[test]
     fn windows_per_epoch_is_the_sum_over_domains() {
@@ -155,8 +155,8 @@ mod tests {
     #[test]
     fn nine_domains_are_read_and_drawn_quickly() {
         let start = Instant::now();
-        let data =
-            TextData::load(&TextConfig::default(), 256).expect("the embedded corpus is valid");
+        let data = TextData::load(&TextConfig::default(), 256, &AtomicBool::new(false))
+            .expect("the embedded corpus is valid");
         let load_ms = start.elapsed().as_secs_f64() * 1e3;
 
         let sampler = data.sampler(0);

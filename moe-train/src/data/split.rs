@@ -4,6 +4,7 @@
 //! at random would leak the train part into the others.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +28,14 @@ impl Split {
     ///
     /// A cut that falls inside a character moves forward to its end.
     pub fn of(self, text: &str) -> &str {
+        &text[self.range(text)]
+    }
+
+    /// The bytes of this part of `text`.
+    pub(crate) fn range(self, text: &str) -> Range<usize> {
         let cut = |percent: usize| text.ceil_char_boundary(percent_of(text.len(), percent));
         let (start, end) = self.percents();
-        &text[cut(start)..cut(end)]
+        cut(start)..cut(end)
     }
 
     /// Where the part starts and ends, in percent.

@@ -61,6 +61,7 @@ mod tests {
     use super::*;
     use crate::data::BpeVocab;
     use proptest::prelude::*;
+    use std::sync::atomic::AtomicBool;
 
     fn pieces(vocab: &Vocab, ids: &[u32]) -> Vec<String> {
         let mut stream = StreamDecoder::new(vocab);
@@ -93,7 +94,8 @@ mod tests {
         // Pairs of 漢 and 字 make merges that end inside characters of the same block.
         let text = "漢字 漢字 漢語 汉语 the théâtre the thé ".repeat(20);
         Vocab::Bpe(
-            BpeVocab::train([text.as_str()].into_iter(), 264).expect("there are eight pairs"),
+            BpeVocab::train([text.as_str()].into_iter(), 264, &AtomicBool::new(false))
+                .expect("there are eight pairs"),
         )
     }
 

@@ -84,6 +84,7 @@ impl fmt::Display for DataSummary {
 #[cfg(test)]
 mod tests {
     use crate::data::{Corpus, Domain, TextData, Vocab};
+    use std::sync::atomic::AtomicBool;
 
     #[test]
     fn summary_displays_as_a_table() {
@@ -95,7 +96,8 @@ mod tests {
             name: "mine".into(),
             domains: vec![domain("law", 1000), domain("prose", 2000)],
         };
-        let data = TextData::new(&corpus, Vocab::Bytes, 8).expect("the sizes fill a window");
+        let data = TextData::new(corpus, Vocab::Bytes, 8, &AtomicBool::new(false))
+            .expect("the sizes fill a window");
         let expected = "\
 mine, vocabulary of 256 tokens
 domain train bytes valid bytes  test bytes train tokens valid tokens  test tokens

@@ -2,11 +2,15 @@
 
 use std::{
     borrow::Cow,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
+use super::formats::table_kind;
+use super::read::{check_stop, io_error, read_text};
+use super::table::{TableError, documents};
 use super::{Corpus, DataError, Domain};
+use std::sync::atomic::AtomicBool;
 
 /// What becomes one domain: a file, or all files below a folder.
 struct Source {
@@ -23,19 +27,26 @@ impl Corpus {
     /// | a folder | one for each subfolder (all files below it) and one for each file directly in it |
     /// | several, separated by commas | one for each file (by its stem) or folder (all files below it) |
     ///
-    /// Files are taken in the order of their paths, whatever their extension. Files and folders whose name
-    /// starts with a dot are skipped; anything else that is not UTF-8 is an error, never skipped in silence.
-    /// A path that exists with a comma in its name is one path.
+    /// Files are taken in the order of their paths. One that ends in `.gz` is unpacked; of `.csv`, `.tsv` and
+    /// `.jsonl` files the texts in `column` are read, which is empty for others. Files and folders whose name
+    /// starts with a dot are skipped; anything else that is not text in UTF-8 is an error, never skipped in
+    /// silence. A path that exists with a comma in its name is one path.
     ///
     /// # Errors
     ///
     /// A path that does not exist, a folder without files, an empty file, a file that is not UTF-8, two
-    /// domains of one name, or a refusal of the operating system.
-    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, DataError> {
+    /// domains of one name, a column that is not there, a refusal of the operating system, or a request to
+    /// stop.
+    pub fn from_path(
+        path: impl AsRef<Path>,
+        column: &str,
+        stop: &AtomicBool,
+    ) -> Result<Self, DataError> {
         let path = path.as_ref();
         let sources = sources(path)?;
         check_names(&sources)?;
-        let domains = sources.iter().map(Source::read).collect::<Result<_, _>>()?;
+        let domains = sources.iter().map(|source| source.read(column, stop));
+        let domains = domains.collect::<Result<_, _>>()?;
         Ok(Self {
             name: path.display().to_string(),
             domains,
@@ -58,9 +69,11 @@ impl Source {
         }
     }
 
-    fn read(&self) -> Result<Domain, DataError> {
-        let mut files = Vec::new();
-        read_files(&self.path, &mut files)?;
+    fn read(&self, column: &str, stop: &AtomicBool) -> Result<Domain, DataError> {
+        let mut paths = Vec::new();
+        find_files(&self.path, &mut paths, stop)?;
+        let files = paths.iter().map(|path| read_file(path, column, stop));
+        let files: Vec<Cow<'static, str>> = files.collect::<Result<_, _>>()?;
         if files.is_empty() {
             return Err(DataError::NoTextFiles {
                 path: self.path.clone(),
@@ -111,29 +124,35 @@ fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(entries)
 }
 
-/// Appends the text of `path`, or of all files below it in the order of their paths.
-fn read_files(path: &Path, files: &mut Vec<Cow<'static, str>>) -> Result<(), DataError> {
+/// Appends `path`, or all files below it in the order of their paths.
+fn find_files(path: &Path, files: &mut Vec<PathBuf>, stop: &AtomicBool) -> Result<(), DataError> {
+    check_stop(stop)?;
     if path.is_dir() {
         return visible_entries(path)?
             .iter()
-            .try_for_each(|entry| read_files(entry, files));
+            .try_for_each(|entry| find_files(entry, files, stop));
     }
-    let bytes = fs::read(path).map_err(|source| io_error(path, source))?;
-    if bytes.is_empty() {
-        return Err(DataError::EmptyFile { path: path.into() });
-    }
-    let text = String::from_utf8(bytes).map_err(|error| DataError::InvalidUtf8 {
-        path: path.into(),
-        offset: error.utf8_error().valid_up_to(),
-    })?;
-    files.push(Cow::Owned(text));
+    files.push(path.to_path_buf());
     Ok(())
 }
 
-fn io_error(path: &Path, source: io::Error) -> DataError {
-    DataError::Io {
-        path: path.into(),
-        source,
+/// The text of a file, or of a column of it.
+fn read_file(path: &Path, column: &str, stop: &AtomicBool) -> Result<Cow<'static, str>, DataError> {
+    let kind = table_kind(path)?;
+    if kind.is_none() && !column.is_empty() {
+        return Err(TableError::NoTable {
+            path: path.into(),
+            column: column.to_owned(),
+        }
+        .into());
+    }
+    let text = read_text(path, stop)?;
+    if text.is_empty() {
+        return Err(DataError::EmptyFile { path: path.into() });
+    }
+    match kind {
+        None => Ok(text.into()),
+        Some(kind) => Ok(documents(path, &text, kind, column, stop)?.into()),
     }
 }
 
@@ -174,14 +193,43 @@ mod tests {
         corpus.domains.iter().map(domain).collect()
     }
 
+    fn read(path: impl AsRef<Path>) -> Result<Corpus, DataError> {
+        Corpus::from_path(path, "", &AtomicBool::new(false))
+    }
+
     fn message(path: impl AsRef<Path>) -> String {
-        Corpus::from_path(path).unwrap_err().to_string()
+        read(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn tables_and_compressed_files_are_read_and_others_refused() {
+        let dir = folder(&[
+            ("a/1.csv", b"\xEF\xBB\xBFid,text\n1,one\n2,two\n"),
+            ("a/2.jsonl", b"{\"text\": \"three\"}\n"),
+            ("a/.DS_Store", b"\0\0"),
+        ]);
+        let stop = AtomicBool::new(false);
+        let corpus = Corpus::from_path(dir.path(), "text", &stop).unwrap();
+        assert_eq!(listing(&corpus), ["a: one\n\ntwo | three"]);
+        assert!(message(dir.path()).contains("it has `id`, `text`"));
+
+        fs::write(dir.path().join("a/3.txt"), "four").unwrap();
+        let error = Corpus::from_path(dir.path(), "text", &stop).unwrap_err();
+        assert!(
+            error.to_string().contains("3.txt` has no columns"),
+            "{error}"
+        );
+
+        let pictures = folder(&[("cat/1.png", b"\x89PNG")]);
+        let text = message(pictures.path());
+        assert!(text.contains("1.png` is a picture"), "{text}");
+        assert!(text.contains("data.name = \"images\""), "{text}");
     }
 
     #[test]
     fn a_file_is_one_domain() {
         let dir = folder(&[("my.notes.txt", b"hello")]);
-        let corpus = Corpus::from_path(dir.path().join("my.notes.txt")).unwrap();
+        let corpus = read(dir.path().join("my.notes.txt")).unwrap();
         assert_eq!(listing(&corpus), ["my.notes: hello"]);
     }
 
@@ -194,7 +242,7 @@ mod tests {
             ("prose.txt", "é".as_bytes()),
             (".git/config", b"x"),
         ]);
-        let corpus = Corpus::from_path(dir.path()).unwrap();
+        let corpus = read(dir.path()).unwrap();
         assert_eq!(listing(&corpus), ["law: Z | B", "prose: é"]);
     }
 
@@ -207,9 +255,9 @@ mod tests {
             ("c,d.txt", b"4"),
         ]);
         let at = |name: &str| dir.path().join(name).display().to_string();
-        let corpus = Corpus::from_path(format!("{}, {}", at("b.txt"), at("a"))).unwrap();
+        let corpus = read(format!("{}, {}", at("b.txt"), at("a"))).unwrap();
         assert_eq!(listing(&corpus), ["b: 3", "a: 1 | 2"]);
-        let comma = Corpus::from_path(at("c,d.txt")).unwrap();
+        let comma = read(at("c,d.txt")).unwrap();
         assert_eq!(listing(&comma), ["c,d: 4"]);
     }
 

@@ -9,13 +9,15 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use tokenizers::{
-    AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
+    AddedToken, Model, Tokenizer,
     models::unigram::{Unigram, UnigramTrainer},
     pre_tokenizers::byte_level::ByteLevel,
 };
 
 use super::DataError;
-use super::byte_level::{byte_chars, chunks, load_tokenizer, save_tokenizer};
+use super::byte_level::{byte_chars, chunks, learned, save_tokenizer, words, words_of_bytes};
+use super::read::check_stop;
+use std::sync::atomic::AtomicBool;
 
 /// A byte-level Unigram vocabulary with special tokens.
 #[derive(Clone, Debug)]
@@ -62,8 +64,12 @@ impl UnigramVocab {
     ///
     /// # Errors
     ///
-    /// If `size` leaves no piece beyond those, or the texts do not have enough pieces.
-    pub fn train<'a>(texts: impl Iterator<Item = &'a str>, size: usize) -> Result<Self, DataError> {
+    /// If `size` leaves no piece beyond those, or the texts do not have enough pieces; a request to stop.
+    pub fn train<'a>(
+        texts: impl Iterator<Item = &'a str>,
+        size: usize,
+        stop: &AtomicBool,
+    ) -> Result<Self, DataError> {
         let least = Self::N_SPECIAL + 256 + 1;
         if size < least {
             return Err(DataError::UnigramTooSmall { size, least });
@@ -76,12 +82,16 @@ impl UnigramVocab {
             .build()
             .expect("all that is needed has a default");
         // words in order and one thread: sums of floats depend on their order
-        let words: Vec<(String, u32)> = count_words(texts).into_iter().collect();
+        let words: Vec<(String, u32)> = count_words(texts, stop)?.into_iter().collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-        let mut model = Unigram::default();
-        pool.expect("one thread can be had")
-            .install(|| trainer.do_train(words, &mut model))
-            .expect("every byte fits into the vocabulary");
+        let pool = pool.map_err(|error| DataError::NoThread(error.to_string()))?;
+        let learn = move || {
+            let mut model = Unigram::default();
+            pool.install(|| trainer.do_train(words, &mut model))
+                .expect("every byte fits into the vocabulary");
+            model
+        };
+        let model = learned(learn, stop)?;
         let pieces = canonical(&model);
         if pieces.len() + Self::N_SPECIAL < size {
             return Err(DataError::VocabTooLarge {
@@ -97,7 +107,12 @@ impl UnigramVocab {
 
     /// Encodes text. Special tokens in it are text.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let encodings = self.plain.encode_batch_fast(chunks(text), false);
+        self.encode_chunks(&chunks(text))
+    }
+
+    /// Encodes texts, one after the other.
+    pub(super) fn encode_chunks(&self, texts: &[&str]) -> Vec<u32> {
+        let encodings = self.plain.encode_batch_fast(texts.to_vec(), false);
         let encodings = encodings.expect("a byte-level vocabulary covers every text");
         let ids = encodings.iter().flat_map(|encoding| encoding.get_ids());
         ids.copied().collect()
@@ -125,12 +140,8 @@ impl UnigramVocab {
         save_tokenizer(&self.marked, path)
     }
 
-    pub(crate) fn load(path: &Path) -> Result<Self, DataError> {
-        load_tokenizer(path, Self::new)
-    }
-
     /// Wraps a tokenizer, or says why it is not one of ours.
-    fn new(marked: Tokenizer) -> Result<Self, String> {
+    pub(super) fn new(marked: Tokenizer) -> Result<Self, String> {
         let chars = byte_chars();
         let byte_of = |c: char| chars.iter().position(|other| *other == c).map(|i| i as u8);
         let special = special_tokens();
@@ -187,23 +198,18 @@ fn tokenizer(model: Unigram) -> Tokenizer {
     tokenizer
 }
 
-/// Cuts words by the GPT-2 pattern and writes them in the byte alphabet.
-fn words_of_bytes() -> ByteLevel {
-    ByteLevel::new(false, false, true)
-}
-
-fn count_words<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeMap<String, u32> {
+fn count_words<'a>(
+    texts: impl Iterator<Item = &'a str>,
+    stop: &AtomicBool,
+) -> Result<BTreeMap<String, u32>, DataError> {
     let mut counts = BTreeMap::new();
     for chunk in texts.flat_map(chunks) {
-        let mut words = PreTokenizedString::from(chunk);
-        words_of_bytes()
-            .pre_tokenize(&mut words)
-            .expect("pre-tokenizing into bytes accepts any text");
-        for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-            *counts.entry(word.to_owned()).or_default() += 1;
+        check_stop(stop)?;
+        for word in words(chunk) {
+            *counts.entry(word).or_default() += 1;
         }
     }
-    counts
+    Ok(counts)
 }
 
 /// The pieces of a model with their scores, the likeliest first. Bytes that the text does not have are
@@ -237,8 +243,9 @@ mod tests {
         corpus.domains[0].part(Split::Test).into_owned()
     });
 
-    static VOCAB: LazyLock<UnigramVocab> =
-        LazyLock::new(|| UnigramVocab::train([TEXT.as_str()].into_iter(), SIZE).unwrap());
+    static VOCAB: LazyLock<UnigramVocab> = LazyLock::new(|| {
+        UnigramVocab::train([TEXT.as_str()].into_iter(), SIZE, &AtomicBool::new(false)).unwrap()
+    });
 
     const SIZE: usize = 600;
 
@@ -277,7 +284,8 @@ mod tests {
 
     #[test]
     fn the_same_text_gives_the_same_vocabulary() {
-        let again = UnigramVocab::train([TEXT.as_str()].into_iter(), SIZE).unwrap();
+        let again = UnigramVocab::train([TEXT.as_str()].into_iter(), SIZE, &AtomicBool::new(false))
+            .unwrap();
         assert_eq!(again.pieces, VOCAB.pieces);
         assert_eq!(again.encode(&TEXT), VOCAB.encode(&TEXT));
     }
@@ -299,7 +307,11 @@ mod tests {
     #[test]
     fn sizes_that_cannot_be_are_errors() {
         let error = |size| {
-            let error = UnigramVocab::train(["low lower newest"].into_iter(), size);
+            let error = UnigramVocab::train(
+                ["low lower newest"].into_iter(),
+                size,
+                &AtomicBool::new(false),
+            );
             error.unwrap_err().to_string()
         };
         let small = error(358);

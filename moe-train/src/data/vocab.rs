@@ -6,8 +6,10 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tokenizers::Tokenizer;
 
-use super::{BpeVocab, DataError, UnigramVocab};
+use super::{BpeVocab, Corpus, DataError, Split, UnigramVocab, byte_level::chunks, read::Source};
+use std::sync::atomic::AtomicBool;
 
 /// The kind of a vocabulary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,15 +54,21 @@ static ALL_BYTES: [u8; 256] = {
 };
 
 impl VocabConfig {
-    /// The vocabulary, learned from `texts` if its kind learns.
+    /// The vocabulary, learned from the train parts of `corpus` if its kind learns.
     ///
     /// # Errors
     ///
-    /// If a BPE vocabulary of `size` has no piece beyond the 256 bytes, or the texts too few pairs to merge.
-    pub fn init<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<Vocab, DataError> {
+    /// If a BPE vocabulary of `size` has no piece beyond the 256 bytes, or the texts too few pairs to merge;
+    /// a request to stop.
+    pub fn init(&self, corpus: &Corpus, stop: &AtomicBool) -> Result<Vocab, DataError> {
         match self.kind {
             VocabKind::Bytes => Ok(Vocab::Bytes),
-            VocabKind::Bpe => Ok(Vocab::Bpe(BpeVocab::train(texts, self.size)?)),
+            VocabKind::Bpe => {
+                let domains = corpus.domains.iter();
+                let train: Vec<_> = domains.map(|domain| domain.part(Split::Train)).collect();
+                let texts = train.iter().map(|part| part.as_ref());
+                Ok(Vocab::Bpe(BpeVocab::train(texts, self.size, stop)?))
+            }
         }
     }
 }
@@ -68,10 +76,19 @@ impl VocabConfig {
 impl Vocab {
     /// The token ids of `text`.
     pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.encode_chunks(&chunks(text))
+    }
+
+    /// The token ids of texts, one after the other.
+    pub(super) fn encode_chunks(&self, texts: &[&str]) -> Vec<u32> {
         match self {
-            Vocab::Bytes => text.bytes().map(u32::from).collect(),
-            Vocab::Bpe(bpe) => bpe.encode(text),
-            Vocab::Unigram(unigram) => unigram.encode(text),
+            Vocab::Bytes => texts
+                .iter()
+                .flat_map(|text| text.bytes())
+                .map(u32::from)
+                .collect(),
+            Vocab::Bpe(bpe) => bpe.encode_chunks(texts),
+            Vocab::Unigram(unigram) => unigram.encode_chunks(texts),
         }
     }
 
@@ -183,10 +200,24 @@ impl Vocab {
     ///
     /// If the file cannot be read, or its vocabulary loses bytes (a normalizer, no byte fallback).
     pub fn load(path: impl AsRef<Path>) -> Result<Self, DataError> {
-        if is_unigram(path.as_ref()) {
-            return UnigramVocab::load(path.as_ref()).map(Vocab::Unigram);
+        let path = path.as_ref();
+        let bytes = Source::plain(path, &AtomicBool::new(false))?.rest()?;
+        Self::parse(&bytes).map_err(|reason| DataError::BadVocab {
+            path: path.into(),
+            reason,
+        })
+    }
+
+    /// The vocabulary of a `tokenizer.json`, or why it is none of ours. What is no JSON at all is seen here:
+    /// the tokenizer's own reader panics at some of it.
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let json: serde_json::Value =
+            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
+        if json["model"]["type"] == "Unigram" {
+            return UnigramVocab::new(tokenizer).map(Vocab::Unigram);
         }
-        let bpe = BpeVocab::load(path.as_ref())?;
+        let bpe = BpeVocab::of_file(tokenizer)?;
         let is_bytes =
             bpe.size() == ALL_BYTES.len() && (0..bpe.size()).all(|i| bpe.piece(i) == [i as u8]);
         Ok(if is_bytes {
@@ -195,13 +226,6 @@ impl Vocab {
             Vocab::Bpe(bpe)
         })
     }
-}
-
-/// Whether a file says that it is a Unigram vocabulary.
-fn is_unigram(path: &Path) -> bool {
-    let text = std::fs::read(path).unwrap_or_default();
-    let tokenizer: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    tokenizer["model"]["type"] == "Unigram"
 }
 
 #[cfg(test)]
@@ -243,9 +267,21 @@ mod tests {
         // The file by itself, in the eyes of another reader, is the same vocabulary.
         let text = "aé漢\n  \u{0}";
         assert_eq!(
-            BpeVocab::load(&path).unwrap().encode(text),
+            Vocab::Bpe(BpeVocab::bytes()).encode(text),
             Vocab::Bytes.encode(text)
         );
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_before_the_tokenizer_reads_it() {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "{\"version\":\"1.0\",\"decoder\":{\"type\"}}",
+        ] {
+            Vocab::parse(text.as_bytes()).expect_err("it is no tokenizer");
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! A run that was trained: its model with what it was trained by.
+
 use super::files::read_json;
 use super::{EvalMetrics, Manifest, RunError, RunFolder, checkpoint, evaluate};
 use crate::config::RunConfig;
@@ -5,6 +7,7 @@ use crate::data::{DataConfig, Split, Vocab, VocabKind};
 use crate::task::{AnyModel, TaskData};
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// A trained model with what it was trained by.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ pub fn evaluate_run(
     device: &Device,
 ) -> Result<EvalMetrics, RunError> {
     let train = &run.config.train;
-    let data = TaskData::load_again(&run.config, run.vocab.as_ref())?;
+    let data = TaskData::load_again(&run.config, run.vocab.as_ref(), &AtomicBool::new(false))?;
     let device = device.clone().without_autodiff();
     let mut metrics = evaluate(&run.model, &data, split, None, train.batch_size, &device);
     metrics.step = run.step;

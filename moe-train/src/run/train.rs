@@ -10,7 +10,7 @@ use super::{
     evaluate, run_folder,
 };
 use crate::config::RunConfig;
-use crate::data::{DataConfig, Split, Vocab};
+use crate::data::{DataConfig, DataError, Split, Vocab};
 use crate::task::TaskData;
 use burn::module::Module;
 use burn::tensor::Device;
@@ -39,9 +39,9 @@ pub enum Outcome {
     Finished(Summary),
     /// The run was finished before.
     AlreadyFinished(Summary),
-    /// The run was told to stop, and has saved a checkpoint.
+    /// The run was told to stop, and has saved a checkpoint if it has made a step.
     Interrupted {
-        /// The steps made.
+        /// The steps made, 0 if there was no time for one.
         step: u64,
     },
 }
@@ -80,7 +80,14 @@ pub fn train(
     {
         return Ok(Outcome::AlreadyFinished(summary.clone()));
     }
-    let data = load_data(config, &options.runs_dir)?;
+    let data = match load_data(config, &options.runs_dir, stop) {
+        Err(RunError::Data(DataError::Interrupted)) => {
+            let folder = RunFolder::new(run_folder(config, &options.runs_dir));
+            let step = folder.checkpoint_steps()?.last().copied().unwrap_or(0);
+            return Ok(Outcome::Interrupted { step });
+        }
+        data => data?,
+    };
     if let Some(summary) = before {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
         check_data(&folder, &data)?;
@@ -111,14 +118,14 @@ pub fn train(
 }
 
 /// The data of a run. A Unigram vocabulary takes long to learn, so a run that has begun reads its own.
-fn load_data(config: &RunConfig, runs_dir: &Path) -> Result<TaskData, RunError> {
+fn load_data(config: &RunConfig, runs_dir: &Path, stop: &AtomicBool) -> Result<TaskData, RunError> {
     let folder = RunFolder::new(run_folder(config, runs_dir));
     let has_begun = folder.data_hash().exists() && folder.vocabulary().exists();
     let vocab = match &config.data {
         DataConfig::Pairs(_) if has_begun => Some(Vocab::load(folder.vocabulary())?),
         _ => None,
     };
-    Ok(TaskData::load_again(config, vocab.as_ref())?)
+    Ok(TaskData::load_again(config, vocab.as_ref(), stop)?)
 }
 
 /// A run in progress.

@@ -1,9 +1,12 @@
+//! The data of a run, of any task.
+
 use crate::config::RunConfig;
 use crate::data::{
     Batch, Batches, DataConfig, DataError, DataSummary, ImageBatch, ImageBatches, ImageData,
     ImageSummary, PairBatch, PairBatches, PairData, TextData, Vocab,
 };
 use serde::Serialize;
+use std::sync::atomic::AtomicBool;
 
 /// The data of a run.
 #[derive(Debug, Clone)]
@@ -53,13 +56,14 @@ impl TaskData {
     ///
     /// # Errors
     ///
-    /// What is wrong with the data.
-    pub fn load(config: &RunConfig) -> Result<Self, DataError> {
+    /// What is wrong with the data; [`DataError::Interrupted`] soon after `stop` is set.
+    pub fn load(config: &RunConfig, stop: &AtomicBool) -> Result<Self, DataError> {
+        let seq_length = config.train.seq_length;
         match &config.data {
-            DataConfig::Text(text) => TextData::load(text, config.train.seq_length).map(Self::Text),
-            DataConfig::Images(images) => Ok(Self::Images(ImageData::load(images)?)),
+            DataConfig::Text(text) => TextData::load(text, seq_length, stop).map(Self::Text),
+            DataConfig::Images(images) => ImageData::load(images, stop).map(Self::Images),
             DataConfig::Pairs(pairs) => {
-                PairData::load(pairs, config.train.seq_length, None).map(Self::Pairs)
+                PairData::load(pairs, seq_length, None, stop).map(Self::Pairs)
             }
         }
     }
@@ -68,17 +72,22 @@ impl TaskData {
     ///
     /// # Errors
     ///
-    /// What is wrong with the data.
-    pub fn load_again(config: &RunConfig, vocab: Option<&Vocab>) -> Result<Self, DataError> {
+    /// As [`load`](Self::load).
+    pub fn load_again(
+        config: &RunConfig,
+        vocab: Option<&Vocab>,
+        stop: &AtomicBool,
+    ) -> Result<Self, DataError> {
+        let seq_length = config.train.seq_length;
         match (&config.data, vocab) {
             (DataConfig::Text(text), Some(vocab)) => {
-                let corpus = text.corpus()?;
-                TextData::new(&corpus, vocab.clone(), config.train.seq_length).map(Self::Text)
+                let corpus = text.corpus(stop)?;
+                TextData::new(corpus, vocab.clone(), seq_length, stop).map(Self::Text)
             }
             (DataConfig::Pairs(pairs), vocab) => {
-                PairData::load(pairs, config.train.seq_length, vocab).map(Self::Pairs)
+                PairData::load(pairs, seq_length, vocab, stop).map(Self::Pairs)
             }
-            _ => Self::load(config),
+            _ => Self::load(config, stop),
         }
     }
 

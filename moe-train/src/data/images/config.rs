@@ -1,4 +1,8 @@
-use super::ImageError;
+//! The table `[data]` of a run that reads images.
+
+use super::dataset::path_of;
+use super::{ImageError, folder};
+use crate::data::DataError;
 use serde::{Deserialize, Serialize};
 
 /// A set of images.
@@ -25,13 +29,19 @@ pub struct ImageConfig {
     /// The side of an image in pixels; `images` are resized to it. 0 means the set's own: 8 of `digits`,
     /// 28 of `fashion_mnist`, 32 of `images`. Default: 0
     pub image_size: usize,
-    /// The number of classes. Default: 10
+    /// The number of classes. 0 means the set's own: 10, of `images` the number of folders. Default: 0
     pub n_classes: usize,
     /// Training images are moved by up to this many pixels each way. Default: 0
     pub shift: usize,
     /// Whether half of the training images are mirrored, left to right. Default: false
     pub flip: bool,
 }
+
+/// The classes of the sets of one size.
+const N_CLASSES: usize = 10;
+
+/// The largest side of an image in pixels.
+const MOST_SIDE: usize = 1 << 13;
 
 impl ImageName {
     /// The names of all sets.
@@ -53,7 +63,7 @@ impl Default for ImageConfig {
             name: ImageName::Digits,
             path: String::new(),
             image_size: 0,
-            n_classes: 10,
+            n_classes: 0,
             shift: 0,
             flip: false,
         }
@@ -68,6 +78,22 @@ impl ImageConfig {
             (0, ImageName::FashionMnist) => 28,
             (0, ImageName::Images) => 32,
             (side, _) => side,
+        }
+    }
+
+    /// The number of classes of the set: of the user's own pictures the number of class folders.
+    ///
+    /// # Errors
+    ///
+    /// If the class folders cannot be counted.
+    pub(crate) fn counted_classes(&self) -> Result<usize, DataError> {
+        match (self.n_classes, self.name) {
+            (0, ImageName::Images) => {
+                let path = path_of(self, "a folder of class folders of PNG or JPEG files")?;
+                Ok(folder::classes(path)?.len())
+            }
+            (0, _) => Ok(N_CLASSES),
+            (n_classes, _) => Ok(n_classes),
         }
     }
 
@@ -88,13 +114,16 @@ impl ImageConfig {
         if !(2..=1 << 16).contains(&self.n_classes) {
             return Err(ImageError::NClasses(self.n_classes));
         }
+        if self.side() > MOST_SIDE {
+            return Err(ImageError::Side(self.side()));
+        }
         let own = Self {
             name: self.name,
             ..Self::default()
         };
         let sizes = [
             ("image_size", self.side(), own.side()),
-            ("n_classes", self.n_classes, own.n_classes),
+            ("n_classes", self.n_classes, N_CLASSES),
         ];
         let is_fixed = self.name != ImageName::Images;
         if let Some(&(key, value, own)) = sizes.iter().find(|(_, value, own)| value != own)
@@ -109,10 +138,10 @@ impl ImageConfig {
             });
         }
         let (shift, side) = (self.shift, self.side());
-        match shift < side {
-            true => Ok(()),
-            false => Err(ImageError::Shift { shift, side }),
+        if shift >= side {
+            return Err(ImageError::Shift { shift, side });
         }
+        Ok(())
     }
 }
 
@@ -123,7 +152,10 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_the_set() {
-        let digits = ImageConfig::default();
+        let digits = ImageConfig {
+            n_classes: 10,
+            ..ImageConfig::default()
+        };
         assert_eq!((digits.side(), digits.n_channels()), (8, 1));
         assert!(digits.validate().is_ok());
         let large = ImageConfig {
@@ -149,6 +181,32 @@ mod tests {
             ..own
         };
         assert!(none.validate().unwrap_err().to_string().contains("from 2"));
+        let huge = ImageConfig {
+            image_size: 4_294_967_310,
+            n_classes: 3,
+            ..none
+        };
+        let error = huge.validate().unwrap_err().to_string();
+        assert!(error.contains("data.image_size = 4294967310"), "{error}");
+    }
+
+    #[test]
+    fn classes_are_counted_unless_they_are_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut own = ImageConfig {
+            name: ImageName::Images,
+            path: dir.path().to_string_lossy().into_owned(),
+            ..ImageConfig::default()
+        };
+        let error = own.counted_classes().unwrap_err().to_string();
+        assert!(error.contains("has no folder in it"), "{error}");
+        for class in ["ant", "bee", "cat", ".hidden"] {
+            std::fs::create_dir(dir.path().join(class)).unwrap();
+        }
+        assert_eq!(own.counted_classes().unwrap(), 3);
+        own.n_classes = 7;
+        assert_eq!(own.counted_classes().unwrap(), 7);
+        assert_eq!(ImageConfig::default().counted_classes().unwrap(), 10);
     }
 
     #[test]

@@ -1,11 +1,14 @@
+//! A set of images, split, with the batches that are drawn from it.
+
 use super::part::{ImagePart, ImageShape, split_by_class};
 use super::{
     Augment, ImageBatch, ImageBatches, ImageConfig, ImageError, ImageName, ImageSummary, digits,
     fashion, folder,
 };
-use crate::data::Split;
+use crate::data::{DataError, Split};
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// A set of images in three parts.
 #[derive(Debug, Clone)]
@@ -23,14 +26,18 @@ impl ImageData {
     ///
     /// # Errors
     ///
-    /// What is wrong with the configuration, a file or a folder.
-    pub fn load(config: &ImageConfig) -> Result<Self, ImageError> {
+    /// What is wrong with the configuration, a file or a folder; a request to stop.
+    pub fn load(config: &ImageConfig, stop: &AtomicBool) -> Result<Self, DataError> {
+        let config = &ImageConfig {
+            n_classes: config.counted_classes()?,
+            ..config.clone()
+        };
         config.validate()?;
         let data = match config.name {
-            ImageName::Digits => Self::digits(config),
-            ImageName::FashionMnist => Self::fashion_mnist(config),
-            ImageName::Images => Self::pictures(config),
-        }?;
+            ImageName::Digits => Self::digits(config)?,
+            ImageName::FashionMnist => Self::fashion_mnist(config, stop)?,
+            ImageName::Images => Self::pictures(config, stop)?,
+        };
         let augment = Augment {
             shift: config.shift,
             flip: config.flip,
@@ -49,10 +56,10 @@ impl ImageData {
         Ok(Self::new("digits", digits::SHAPE, class_names, parts))
     }
 
-    fn fashion_mnist(config: &ImageConfig) -> Result<Self, ImageError> {
+    fn fashion_mnist(config: &ImageConfig, stop: &AtomicBool) -> Result<Self, DataError> {
         let path = path_of(config, "a folder of four IDX files (docs/data.md)")?;
         let class_names = fashion::CLASSES.map(str::to_owned).to_vec();
-        let parts = fashion::read(path)?;
+        let parts = fashion::read(path, stop)?;
         Ok(Self::new(
             "fashion_mnist",
             fashion::SHAPE,
@@ -61,14 +68,14 @@ impl ImageData {
         ))
     }
 
-    fn pictures(config: &ImageConfig) -> Result<Self, ImageError> {
+    fn pictures(config: &ImageConfig, stop: &AtomicBool) -> Result<Self, DataError> {
         let path = path_of(config, "a folder of class folders of PNG or JPEG files")?;
         let shape = ImageShape {
             side: config.side(),
             n_channels: config.n_channels(),
             white: 255,
         };
-        let pictures = folder::read(path, shape.side, config.n_classes)?;
+        let pictures = folder::read(path, &shape, config.n_classes, stop)?;
         let names = pictures.class_names.iter();
         let places: Vec<String> = names
             .map(|name| format!("`{}`", path.join(name).display()))
@@ -191,7 +198,10 @@ impl ScoredImages<'_> {
     }
 }
 
-fn path_of<'a>(config: &'a ImageConfig, what: &'static str) -> Result<&'a Path, ImageError> {
+pub(super) fn path_of<'a>(
+    config: &'a ImageConfig,
+    what: &'static str,
+) -> Result<&'a Path, ImageError> {
     match config.path.as_str() {
         "" => Err(ImageError::NoPath {
             name: config.name.name(),
@@ -208,7 +218,7 @@ mod tests {
 
     #[test]
     fn digits_in_three_parts_of_every_class() {
-        let data = ImageData::load(&ImageConfig::default()).unwrap();
+        let data = ImageData::load(&ImageConfig::default(), &AtomicBool::new(false)).unwrap();
         let summary = data.describe();
         // a class of n images has n / 5 test images, and (n + 1) / 5 for validation:
         // 178, 182, 177, 183, 181, 182, 181, 179, 174, 180 give 355 and 357
@@ -222,7 +232,7 @@ mod tests {
         }
         assert_eq!(
             data.fingerprint(),
-            ImageData::load(&ImageConfig::default())
+            ImageData::load(&ImageConfig::default(), &AtomicBool::new(false))
                 .unwrap()
                 .fingerprint()
         );
@@ -230,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_evaluation_takes_images_evenly() {
-        let data = ImageData::load(&ImageConfig::default()).unwrap();
+        let data = ImageData::load(&ImageConfig::default(), &AtomicBool::new(false)).unwrap();
         let sizes = |max, size| -> Vec<usize> {
             data.eval_batches(Split::Test, max, size, 1)
                 .iter()
@@ -251,7 +261,11 @@ mod tests {
 
     #[test]
     fn name_and_path_must_agree() {
-        let message = |config: &ImageConfig| ImageData::load(config).unwrap_err().to_string();
+        let message = |config: &ImageConfig| {
+            ImageData::load(config, &AtomicBool::new(false))
+                .unwrap_err()
+                .to_string()
+        };
         let unused = ImageConfig {
             path: "mine".into(),
             ..ImageConfig::default()

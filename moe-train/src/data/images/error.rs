@@ -39,6 +39,9 @@ pub enum ImageError {
     /// A number of classes that no classifier has.
     #[error("data.n_classes = {0}: it must be from 2 to 65536")]
     NClasses(usize),
+    /// An image of more pixels than any model reads.
+    #[error("data.image_size = {0}: it must be at most 8192 pixels")]
+    Side(usize),
     /// A shift that leaves nothing of an image.
     #[error("data.shift = {shift} must be below the side of an image, {side} pixels")]
     Shift {
@@ -61,17 +64,9 @@ pub enum ImageError {
         /// The folder.
         folder: PathBuf,
         /// The file's name.
-        file: &'static str,
+        file: String,
         /// Where to get it.
         hint: &'static str,
-    },
-    /// A file that the system or its compression does not give.
-    #[error("cannot read `{path}`: {source}; check the path and its permissions, or copy it again")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
     },
     /// A file that does not begin as an IDX file of its kind.
     #[error(
@@ -94,10 +89,10 @@ pub enum ImageError {
     Length {
         /// The file.
         path: PathBuf,
-        /// The bytes found.
-        found: u64,
+        /// The bytes found, in words where the rest was not read.
+        found: String,
         /// The bytes that the head promises.
-        expected: u64,
+        expected: u128,
     },
     /// As many labels as images are needed.
     #[error(
@@ -178,6 +173,14 @@ pub enum ImageError {
     )]
     Stray {
         /// The file.
+        path: PathBuf,
+    },
+    /// A folder where a picture should be.
+    #[error(
+        "`{path}` is a folder in a class folder; data.path is the folder whose folders are the classes, and these hold pictures alone"
+    )]
+    FolderInClass {
+        /// The folder.
         path: PathBuf,
     },
     /// A file that is no picture.

@@ -1,7 +1,9 @@
 //! Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747): four IDX files under their published names.
 
 use super::{IdxFile, ImageError, ImagePart, ImageShape};
+use crate::data::DataError;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// The classes in the order of their labels.
 pub(super) const CLASSES: [&str; 10] = [
@@ -27,15 +29,19 @@ pub(super) const SHAPE: ImageShape = ImageShape {
 const HINT: &str = "docs/data.md says how to get them: apt-get download dataset-fashion-mnist";
 
 /// Train, validation and test: the last twelfth of the training file validates, the test file tests.
-pub(super) fn read(folder: &Path) -> Result<[ImagePart; 3], ImageError> {
+pub(super) fn read(folder: &Path, stop: &AtomicBool) -> Result<[ImagePart; 3], DataError> {
     if !folder.is_dir() {
         return Err(ImageError::NotAFolder {
             path: folder.into(),
             expected: "give the folder of the four IDX files of Fashion-MNIST",
-        });
+        }
+        .into());
     }
-    let train = pair(folder, "train-images-idx3-ubyte", "train-labels-idx1-ubyte")?;
-    let test = pair(folder, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")?;
+    let files = |part: &str| {
+        let name = |what: &str| format!("{part}-{what}-ubyte");
+        pair(folder, [name("images-idx3"), name("labels-idx1")], stop)
+    };
+    let (train, test) = (files("train")?, files("t10k")?);
     for (part, needed) in [(&train, 12), (&test, 1)] {
         if part.len() < needed {
             return Err(ImageError::TooFew {
@@ -43,7 +49,8 @@ pub(super) fn read(folder: &Path) -> Result<[ImagePart; 3], ImageError> {
                 found: part.len(),
                 needed,
                 why: "so that the last twelfth of the training images can validate",
-            });
+            }
+            .into());
         }
     }
     let n_train = train.len() - train.len() / 12;
@@ -51,47 +58,51 @@ pub(super) fn read(folder: &Path) -> Result<[ImagePart; 3], ImageError> {
     Ok([train, validation, test])
 }
 
-fn pair(
-    folder: &Path,
-    images: &'static str,
-    labels: &'static str,
-) -> Result<ImagePart, ImageError> {
-    let images = IdxFile::read(&find(folder, images)?, "images", 3)?;
-    let labels = IdxFile::read(&find(folder, labels)?, "labels", 1)?;
-    let side = SHAPE.side;
-    if images.dims[1..] != [side, side] {
-        return Err(ImageError::Size {
-            path: images.path,
-            found: format!("{} x {}", images.dims[1], images.dims[2]),
-            expected: format!("{side} x {side}"),
-        });
-    }
-    if images.dims[0] != labels.dims[0] {
-        return Err(ImageError::Counts {
-            images: images.path,
-            n_images: images.dims[0],
-            labels: labels.path,
-            n_labels: labels.dims[0],
-        });
-    }
-    let is_class = |label: u8| usize::from(label) < CLASSES.len();
-    if let Some(index) = labels.values.iter().position(|&label| !is_class(label)) {
-        return Err(ImageError::Label {
-            path: labels.path,
-            index,
-            label: labels.values[index],
-            n_classes: CLASSES.len(),
-        });
-    }
+/// The images and the labels of a part, from the files of these names.
+fn pair(folder: &Path, names: [String; 2], stop: &AtomicBool) -> Result<ImagePart, DataError> {
+    let [images, labels] = names;
+    let images = IdxFile::read(&find(folder, images)?, "images", 3, stop)?;
+    let labels = IdxFile::read(&find(folder, labels)?, "labels", 1, stop)?;
+    check(&images, &labels)?;
     Ok(ImagePart {
         pixels: images.values,
         labels: labels.values.into_iter().map(u16::from).collect(),
     })
 }
 
+/// Checks that images and labels are of this set and belong together.
+fn check(images: &IdxFile, labels: &IdxFile) -> Result<(), ImageError> {
+    let side = SHAPE.side;
+    if images.dims[1..] != [side, side] {
+        return Err(ImageError::Size {
+            path: images.path.clone(),
+            found: format!("{} x {}", images.dims[1], images.dims[2]),
+            expected: format!("{side} x {side}"),
+        });
+    }
+    if images.dims[0] != labels.dims[0] {
+        return Err(ImageError::Counts {
+            images: images.path.clone(),
+            n_images: images.dims[0],
+            labels: labels.path.clone(),
+            n_labels: labels.dims[0],
+        });
+    }
+    let is_class = |label: u8| usize::from(label) < CLASSES.len();
+    if let Some(index) = labels.values.iter().position(|&label| !is_class(label)) {
+        return Err(ImageError::Label {
+            path: labels.path.clone(),
+            index,
+            label: labels.values[index],
+            n_classes: CLASSES.len(),
+        });
+    }
+    Ok(())
+}
+
 /// The file, or the compressed one.
-fn find(folder: &Path, file: &'static str) -> Result<PathBuf, ImageError> {
-    [file.to_owned(), format!("{file}.gz")]
+fn find(folder: &Path, file: String) -> Result<PathBuf, ImageError> {
+    [file.clone(), format!("{file}.gz")]
         .iter()
         .map(|name| folder.join(name))
         .find(|path| path.is_file())
@@ -142,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_last_twelfth_validates() {
-        let [train, validation, test] = read(folder().path()).unwrap();
+        let [train, validation, test] = read(folder().path(), &AtomicBool::new(false)).unwrap();
         assert_eq!((train.len(), validation.len(), test.len()), (22, 2, 2));
         assert_eq!(validation.labels, [2, 3]);
         assert_eq!(validation.image(1, &SHAPE), [23; 784]);
@@ -175,15 +186,21 @@ mod tests {
         ] {
             let dir = folder();
             fs::write(dir.path().join(file), bytes).unwrap();
-            let error = read(dir.path()).unwrap_err().to_string();
+            let error = read(dir.path(), &AtomicBool::new(false))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(words) && error.contains(file), "{error}");
         }
         let dir = folder();
         fs::remove_file(dir.path().join("t10k-images-idx3-ubyte")).unwrap();
-        let error = read(dir.path()).unwrap_err().to_string();
+        let error = read(dir.path(), &AtomicBool::new(false))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("no `t10k-images-idx3-ubyte.gz`"), "{error}");
         assert!(error.contains("docs/data.md"), "{error}");
-        let error = read(&dir.path().join("gone")).unwrap_err().to_string();
+        let error = read(&dir.path().join("gone"), &AtomicBool::new(false))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("is not a folder"), "{error}");
     }
 }

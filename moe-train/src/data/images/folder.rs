@@ -1,10 +1,13 @@
 //! The user's own pictures: a folder of class folders of PNG or JPEG files.
 
-use super::{ImageError, ImagePart};
+use super::picture::decode;
+use super::{ImageError, ImagePart, ImageShape};
+use crate::data::DataError;
+use crate::data::read::{Source, check_memory, check_stop, io_error};
 use image::imageops::FilterType;
-use image::{ImageError as DecodeError, ImageReader};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Pictures with the names of their classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,38 +18,36 @@ pub(super) struct Pictures {
     pub(super) part: ImagePart,
 }
 
-/// Reads all pictures of the class folders in `folder` and resizes them to `side` x `side` pixels,
-/// whatever their shape. Names that begin with a dot are skipped; anything else that is not a picture is
-/// an error, never skipped in silence.
-pub(super) fn read(folder: &Path, side: usize, n_classes: usize) -> Result<Pictures, ImageError> {
-    if !folder.is_dir() {
-        return Err(ImageError::NotAFolder {
-            path: folder.into(),
-            expected: "give a folder of class folders of PNG or JPEG files",
-        });
-    }
-    let classes = visible(folder)?;
-    if let Some(stray) = classes.iter().find(|path| !path.is_dir()) {
-        return Err(ImageError::Stray {
-            path: stray.clone(),
-        });
-    }
-    if classes.is_empty() {
-        return Err(ImageError::NoClasses {
-            path: folder.into(),
-        });
-    }
+/// Reads all pictures of the class folders in `folder` and resizes them to `shape`, whatever their own.
+/// Names that begin with a dot are skipped; anything else that is not a picture is an error, never skipped
+/// in silence.
+pub(super) fn read(
+    folder: &Path,
+    shape: &ImageShape,
+    n_classes: usize,
+    stop: &AtomicBool,
+) -> Result<Pictures, DataError> {
+    let classes = classes(folder)?;
     if classes.len() != n_classes {
         return Err(ImageError::ClassCount {
             path: folder.into(),
             found: classes.len(),
             configured: n_classes,
-        });
+        }
+        .into());
     }
+    let files: Vec<Vec<PathBuf>> = classes
+        .iter()
+        .map(|class| visible(class))
+        .collect::<Result<_, _>>()?;
+    let n_files: usize = files.iter().map(Vec::len).sum();
+    // once as they are read, once as they are split
+    check_memory(folder, 2 * n_files as u128 * shape.n_bytes() as u128)?;
     let mut part = ImagePart::default();
-    for (label, class) in classes.iter().enumerate() {
-        for path in visible(class)? {
-            part.push(&picture(&path, side as u32)?, label as u16);
+    for (label, class) in files.iter().enumerate() {
+        for path in class {
+            check_stop(stop)?;
+            part.push(&picture(path, shape.side as u32, stop)?, label as u16);
         }
     }
     let name = |path: &PathBuf| path.file_name().unwrap_or_default().display().to_string();
@@ -56,23 +57,47 @@ pub(super) fn read(folder: &Path, side: usize, n_classes: usize) -> Result<Pictu
     })
 }
 
-fn picture(path: &Path, side: u32) -> Result<Vec<u8>, ImageError> {
-    let decode =
-        || -> Result<_, DecodeError> { ImageReader::open(path)?.with_guessed_format()?.decode() };
-    let picture = decode().map_err(|error| ImageError::NoImage {
+/// The class folders in a folder, sorted by name.
+pub(super) fn classes(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !folder.is_dir() {
+        return Err(ImageError::NotAFolder {
+            path: folder.into(),
+            expected: "give a folder of class folders of PNG or JPEG files",
+        }
+        .into());
+    }
+    let classes = visible(folder)?;
+    if let Some(stray) = classes.iter().find(|path| !path.is_dir()) {
+        return Err(ImageError::Stray {
+            path: stray.clone(),
+        }
+        .into());
+    }
+    if classes.is_empty() {
+        return Err(ImageError::NoClasses {
+            path: folder.into(),
+        }
+        .into());
+    }
+    Ok(classes)
+}
+
+fn picture(path: &Path, side: u32, stop: &AtomicBool) -> Result<Vec<u8>, DataError> {
+    if path.is_dir() {
+        return Err(ImageError::FolderInClass { path: path.into() }.into());
+    }
+    let bytes = Source::plain(path, stop)?.rest()?;
+    let picture = decode(&bytes).map_err(|reason| ImageError::NoImage {
         path: path.into(),
-        reason: error.to_string(),
+        reason,
     })?;
     let resized = picture.resize_exact(side, side, FilterType::Triangle);
     Ok(resized.into_rgb8().into_raw())
 }
 
 /// What lies in a folder and is not hidden, sorted by path.
-fn visible(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
-    let unreadable = |source| ImageError::Unreadable {
-        path: folder.into(),
-        source,
-    };
+fn visible(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let unreadable = |source| io_error(folder, source);
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
@@ -105,13 +130,20 @@ mod tests {
         dir
     }
 
+    const SHAPE: ImageShape = ImageShape {
+        side: 2,
+        n_channels: 3,
+        white: 255,
+    };
+
     fn message(dir: &TempDir, n_classes: usize) -> String {
-        read(dir.path(), 2, n_classes).unwrap_err().to_string()
+        let pictures = read(dir.path(), &SHAPE, n_classes, &AtomicBool::new(false));
+        pictures.unwrap_err().to_string()
     }
 
     #[test]
     fn folders_are_classes_in_the_order_of_their_names() {
-        let pictures = read(folder().path(), 2, 2).unwrap();
+        let pictures = read(folder().path(), &SHAPE, 2, &AtomicBool::new(false)).unwrap();
         assert_eq!(pictures.class_names, ["blue", "red"]);
         assert_eq!(pictures.part.labels, [0, 1]);
         assert_eq!(pictures.part.pixels[..3], [0, 0, 250]);
@@ -132,10 +164,51 @@ mod tests {
         );
 
         fs::remove_file(dir.path().join("red/b.png")).unwrap();
+        fs::create_dir(dir.path().join("red/more")).unwrap();
+        let error = message(&dir, 2);
+        assert!(error.contains("more` is a folder in a class"), "{error}");
+        fs::remove_dir(dir.path().join("red/more")).unwrap();
+
         fs::write(dir.path().join("readme"), b"x").unwrap();
         assert!(message(&dir, 2).contains("beside the class folders"));
 
         let empty = tempdir().unwrap();
         assert!(message(&empty, 2).contains("has no folder in it"));
+    }
+
+    #[test]
+    fn a_picture_that_is_cut_off_is_named() {
+        let dir = folder();
+        let whole = dir.path().join("red/b.jpg");
+        let noise = |x: u32, y: u32| Rgb([(x * 91 + y * 57) as u8, (x * y * 3) as u8, 9]);
+        RgbImage::from_fn(60, 40, noise).save(&whole).unwrap();
+        let bytes = fs::read(&whole).unwrap();
+        read(dir.path(), &SHAPE, 2, &AtomicBool::new(false)).unwrap();
+        for eighth in 1..8 {
+            fs::write(&whole, &bytes[..bytes.len() * eighth / 8]).unwrap();
+            let error = message(&dir, 2);
+            assert!(
+                error.contains("b.jpg` cannot be read as an image"),
+                "{error}"
+            );
+            assert!(error.contains("cut off"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_side_that_memory_does_not_hold_is_refused_before_a_picture_is_read() {
+        let huge = ImageShape {
+            side: 1 << 30,
+            ..SHAPE
+        };
+        let dir = folder();
+        let error = read(dir.path(), &huge, 2, &AtomicBool::new(false)).unwrap_err();
+        assert!(matches!(error, DataError::Memory { .. }), "{error}");
+    }
+
+    #[test]
+    fn reading_ends_when_it_is_asked_to() {
+        let error = read(folder().path(), &SHAPE, 2, &AtomicBool::new(true)).unwrap_err();
+        assert!(matches!(error, DataError::Interrupted), "{error}");
     }
 }

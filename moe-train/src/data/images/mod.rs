@@ -14,7 +14,9 @@ mod error;
 mod fashion;
 mod folder;
 mod idx;
+mod jpeg;
 mod part;
+mod picture;
 mod sampler;
 mod summary;
 
@@ -25,5 +27,7 @@ pub use dataset::{ImageData, ScoredImages};
 pub use error::ImageError;
 pub use idx::IdxFile;
 pub use part::{ImagePart, ImageShape, split_by_class};
+#[cfg(test)]
+pub(super) use picture::decode;
 pub use sampler::ImageBatches;
 pub use summary::ImageSummary;

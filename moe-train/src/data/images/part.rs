@@ -1,3 +1,5 @@
+//! Images with their labels, and how they are split by class.
+
 use super::ImageError;
 
 /// The shape of every image of a set, and what a pixel can be.

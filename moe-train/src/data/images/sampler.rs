@@ -86,6 +86,7 @@ mod tests {
     use crate::data::ImageConfig;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::sync::atomic::AtomicBool;
 
     #[test]
     fn an_epoch_uses_each_image_once() {
@@ -105,7 +106,7 @@ mod tests {
             seed: u64, consumed in 0u64..3000, batch_size in 1usize..20
         ) {
             let config = ImageConfig { shift: 1, flip: true, ..ImageConfig::default() };
-            let data = ImageData::load(&config).unwrap();
+            let data = ImageData::load(&config, &AtomicBool::new(false)).unwrap();
             let whole = ImageBatches::new(&data, seed, consumed, batch_size).draw();
             let mut one_by_one = ImageBatches::new(&data, seed, consumed, 1);
             let parts: Vec<ImageBatch> = (0..batch_size).map(|_| one_by_one.draw()).collect();

@@ -1,3 +1,5 @@
+//! The table `[data]` of a run that reads pairs of texts.
+
 use super::{PairError, SpanShape};
 use crate::data::{TextConfig, TextName, UnigramVocab, VocabKind};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,10 @@ pub struct PairConfig {
     /// For spans your own text, a file, a folder or several separated by commas, or empty for the nine
     /// domains; for translation a table of two columns divided by a tab. Default: empty
     pub path: String,
+    /// For spans the column that holds the text, where the files are tables (.csv, .tsv, .jsonl).
+    /// Default: empty
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub column: String,
     /// Tokens of the vocabulary, the 256 bytes, the padding, the end and 100 sentinels included.
     /// Default: 4000
     pub vocab_size: usize,
@@ -52,6 +58,7 @@ impl Default for PairConfig {
         Self {
             name: PairName::Spans,
             path: String::new(),
+            column: String::new(),
             vocab_size: 4000,
             noise_density: 0.15,
             mean_span_length: 3.0,
@@ -69,11 +76,13 @@ impl PairConfig {
     /// The text that spans are cut out of.
     pub fn text(&self) -> TextConfig {
         TextConfig {
-            name: match self.path.is_empty() {
-                true => TextName::NineDomains,
-                false => TextName::Text,
+            name: if self.path.is_empty() {
+                TextName::NineDomains
+            } else {
+                TextName::Text
             },
             path: self.path.clone(),
+            column: self.column.clone(),
             vocab: VocabKind::Bytes,
             ..TextConfig::default()
         }
@@ -119,6 +128,9 @@ impl PairConfig {
         if self.name == PairName::Translation && self.path.is_empty() {
             return Err(PairError::NoTable);
         }
+        if self.name == PairName::Translation && !self.column.is_empty() {
+            return Err(PairError::UnusedColumn(self.column.clone()));
+        }
         if self.name == PairName::Spans && seq_length >= 2 {
             let n_spans = self.span_shape(seq_length).n_spans;
             if n_spans > UnigramVocab::N_SENTINELS {
@@ -161,6 +173,13 @@ mod tests {
             ..config()
         };
         assert!(error(table, 128).contains("set data.path"));
+        let column = PairConfig {
+            name: PairName::Translation,
+            path: "a.tsv".to_owned(),
+            column: "text".to_owned(),
+            ..config()
+        };
+        assert!(error(column, 128).contains("data.column = \"text\" is not read"));
     }
 
     #[test]

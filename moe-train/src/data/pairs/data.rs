@@ -6,6 +6,7 @@ use crate::data::{
 };
 use moe_router::parts::mix_seed;
 use sha2::{Digest, Sha256};
+use std::sync::atomic::AtomicBool;
 
 /// Apart from the order of windows, which the same seed draws.
 const SPANS: u64 = 0x0073_7061_6e73;
@@ -63,6 +64,7 @@ impl PairData {
         config: &PairConfig,
         seq_length: usize,
         vocab: Option<&Vocab>,
+        stop: &AtomicBool,
     ) -> Result<Self, DataError> {
         let vocab = match vocab {
             Some(Vocab::Unigram(vocab)) => Some(vocab),
@@ -70,12 +72,12 @@ impl PairData {
         };
         let (source, vocab) = match config.name {
             PairName::Spans => {
-                let (text, vocab) = spans(config, seq_length, vocab)?;
+                let (text, vocab) = spans(config, seq_length, vocab, stop)?;
                 let shape = config.span_shape(seq_length);
                 (Source::Spans(text, shape), vocab)
             }
             PairName::Translation => {
-                let (data, vocab) = TranslationData::load(config, seq_length, vocab)?;
+                let (data, vocab) = TranslationData::load(config, seq_length, vocab, stop)?;
                 (Source::Translation(data), vocab)
             }
         };
@@ -199,17 +201,19 @@ fn spans(
     config: &PairConfig,
     seq_length: usize,
     vocab: Option<&UnigramVocab>,
+    stop: &AtomicBool,
 ) -> Result<(TextData, UnigramVocab), DataError> {
-    let corpus = config.text().corpus()?;
+    let corpus = config.text().corpus(stop)?;
     let vocab = match vocab {
         Some(vocab) => vocab.clone(),
         None => {
             let domains = corpus.domains.iter();
             let train: Vec<_> = domains.map(|domain| domain.part(Split::Train)).collect();
-            UnigramVocab::train(train.iter().map(|part| part.as_ref()), config.vocab_size)?
+            let texts = train.iter().map(|part| part.as_ref());
+            UnigramVocab::train(texts, config.vocab_size, stop)?
         }
     };
-    let text = TextData::new(&corpus, Vocab::Unigram(vocab.clone()), seq_length)?;
+    let text = TextData::new(corpus, Vocab::Unigram(vocab.clone()), seq_length, stop)?;
     Ok((text, vocab))
 }
 
@@ -283,7 +287,7 @@ mod tests {
     #[test]
     fn a_batch_is_a_function_of_seed_and_position() {
         let (_dir, config) = text();
-        let data = PairData::load(&config, 16, None).unwrap();
+        let data = PairData::load(&config, 16, None, &AtomicBool::new(false)).unwrap();
         let all: Vec<PairBatch> = {
             let mut batches = data.batches(5, 0, 4);
             (0..3).map(|_| batches.draw()).collect()
@@ -306,7 +310,7 @@ mod tests {
     #[test]
     fn evaluation_is_always_the_same_and_whole() {
         let (_dir, config) = text();
-        let data = PairData::load(&config, 16, None).unwrap();
+        let data = PairData::load(&config, 16, None, &AtomicBool::new(false)).unwrap();
         let all = data.eval_batches(Split::Validation, None, 4);
         assert_eq!(all, data.eval_batches(Split::Validation, None, 4));
         let one_by_one = data.eval_batches(Split::Validation, None, 1);
@@ -323,8 +327,9 @@ mod tests {
     #[test]
     fn a_vocabulary_at_hand_gives_the_same_data() {
         let (_dir, config) = text();
-        let data = PairData::load(&config, 16, None).unwrap();
-        let again = PairData::load(&config, 16, Some(data.vocab())).unwrap();
+        let data = PairData::load(&config, 16, None, &AtomicBool::new(false)).unwrap();
+        let again =
+            PairData::load(&config, 16, Some(data.vocab()), &AtomicBool::new(false)).unwrap();
         assert_eq!(again.fingerprint(), data.fingerprint());
         assert_eq!(again.describe(), data.describe());
     }
@@ -343,7 +348,7 @@ mod tests {
             vocab_size: 359,
             ..PairConfig::default()
         };
-        let data = PairData::load(&config, 32, None).unwrap();
+        let data = PairData::load(&config, 32, None, &AtomicBool::new(false)).unwrap();
         let mut batches = data.batches(1, 0, 7);
         let drawn: Vec<_> = (0..6).flat_map(|_| batches.draw().pairs).collect();
         assert_eq!(data.batches(1, 14, 7).draw().pairs, drawn[14..21]);

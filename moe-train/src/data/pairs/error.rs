@@ -1,3 +1,5 @@
+//! What can be wrong with pairs of texts: each message says what, where and what to do.
+
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -9,6 +11,11 @@ pub enum PairError {
         "data.path is empty, but data.name = \"translation\" reads a file; set data.path to a table with two columns, divided by a tab"
     )]
     NoTable,
+    /// A column of a table that has two without names.
+    #[error(
+        "data.column = \"{0}\" is not read, because data.name = \"translation\" reads two columns without names; remove it"
+    )]
+    UnusedColumn(String),
     /// A file without a line.
     #[error("`{0}` is empty; write a text, a tab and its translation into each line")]
     Empty(PathBuf),

@@ -2,8 +2,9 @@
 
 use super::PairError;
 use crate::data::DataError;
-use std::fs;
+use crate::data::read::read_text_bytes;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// A line of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,22 +17,18 @@ pub(super) struct Line {
 
 /// Reads a table. There is no quoting: a quotation mark is a character as any other. Lines without a
 /// character are passed over.
-pub(super) fn read_table(path: &Path) -> Result<Vec<Line>, DataError> {
-    let io = |source| DataError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = fs::read(path).map_err(io)?;
+pub(super) fn read_table(path: &Path, stop: &AtomicBool) -> Result<Vec<Line>, DataError> {
+    let bytes = read_text_bytes(path, stop)?;
     let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
     let lines = lines.map(|(line, number)| (line.strip_suffix(b"\r").unwrap_or(line), number));
     let lines: Vec<Line> = lines
         .filter(|(line, _)| !line.is_empty())
         .map(|(line, number)| read_line(path, line, number))
         .collect::<Result<_, _>>()?;
-    match lines.is_empty() {
-        true => Err(PairError::Empty(path.to_owned()).into()),
-        false => Ok(lines),
+    if lines.is_empty() {
+        return Err(PairError::Empty(path.to_owned()).into());
     }
+    Ok(lines)
 }
 
 fn read_line(path: &Path, bytes: &[u8], line: u64) -> Result<Line, PairError> {
@@ -73,8 +70,8 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<Line>, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pairs.tsv");
-        fs::write(&path, bytes).unwrap();
-        read_table(&path).map_err(|error| error.to_string())
+        std::fs::write(&path, bytes).unwrap();
+        read_table(&path, &AtomicBool::new(false)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -85,6 +82,8 @@ mod tests {
             line,
         };
         assert_eq!(lines, [line("one", "uno", 1), line("\"two\"", "dos", 3)]);
+        let marked = read("\u{FEFF}one\tuno\n".as_bytes()).unwrap();
+        assert_eq!(marked, [line("one", "uno", 1)]);
     }
 
     #[test]
@@ -96,6 +95,7 @@ mod tests {
             (b"a\tb\tc\n", "line 1: 3 columns where there should be two"),
             (b"a\tb\n\nc\t \n", "line 3: column 2 is empty"),
             (b"a\tb\nc\t\xFFd\n", "line 2: column 2 is not UTF-8"),
+            (b"a\tb\0\n", "has a NUL at byte 3"),
         ] {
             let error = read(bytes).unwrap_err();
             assert!(
@@ -103,7 +103,9 @@ mod tests {
                 "{error}"
             );
         }
-        let gone = read_table(Path::new("gone.tsv")).unwrap_err().to_string();
+        let gone = read_table(Path::new("gone.tsv"), &AtomicBool::new(false))
+            .unwrap_err()
+            .to_string();
         assert!(gone.contains("gone.tsv"), "{gone}");
     }
 }

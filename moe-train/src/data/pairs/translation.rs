@@ -2,11 +2,13 @@
 
 use super::table::{Line, read_table};
 use super::{Pair, PairBatch, PairConfig, PairError};
+use crate::data::read::check_stop;
 use crate::data::{DataError, Split, UnigramVocab};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// The pairs of a table, split and encoded. Of every 20 lines the 19th is held out for validation and the
 /// 20th for the test.
@@ -26,9 +28,10 @@ impl TranslationData {
         config: &PairConfig,
         seq_length: usize,
         vocab: Option<&UnigramVocab>,
+        stop: &AtomicBool,
     ) -> Result<(Self, UnigramVocab), DataError> {
         let path = Path::new(&config.path);
-        let lines = read_table(path)?;
+        let lines = read_table(path, stop)?;
         if lines.len() < 20 {
             return Err(PairError::FewPairs {
                 path: path.to_owned(),
@@ -44,7 +47,7 @@ impl TranslationData {
                     .enumerate()
                     .filter(|(i, _)| part(*i) == Split::Train);
                 let texts = train.flat_map(|(_, line)| &line.texts).map(String::as_str);
-                UnigramVocab::train(texts, config.vocab_size)?
+                UnigramVocab::train(texts, config.vocab_size, stop)?
             }
         };
         let most = [
@@ -53,6 +56,7 @@ impl TranslationData {
         ];
         let mut parts: [Vec<Pair>; 3] = Default::default();
         for (i, line) in lines.iter().enumerate() {
+            check_stop(stop)?;
             parts[part(i) as usize].push(encode(path, line, &vocab, most)?);
         }
         Ok((Self { parts }, vocab))
@@ -101,17 +105,17 @@ fn encode(
         let mut ids = vocab.encode(&line.texts[i]);
         ids.push(UnigramVocab::END);
         let (key, most) = most[i];
-        match ids.len() <= most {
-            true => Ok(ids),
-            false => Err(PairError::TooLong {
-                path: path.to_owned(),
-                line: line.line,
-                column: i + 1,
-                tokens: ids.len(),
-                key,
-                most,
-            }),
+        if ids.len() <= most {
+            return Ok(ids);
         }
+        Err(PairError::TooLong {
+            path: path.to_owned(),
+            line: line.line,
+            column: i + 1,
+            tokens: ids.len(),
+            key,
+            most,
+        })
     };
     Ok(Pair {
         input: side(0)?,
@@ -148,7 +152,8 @@ mod tests {
     #[test]
     fn every_twentieth_pair_is_held_out() {
         let (_dir, config) = config(&table(45), 359);
-        let (data, vocab) = TranslationData::load(&config, 64, None).unwrap();
+        let (data, vocab) =
+            TranslationData::load(&config, 64, None, &AtomicBool::new(false)).unwrap();
         let sizes = Split::ALL.map(|split| data.pairs(split).len());
         assert_eq!(sizes, [41, 2, 2]);
         let held = &data.pairs(Split::Validation)[1];
@@ -167,12 +172,12 @@ mod tests {
     #[test]
     fn long_lines_and_few_lines_are_errors() {
         let (_dir, few) = config(&table(19), 359);
-        let error = TranslationData::load(&few, 64, None)
+        let error = TranslationData::load(&few, 64, None, &AtomicBool::new(false))
             .unwrap_err()
             .to_string();
         assert!(error.contains("has 19 pairs"), "{error}");
         let (_dir, long) = config(&(table(30) + "a\tb\n" + &"word ".repeat(99) + "\tb\n"), 359);
-        let error = TranslationData::load(&long, 64, None)
+        let error = TranslationData::load(&long, 64, None, &AtomicBool::new(false))
             .unwrap_err()
             .to_string();
         assert!(error.contains("line 32: column 1 has"), "{error}");
