@@ -44,7 +44,8 @@ pub struct TrainConfig {
     /// The number of steps over which the learning rate rises; a run of fewer steps ends while it rises.
     /// Default: 50
     pub warmup_steps: u64,
-    /// AdamW's decay of matrices; norms and biases have none. Default: 0.1
+    /// AdamW's decay of matrices: linear maps, embeddings and the experts' stacks. Norms, biases, scales,
+    /// thresholds, learned positions, class tokens, probes and slots have none. Default: 0.1
     pub weight_decay: f64,
     /// AdamW's first decay rate. Default: 0.9
     pub beta_1: f64,
