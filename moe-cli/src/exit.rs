@@ -3,6 +3,7 @@
 use crate::terminal::say;
 use moe_train::ablate::AblateError;
 use moe_train::analyze::AnalyzeError;
+use moe_train::report::ReportError;
 use moe_train::run::RunError;
 use std::fmt;
 use std::io;
@@ -70,6 +71,7 @@ pub fn ablate_error(error: AblateError) -> anyhow::Error {
         AblateError::Grid(_)
         | AblateError::Claim(_)
         | AblateError::Sweep { .. }
+        | AblateError::Seeds { .. }
         | AblateError::Arm { .. } => true,
         AblateError::Run { source, .. } => is_usage(source),
         AblateError::Table(_) => false,
@@ -85,10 +87,21 @@ pub fn analyze_error(error: AnalyzeError) -> anyhow::Error {
     }
 }
 
+/// An error of a report: of its paths, or of a run.
+pub fn report_error(error: ReportError) -> anyhow::Error {
+    match error {
+        ReportError::Run(error) => run_error(error),
+        other => classified(other, true),
+    }
+}
+
 fn is_usage(error: &RunError) -> bool {
     matches!(
         error,
-        RunError::Config(_) | RunError::Data(_) | RunError::NotARun(_) | RunError::DataChanged(_)
+        RunError::Config(_)
+            | RunError::Data(_)
+            | RunError::NotARun(_)
+            | RunError::DataChanged { .. }
     )
 }
 

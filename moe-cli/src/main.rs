@@ -13,11 +13,13 @@ mod files;
 mod generation;
 mod interrupt;
 mod invocation;
+mod memory;
 mod pages;
 mod runs;
 mod shared;
 mod terminal;
 mod threads;
+mod usage;
 
 use args::Cli;
 use clap::Parser;
@@ -25,6 +27,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     allocator::keep_memory();
-    let cli = Cli::parse();
-    threads::kept_awake(|| exit::run(|| commands::run(&cli.command, &cli.shared)))
+    match Cli::try_parse() {
+        Ok(cli) => threads::kept_awake(|| exit::run(|| commands::run(&cli.command, &cli.shared))),
+        Err(error) => usage::explain(&error),
+    }
 }

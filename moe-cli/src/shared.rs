@@ -1,11 +1,11 @@
 //! The flags that all commands have, and what they decide.
 
-use crate::backends::{DeviceChoice, OpenDevice};
+use crate::backends::{BACKENDS, DeviceChoice, OpenDevice};
 use crate::exit::{OrUsage, Usage};
 use crate::invocation;
 use crate::terminal::say;
 use clap::Args;
-use moe_train::config::RunConfig;
+use moe_train::config::{LARGEST_SEED, RunConfig};
 use moe_train::run::RunOptions;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ pub struct Shared {
     pub device: Vec<DeviceChoice>,
     /// Overrides the configuration's seed; in `generate`, the seed of the draws
     #[arg(long, global = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=LARGEST_SEED))]
     pub seed: Option<u64>,
     /// The folder of all runs
     #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
@@ -52,6 +53,12 @@ impl Shared {
                 )))
             }
         }
+    }
+
+    /// The name of the chosen device, which is not started.
+    pub fn device_name(&self) -> String {
+        let default = || BACKENDS[0].name.to_owned();
+        self.device.first().map_or_else(default, DeviceChoice::name)
     }
 
     /// Starts all chosen devices, or the default one.

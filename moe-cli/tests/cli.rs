@@ -44,6 +44,7 @@ fn wrong_commands_exit_with_2_say_what_to_do_and_write_nothing() {
     let place = Place::new();
     fs::write(place.path("broken.toml"), "seed = = 1\n").unwrap();
     fs::write(place.path("unknown.toml"), "[train]\nstepz = 3\n").unwrap();
+    fs::write(place.path("claim.toml"), "[claim]\nhypothesis = \"h\"\n").unwrap();
     let before = place.entries();
     for (line, needles) in wrong_commands() {
         let ended = place.moe(line);
@@ -63,6 +64,14 @@ fn wrong_commands_exit_with_2_say_what_to_do_and_write_nothing() {
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
         assert_eq!(place.entries(), before, "moe {line}");
     }
+}
+
+#[test]
+fn a_bare_command_prints_a_short_help() {
+    let ended = Place::new().moe("");
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert!(ended.stdout.contains("moe train configs/quickstart.toml"));
+    assert!(ended.stdout.lines().count() < 15, "{}", ended.stdout);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! A model returns the [`Routing`](moe_router::Routing) of each of its MoE layers beside its output.
 
 mod account;
+pub mod bounds;
 pub mod checkpoint;
 mod decoder;
 pub mod deepseek;

@@ -319,7 +319,7 @@ fn a_text_that_changed_is_refused() {
     let stop = AtomicBool::new(false);
     let device = Device::flex();
     let changed = train(&config, &device, &options(&runs), &mut Silent, &stop);
-    assert!(matches!(changed, Err(RunError::DataChanged(_))));
+    assert!(matches!(changed, Err(RunError::DataChanged { .. })));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::exit::{OrUsage, Status, Usage, ablate_error};
 use crate::files::{missing_folder, write_whole};
 use crate::interrupt;
 use crate::invocation;
+use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{Progress, print, print_json};
@@ -50,17 +51,24 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     check_figure(args.svg.as_deref())?;
     plan.notes.iter().for_each(|note| shared.note(note));
     check_twins(&plan)?;
-    let missing = plan.missing(&shared.runs);
+    let missing = plan.missing(&shared.runs).map_err(ablate_error)?;
     if missing > 0 {
-        check_data(&plan)?;
+        check_data(&plan, shared)?;
     }
     let device = shared.open_device()?;
-    let mut preview = Preview::new(&plan, missing);
-    if shared.dry_run || !shared.quiet {
-        preview = preview.estimated(&plan, &device.device, &shared.runs)?;
+    for arm in plan.arms.iter().filter(|_| missing > 0) {
+        if shared.dry_run {
+            memory::remark(&arm.config, &device.name, shared);
+        } else {
+            memory::check(&arm.config, &device.name)?;
+        }
     }
+    let mut preview = Preview::new(&plan, missing);
     if shared.dry_run {
         return preview.show(shared);
+    }
+    if !shared.quiet {
+        preview = preview.estimated(&plan, &device.device, &shared.runs)?;
     }
     shared.note(&preview.text());
     match train(&plan, missing, &device, shared)? {
@@ -174,12 +182,21 @@ fn check_twins(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// Loads each data set once: what is wrong with it would otherwise show after other arms were trained.
-fn check_data(plan: &Plan) -> anyhow::Result<()> {
+/// A dry run checks what is quick to check.
+fn check_data(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
     let mut loaded = Vec::new();
     for arm in &plan.arms {
         let data = (&arm.config.data, arm.config.train.seq_length);
         if !loaded.contains(&data) {
-            TaskData::load(&arm.config, &AtomicBool::new(false)).or_usage()?;
+            if shared.dry_run {
+                let checked = TaskData::check(&arm.config).or_usage()?;
+                checked
+                    .remark()
+                    .into_iter()
+                    .for_each(|remark| shared.note(remark));
+            } else {
+                TaskData::load(&arm.config, &AtomicBool::new(false)).or_usage()?;
+            }
             loaded.push(data);
         }
     }

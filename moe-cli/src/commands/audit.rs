@@ -1,6 +1,7 @@
 //! `moe audit`: does a model see the future?
 
 use crate::exit::{Status, Usage};
+use crate::memory;
 use crate::shared::Shared;
 use crate::terminal::{Align, columns, print, print_json, say, significant};
 use burn::tensor::Device;
@@ -46,6 +47,7 @@ pub fn run(args: &AuditArgs, shared: &Shared) -> anyhow::Result<Status> {
     overrides.push("model.allow_leak=true".to_owned());
     let config = shared.load_config(&args.config, &overrides)?;
     let device = shared.open_device()?;
+    memory::check(&config, &device.name)?;
     if !shared.quiet {
         let training = match args.steps {
             0 => String::new(),

@@ -6,6 +6,7 @@ mod experts;
 use super::plan::RunPlan;
 use super::weights::Weights;
 use crate::exit::{OrUsage, Status, Usage};
+use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
@@ -119,8 +120,10 @@ fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
     let config = shared.load_config(&args.config, &args.overrides)?;
     let device = shared.open_device()?;
     if shared.dry_run {
+        memory::remark(&config, &device.name, shared);
         return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
     }
+    memory::check(&config, &device.name)?;
     let result =
         moe_bench::train::bench(&config, &device.device, args.warmup, args.steps).or_usage()?;
     if shared.json {

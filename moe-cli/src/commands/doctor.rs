@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use clap::Args;
 use moe_train::run::BURN_VERSION;
 use serde::Serialize;
-use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -164,8 +164,8 @@ fn gradient(device: &Device) -> Check {
 fn write_access(runs: &Path) -> Check {
     let exists = runs.ancestors().find(|folder| folder.is_dir());
     let folder = exists.unwrap_or(Path::new("."));
-    let file = folder.join(format!(".moe-doctor-{}", std::process::id()));
-    let written = fs::write(&file, "moe").and_then(|()| fs::remove_file(&file));
+    // a name that nobody can foresee, and no link is followed
+    let written = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(b"moe"));
     let runs = runs.display();
     match written {
         Ok(()) => Check::good("runs folder", format!("{runs} can be written")),

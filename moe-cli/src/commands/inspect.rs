@@ -8,6 +8,7 @@ use super::published;
 use super::vision;
 use crate::exit::Status;
 use crate::invocation::quote;
+use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
@@ -48,7 +49,7 @@ struct Inspection {
     #[serde(skip)]
     causality: Option<Causality>,
     tokens_per_step: u64,
-    flops_per_step: u64,
+    flops_per_step: u128,
     #[serde(flatten)]
     account: Account,
 }
@@ -71,6 +72,7 @@ pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
     let path = config_of(&args.config);
     let config = shared.load_config(&path, &args.overrides)?;
     let inspection = Inspection::new(&config);
+    memory::remark(&config, &shared.device_name(), shared);
     if shared.json {
         print_json(&inspection)?;
     } else {
@@ -91,7 +93,7 @@ fn config_of(path: &Path) -> PathBuf {
     match path.is_dir() {
         true => inside
             .find(|file| file.is_file())
-            .unwrap_or(path.join("config.toml")),
+            .unwrap_or(path.to_owned()),
         false => path.to_owned(),
     }
 }
@@ -108,7 +110,8 @@ impl Inspection {
             causal_in_training: causality::holds_in_training(causality),
             causality,
             tokens_per_step,
-            flops_per_step: account.flops_per_token_training * tokens_per_step,
+            flops_per_step: u128::from(account.flops_per_token_training)
+                * u128::from(tokens_per_step),
             account,
         }
     }

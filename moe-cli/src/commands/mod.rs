@@ -31,3 +31,4 @@ mod topics;
 mod weights;
 
 pub use dispatch::run;
+pub use plan::training_bytes;

@@ -1,7 +1,7 @@
 //! What `--dry-run` prints: what would happen, where, at what cost, with which configuration.
 
 use super::causality;
-use crate::exit::{OrUsage, Status};
+use crate::exit::{OrUsage, Status, run_error};
 use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, thousands};
 use moe_models::Account;
@@ -11,7 +11,6 @@ use moe_train::run::{LoadedRun, RunFolder, finished, run_folder};
 use moe_train::task::TaskData;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 /// What a run would do.
 #[derive(Serialize, Debug)]
@@ -27,12 +26,15 @@ pub struct RunPlan<'a> {
     causal_in_training: bool,
     account: Account,
     config: &'a RunConfig,
+    /// What of the data is left to training to check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_checked: Option<&'static str>,
 }
 
 impl<'a> RunPlan<'a> {
     /// The plan of a run, if its text is there and long enough.
     pub fn new(config: &'a RunConfig, runs: &Path, device: &'a str) -> anyhow::Result<Self> {
-        TaskData::load(config, &AtomicBool::new(false)).or_usage()?;
+        let checked = TaskData::check(config).or_usage()?;
         let causality = config.causality();
         Ok(Self {
             dry_run: true,
@@ -45,6 +47,7 @@ impl<'a> RunPlan<'a> {
             causal_in_training: causality::holds_in_training(causality),
             account: config.account(),
             config,
+            not_checked: checked.remark(),
         })
     }
 
@@ -72,6 +75,9 @@ impl<'a> RunPlan<'a> {
                 format!("{}{causal}", causality::of_model(causality)),
             ),
         ];
+        if let Some(remark) = self.not_checked {
+            shared.note(remark);
+        }
         show(self, &rows, self.config, shared)
     }
 }
@@ -142,13 +148,10 @@ fn show(
 }
 
 fn state(config: &RunConfig, runs: &Path) -> anyhow::Result<&'static str> {
-    if finished(config, runs)?.is_some() {
+    if finished(config, runs).map_err(run_error)?.is_some() {
         return Ok("finished");
     }
     let folder = RunFolder::new(run_folder(config, runs));
-    Ok(if folder.checkpoint_steps()?.is_empty() {
-        "new"
-    } else {
-        "resume"
-    })
+    let steps = folder.checkpoint_steps().map_err(run_error)?;
+    Ok(if steps.is_empty() { "new" } else { "resume" })
 }

@@ -1,6 +1,6 @@
 //! `moe report`: runs side by side, as a page.
 
-use crate::exit::{OrUsage, Status};
+use crate::exit::{Status, report_error};
 use crate::pages::{REPORT, Target, report_page};
 use crate::runs::shown;
 use crate::shared::Shared;
@@ -32,7 +32,7 @@ pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
         .iter()
         .map(|path| existing(path, &shared.runs))
         .collect();
-    let report = Report::read(&paths).or_usage()?;
+    let report = Report::read(&paths).map_err(report_error)?;
     if shared.json {
         print_json(&report)?;
     } else {

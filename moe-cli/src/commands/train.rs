@@ -6,6 +6,7 @@ use super::plan::RunPlan;
 use crate::exit::{Status, run_error};
 use crate::interrupt;
 use crate::invocation;
+use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{Progress, domain_table, print, print_json, thousands, writing};
@@ -44,8 +45,10 @@ pub fn run(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
     let config = shared.load_config(&args.config, &args.overrides)?;
     let device = shared.open_device()?;
     if shared.dry_run {
+        memory::remark(&config, &device.name, shared);
         return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
     }
+    memory::check(&config, &device.name)?;
     let stop = interrupt::stop_flag("saving, then stopping")?;
     let mut progress = Progress::new(shared, 1, config.train.log_every);
     let options = shared.run_options(&device);

@@ -52,7 +52,9 @@ fn a_report_shows_all_runs_and_what_is_missing() {
 
     let loss_free = runs_of(&place, "loss_free");
     fs::remove_file(loss_free.join("seed-1/summary.json")).unwrap();
-    fs::write(loss_free.join("seed-1/metrics.jsonl"), "{\"kind\": \"tr").unwrap();
+    let metrics = loss_free.join("seed-1/metrics.jsonl");
+    let whole = fs::read_to_string(&metrics).unwrap();
+    fs::write(&metrics, format!("{whole}{{\"kind\": \"tr")).unwrap();
     fs::create_dir(loss_free.join("seed-2")).unwrap();
     let ended = place.moe("report runs -o report.html");
     assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -60,7 +62,7 @@ fn a_report_shows_all_runs_and_what_is_missing() {
     check_markup(&page);
     for part in [
         "What is missing",
-        "not finished: step 0 of 10 was logged, step 10 is saved",
+        "not finished: step 10 of 10 was logged, step 10 is saved",
         "seed-2 has not begun: it has no config.toml",
         "1 line of metrics.jsonl cannot be read",
         "router.name=mixtral: seed 1 is not in the table",
@@ -69,6 +71,17 @@ fn a_report_shows_all_runs_and_what_is_missing() {
         assert!(page.contains(part), "{part}");
     }
     assert!(ended.stderr.contains("has not begun"), "{}", ended.stderr);
+
+    // without what the checkpoint knows of, the curves would be others
+    fs::write(&metrics, "{\"kind\": \"tr").unwrap();
+    let ended = place.moe("report runs -o report.html");
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("metrics.jsonl is damaged"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(fs::read_to_string(place.path("report.html")).unwrap(), page);
 }
 
 #[test]

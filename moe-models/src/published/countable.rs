@@ -1,13 +1,11 @@
-//! Whether a model can be built and counted, before either is done.
+//! Checks that a model can be built and counted, before either is done.
 
 use super::error::Refusal;
 use super::{
     AttentionKind, Common, PublishedConfig, PublishedDeepSeek, PublishedError, PublishedLatent,
 };
+use crate::bounds::overflows;
 use std::path::Path;
-
-/// No product of sizes may be larger: their sums with small factors then stay within 64 bits.
-const LARGEST: u128 = 1 << 54;
 
 /// Sizes that are multiplied when a model is counted, by their fields.
 pub(super) type Sizes = Vec<(&'static str, usize)>;
@@ -164,16 +162,13 @@ fn with_sequence(sizes: &[(&'static str, usize)], seq_length: usize) -> Sizes {
 
 /// Names the first size with which a product grows too large.
 pub(super) fn check_product(sizes: &[(&'static str, usize)]) -> Result<(), Refusal> {
-    let mut product = 1u128;
-    for (key, size) in sizes {
-        product = product.saturating_mul(*size as u128);
-        if product > LARGEST {
-            let keys: Vec<&str> = sizes.iter().map(|(key, _)| *key).collect();
-            let rule = format!("{} must be at most 2^54", keys.join(" x "));
-            return Err(Refusal::new(key, size, rule));
-        }
-    }
-    Ok(())
+    let Some(place) = overflows(sizes.iter().map(|(_, size)| *size as u128)) else {
+        return Ok(());
+    };
+    let keys: Vec<&str> = sizes.iter().map(|(key, _)| *key).collect();
+    let (key, size) = sizes[place];
+    let rule = format!("{} must be at most 2^54", keys.join(" x "));
+    Err(Refusal::new(key, size, rule))
 }
 
 #[cfg(test)]

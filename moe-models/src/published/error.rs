@@ -1,4 +1,7 @@
+//! Why a published configuration could not be read.
+
 use crate::ModelError;
+use crate::bounds::LARGEST_SIZE;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -83,17 +86,16 @@ impl Refusal {
     }
 }
 
-/// Sizes are bounded, so that no product of three of them overflows.
-const LARGEST: usize = 1 << 20;
-
 /// Checks that sizes are at least 1 and not absurd.
 pub(super) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Refusal> {
-    let outside = sizes.iter().find(|(_, size)| *size == 0 || *size > LARGEST);
+    let outside = sizes
+        .iter()
+        .find(|(_, size)| *size == 0 || *size > LARGEST_SIZE);
     match outside {
         Some((key, size)) => Err(Refusal::new(
             key,
             size,
-            format!("it must be from 1 to {LARGEST}"),
+            format!("it must be from 1 to {LARGEST_SIZE}"),
         )),
         None => Ok(()),
     }

@@ -1,3 +1,5 @@
+//! The configuration of a vision transformer with experts.
+
 use super::patches::sin_cos_2d;
 use super::pooling::AttentionPooling;
 use super::{EncoderAttentionConfig, EncoderFeedForward, PatchPositions, Vmoe, VmoeBlock};
@@ -99,9 +101,13 @@ pub fn last(n: usize, n_layers: usize) -> Vec<usize> {
 }
 
 impl VmoeConfig {
-    /// The rows and columns of patches.
+    /// The rows and columns of patches; none if a patch has no size, which
+    /// [`validate`](Self::validate) refuses.
     pub fn grid(&self) -> [usize; 2] {
-        [0, 1].map(|axis| self.image_size[axis] / self.patch_size[axis])
+        [0, 1].map(|axis| {
+            let [side, patch] = [self.image_size[axis], self.patch_size[axis]];
+            side.checked_div(patch).unwrap_or(0)
+        })
     }
 
     /// The number of tokens of an image, a class token included.

@@ -40,6 +40,9 @@ use toml::{Table, Value};
 /// The fewest seeds that decide a claim: with fewer an interval is little more than the range of the seeds.
 const MIN_SEEDS: u64 = 5;
 
+/// The most seeds of an ablation.
+const MOST_SEEDS: u64 = 1000;
+
 /// Why a claim could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
@@ -148,6 +151,12 @@ impl Claim {
         if self.seeds < MIN_SEEDS || self.arms.len() < 2 || self.rules.is_empty() {
             return Err(format!(
                 "a claim needs at least two arms, {MIN_SEEDS} seeds and a rule"
+            ));
+        }
+        if self.seeds > MOST_SEEDS {
+            return Err(format!(
+                "seeds = {}: an ablation has at most {MOST_SEEDS}",
+                self.seeds
             ));
         }
         let names = self.tested();
@@ -290,6 +299,7 @@ below = "a"
                 "no arm `c`; the arms are a, b",
             ),
             ("arms = [\"b\"]", "arms = [\"d\"]", "no arm `d`"),
+            ("seeds = 5", "seeds = 1001", "at most 1000"),
             ("seeds = 5", "seeds = 4", "at least two arms, 5 seeds"),
             ("seeds = 5", "seeds = 5\nseed = 0", "unknown field `seed`"),
             (

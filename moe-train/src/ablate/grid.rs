@@ -4,6 +4,9 @@ use toml::Value;
 
 use crate::resolve::{Override, ResolveError};
 
+/// The most arms of an ablation.
+const MOST_ARMS: usize = 1000;
+
 /// Why a grid could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum GridError {
@@ -35,6 +38,12 @@ pub enum GridError {
         text: String,
         /// The later of the two.
         value: String,
+    },
+    /// More arms than anybody trains.
+    #[error("the axes make {n_arms} arms; an ablation has at most {MOST_ARMS}")]
+    ManyArms {
+        /// The number of combinations.
+        n_arms: usize,
     },
     /// Two axes have the same key.
     #[error("two axes have the key `{key}`; put all its values on one, `-x {key}=a,b,c`")]
@@ -105,8 +114,8 @@ impl Grid {
     ///
     /// # Errors
     ///
-    /// [`NoAxis`](GridError::NoAxis), [`DuplicateKey`](GridError::DuplicateKey), and those of
-    /// [`Axis::parse`].
+    /// [`NoAxis`](GridError::NoAxis), [`DuplicateKey`](GridError::DuplicateKey),
+    /// [`ManyArms`](GridError::ManyArms), and those of [`Axis::parse`].
     pub fn parse(axes: &[impl AsRef<str>]) -> Result<Self, GridError> {
         let axes: Vec<Axis> = axes
             .iter()
@@ -123,6 +132,11 @@ impl Grid {
             }
         }
 
+        let sizes = axes.iter().map(|axis| axis.values.len());
+        let n_arms = sizes.fold(1usize, usize::saturating_mul);
+        if n_arms > MOST_ARMS {
+            return Err(GridError::ManyArms { n_arms });
+        }
         Ok(Self { axes })
     }
 

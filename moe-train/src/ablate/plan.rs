@@ -1,6 +1,8 @@
+//! Plans: all runs of an ablation, before any of them is made.
+
 use super::claim::evaluated;
 use super::{Arm, Claim, ClaimError, Grid, GridError, Sweep, TableError};
-use crate::config::{ConfigError, RunConfig};
+use crate::config::{ConfigError, LARGEST_SEED, RunConfig};
 use crate::resolve::{ConfigFile, key_hint};
 use crate::run::{RunError, finished};
 use std::path::Path;
@@ -23,6 +25,14 @@ pub enum AblateError {
         key: String,
         /// The nearest key, or those of its table.
         hint: String,
+    },
+    /// Seeds beyond the largest.
+    #[error("{n_seeds} seeds from seed = {first} on are too many: no seed can be above 2^63 - 1")]
+    Seeds {
+        /// The first seed.
+        first: u64,
+        /// How many were asked for.
+        n_seeds: u64,
     },
     /// The configuration of an arm.
     #[error("arm {label}: {source}")]
@@ -175,7 +185,7 @@ impl Plan {
         Ok(Self {
             tested: tested(&arms, evaluations)?,
             arms,
-            seeds: (0..n_seeds).map(|n| first.saturating_add(n)).collect(),
+            seeds: seeds(first, n_seeds)?,
             notes,
             sweep: None,
             claim: None,
@@ -194,26 +204,52 @@ impl Plan {
     }
 
     /// The number of runs that are not finished yet.
-    pub fn missing(&self, runs_dir: &Path) -> usize {
-        self.missing_runs(runs_dir).count()
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file of a run is damaged or of another run.
+    pub fn missing(&self, runs_dir: &Path) -> Result<usize, AblateError> {
+        Ok(self.missing_runs(runs_dir)?.len())
     }
 
     /// Seconds that the missing runs take at a training speed measured for the baseline; an arm that
     /// does more work a token is taken to be slower by as much.
-    pub fn estimate_s(&self, runs_dir: &Path, tokens_per_s: f64) -> f64 {
+    ///
+    /// # Errors
+    ///
+    /// As [`missing`](Self::missing).
+    pub fn estimate_s(&self, runs_dir: &Path, tokens_per_s: f64) -> Result<f64, AblateError> {
         let flops = |config: &RunConfig| config.account().flops_per_token as f64;
         let baseline = flops(&self.arms[0].config);
-        self.missing_runs(runs_dir)
-            .map(|config| {
-                let tokens = (config.train.steps * config.tokens_per_step()) as f64;
-                tokens / tokens_per_s * flops(&config) / baseline
-            })
-            .sum()
+        let seconds = |config: &RunConfig| {
+            let tokens = (config.train.steps * config.tokens_per_step()) as f64;
+            tokens / tokens_per_s * flops(config) / baseline
+        };
+        Ok(self.missing_runs(runs_dir)?.iter().map(seconds).sum())
     }
 
-    fn missing_runs<'a>(&'a self, runs_dir: &'a Path) -> impl Iterator<Item = RunConfig> + 'a {
-        self.runs()
-            .filter(move |config| !matches!(finished(config, runs_dir), Ok(Some(_))))
+    fn missing_runs(&self, runs_dir: &Path) -> Result<Vec<RunConfig>, AblateError> {
+        let mut missing = Vec::new();
+        for config in self.runs() {
+            let found = finished(&config, runs_dir).map_err(|source| AblateError::Run {
+                label: config.run_name(),
+                seed: config.seed,
+                source: Box::new(source),
+            })?;
+            if found.is_none() {
+                missing.push(config);
+            }
+        }
+        Ok(missing)
+    }
+}
+
+/// The seeds from the first one on.
+fn seeds(first: u64, n_seeds: u64) -> Result<Vec<u64>, AblateError> {
+    let end = first.checked_add(n_seeds);
+    match end.filter(|end| end.saturating_sub(1) <= LARGEST_SEED) {
+        Some(end) => Ok((first..end).collect()),
+        None => Err(AblateError::Seeds { first, n_seeds }),
     }
 }
 

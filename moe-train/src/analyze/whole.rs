@@ -4,11 +4,10 @@ use super::images::analyze_images;
 use super::text::{analyze_decoder, analyze_pairs};
 use super::{AnalyzeError, ImageAnalysis, TextAnalysis};
 use crate::data::Split;
-use crate::run::{LoadedRun, RunError};
+use crate::run::LoadedRun;
 use crate::task::{AnyModel, TaskData};
 use burn::tensor::Device;
 use serde::Serialize;
-use std::sync::atomic::AtomicBool;
 
 /// What the experts of a run do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,8 +51,7 @@ pub fn analyze(
         let what = "a run on text".to_owned();
         return Err(AnalyzeError::NoCapacity { what });
     }
-    let data = TaskData::load_again(&run.config, run.vocab.as_ref(), &AtomicBool::new(false))
-        .map_err(RunError::from)?;
+    let data = run.data()?;
     let device = &device.clone().without_autodiff();
     Ok(match (&run.model, &data) {
         (AnyModel::Decoder(model), TaskData::Text(data)) => {
@@ -77,6 +75,7 @@ mod tests {
     use crate::config::RunConfig;
     use crate::data::{UnigramVocab, Vocab};
     use std::path::PathBuf;
+    use std::sync::atomic::AtomicBool;
 
     const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/design.md");
 
@@ -88,6 +87,7 @@ mod tests {
             config,
             vocab,
             step: 3,
+            data_hash: None,
         }
     }
 

@@ -1,3 +1,5 @@
+//! The table `[attention]`.
+
 use moe_attention::{GroupedQueryAttentionConfig, LatentForm, MultiHeadLatentAttentionConfig};
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +127,16 @@ impl AttentionConfig {
                 ..GqaConfig::default()
             })),
             _ => None,
+        }
+    }
+
+    /// The number of heads.
+    pub fn n_heads(&self) -> usize {
+        match self {
+            Self::Gqa(gqa) => gqa.n_heads.max(gqa.n_kv_heads),
+            Self::Mla(mla) => mla.n_heads,
+            Self::Mha(mha) => mha.n_heads,
+            Self::T5(t5) => t5.n_heads,
         }
     }
 

@@ -139,6 +139,11 @@ impl RunConfig {
         }
     }
 
+    /// The sequences or images of an optimizer step.
+    pub fn sequences_per_step(&self) -> u64 {
+        (self.train.batch_size * self.train.accumulate) as u64
+    }
+
     /// The tokens of an optimizer step.
     pub fn tokens_per_step(&self) -> u64 {
         (self.train.batch_size * self.tokens_per_sequence() * self.train.accumulate) as u64

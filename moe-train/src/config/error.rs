@@ -1,3 +1,5 @@
+//! Why a configuration is refused.
+
 use crate::data::DataError;
 use crate::resolve::ResolveError;
 use moe_models::ModelError;
@@ -50,5 +52,25 @@ pub enum ConfigError {
         value: f64,
         /// What it must be.
         range: &'static str,
+    },
+    /// A size with which the model could not be counted.
+    #[error("{key} = {value} is too large: it must be {rule}")]
+    TooLarge {
+        /// The key.
+        key: String,
+        /// The value given.
+        value: String,
+        /// What it must be.
+        rule: String,
+    },
+    /// A negative integer, where only counts and sizes stand.
+    #[error("`{key}` = {value} must be at least {least}")]
+    Negative {
+        /// The key.
+        key: String,
+        /// The value given.
+        value: i64,
+        /// The smallest that it can be.
+        least: i64,
     },
 }

@@ -1,6 +1,7 @@
 //! The configuration of a run: one TOML file, typed, with every default in sight.
 
 mod attention;
+mod bounds;
 mod build;
 mod error;
 mod evaluation;
@@ -9,9 +10,11 @@ mod model;
 mod switch;
 mod tables;
 mod validate;
+mod values;
 mod vision;
 
 pub use attention::{AttentionConfig, GqaConfig, MhaConfig, MlaConfig, MlaForm, T5Config};
+pub use bounds::LARGEST_SEED;
 pub use error::ConfigError;
 pub use model::{DeepSeekModel, MixtralModel, ModelConfig};
 pub use switch::SwitchModel;
@@ -26,6 +29,7 @@ use crate::resolve::{
 use moe_router::{BalanceConfig, RouterConfig};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use toml::Value;
 
 /// The keys that choose the defaults of their table.
 pub const SELECTORS: [&str; 3] = ["model.family", "attention.kind", "router.name"];
@@ -94,6 +98,10 @@ impl RunConfig {
         file: ConfigFile,
         overrides: &[S],
     ) -> Result<Resolved, ConfigError> {
+        if file.table().get("claim").is_some_and(Value::is_table) {
+            let path = file.path().to_owned();
+            return Err(ResolveError::Claim { path }.into());
+        }
         let layers = Layers::over(file, overrides)?;
         let layers = layers.unalias(&OTHER_NAMES).imply(&COMPOSED);
         let resolved = resolve_with_notes(&layers, &SELECTORS, &defaults)?;
@@ -160,12 +168,56 @@ fn checked(table: toml::Table) -> Result<RunConfig, ConfigError> {
             names: names.join(", "),
         });
     }
+    if let Some((key, value)) = negative("", &table) {
+        return Err(ConfigError::Negative {
+            least: least(table, &key),
+            key,
+            value,
+        });
+    }
     let mut config: RunConfig = typed(table)?;
     if let DataConfig::Images(images) = &mut config.data {
         images.n_classes = images.counted_classes()?;
     }
     config.validate()?;
     Ok(config)
+}
+
+/// The first negative integer, none of which a configuration has.
+fn negative(prefix: &str, table: &toml::Table) -> Option<(String, i64)> {
+    table.iter().find_map(|(name, value)| {
+        let key = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
+        match value {
+            Value::Integer(value) if *value < 0 => Some((key, *value)),
+            Value::Table(table) => negative(&key, table),
+            Value::Array(values) => {
+                let integers = values.iter().filter_map(Value::as_integer);
+                let value = integers.into_iter().find(|value| *value < 0)?;
+                Some((key, value))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// The smallest value of a key with which its table is accepted: 0, or 1.
+fn least(mut table: toml::Table, key: &str) -> i64 {
+    let mut names = key.split('.');
+    let last = names.next_back().unwrap_or_default();
+    let inner = names.try_fold(&mut table, |table, name| {
+        table.get_mut(name).and_then(Value::as_table_mut)
+    });
+    if let Some(value) = inner.and_then(|table| table.get_mut(last)) {
+        *value = match value {
+            Value::Array(_) => Value::Array(vec![Value::Integer(0)]),
+            _ => Value::Integer(0),
+        };
+    }
+    i64::from(checked(table).is_err())
 }
 
 /// A note if the file's balance losses were meant for another router than the one in use.

@@ -1,3 +1,5 @@
+//! The table `[model]`.
+
 use super::{SwitchModel, VisionModel};
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
@@ -153,6 +155,31 @@ impl ModelConfig {
             Self::Vmoe(model) | Self::SoftMoe(model) => model.d_model,
             Self::Switch(model) => model.d_model,
         }
+    }
+
+    /// The number of all layers: of both stacks, and of modules that predict further tokens.
+    pub(super) fn n_layers(&self) -> usize {
+        match self {
+            Self::Mixtral(model) => model.n_layers,
+            Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
+                model.n_layers + model.n_mtp_layers
+            }
+            Self::Vmoe(model) | Self::SoftMoe(model) => model.n_layers,
+            Self::Switch(model) => model.n_layers + model.n_decoder_layers,
+        }
+    }
+
+    /// The hidden width of a dense feed-forward, with its key; 1 where every layer has experts.
+    pub(super) fn d_dense(&self) -> (String, u128) {
+        let (key, width) = match self {
+            Self::Mixtral(_) => ("model.d_model", 1),
+            Self::DeepSeekMoe(model) | Self::DeepSeekV2(model) | Self::DeepSeekV3(model) => {
+                ("model.d_dense", model.d_dense)
+            }
+            Self::Vmoe(model) | Self::SoftMoe(model) => ("model.d_mlp", model.d_mlp),
+            Self::Switch(model) => ("model.d_dense", model.d_dense),
+        };
+        (key.to_owned(), width as u128)
     }
 
     /// The weight of the loss of modules that predict further tokens; 0 for a family without.

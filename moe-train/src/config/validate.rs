@@ -1,3 +1,5 @@
+//! Checks that the values of a configuration fit together.
+
 use super::{ConfigError, ModelConfig, RunConfig};
 use crate::data::{DataConfig, DataError};
 use moe_models::ModelError;
@@ -9,6 +11,7 @@ impl RunConfig {
     ///
     /// Returns what is wrong, where, and what to do.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_bounds()?;
         self.validate_images()?;
         self.validate_pairs()?;
         self.model().validate(&self.router)?;
@@ -65,11 +68,7 @@ impl RunConfig {
             let (length, above) = (t.seq_length as f64, "above model.n_mtp_layers");
             return Err(range("train.seq_length", length, above));
         }
-        if t.steps.checked_mul(self.tokens_per_step()).is_none() {
-            let (steps, fewer) = (t.steps as f64, "fewer: their tokens cannot be counted");
-            return Err(range("train.steps", steps, fewer));
-        }
-        Ok(())
+        self.validate_steps()
     }
 
     fn validate_numbers(&self) -> Result<(), ConfigError> {

@@ -2,7 +2,6 @@
 
 use crate::config::{RunConfig, SELECTORS};
 use serde::Serialize;
-use toml::{Table, Value};
 
 /// A key in which configurations differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,27 +89,11 @@ fn short(key: &str, value: &str) -> String {
     format!("{last}={value}")
 }
 
-/// All keys but the seed with their values, tables as dotted keys.
+/// All keys but the seed with their values.
 fn flat(config: &RunConfig) -> Vec<(String, String)> {
-    let mut table = Table::try_from(config).expect("a configuration is a table");
-    table.remove("seed");
-    let mut all = Vec::new();
-    flatten("", &table, &mut all);
+    let mut all = config.values();
+    all.retain(|(key, _)| key != "seed");
     all
-}
-
-fn flatten(prefix: &str, table: &Table, all: &mut Vec<(String, String)>) {
-    for (name, value) in table {
-        let key = match prefix {
-            "" => name.clone(),
-            prefix => format!("{prefix}.{name}"),
-        };
-        match value {
-            Value::Table(table) => flatten(&key, table, all),
-            Value::String(text) => all.push((key, text.clone())),
-            value => all.push((key, value.to_string())),
-        }
-    }
 }
 
 #[cfg(test)]

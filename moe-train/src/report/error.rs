@@ -1,3 +1,6 @@
+//! Why there is nothing to report on.
+
+use crate::run::RunError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -20,7 +23,10 @@ pub enum ReportError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// None of the runs can be read.
-    #[error("none of the runs can be read. {0}")]
-    NothingReadable(String),
+    /// A file of a run is damaged or of another run, so that a table without it would be another table.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// None of the runs has begun.
+    #[error("none of the runs has begun. {0}")]
+    NothingBegun(String),
 }

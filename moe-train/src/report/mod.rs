@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Nothing is trained or scored here: everything is read from `config.toml`, `manifest.json`,
-//! `metrics.jsonl`, `summary.json` and `log.txt` of the run folders. A run that is not finished, or that
-//! cannot be read, is part of the report and says so.
+//! `metrics.jsonl`, `summary.json` and `log.txt` of the run folders. A run that is not finished is
+//! part of the report and says so; a file that is damaged or of another run is an error.
 
 mod curve;
 mod difference;

@@ -1,9 +1,14 @@
+//! A run as its folder tells it.
+
 use super::{LoadMap, MetricLines};
 use crate::config::RunConfig;
-use crate::run::{Manifest, RunFolder, Summary, read_manifest, read_summary};
+use crate::run::{Manifest, RunError, RunFolder, Summary, belongs, read_manifest};
+use moe_models::disk;
 use serde::{Serialize, Serializer};
-use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The most bytes of what a run logged.
+const MOST_METRICS: u64 = 1 << 30;
 
 /// A run as its folder tells it.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,23 +52,15 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// Returns in words why its configuration or its summary cannot be read.
-    pub fn read(path: &Path) -> Result<Self, String> {
+    /// Returns an error if there is no run yet, or if a file of it is damaged or of another run.
+    pub fn read(path: &Path) -> Result<Self, RunError> {
         let folder = RunFolder::new(path);
         if !folder.config().is_file() {
-            return Err(format!(
-                "{} has not begun: it has no config.toml",
-                path.display()
-            ));
+            return Err(RunError::NotARun(path.to_owned()));
         }
-        let config = RunConfig::load_resolved(&folder.config())
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-        let mut summary = read_summary(&folder).map_err(|error| error.to_string())?;
-        if let Some(summary) = &mut summary {
-            // summaries of earlier versions do not say
-            summary.causal_in_training = config.is_causal_in_training();
-        }
-        let lines = fs::read(folder.metrics()).unwrap_or_default();
+        let config = RunConfig::load_resolved(&folder.config())?;
+        let summary = belongs(&folder, &config)?.summary;
+        let lines = disk::read_at_most(&folder.metrics(), MOST_METRICS).unwrap_or_default();
         let lines = MetricLines::parse(&String::from_utf8_lossy(&lines));
         Ok(Self {
             state: state(&folder, summary.is_some(), &lines),
@@ -91,7 +88,7 @@ impl Run {
 }
 
 fn state(folder: &RunFolder, is_finished: bool, lines: &MetricLines) -> RunState {
-    let log = fs::read_to_string(folder.log()).unwrap_or_default();
+    let log = disk::read_text(&folder.log(), MOST_METRICS).unwrap_or_default();
     let has_diverged = log
         .lines()
         .last()

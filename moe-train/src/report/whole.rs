@@ -1,4 +1,7 @@
+//! A report: runs, read and put side by side.
+
 use super::{Difference, Merit, Paired, Question, ReportError, Run, find_runs};
+use crate::run::RunError;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fs;
@@ -25,7 +28,8 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Returns an error if a path holds no run, or if none of the runs can be read.
+    /// Returns an error if a path holds no run, if none of the runs has begun, or if a file of a run is
+    /// damaged or of another run.
     pub fn read(paths: &[PathBuf]) -> Result<Self, ReportError> {
         let (mut runs, mut missing) = (Vec::new(), Vec::new());
         let mut seen: Vec<PathBuf> = Vec::new();
@@ -40,7 +44,11 @@ impl Report {
                 seen.push(place);
                 match Run::read(&folder) {
                     Ok(run) => of_path.push(run),
-                    Err(reason) => missing.push(reason),
+                    Err(RunError::NotARun(folder)) => missing.push(format!(
+                        "{} has not begun: it has no config.toml",
+                        folder.display()
+                    )),
+                    Err(error) => return Err(error.into()),
                 }
             }
             runs.extend(by_begin(of_path));
@@ -48,7 +56,7 @@ impl Report {
             missing.extend(found.others.iter().map(no_run));
         }
         if runs.is_empty() {
-            return Err(ReportError::NothingReadable(missing.join("; ")));
+            return Err(ReportError::NothingBegun(missing.join("; ")));
         }
         Ok(Self::of(runs, missing))
     }

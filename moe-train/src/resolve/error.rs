@@ -1,3 +1,5 @@
+//! Why a configuration could not be resolved.
+
 use std::path::PathBuf;
 
 /// Why a configuration could not be resolved.
@@ -13,6 +15,20 @@ pub enum ResolveError {
         path: PathBuf,
         /// The nearest file name in the same directory, or what the directory holds.
         hint: String,
+    },
+    /// The path is a folder.
+    #[error("`{}` is a folder; give a configuration file: {hint}", path.display())]
+    Folder {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The files that it holds.
+        hint: String,
+    },
+    /// The file is a claim, which is no configuration of one run.
+    #[error("{}: this is a claim, not a configuration: `moe ablate {}`", path.display(), path.display())]
+    Claim {
+        /// The path as it was given.
+        path: PathBuf,
     },
     /// The file exists and cannot be read.
     #[error("cannot read the configuration file `{}`: {source}", path.display())]

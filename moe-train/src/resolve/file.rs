@@ -1,12 +1,18 @@
+//! A configuration file: its table, and the line of each key.
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use moe_models::disk;
 use toml::de::DeTable;
 
 use super::ResolveError;
 use super::known::split;
 use super::nearest::nearest;
+
+/// The most bytes of a configuration file.
+const MOST: u64 = 1 << 24;
 
 /// A configuration file: its table, and the line of each key for messages.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +32,13 @@ impl ConfigFile {
     /// [`Syntax`](ResolveError::Syntax) with line and column.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ResolveError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        if path.is_dir() {
+            return Err(ResolveError::Folder {
+                path: path.into(),
+                hint: held_by(path),
+            });
+        }
+        let text = disk::read_text(path, MOST).map_err(|source| match source.kind() {
             ErrorKind::NotFound => ResolveError::FileMissing {
                 path: path.into(),
                 hint: missing_hint(path),
@@ -53,7 +65,8 @@ impl ConfigFile {
         };
         let mut lines = BTreeMap::new();
         if let Ok(spanned) = DeTable::parse(text) {
-            collect_lines(spanned.get_ref(), "", text, &mut lines);
+            let starts = line_starts(text);
+            collect_lines(spanned.get_ref(), "", &starts, &mut lines);
         }
 
         Ok(Self { path, table, lines })
@@ -120,31 +133,34 @@ fn syntax_error(path: PathBuf, text: &str, error: &toml::de::Error) -> ResolveEr
 
     ResolveError::Syntax {
         path,
-        line: line_of(text, start),
+        line: line_of(&line_starts(text), start),
         column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
         message: error.message().replace('\n', ", "),
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|byte| *byte == b'\n')
-        .count()
-        + 1
+/// The offsets at which lines begin, but the first.
+fn line_starts(text: &str) -> Vec<usize> {
+    let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+    ends.map(|(end, _)| end + 1).collect()
+}
+
+/// The line of an offset, counted from 1.
+fn line_of(starts: &[usize], offset: usize) -> usize {
+    starts.partition_point(|start| *start <= offset) + 1
 }
 
 fn collect_lines(
     table: &DeTable<'_>,
     prefix: &str,
-    text: &str,
+    starts: &[usize],
     lines: &mut BTreeMap<String, usize>,
 ) {
     for (name, value) in table {
         let key = super::known::join(prefix, name.get_ref());
-        lines.insert(key.clone(), line_of(text, name.span().start));
+        lines.insert(key.clone(), line_of(starts, name.span().start));
         if let Some(inner) = value.get_ref().as_table() {
-            collect_lines(inner, &key, text, lines);
+            collect_lines(inner, &key, starts, lines);
         }
     }
 }
@@ -154,23 +170,38 @@ fn missing_hint(path: &Path) -> String {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let Ok(entries) = std::fs::read_dir(directory) else {
+    let Some(names) = files_in(directory) else {
         return format!("the directory `{}` does not exist", directory.display());
     };
-    let mut names: Vec<String> = entries
+    let wanted = path.file_name().unwrap_or_default().to_string_lossy();
+
+    match nearest(&wanted, names.iter().map(String::as_str)) {
+        Some(name) => format!("did you mean `{}`?", path.with_file_name(name).display()),
+        None => held_by(directory),
+    }
+}
+
+/// The configuration files in a directory, in words.
+fn held_by(directory: &Path) -> String {
+    let names = files_in(directory).unwrap_or_default();
+    if names.is_empty() {
+        format!("`{}` holds no .toml file", directory.display())
+    } else {
+        format!("`{}` holds {}", directory.display(), names.join(", "))
+    }
+}
+
+/// The names of the configuration files in a directory, sorted; none if it cannot be listed.
+fn files_in(directory: &Path) -> Option<Vec<String>> {
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .ok()?
         .flatten()
         .filter(|entry| entry.path().is_file())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(|name| name.ends_with(".toml"))
         .collect();
     names.sort();
-    let wanted = path.file_name().unwrap_or_default().to_string_lossy();
-
-    match nearest(&wanted, names.iter().map(String::as_str)) {
-        Some(name) => format!("did you mean `{}`?", path.with_file_name(name).display()),
-        None if names.is_empty() => format!("`{}` holds no .toml file", directory.display()),
-        None => format!("`{}` holds {}", directory.display(), names.join(", ")),
-    }
+    Some(names)
 }
 
 #[cfg(test)]

@@ -1,8 +1,13 @@
+//! Overrides: `key=value` of the command line.
+
 use std::fmt;
 
 use toml::{Table, Value};
 
 use super::ResolveError;
+
+/// The most names of a dotted key; tables nest that deep.
+const MOST_PARTS: usize = 16;
 
 /// One `key=value` of the command line, such as `router.top_k=2` or `router.name=switch`.
 ///
@@ -39,6 +44,12 @@ impl Override {
             return Err(fail(
                 "its key must be names joined by dots, such as `router.top_k`".into(),
             ));
+        }
+        if key.split('.').count() > MOST_PARTS {
+            return Err(ResolveError::OverrideSyntax {
+                text: text.chars().take(40).chain("...".chars()).collect(),
+                reason: format!("its key has more than {MOST_PARTS} parts"),
+            });
         }
         if value.is_empty() {
             return Err(fail(format!(
@@ -189,6 +200,17 @@ mod tests {
             assert!(message(text).contains("names joined by dots"), "{text}");
         }
         assert!(message("x=[1, 2").contains("its value is not valid TOML"));
+    }
+
+    #[test]
+    fn deep_keys_are_refused() {
+        let key = |parts: usize| vec!["a"; parts].join(".");
+        assert!(Override::parse(&format!("{}=1", key(16))).is_ok());
+        for parts in [17, 60_000] {
+            let message = message(&format!("{}=1", key(parts)));
+            assert!(message.contains("more than 16 parts"), "{message}");
+            assert!(message.len() < 200, "{message}");
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Checkpoints: everything that a step changes, in a folder that appears whole or not at all.
 
-use super::files::{damaged, file_error, read_json, write_json};
+use super::files::{damaged, file_error};
 use super::measured::CostMeter;
+use super::metrics_log::Extent;
+use super::origin::Origin;
+use super::seal::{hash_file, write_sealed};
 use super::{RunError, RunFolder, Trainer};
 use crate::task::AnyModel;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
@@ -12,7 +15,6 @@ use std::path::{Path, PathBuf};
 
 const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
-const STATE: &str = "state.json";
 
 /// What a checkpoint holds beside tensors. The data order and all noise are functions of the seed and
 /// these numbers.
@@ -22,15 +24,25 @@ pub(super) struct CheckpointState {
     pub(super) step: u64,
     /// The windows of text, or images, used.
     pub(super) consumed: u64,
-    /// The seed of data order and noise.
-    pub(super) seed: u64,
     /// Seconds of training so far.
     pub(super) wall_s: f64,
     /// The task's own loss at the last step.
     pub(super) lm_loss: f64,
-    /// What tokens have cost so far; empty in a checkpoint of a version that did not count.
-    #[serde(default)]
+    /// What tokens have cost so far.
     pub(super) cost: CostMeter,
+    /// The run that it is of.
+    pub(super) origin: Origin,
+    /// What `metrics.jsonl` held.
+    pub(super) metrics: Extent,
+    /// The hashes of the files beside it, which saving fills in.
+    pub(super) records: Records,
+}
+
+/// The SHA-256 of the tensors' files.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+pub(super) struct Records {
+    model: String,
+    optimizer: String,
 }
 
 /// Saves a checkpoint and then deletes the older ones.
@@ -52,7 +64,15 @@ pub(super) fn save(
     record
         .save(&optimizer)
         .map_err(|e| unsaved(&optimizer, &e))?;
-    write_json(&temporary.join(STATE), state)?;
+    let records = Records {
+        model: hash_file(&model)?,
+        optimizer: hash_file(&optimizer)?,
+    };
+    let state = &CheckpointState {
+        records,
+        ..state.clone()
+    };
+    write_sealed(&temporary.join("state.json"), state)?;
 
     remove(&target)?;
     fs::rename(&temporary, &target).map_err(file_error("rename", &target))?;
@@ -71,48 +91,54 @@ fn unsaved(path: &Path, what: &dyn std::fmt::Display) -> RunError {
     }
 }
 
-/// Puts a trainer back to where it was after the newest checkpoint, if there is one.
+/// Puts a trainer back to where it was after a checkpoint.
 pub(super) fn resume(
     folder: &RunFolder,
     trainer: &mut Trainer,
-) -> Result<Option<CheckpointState>, RunError> {
-    remove_unfinished(folder)?;
-    let Some(&step) = folder.checkpoint_steps()?.last() else {
-        return Ok(None);
-    };
-    let path = folder.checkpoint(step);
-    let state: CheckpointState = read_json(&path.join(STATE), folder.path())?;
-    trainer.model = load_model(&path, folder.path(), trainer.model.clone())?;
-    trainer.optimizer = load_optimizer(&path, folder.path(), trainer.optimizer.clone())?;
+    state: &CheckpointState,
+) -> Result<(), RunError> {
+    trainer.model = load_model(folder, state, trainer.model.clone())?;
+    trainer.optimizer = load_optimizer(folder, state, trainer.optimizer.clone())?;
     trainer.step = state.step;
-    Ok(Some(state))
+    Ok(())
 }
 
 /// The weights of a checkpoint in a model of the same configuration.
 pub(super) fn load_model(
-    checkpoint: &Path,
-    folder: &Path,
+    folder: &RunFolder,
+    state: &CheckpointState,
     model: AnyModel,
 ) -> Result<AnyModel, RunError> {
-    let path = checkpoint.join(MODEL);
-    let record = ModuleRecord::load(&path).map_err(|e| damaged(&path, folder, &e))?;
+    let path = folder.checkpoint(state.step).join(MODEL);
+    check_record(&path, folder, &state.records.model)?;
+    let record = ModuleRecord::load(&path).map_err(|e| damaged(&path, folder.path(), &e))?;
     model
         .with_record(record)
-        .map_err(|e| damaged(&path, folder, &e))
+        .map_err(|e| damaged(&path, folder.path(), &e))
 }
 
 fn load_optimizer(
-    checkpoint: &Path,
-    folder: &Path,
+    folder: &RunFolder,
+    state: &CheckpointState,
     optimizer: ModuleOptimizer,
 ) -> Result<ModuleOptimizer, RunError> {
-    let path = checkpoint.join(OPTIMIZER);
-    let record = OptimizerRecord::load(&path).map_err(|e| damaged(&path, folder, &e))?;
+    let path = folder.checkpoint(state.step).join(OPTIMIZER);
+    check_record(&path, folder, &state.records.optimizer)?;
+    let record = OptimizerRecord::load(&path).map_err(|e| damaged(&path, folder.path(), &e))?;
     Ok(optimizer.load_record(record))
 }
 
+/// Refuses tensors that are not those which were saved with the state.
+fn check_record(path: &Path, folder: &RunFolder, hash: &str) -> Result<(), RunError> {
+    if hash_file(path)? == hash {
+        return Ok(());
+    }
+    let what = "it is not the file that was saved with state.json";
+    Err(damaged(path, folder.path(), &what))
+}
+
 /// Deletes what a killed process left of a checkpoint that it was writing.
-fn remove_unfinished(folder: &RunFolder) -> Result<(), RunError> {
+pub(super) fn remove_unfinished(folder: &RunFolder) -> Result<(), RunError> {
     let checkpoints = folder.checkpoints();
     let entries = fs::read_dir(&checkpoints).map_err(file_error("list", &checkpoints))?;
     entries

@@ -1,3 +1,5 @@
+//! Why a run could not be made, continued or read.
+
 use crate::config::ConfigError;
 use crate::data::DataError;
 use std::path::PathBuf;
@@ -23,11 +25,25 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// A file of the run folder does not hold what it should.
-    #[error("{path} is damaged: {what}. Delete the folder {folder} to start the run anew")]
+    #[error(
+        "{path} is damaged: {what}. Restore it from a copy, or move the folder {folder} aside to train anew"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        what: String,
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// A file of the run folder is of another run, or was changed.
+    #[error(
+        "{path} does not belong to this run: {what}. Restore what was changed, or move the folder {folder} aside to train anew"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
         what: String,
         /// The run folder.
         folder: PathBuf,
@@ -42,9 +58,16 @@ pub enum RunError {
     NoCheckpoint(PathBuf),
     /// The data is not that which the run began with.
     #[error(
-        "what lies at data.path has changed since the run {0} began: restore it, or delete that folder to train on the new data"
+        "what lies at data.path has changed since the run {folder} began (hash {then}, now {now}): restore it, or move that folder aside to train on the new data"
     )]
-    DataChanged(PathBuf),
+    DataChanged {
+        /// The run folder.
+        folder: PathBuf,
+        /// The hash of the data that the run began with.
+        then: String,
+        /// The hash of the data as it is.
+        now: String,
+    },
     /// A checkpoint could not be written.
     #[error(
         "cannot write {path}: {what}. The last checkpoint is kept: make room or allow writing there, and give the same command again"

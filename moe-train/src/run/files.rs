@@ -6,8 +6,16 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::fs;
 use std::path::Path;
 
+/// The most lines of an error of a library that are shown.
+const MOST_LINES: usize = 4;
+
 /// Writes a file, which appears whole or not at all.
+/// A link with the file's name is refused: it would lead out of the run folder.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        let link = std::io::Error::other("it is a link, not a file of this run");
+        return Err(file_error("write", path)(link));
+    }
     disk::write_whole(path, bytes).map_err(file_error("write", path))
 }
 
@@ -20,7 +28,7 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Run
 
 /// Reads a value from JSON.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path, folder: &Path) -> Result<T, RunError> {
-    let bytes = fs::read(path).map_err(file_error("read", path))?;
+    let bytes = disk::read_at_most(path, 1 << 26).map_err(file_error("read", path))?;
     serde_json::from_slice(&bytes).map_err(|error| damaged(path, folder, &error))
 }
 
@@ -38,9 +46,28 @@ pub(super) fn file_error(
 
 /// A file that does not hold what it should.
 pub(super) fn damaged(path: &Path, folder: &Path, what: &dyn std::fmt::Display) -> RunError {
+    let what = what.to_string();
+    let mut lines = what.lines().map(str::trim_end);
+    let mut shown = lines
+        .by_ref()
+        .take(MOST_LINES)
+        .collect::<Vec<_>>()
+        .join(" ");
+    if lines.next().is_some() {
+        shown.push_str(" ...");
+    }
     RunError::Damaged {
         path: path.to_owned(),
-        what: what.to_string(),
+        what: shown,
+        folder: folder.to_owned(),
+    }
+}
+
+/// A file that is of something else than its run folder.
+pub(super) fn foreign(path: &Path, folder: &Path, what: String) -> RunError {
+    RunError::Foreign {
+        path: path.to_owned(),
+        what,
         folder: folder.to_owned(),
     }
 }

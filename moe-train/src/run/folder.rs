@@ -1,6 +1,9 @@
+//! The folder of a run: its name, its files and its lock.
+
 use super::RunError;
 use super::files::file_error;
 use crate::config::RunConfig;
+use moe_models::disk;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +51,11 @@ impl RunFolder {
         self.path.join("summary.json")
     }
 
+    /// The hashes of the other files of a finished run.
+    pub fn files(&self) -> PathBuf {
+        self.path.join("files.json")
+    }
+
     /// What happened, in words.
     pub fn log(&self) -> PathBuf {
         self.path.join("log.txt")
@@ -73,6 +81,11 @@ impl RunFolder {
         self.checkpoints().join(format!("step-{step}"))
     }
 
+    /// What the checkpoint after a step holds beside tensors.
+    pub fn state(&self, step: u64) -> PathBuf {
+        self.checkpoint(step).join("state.json")
+    }
+
     /// The steps of all whole checkpoints, in order.
     ///
     /// # Errors
@@ -86,7 +99,7 @@ impl RunFolder {
         let entries = fs::read_dir(&folder).map_err(file_error("list", &folder))?;
         let mut steps: Vec<u64> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter_map(|name| name.strip_prefix("step-")?.parse().ok())
+            .filter_map(|name| step_of(&name))
             .collect();
         steps.sort_unstable();
         Ok(steps)
@@ -102,11 +115,17 @@ impl RunFolder {
         let folder = self.checkpoints();
         fs::create_dir_all(&folder).map_err(file_error("create", &folder))?;
         let path = self.path.join(".lock");
-        let file = fs::File::create(&path).map_err(file_error("create", &path))?;
+        let file = disk::lock_file(&path).map_err(file_error("open", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(fs::TryLockError::WouldBlock) => Err(RunError::Busy(self.path.clone())),
             Err(fs::TryLockError::Error(source)) => Err(file_error("lock", &path)(source)),
         }
     }
+}
+
+/// The step of a checkpoint's name, as it is written.
+pub(super) fn step_of(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.parse().ok()?;
+    (name == format!("step-{step}")).then_some(step)
 }

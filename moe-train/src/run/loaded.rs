@@ -1,7 +1,11 @@
 //! A run that was trained: its model with what it was trained by.
 
+use super::checkpoint::{self, CheckpointState};
+use super::continued::check_data;
 use super::files::read_json;
-use super::{EvalMetrics, Manifest, RunError, RunFolder, checkpoint, evaluate};
+use super::folder::step_of;
+use super::papers::{belongs, state};
+use super::{EvalMetrics, Manifest, RunError, RunFolder, evaluate};
 use crate::config::RunConfig;
 use crate::data::{DataConfig, Split, Vocab, VocabKind};
 use crate::task::{AnyModel, TaskData};
@@ -22,6 +26,8 @@ pub struct LoadedRun {
     pub vocab: Option<Vocab>,
     /// The step of the checkpoint.
     pub step: u64,
+    /// The hash of the data that it was trained on; none of a model that is of no run folder.
+    pub data_hash: Option<String>,
 }
 
 impl LoadedRun {
@@ -46,19 +52,12 @@ impl LoadedRun {
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_of(path)?);
         let mut config = RunConfig::load_resolved(&folder.config())?;
+        let state = state_of(path, &folder, &config)?;
         if !overrides.is_empty() {
             config = config.evaluated_with(overrides)?;
         }
-        let step = match step_of(path) {
-            Some(step) => step,
-            None => *folder
-                .checkpoint_steps()?
-                .last()
-                .ok_or_else(|| RunError::NoCheckpoint(folder.path().to_owned()))?,
-        };
         let device = device.clone().without_autodiff();
-        let model = config.init_model(&device);
-        let model = checkpoint::load_model(&folder.checkpoint(step), folder.path(), model)?;
+        let model = checkpoint::load_model(&folder, &state, config.init_model(&device))?;
         let vocab = match &config.data {
             DataConfig::Text(text) => Some(match text.vocab {
                 VocabKind::Bytes => Vocab::Bytes,
@@ -72,23 +71,54 @@ impl LoadedRun {
             config,
             model,
             vocab,
-            step,
+            step: state.step,
+            data_hash: Some(state.origin.data),
         })
     }
+
+    /// The data that the run was trained on.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the data cannot be loaded any more, or has changed: what is held out of it now
+    /// may have been trained on.
+    pub fn data(&self) -> Result<TaskData, RunError> {
+        let data =
+            TaskData::load_again(&self.config, self.vocab.as_ref(), &AtomicBool::new(false))?;
+        if let Some(then) = &self.data_hash {
+            check_data(&RunFolder::new(&self.folder), then, &data)?;
+        }
+        Ok(data)
+    }
+}
+
+/// The state of the checkpoint that a path names, or of the newest one.
+fn state_of(
+    path: &Path,
+    folder: &RunFolder,
+    config: &RunConfig,
+) -> Result<CheckpointState, RunError> {
+    let papers = belongs(folder, config)?;
+    let name = path.file_name().and_then(|name| name.to_str());
+    let found = match (name.and_then(step_of), &papers.origin) {
+        (Some(step), Some(origin)) => Some(state(folder, config, origin, step)?),
+        _ => papers.state,
+    };
+    found.ok_or_else(|| RunError::NoCheckpoint(folder.path().to_owned()))
 }
 
 /// Scores a whole part of the run's data.
 ///
 /// # Errors
 ///
-/// Returns an error if the data cannot be loaded any more.
+/// As [`LoadedRun::data`].
 pub fn evaluate_run(
     run: &LoadedRun,
     split: Split,
     device: &Device,
 ) -> Result<EvalMetrics, RunError> {
     let train = &run.config.train;
-    let data = TaskData::load_again(&run.config, run.vocab.as_ref(), &AtomicBool::new(false))?;
+    let data = run.data()?;
     let device = device.clone().without_autodiff();
     let mut metrics = evaluate(&run.model, &data, split, None, train.batch_size, &device);
     metrics.step = run.step;
@@ -102,24 +132,6 @@ fn run_of(path: &Path) -> Result<PathBuf, RunError> {
         .find(|folder| RunFolder::new(*folder).config().is_file())
         .map(Path::to_owned)
         .ok_or_else(|| RunError::NotARun(path.to_owned()))
-}
-
-/// The step of a path to a checkpoint.
-fn step_of(path: &Path) -> Option<u64> {
-    path.file_name()?
-        .to_str()?
-        .strip_prefix("step-")?
-        .parse()
-        .ok()
-}
-
-/// Reads a summary if there is one.
-pub(crate) fn read_summary(folder: &RunFolder) -> Result<Option<super::Summary>, RunError> {
-    let path = folder.summary();
-    if !path.exists() {
-        return Ok(None);
-    }
-    read_json(&path, folder.path()).map(Some)
 }
 
 /// Reads the manifest of a run.

@@ -1,6 +1,8 @@
 //! Where, when and with what a run was made: everything that may differ between two equal runs.
 
+use moe_models::disk;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -77,7 +79,7 @@ fn git_commit() -> String {
 
 /// The high-water mark of this process's memory, where Linux tells.
 fn peak_memory_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = disk::read_text(Path::new("/proc/self/status"), 1 << 20).unwrap_or_default();
     status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))

@@ -1,10 +1,12 @@
 //! From a configuration to a finished run, or the rest of one.
 
 use super::checkpoint::{self, CheckpointState};
-use super::continued::{check_data, continue_metrics};
+use super::continued::check_data;
 use super::files::{file_error, write_json, write_whole};
 use super::measured::CostMeter;
-use super::read_summary;
+use super::metrics_log::MetricsLog;
+use super::origin::Origin;
+use super::papers::{belongs, write_summary};
 use super::{
     EvalMetrics, Event, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
     evaluate, run_folder,
@@ -14,7 +16,7 @@ use crate::data::{DataConfig, DataError, Split, Vocab};
 use crate::task::TaskData;
 use burn::module::Module;
 use burn::tensor::Device;
-use serde::Serialize;
+use moe_models::disk;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -50,14 +52,9 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// Returns an error if there is a summary that cannot be read.
+/// Returns an error if there is a file that is damaged or does not belong to this configuration.
 pub fn finished(config: &RunConfig, runs_dir: &Path) -> Result<Option<Summary>, RunError> {
-    let mut summary = read_summary(&RunFolder::new(run_folder(config, runs_dir)))?;
-    if let Some(summary) = &mut summary {
-        // summaries of earlier versions do not say
-        summary.causal_in_training = config.is_causal_in_training();
-    }
-    Ok(summary)
+    Ok(belongs(&RunFolder::new(run_folder(config, runs_dir)), config)?.summary)
 }
 
 /// Trains until the last step, or until `stop` is set. A run folder that exists is continued from its
@@ -74,23 +71,25 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, RunError> {
-    let before = finished(config, &options.runs_dir)?;
-    if let Some(summary) = &before
+    config.validate()?;
+    let folder = RunFolder::new(run_folder(config, &options.runs_dir));
+    let before = belongs(&folder, config)?;
+    if let Some(summary) = &before.summary
         && config.data.is_embedded()
     {
         return Ok(Outcome::AlreadyFinished(summary.clone()));
     }
     let data = match load_data(config, &options.runs_dir, stop) {
         Err(RunError::Data(DataError::Interrupted)) => {
-            let folder = RunFolder::new(run_folder(config, &options.runs_dir));
             let step = folder.checkpoint_steps()?.last().copied().unwrap_or(0);
             return Ok(Outcome::Interrupted { step });
         }
         data => data?,
     };
-    if let Some(summary) = before {
-        let folder = RunFolder::new(run_folder(config, &options.runs_dir));
-        check_data(&folder, &data)?;
+    if let Some(origin) = &before.origin {
+        check_data(&folder, &origin.data, &data)?;
+    }
+    if let Some(summary) = before.summary {
         return Ok(Outcome::AlreadyFinished(summary));
     }
     let mut run = Run::open(config, device, options, &data, observer)?;
@@ -137,7 +136,8 @@ struct Run<'a> {
     /// Keeps other processes out of the folder.
     _lock: fs::File,
     trainer: Trainer,
-    metrics: fs::File,
+    origin: Origin,
+    metrics: MetricsLog,
     lm_loss: f64,
     cost: CostMeter,
     /// Seconds of training before this call.
@@ -156,8 +156,10 @@ impl<'a> Run<'a> {
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
         let lock = folder.create()?;
-        if folder.data_hash().exists() {
-            check_data(&folder, data)?;
+        // under the lock: another process may have gone on in between
+        let papers = belongs(&folder, config)?;
+        if let Some(origin) = &papers.origin {
+            check_data(&folder, &origin.data, data)?;
         } else {
             write_whole(&folder.config(), config.to_toml().as_bytes())?;
             if let Some(vocab @ (Vocab::Bpe(_) | Vocab::Unigram(_))) = data.vocab() {
@@ -166,12 +168,17 @@ impl<'a> Run<'a> {
             // last: the folder counts as created once this is there
             write_whole(&folder.data_hash(), data.fingerprint().as_bytes())?;
         }
+        let origin = Origin::read(&folder, config)?;
         let manifest = Manifest::new(&options.device_name, &options.argv);
         write_json(&folder.manifest(), &manifest)?;
 
         let mut trainer = Trainer::new(config, device);
-        let state = checkpoint::resume(&folder, &mut trainer)?;
-        let metrics = continue_metrics(&folder, trainer.step)?;
+        checkpoint::remove_unfinished(&folder)?;
+        let state = papers.state;
+        if let Some(state) = &state {
+            checkpoint::resume(&folder, &mut trainer, state)?;
+        }
+        let metrics = MetricsLog::open(&folder, state.as_ref().map(|state| &state.metrics))?;
         observer.on(Event::Started {
             folder: folder.path(),
             data: &data.describe(),
@@ -186,6 +193,7 @@ impl<'a> Run<'a> {
             manifest,
             _lock: lock,
             trainer,
+            origin,
             metrics,
             lm_loss: state.as_ref().map_or(f64::NAN, |state| state.lm_loss),
             cost: state
@@ -216,7 +224,7 @@ impl<'a> Run<'a> {
         }
         let every = self.config.train.log_every;
         if metrics.step.is_multiple_of(every) || metrics.step == self.config.train.steps {
-            self.write_line("train", metrics)?;
+            self.metrics.write("train", metrics)?;
         }
         Ok(())
     }
@@ -242,7 +250,7 @@ impl<'a> Run<'a> {
             self.log(&format!("diverged: the validation loss is {loss}"))?;
             return Err(RunError::Diverged { step, loss });
         }
-        self.write_line("eval", &metrics)?;
+        self.metrics.write("eval", &metrics)?;
         observer.on(Event::Evaluated(&metrics));
         Ok(metrics)
     }
@@ -252,10 +260,12 @@ impl<'a> Run<'a> {
         let state = CheckpointState {
             step,
             consumed: self.trainer.consumed(),
-            seed: self.config.seed,
             wall_s: self.wall_s(),
             lm_loss: self.lm_loss,
             cost: self.cost.clone(),
+            origin: self.origin.clone(),
+            metrics: self.metrics.extent()?,
+            records: checkpoint::Records::default(),
         };
         let path = checkpoint::save(&self.folder, &self.trainer, &state)?;
         observer.on(Event::Saved { step, path: &path });
@@ -281,7 +291,7 @@ impl<'a> Run<'a> {
         };
         let manifest = self.manifest.clone().measured(wall_s, summary.tokens);
         write_json(&self.folder.manifest(), &manifest)?;
-        write_json(&self.folder.summary(), &summary)?;
+        write_summary(&self.folder, &summary, &self.origin, self.metrics.extent()?)?;
         self.log("finished")?;
         Ok(summary)
     }
@@ -290,28 +300,11 @@ impl<'a> Run<'a> {
         self.wall_before + self.started.elapsed().as_secs_f64()
     }
 
-    fn write_line<T: Serialize>(&mut self, kind: &str, metrics: &T) -> Result<(), RunError> {
-        #[derive(Serialize)]
-        struct Line<'a, T> {
-            kind: &'a str,
-            #[serde(flatten)]
-            metrics: &'a T,
-        }
-        let mut line = serde_json::to_string(&Line { kind, metrics }).expect("plain data is JSON");
-        line.push('\n');
-        self.metrics
-            .write_all(line.as_bytes())
-            .map_err(file_error("write", &self.folder.metrics()))
-    }
-
     /// Adds a line to `log.txt`.
     fn log(&self, what: &str) -> Result<(), RunError> {
         let path = self.folder.log();
         let line = format!("step {}: {what}\n", self.trainer.step);
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
+        disk::append_regular(&path)
             .and_then(|mut file| file.write_all(line.as_bytes()))
             .map_err(file_error("write", &path))
     }

@@ -1,12 +1,14 @@
 //! What a run learns: its data, its model, and the loss between them. The step loop, checkpoints and
 //! ablations know no task; a task is one arm of each enum here.
 
+mod check;
 mod data;
 mod kind;
 mod learn;
 mod merit;
 mod model;
 
+pub use check::Checked;
 pub use data::{TaskBatch, TaskBatches, TaskData, TaskSummary};
 pub use kind::Task;
 pub use learn::TaskOutput;

@@ -20,8 +20,8 @@ pub(super) struct Preview {
     /// The names of the ways in which each run is evaluated, if not as it was trained.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     evaluations: Vec<String>,
-    /// At the baseline's speed on this device, measured over three steps.
-    estimated_s: f64,
+    /// At the baseline's speed on this device, measured over three steps; none before it is measured.
+    estimated_s: Option<f64>,
     arms: Vec<ArmPreview>,
 }
 
@@ -68,7 +68,7 @@ impl Preview {
             n_runs: plan.arms.len() * plan.seeds.len(),
             n_missing,
             evaluations: evaluations(plan),
-            estimated_s: 0.0,
+            estimated_s: (n_missing == 0).then_some(0.0),
             arms: plan.arms.iter().map(arm).collect(),
         }
     }
@@ -82,7 +82,7 @@ impl Preview {
     ) -> anyhow::Result<Self> {
         if self.n_missing > 0 {
             let speed = moe_bench::train::bench(&plan.arms[0].config, device, 1, 3).or_usage()?;
-            self.estimated_s = plan.estimate_s(runs, speed.tokens_per_s);
+            self.estimated_s = Some(plan.estimate_s(runs, speed.tokens_per_s)?);
         }
         Ok(self)
     }
@@ -125,9 +125,10 @@ impl Preview {
     }
 
     pub(super) fn text(&self) -> String {
-        let time = match self.n_missing {
-            0 => String::new(),
-            _ => format!(", about {}", duration(self.estimated_s)),
+        let time = match self.estimated_s {
+            _ if self.n_missing == 0 => String::new(),
+            Some(seconds) => format!(", about {}", duration(seconds)),
+            None => "; the time is not known before it is measured (`moe bench train`)".to_owned(),
         };
         let ways = match &self.evaluations[..] {
             [] => String::new(),

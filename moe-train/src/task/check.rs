@@ -1,0 +1,133 @@
+//! Checks of a run's data that take no time to speak of and little memory, for what only plans.
+
+use super::TaskData;
+use crate::config::RunConfig;
+use crate::data::{Corpus, DataConfig, DataError, PairName, TextData, Vocab, VocabKind};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// A vocabulary of more text than this takes a while to learn, bytes.
+const QUICK: u64 = 1 << 16;
+
+/// More data than this takes a while to read, bytes.
+const READABLE: u64 = 1 << 28;
+
+/// How far data was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {
+    /// As training will.
+    Whole,
+    /// Without the vocabulary, which takes a while to learn.
+    WithoutVocabulary,
+    /// Only that it is there.
+    Unread,
+}
+
+impl Checked {
+    /// What was left out, in words.
+    pub fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::WithoutVocabulary => {
+                Some("the vocabulary is not learned yet, so data.vocab_size is not checked")
+            }
+            Self::Unread => Some("the data is large and not read yet, so only its path is checked"),
+        }
+    }
+}
+
+impl TaskData {
+    /// Checks the data of a configuration as far as that is quick.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the data.
+    pub fn check(config: &RunConfig) -> Result<Checked, DataError> {
+        let (bytes, seq_length) = (bytes_of(config), config.train.seq_length);
+        let stop = &AtomicBool::new(false);
+        if !config.data.is_embedded() && bytes > READABLE {
+            return Ok(Checked::Unread);
+        }
+        let is_quick = bytes <= QUICK && !config.data.is_embedded();
+        let corpus: Corpus = match &config.data {
+            DataConfig::Text(text) if text.vocab == VocabKind::Bpe && !is_quick => {
+                text.corpus(stop)?
+            }
+            DataConfig::Pairs(pairs) if pairs.name == PairName::Spans && !is_quick => {
+                pairs.text().corpus(stop)?
+            }
+            // a table is read line by line, and nothing else of it can be checked without its vocabulary
+            DataConfig::Pairs(_) if !is_quick => return Ok(Checked::WithoutVocabulary),
+            _ => return Self::load(config, stop).map(|_| Checked::Whole),
+        };
+        // a token has at least one byte: what is too short in bytes is too short
+        TextData::new(corpus, Vocab::Bytes, seq_length, stop)?;
+        Ok(Checked::WithoutVocabulary)
+    }
+}
+
+/// The bytes of all files of the data; a path that is not there counts as nothing, and reading says so.
+fn bytes_of(config: &RunConfig) -> u64 {
+    let path = config.data.path();
+    if Path::new(path).exists() {
+        return bytes_below(Path::new(path), 0);
+    }
+    path.split(',')
+        .map(|part| bytes_below(Path::new(part.trim()), 0))
+        .sum()
+}
+
+/// The bytes of the files in a folder, at most so many folders deep that links in circles end.
+fn bytes_below(path: &Path, depth: usize) -> u64 {
+    let Ok(metadata) = fs::metadata(path) else {
+        return 0;
+    };
+    if !metadata.is_dir() {
+        return metadata.len();
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter(|_| depth < 8)
+        .map(|entry| bytes_below(&entry.path(), depth + 1))
+        .fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn checked(bytes: usize, more: &[&str]) -> Result<Checked, DataError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("text.txt");
+        fs::write(&path, "a quick brown fox ".repeat(bytes / 18)).unwrap();
+        let path = format!("data.path={}", path.display());
+        let config = RunConfig::of_overrides(&[&["data.name=text", &path], more].concat());
+        TaskData::check(&config.unwrap())
+    }
+
+    #[test]
+    fn a_vocabulary_is_learned_of_little_text_alone() {
+        let bpe = ["data.vocab=bpe", "data.vocab_size=260"];
+        assert_eq!(checked(20_000, &bpe).unwrap(), Checked::Whole);
+        assert_eq!(checked(90_000, &bpe).unwrap(), Checked::WithoutVocabulary);
+        assert_eq!(checked(90_000, &[]).unwrap(), Checked::Whole);
+        let long = ["data.vocab=bpe", "train.seq_length=20000"];
+        assert!(matches!(
+            checked(90_000, &long),
+            Err(DataError::TooShort { .. })
+        ));
+    }
+
+    #[test]
+    fn pairs_of_the_embedded_text_are_quick() {
+        let config = RunConfig::of_overrides(&["model.family=switch"]).unwrap();
+        let started = std::time::Instant::now();
+        assert_eq!(
+            TaskData::check(&config).unwrap(),
+            Checked::WithoutVocabulary
+        );
+        assert!(started.elapsed().as_secs() < 5);
+    }
+}
