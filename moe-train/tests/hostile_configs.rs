@@ -228,7 +228,12 @@ fn the_largest_sizes_are_refused_by_name_at_once() {
             assert!(started.elapsed() < Duration::from_secs(1), "{key}={value}");
         }
     }
-    let images = ["model.family=vmoe", "data.name=images", "data.path=x"];
+    let images = [
+        "model.family=vmoe",
+        "data.name=images",
+        "data.path=x",
+        "data.n_classes=3",
+    ];
     for side in ["65536", "4294967310"] {
         let side = format!("data.image_size={side}");
         let error = RunConfig::of_overrides(&[&images[..], &[&side]].concat()).unwrap_err();
