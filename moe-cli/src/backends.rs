@@ -1,4 +1,4 @@
-//! The backends: one table of names, each a Cargo feature of the same name.
+//! The backends: one table of names, each with the Cargo feature that builds it in.
 
 use crate::exit::panic_text;
 use crate::invocation;
@@ -10,8 +10,10 @@ use std::panic;
 /// A backend of the table.
 #[derive(Debug)]
 pub struct Backend {
-    /// The name, also that of the Cargo feature.
+    /// The name on the command line.
     pub name: &'static str,
+    /// The Cargo feature.
+    pub feature: &'static str,
     /// What it computes on.
     pub about: &'static str,
     /// What an index after the name chooses; empty where there is nothing to choose.
@@ -21,30 +23,31 @@ pub struct Backend {
 }
 
 macro_rules! backends {
-    ($($name:literal, $about:literal, $index:literal, |$i:pat_param| $open:expr;)+) => {
+    ($($name:literal = $feature:literal, $about:literal, $index:literal, |$i:pat_param| $open:expr;)+) => {
         /// All backends, the default first.
         pub const BACKENDS: &[Backend] = &[$(Backend {
             name: $name,
+            feature: $feature,
             about: $about,
             index: $index,
-            #[cfg(feature = $name)]
+            #[cfg(feature = $feature)]
             open: Some(|$i| $open),
-            #[cfg(not(feature = $name))]
+            #[cfg(not(feature = $feature))]
             open: None,
         }),+];
     };
 }
 
 backends! {
-    "flex", "CPU, pure Rust, all cores", "", |_| Device::flex();
-    "cuda", "NVIDIA GPU", "GPU", |i| Device::cuda(i.unwrap_or(0));
-    "rocm", "AMD GPU", "GPU", |i| Device::rocm(i.unwrap_or(0));
-    "metal", "Apple GPU", "discrete GPU", |i| Device::metal(graphics(i));
-    "vulkan", "GPU through Vulkan", "discrete GPU", |i| Device::vulkan(graphics(i));
-    "wgpu", "GPU through WebGPU, any system", "discrete GPU", |i| Device::wgpu(graphics(i));
-    "cpu", "CPU, compiled kernels (CubeCL)", "", |_| Device::cpu();
-    "tch", "LibTorch: CPU, or CUDA with an index", "GPU", |i| libtorch(i);
-    "ndarray", "CPU, plain Rust arrays", "", |_| ndarray();
+    "flex" = "flex", "CPU, pure Rust, all cores", "", |_| Device::flex();
+    "cuda" = "cuda", "NVIDIA GPU", "GPU", |i| Device::cuda(i.unwrap_or(0));
+    "rocm" = "rocm", "AMD GPU", "GPU", |i| Device::rocm(i.unwrap_or(0));
+    "metal" = "metal", "Apple GPU", "discrete GPU", |i| Device::metal(graphics(i));
+    "vulkan" = "vulkan", "GPU through Vulkan", "discrete GPU", |i| Device::vulkan(graphics(i));
+    "wgpu" = "wgpu", "GPU through WebGPU, any system", "discrete GPU", |i| Device::wgpu(graphics(i));
+    "cubecl-cpu" = "cpu", "CPU, kernels compiled at run time (CubeCL)", "", |_| Device::cpu();
+    "tch" = "tch", "LibTorch: CPU, or CUDA with an index", "GPU", |i| libtorch(i);
+    "ndarray" = "ndarray", "CPU, plain Rust arrays", "", |_| ndarray();
 }
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
@@ -104,6 +107,12 @@ impl DeviceChoice {
         let (name, index) = match text.split_once(':') {
             Some((name, index)) => (name, Some(index)),
             None => (text, None),
+        };
+        // what `cpu` is elsewhere is the first backend here
+        let name = if name == "cpu" {
+            BACKENDS[0].name
+        } else {
+            name
         };
         let backend = BACKENDS.iter().find(|backend| backend.name == name);
         let backend = backend.ok_or_else(|| unknown(name))?;
@@ -183,6 +192,15 @@ fn parse_index(backend: &Backend, text: &str) -> Result<usize, String> {
 }
 
 fn unknown(name: &str) -> String {
+    match name {
+        "gpu" => {
+            return "there is no backend `gpu`: write `cuda` (NVIDIA), `rocm` (AMD), `metal` (Apple), or \
+                    `vulkan` or `wgpu` (any)"
+                .to_owned();
+        }
+        "mps" => return "there is no backend `mps`; did you mean `metal`?".to_owned(),
+        _ => (),
+    }
     let names = BACKENDS.iter().map(|backend| backend.name);
     match nearest(name, names.clone()) {
         Some(near) => format!("there is no backend `{name}`; did you mean `{near}`?"),
@@ -200,7 +218,7 @@ fn not_compiled(backend: &Backend) -> String {
     format!(
         "the backend `{}` is not built in; run\n  {} {}",
         backend.name,
-        invocation::with_feature(backend.name),
+        invocation::with_feature(backend.feature),
         invocation::arguments()
     )
 }
@@ -219,10 +237,19 @@ mod tests {
             error("flexx"),
             "there is no backend `flexx`; did you mean `flex`?"
         );
-        assert!(
-            error("abacus")
-                .ends_with("there are flex, cuda, rocm, metal, vulkan, wgpu, cpu, tch, ndarray")
-        );
+        assert!(error("abacus").ends_with(
+            "there are flex, cuda, rocm, metal, vulkan, wgpu, cubecl-cpu, tch, ndarray"
+        ));
+    }
+
+    #[test]
+    fn names_of_other_frameworks_lead_to_ours() {
+        let cpu = DeviceChoice::parse("cpu").map(|choice| choice.name());
+        assert_eq!(cpu, DeviceChoice::parse("flex").map(|choice| choice.name()));
+        assert!(error("gpu").contains("`cuda` (NVIDIA)") && error("gpu").contains("`metal`"));
+        assert!(error("mps").ends_with("did you mean `metal`?"));
+        let not_built_in = error("cubecl-cpu");
+        assert!(not_built_in.contains("--features cpu --"), "{not_built_in}");
     }
 
     #[test]
@@ -238,7 +265,7 @@ mod tests {
     fn every_backend_is_a_feature_of_this_crate() {
         let manifest = include_str!("../Cargo.toml");
         for backend in BACKENDS {
-            let line = format!("\n{} = [\"burn/{}\"", backend.name, backend.name);
+            let line = format!("\n{0} = [\"burn/{0}\"", backend.feature);
             assert!(manifest.contains(&line), "{}", backend.name);
         }
     }

@@ -102,6 +102,7 @@ fn is_usage(error: &RunError) -> bool {
             | RunError::Data(_)
             | RunError::NotARun(_)
             | RunError::DataChanged { .. }
+            | RunError::OtherShapes { .. }
     )
 }
 

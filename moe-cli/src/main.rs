@@ -9,7 +9,6 @@ mod backends;
 mod commands;
 mod exit;
 mod figure;
-mod files;
 mod generation;
 mod interrupt;
 mod invocation;
@@ -17,6 +16,7 @@ mod memory;
 mod pages;
 mod runs;
 mod shared;
+mod target;
 mod terminal;
 mod threads;
 mod usage;
@@ -28,7 +28,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     allocator::keep_memory();
     match Cli::try_parse() {
-        Ok(cli) => threads::kept_awake(|| exit::run(|| commands::run(&cli.command, &cli.shared))),
+        Ok(cli) => exit::run(|| {
+            threads::start()?;
+            threads::kept_awake(|| commands::run(&cli.command, &cli.shared))
+        }),
         Err(error) => usage::explain(&error),
     }
 }

@@ -6,7 +6,7 @@ use crate::invocation;
 use crate::terminal::say;
 use clap::Args;
 use moe_train::config::{LARGEST_SEED, RunConfig};
-use moe_train::run::RunOptions;
+use moe_train::run::{RunOptions, check_run};
 use std::path::{Path, PathBuf};
 
 /// The flags that all commands have.
@@ -81,6 +81,9 @@ impl Shared {
         for note in &resolved.notes {
             self.note(note);
         }
+        if let Some(note) = not_of_its_run(path) {
+            self.note(&note);
+        }
         if self.verbose {
             say(resolved.config.to_toml());
         }
@@ -103,6 +106,16 @@ impl Shared {
         }
     }
 
+    /// Says which fields of a published configuration are not read.
+    pub fn note_unread(&self, fields: &[String]) {
+        if !fields.is_empty() {
+            let fields = fields.join(", ");
+            self.note(&format!(
+                "config.json: not known here and not read: {fields}; the numbers may not be the reference's"
+            ));
+        }
+    }
+
     /// Prints the next command to try on stderr, unless quiet or in JSON.
     pub fn next(&self, arguments: &str) {
         if !self.quiet && !self.json {
@@ -115,4 +128,16 @@ impl Shared {
             say(format!("next: {command} {arguments}{flag}"));
         }
     }
+}
+
+/// A remark on the `config.toml` of a run whose other files are not of it, as when it was edited.
+fn not_of_its_run(path: &Path) -> Option<String> {
+    if path.file_name()? != "config.toml" {
+        return None;
+    }
+    let error = check_run(path.parent()?).err()?;
+    Some(format!(
+        "{} is read as a configuration, for it is not what its folder was trained with: {error}",
+        path.display()
+    ))
 }

@@ -4,7 +4,8 @@
 //! microseconds to answer, longer than many a piece, and the thread that asks waits for its own waking too.
 //! So the program works on a thread of the pool, and the others watch for work instead of sleeping.
 
-use rayon::Yield;
+use anyhow::Context;
+use rayon::{ThreadPoolBuilder, Yield};
 use std::hint;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -18,6 +19,17 @@ const NAP: Duration = Duration::from_millis(1);
 
 /// Looks at the queue before it is asked what time it is and whether another program wants the processor.
 const LOOKS: usize = 64;
+
+/// Starts the threads of the global pool, as many as the processor has or `RAYON_NUM_THREADS` says.
+///
+/// # Errors
+///
+/// Returns the system's error if it gives no more threads.
+pub fn start() -> anyhow::Result<()> {
+    ThreadPoolBuilder::new().build_global().context(
+        "cannot start the threads that compute. RAYON_NUM_THREADS=1 needs the fewest; or allow more processes (ulimit -u) or memory (ulimit -v)",
+    )
+}
 
 /// Does `work` on a thread of the global pool while the others stay awake.
 pub fn kept_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
@@ -80,7 +92,7 @@ mod tests {
     use std::panic::{self, AssertUnwindSafe};
 
     fn pool(n_threads: usize) -> rayon::ThreadPool {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
+        let pool = ThreadPoolBuilder::new().num_threads(n_threads);
         pool.build().expect("threads can be started")
     }
 

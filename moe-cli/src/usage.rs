@@ -37,8 +37,17 @@ pub fn explain(error: &Error) -> ExitCode {
         return ExitCode::from(2);
     }
     // a reader who has gone is no reason to fail
-    let _ = error.print();
+    let _ = print_own(error);
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Prints the help in its colours, or what is wrong without any: an error quotes the command line.
+fn print_own(error: &Error) -> std::io::Result<()> {
+    if error.use_stderr() {
+        say(error.render().to_string().trim_end());
+        return Ok(());
+    }
+    error.print()
 }
 
 /// How to write an unknown option that is a key of the configuration.

@@ -146,7 +146,7 @@ fn workspace() -> &'static Path {
 fn copy_with(recipe: &Recipe) -> PathBuf {
     let mut files = sources();
     let version = format!("version = \"{}\"\nedition", env!("CARGO_PKG_VERSION"));
-    let other_version = version.replace("\"\n", "-recipe\"\n");
+    let other_version = version.replace("\"\n", "+recipe\"\n");
     replace(&mut files, "Cargo.toml", &version, &other_version);
     let program = format!("name = \"{PROGRAM}\"\n");
     replace(

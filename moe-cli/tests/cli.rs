@@ -6,6 +6,8 @@
 mod analysis;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/kills.rs"]
+mod kills;
 #[path = "cli/markup.rs"]
 mod markup;
 #[path = "cli/pages.rs"]
@@ -16,6 +18,8 @@ mod place;
 mod published;
 #[path = "cli/runs.rs"]
 mod runs;
+#[path = "cli/targets.rs"]
+mod targets;
 #[path = "cli/vision.rs"]
 mod vision;
 

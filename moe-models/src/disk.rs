@@ -14,6 +14,15 @@ use std::io;
 use std::path::Path;
 use tempfile::Builder;
 
+/// The begin and the end of the name of a file that is not whole yet.
+const BEFORE: &str = ".moe-";
+const AFTER: &str = ".part";
+
+/// Tells the name of a file that a killed process was writing.
+pub fn is_unfinished(name: &str) -> bool {
+    name.starts_with(BEFORE) && name.ends_with(AFTER)
+}
+
 fn parent(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
     parent.unwrap_or(Path::new("."))
@@ -22,7 +31,7 @@ fn parent(path: &Path) -> &Path {
 /// What makes names that nothing has, with the permissions that files and folders have by default.
 fn builder(mode: u32) -> Builder<'static, 'static> {
     let mut builder = Builder::new();
-    builder.prefix(".moe-").suffix(".part");
+    builder.prefix(BEFORE).suffix(AFTER);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

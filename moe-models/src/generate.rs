@@ -3,6 +3,9 @@
 mod batch;
 mod generator;
 mod sampling;
+mod scores;
 
 pub use generator::{Drafts, GeneratedToken, Generator};
 pub use sampling::Sampling;
+pub(crate) use scores::next_token;
+pub use scores::{NotFinite, Scores};

@@ -16,23 +16,62 @@ fn machine() -> Option<u64> {
     kilobytes(&text(Path::new("/proc/meminfo"))?, "MemAvailable:")
 }
 
-/// The least that is left in the control group of this process and those above it.
-fn control_groups() -> Option<u64> {
-    let root = Path::new("/sys/fs/cgroup");
-    let groups = text(Path::new("/proc/self/cgroup"))?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let group = root.join(group);
-    let groups = group.ancestors().take_while(|path| path.starts_with(root));
-    groups.filter_map(left_of_group).min()
+/// The files of a version of control groups.
+struct Groups<'a> {
+    root: &'a str,
+    /// The limit.
+    most: &'static str,
+    /// What is taken of it, cached files included.
+    used: &'static str,
+    /// Cached files, of `memory.stat`: of the group and those below it.
+    cached: &'static str,
 }
 
-fn left_of_group(group: &Path) -> Option<u64> {
-    let most: u64 = text(&group.join("memory.max"))?.trim().parse().ok()?;
-    let used: u64 = text(&group.join("memory.current"))?.trim().parse().ok()?;
-    let stat = text(&group.join("memory.stat")).unwrap_or_default();
-    // cached files count as used, and are given up first
-    let cached = number_after(&stat, "inactive_file").unwrap_or(0);
-    Some(most.saturating_sub(used.saturating_sub(cached)))
+const FIRST: Groups<'_> = Groups {
+    root: "/sys/fs/cgroup/memory",
+    most: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    cached: "total_inactive_file",
+};
+
+const SECOND: Groups<'_> = Groups {
+    root: "/sys/fs/cgroup",
+    most: "memory.max",
+    used: "memory.current",
+    cached: "inactive_file",
+};
+
+/// The least that is left in the control groups of this process and those above them.
+fn control_groups() -> Option<u64> {
+    let groups = text(Path::new("/proc/self/cgroup"))?;
+    let left = groups.lines().filter_map(|line| {
+        // number:controllers:path, and the second version names no controllers
+        let mut parts = line.splitn(3, ':').skip(1);
+        match (parts.next()?, parts.next()?) {
+            ("", group) => SECOND.left(group),
+            ("memory", group) => FIRST.left(group),
+            _ => None,
+        }
+    });
+    left.min()
+}
+
+impl Groups<'_> {
+    fn left(&self, group: &str) -> Option<u64> {
+        let root = Path::new(self.root);
+        let group = root.join(group.trim_start_matches('/'));
+        let groups = group.ancestors().take_while(|path| path.starts_with(root));
+        groups.filter_map(|group| self.left_of(group)).min()
+    }
+
+    fn left_of(&self, group: &Path) -> Option<u64> {
+        let most: u64 = text(&group.join(self.most))?.trim().parse().ok()?;
+        let used: u64 = text(&group.join(self.used))?.trim().parse().ok()?;
+        let stat = text(&group.join("memory.stat")).unwrap_or_default();
+        // cached files count as used, and are given up first
+        let cached = number_after(&stat, self.cached).unwrap_or(0);
+        Some(most.saturating_sub(used.saturating_sub(cached)))
+    }
 }
 
 /// The limit of address space less what is taken of it.
@@ -69,6 +108,24 @@ mod tests {
                       Max address space         4096                 unlimited            bytes\n";
         assert_eq!(number_after(limits, "Max address space"), Some(4096));
         assert_eq!(number_after(limits, "Max cpu time"), None);
+    }
+
+    #[test]
+    fn the_least_of_nested_groups_counts_without_what_is_cached() {
+        let root = tempfile::tempdir().expect("a new folder");
+        let root = root.path();
+        let inner = root.join("inner");
+        std::fs::create_dir(&inner).expect("a new folder");
+        for (group, most, used) in [(root, "1000", "500"), (&inner, "max", "400")] {
+            std::fs::write(group.join(SECOND.most), most).expect("a new file");
+            std::fs::write(group.join(SECOND.used), used).expect("a new file");
+        }
+        std::fs::write(root.join("memory.stat"), "inactive_file 200\n").expect("a new file");
+        let groups = Groups {
+            root: root.to_str().expect("a name in UTF-8"),
+            ..SECOND
+        };
+        assert_eq!(groups.left("/inner"), Some(700));
     }
 
     #[cfg(target_os = "linux")]

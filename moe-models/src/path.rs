@@ -1,6 +1,8 @@
+//! Names of parameters.
+
 /// Where a visitor of a module is: names, with the types that hold them.
 #[derive(Debug, Default)]
-pub(crate) struct ParameterPath(Vec<Step>);
+pub struct ParameterPath(Vec<Step>);
 
 #[derive(Debug)]
 struct Step {
@@ -9,20 +11,22 @@ struct Step {
 }
 
 impl ParameterPath {
-    pub(crate) fn enter(&mut self, name: &str, container_type: &str) {
+    /// Goes into a field, an element or a variant, as a visitor is told.
+    pub fn enter(&mut self, name: &str, container_type: &str) {
         self.0.push(Step {
             name: name.to_owned(),
             holder: container_type.to_owned(),
         });
     }
 
-    pub(crate) fn exit(&mut self) {
+    /// Goes out again.
+    pub fn exit(&mut self) {
         self.0.pop();
     }
 
     /// The parameter's name, without those of variants: a run-time choice between routers or families is
     /// not part of it.
-    pub(crate) fn join(&self) -> String {
+    pub fn join(&self) -> String {
         let steps = self.0.iter();
         let names = steps.filter(|step| !step.holder.starts_with("Enum:"));
         let names: Vec<&str> = names.map(|step| step.name.as_str()).collect();

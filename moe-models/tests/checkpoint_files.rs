@@ -343,7 +343,7 @@ fn pipes_are_refused_and_do_not_hang() {
         let error = PublishedCheckpoint::open(folder.path()).expect_err("a pipe");
         let text = error.to_string();
         assert!(
-            text.contains(name) && text.contains("not a regular file"),
+            text.contains(name) && text.contains("not an ordinary file"),
             "{text}"
         );
     }

@@ -1,6 +1,8 @@
 //! Damaged checkpoints: 10,000 mutations, each an error or a correct load, never a panic, and never an
 //! allocation out of proportion to the file.
 
+mod fuzzing;
+
 use burn::tensor::Device;
 use moe_models::checkpoint::{Precision, PublishedCheckpoint};
 use rand::{RngExt, SeedableRng};
@@ -10,6 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// The number of mutations, unless `MOE_FUZZ` says another for a long run.
 const MUTATIONS: u64 = 10_000;
 
 /// What the tables of a small model take whatever its file, and the buffers of reading files.
@@ -230,7 +233,8 @@ fn damaged_checkpoints_are_errors_or_whole() {
     }
 
     let mut loaded = 0;
-    for seed in 0..MUTATIONS {
+    let n = fuzzing::mutations(MUTATIONS);
+    for seed in 0..n {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let is_sharded = seed % 2 == 1;
         let folder = if is_sharded {
@@ -259,5 +263,5 @@ fn damaged_checkpoints_are_errors_or_whole() {
         write(folder, &[(whole[victim].0, whole[victim].1.clone())]);
     }
     // damage to values alone is not visible, so some load
-    assert!((1..MUTATIONS / 2).contains(&loaded), "{loaded} loaded");
+    assert!((1..n / 2).contains(&loaded), "{loaded} loaded");
 }

@@ -2,8 +2,7 @@
 
 use burn::tensor::Device;
 use moe_models::checkpoint::{
-    AnyCheckpoint, AnyNative, CheckpointError, PublishedCheckpoint, check_target, from_native,
-    to_native,
+    AnyCheckpoint, CheckpointError, PublishedCheckpoint, check_target, from_native, to_native,
 };
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -57,7 +56,9 @@ fn a_copy_without_further_modules_goes_there_and_back() {
     let source = open(&at("source"));
     to_native(&source, &at("ours"), &Device::flex()).expect("our files");
     from_native(&at("ours"), &at("theirs"), &Device::flex()).expect("their files");
-    source.rewrite(&at("again")).expect("their files");
+    source
+        .rewrite(&at("again"), &Device::flex())
+        .expect("their files");
     for copy in ["theirs", "again"] {
         assert_eq!(tensors(&at(copy)), tensors(&at("source")), "{copy}");
         let mut expected = config(&at("source"));
@@ -104,9 +105,11 @@ fn assert_there_and_back(source: &Path, at: impl Fn(&str) -> PathBuf) {
     let checkpoint = AnyCheckpoint::open(source).expect("a checkpoint");
     let device = Device::flex();
     checkpoint.to_native(&at("ours"), &device).expect("ours");
-    let native = AnyNative::open(&at("ours")).expect("our files");
-    native.publish(&at("theirs"), &device).expect("theirs");
-    checkpoint.rewrite(&at("again")).expect("theirs");
+    let native = AnyCheckpoint::open(&at("ours")).expect("our files");
+    native.rewrite(&at("theirs"), &device).expect("theirs");
+    checkpoint
+        .rewrite(&at("again"), &Device::flex())
+        .expect("theirs");
     for copy in ["theirs", "again"] {
         assert!(
             tensors(&at(copy)) == tensors(source),
@@ -173,8 +176,11 @@ fn without_its_scales_fp8_becomes_f32_and_says_so() {
     assert_eq!(config(&at("theirs")), expected);
     let copy = open(&at("theirs"));
     for entry in source.layout().entries() {
-        let read =
-            |checkpoint: &PublishedCheckpoint| checkpoint.tensor(&entry.name).expect("it is whole");
+        let read = |checkpoint: &PublishedCheckpoint| {
+            checkpoint
+                .tensor(&entry.name, &Device::flex())
+                .expect("it is whole")
+        };
         assert_eq!(read(&copy), read(&source), "{}", entry.name);
     }
 }
@@ -227,7 +233,9 @@ fn a_rewrite_keeps_every_byte() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for case in ["dsv2_group_q", "mixtral_swa"].iter().chain(&WITH_MORE) {
         let target = folder.path().join(case);
-        open(&fixture(case)).rewrite(&target).expect("a copy");
+        open(&fixture(case))
+            .rewrite(&target, &Device::flex())
+            .expect("a copy");
         assert_eq!(tensors(&target), tensors(&fixture(case)), "{case}");
         let texts = [&target, &fixture(case)].map(|f| fs::read(f.join("config.json")).expect("it"));
         assert_eq!(texts[0], texts[1], "{case}");
@@ -264,7 +272,9 @@ fn neighbours_are_never_deleted() {
     fs::write(at("out.part/mine"), "mine").expect("a file");
     let source = open(&fixture("mixtral_swa"));
     to_native(&source, &at("out"), &Device::flex()).expect("our files");
-    source.rewrite(&at("new/out")).expect("their files");
+    source
+        .rewrite(&at("new/out"), &Device::flex())
+        .expect("their files");
     assert_eq!(fs::read(at("out.part/mine")).expect("it is there"), b"mine");
     let n_entries = |path: &Path| fs::read_dir(path).expect("a folder").count();
     assert_eq!((n_entries(folder.path()), n_entries(&at("new"))), (3, 1));
@@ -282,7 +292,9 @@ fn targets_where_no_folder_can_be_made_are_refused() {
         let error = check_target(&at(target)).expect_err(target).to_string();
         assert!(error.contains(what), "{error}");
         let source = open(&fixture("mixtral_swa"));
-        source.rewrite(&at(target)).expect_err(target);
+        source
+            .rewrite(&at(target), &Device::flex())
+            .expect_err(target);
     }
     assert!(!at("new").exists());
 }

@@ -234,15 +234,16 @@ fn every_router_takes_its_own_load() {
 }
 
 #[test]
-fn a_model_without_experts_is_refused() {
+fn a_model_without_experts_is_one_and_yet_no_run() {
     let dense = DeepSeekConfig {
         n_dense_layers: 3,
         ..config(gqa())
     };
-    let error = dense.validate(&router("deepseek_v3")).expect_err("dense");
+    assert_eq!(dense.validate(&router("deepseek_v3")), Ok(()));
+    let error = dense.check_mixtures().expect_err("dense");
     assert!(matches!(error, ModelError::AllDense { .. }));
     assert!(error.to_string().contains("model.n_dense_layers = 3"));
-    assert_eq!(config(gqa()).validate(&router("deepseek_v3")), Ok(()));
+    assert_eq!(config(gqa()).check_mixtures(), Ok(()));
 }
 
 fn greedy() -> Sampling {
@@ -260,10 +261,11 @@ fn drafted_text_equals_plain_greedy_text() {
         let text = |generator: Generator<'_, DeepSeek>, n| {
             let mut generator = generator;
             let mut tokens = Vec::new();
-            generator.run(&[1, 2, 3], n, |token| {
+            let ran = generator.run(&[1, 2, 3], n, |token| {
                 tokens.push(token);
                 true
             });
+            ran.expect("finite scores");
             (tokens, generator.drafts())
         };
         for n in [0, 1, 2, 40] {
@@ -311,8 +313,9 @@ fn a_generator_runs_once() {
     let device = Device::flex();
     let model = model(&config(gqa()), &router("deepseek_v3"), &device);
     let mut generator = Generator::new(&model, greedy(), &device);
-    generator.run(&[1, 2], 1, |_| true);
-    generator.run(&[1, 2], 1, |_| true);
+    let ran = generator.run(&[1, 2], 1, |_| true);
+    ran.expect("finite scores");
+    let _ = generator.run(&[1, 2], 1, |_| true);
 }
 
 #[test]
@@ -324,10 +327,11 @@ fn a_draft_that_is_always_right_halves_the_passes() {
     head.weight = burn::module::Param::from_tensor(head.weight.val().zeros_like());
     let mut generator = Generator::new(&model, greedy(), &device).speculative();
     let mut ids = Vec::new();
-    generator.run(&[1, 2], 9, |token| {
+    let ran = generator.run(&[1, 2], 9, |token| {
         ids.push(token.id);
         true
     });
+    ran.expect("finite scores");
     assert_eq!(ids[2..], [0; 9]); // of equal tokens the lowest
     // pairs 1-2, 3-4, 5-6, 7-8, and the ninth alone
     let drafts = generator.drafts();
@@ -342,13 +346,16 @@ fn texts_of_a_batch_equal_those_alone() {
         let model = model(&config(attention), &router("deepseek_v3"), &device);
         let alone = |prompt: &[u32]| {
             let mut ids = Vec::new();
-            Generator::new(&model, greedy(), &device).run(prompt, 12, |token| {
+            let mut generator = Generator::new(&model, greedy(), &device);
+            let ran = generator.run(prompt, 12, |token| {
                 ids.push(token.id);
                 true
             });
+            ran.expect("finite scores");
             ids.split_off(prompt.len())
         };
         let together = Generator::new(&model, greedy(), &device).run_batch(&prompts, 12);
+        let together = together.expect("finite scores");
         for (prompt, text) in prompts.iter().zip(&together) {
             assert_eq!(*text, alone(prompt));
         }
@@ -359,7 +366,8 @@ fn texts_of_a_batch_equal_those_alone() {
             .expect("it is there");
         let stopped = Generator::new(&model, greedy(), &device)
             .stop_tokens(&[stop])
-            .run_batch(&prompts, 12);
+            .run_batch(&prompts, 12)
+            .expect("finite scores");
         assert_eq!(stopped[0], together[0][..=end]);
     }
 }

@@ -232,10 +232,12 @@ fn generation_repeats_with_its_seed_and_names_experts() {
             ..Default::default()
         };
         let mut tokens = Vec::new();
-        Generator::new(&model, sampling, &device).run(&[1, 2], 20, |token| {
+        let mut generator = Generator::new(&model, sampling, &device);
+        let ran = generator.run(&[1, 2], 20, |token| {
             tokens.push(token);
             true
         });
+        ran.expect("finite scores");
         tokens
     };
     let tokens = run(1);

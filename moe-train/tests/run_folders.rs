@@ -9,8 +9,8 @@ use moe_train::config::RunConfig;
 use moe_train::data::Split;
 use moe_train::report::Report;
 use moe_train::run::{
-    EvalMetrics, Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Summary,
-    evaluate_run, run_folder, train,
+    EvalMetrics, Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Silent,
+    Summary, Watch, evaluate_run, run_folder, train,
 };
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -71,6 +71,15 @@ fn go(config: &RunConfig, runs: &Path, after: u64) -> Result<Outcome, RunError> 
     };
     let mut stopper = Stopper { after, stop: &stop };
     train(config, &Device::flex(), &options, &mut stopper, &stop)
+}
+
+fn scored(run: &LoadedRun) -> Result<EvalMetrics, RunError> {
+    let mut watch = Watch {
+        observer: &mut Silent,
+        stop: &AtomicBool::new(false),
+    };
+    let metrics = evaluate_run(run, Split::Test, None, &Device::flex(), &mut watch)?;
+    Ok(metrics.expect("nobody stopped it"))
 }
 
 /// Runs of two configurations and two seeds, each finished and stopped after 5 steps.
@@ -155,7 +164,7 @@ impl Place {
             }
             Ok(Numbers {
                 summary: run_of_report.summary.clone(),
-                eval: evaluate_run(&run, Split::Test, &device).map_err(words)?,
+                eval: scored(&run).map_err(words)?,
                 losses: run_of_report
                     .lines
                     .steps
@@ -226,11 +235,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Files whose content decides no number.
+/// Files whose content decides no number. The checkpoint of step 3 is deleted once the weights of step 5 have
+/// given numbers.
 fn is_free(file: &Path, of: &str) -> bool {
     let name = file.to_str().unwrap();
     match of {
-        "stopped" => [".lock", "log.txt", "manifest.json"].contains(&name),
+        "stopped" => {
+            [".lock", "log.txt", "manifest.json"].contains(&name) || name.contains("step-3/")
+        }
         _ => [".lock", "log.txt"].contains(&name) || name.ends_with("optimizer.bpk"),
     }
 }
@@ -332,9 +344,9 @@ fn data_that_changed_is_refused_by_all() {
     fs::write(&text, "another text than before. ".repeat(80)).unwrap();
     let folder = run_folder(&place.config, &place.runs("finished"));
     let run = LoadedRun::open(&folder, &Device::flex()).unwrap();
-    let scored = evaluate_run(&run, Split::Test, &Device::flex()).unwrap_err();
+    let eval = scored(&run).unwrap_err();
     let trained = go(&place.config, &place.runs("finished"), u64::MAX).unwrap_err();
-    for error in [scored, trained] {
+    for error in [eval, trained] {
         let RunError::DataChanged { then, now, .. } = &error else {
             panic!("{error}");
         };
@@ -401,4 +413,34 @@ fn random_damage_changes_no_number_and_makes_no_panic() {
         refused += usize::from(both.contains(&true));
     }
     assert!(refused > n / 4, "{refused} of {n} were refused");
+}
+
+#[test]
+fn the_weights_that_a_run_starts_from_belong_to_its_question() {
+    let place = Place::new();
+    let first = RunFolder::new(run_folder(&place.config, &place.runs("finished")));
+    let mut second = place.config.clone();
+    second.train.from = first.checkpoint(8).display().to_string();
+    let (runs, parts) = (place.runs("from"), place.runs("from-in-parts"));
+    let Outcome::Finished(expected) = go(&second, &runs, u64::MAX).unwrap() else {
+        panic!("nobody stopped it");
+    };
+    assert!(matches!(
+        go(&second, &parts, 5),
+        Ok(Outcome::Interrupted { step: 5 })
+    ));
+    let Outcome::Finished(summary) = go(&second, &parts, u64::MAX).unwrap() else {
+        panic!("nobody stopped it");
+    };
+    assert_eq!(summary, expected);
+
+    let folder = run_folder(&second, &runs);
+    fs::write(RunFolder::new(&folder).config(), place.config.to_toml()).unwrap();
+    let error = LoadedRun::open(&folder, &Device::flex()).unwrap_err();
+    assert!(matches!(error, RunError::Foreign { .. }), "{error}");
+    assert!(error.to_string().contains("`train.from`"), "{error}");
+
+    fs::write(first.checkpoint(8).join("model.bpk"), "other weights").unwrap();
+    let error = go(&second, &place.runs("from-damaged"), u64::MAX).unwrap_err();
+    assert!(matches!(error, RunError::Damaged { .. }), "{error}");
 }

@@ -353,3 +353,51 @@ fn converting_there_and_back_gives_the_same_bytes() {
         assert!(again.to_string().contains("exists"), "{again}");
     }
 }
+
+/// Adds to the first element of a tensor of a checkpoint in one file.
+fn plant(folder: &Path, name: &str, more: f32) {
+    let path = folder.join("model.safetensors");
+    let mut tensors = read(&path);
+    let bytes = &mut tensors.get_mut(name).expect("the tensor").2;
+    let first = f32::from_le_bytes(bytes[..4].try_into().expect("4 bytes"));
+    bytes[..4].copy_from_slice(&(first + more).to_le_bytes());
+    write(&path, &tensors);
+}
+
+/// One wrong number of a whole model, and no tolerance is wide enough to pass it.
+#[test]
+fn one_wrong_weight_fails() {
+    let layer = "model.layers.1";
+    let cases = [
+        ("mixtral_swa", format!("{layer}.self_attn.o_proj.weight")),
+        (
+            "mixtral_swa",
+            format!("{layer}.block_sparse_moe.gate.weight"),
+        ),
+        (
+            "dsv1_seqaux",
+            format!("{layer}.mlp.shared_experts.up_proj.weight"),
+        ),
+        (
+            "dsv2_group_q",
+            format!("{layer}.self_attn.kv_b_proj.weight"),
+        ),
+        ("dsv3_groups_yarn", "model.norm.weight".to_owned()),
+        ("dsv3_mtp", "model.layers.2.eh_proj.weight".to_owned()),
+    ];
+    for (case, tensor) in cases {
+        let (folder, source) = (tempfile::tempdir().expect("a folder"), fixture(case));
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(source.join(file), folder.path().join(file)).expect("a copy");
+        }
+        plant(folder.path(), &tensor, 0.01);
+        let checkpoint = PublishedCheckpoint::open(folder.path()).expect("a whole checkpoint");
+        let goldens = Goldens::read(&source.join("goldens.safetensors")).expect("goldens");
+        let device = Device::flex();
+        let verification = verify(&checkpoint, &goldens, Scope::ForwardOnly, &device);
+        assert!(
+            !verification.expect("a comparison").passed(),
+            "{case}: {tensor}"
+        );
+    }
+}

@@ -2,9 +2,7 @@
 //! fail.
 
 use burn::tensor::Device;
-use moe_models::checkpoint::{
-    AnyCheckpoint, HostValues, NativeVmoe, Precision, VmoeCheckpoint, read_tensors,
-};
+use moe_models::checkpoint::{AnyCheckpoint, HostValues, Precision, VmoeCheckpoint, read_tensors};
 use moe_train::verify::{Goldens, Scope, Verification, verify_any};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -204,7 +202,7 @@ fn writing_gives_the_same_bytes() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let checkpoint = VmoeCheckpoint::open(&source).expect("a whole checkpoint");
         let (copy, written) = (folder.path().join("copy"), folder.path().join("written"));
-        checkpoint.rewrite(&copy).expect("a copy");
+        checkpoint.rewrite(&copy, &Device::flex()).expect("a copy");
         let model = checkpoint.load(Precision::Stored, &Device::flex());
         let model = model.expect("a model");
         checkpoint.write(&model, &written).expect("its files");
@@ -218,8 +216,8 @@ fn writing_gives_the_same_bytes() {
         checkpoint
             .to_native(&ours, &Device::flex())
             .expect("our files");
-        let native = NativeVmoe::open(&ours).expect("our files");
-        native.publish(&back, &Device::flex()).expect("their files");
+        let native = VmoeCheckpoint::open(&ours).expect("our files");
+        native.rewrite(&back, &Device::flex()).expect("their files");
         assert_eq!(tensors(&back), tensors(&source), "{case}");
         let again = checkpoint.write(&model, &copy).expect_err("it exists");
         assert!(again.to_string().contains("exists"), "{again}");

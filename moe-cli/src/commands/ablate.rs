@@ -4,20 +4,22 @@ mod preview;
 
 use crate::backends::OpenDevice;
 use crate::exit::{OrUsage, Status, Usage, ablate_error};
-use crate::files::{missing_folder, write_whole};
 use crate::interrupt;
 use crate::invocation;
 use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
+use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{Progress, print, print_json};
 use clap::Args;
-use moe_train::ablate::{AblateError, AblationReport, Claim, Decision, Plan, execute, figure};
+use moe_train::ablate::{
+    AblateError, AblationReport, Claim, Decision, FigureConfig, Panel, Plan, execute, figure,
+};
 use moe_train::config::RunConfig;
 use moe_train::run::{finished, run_folder};
 use moe_train::task::TaskData;
 use preview::Preview;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 /// The arguments of `moe ablate`.
@@ -42,13 +44,28 @@ pub struct AblateArgs {
     /// Write a figure: loss, dead experts and load of each arm
     #[arg(short = 'o', long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// A line above the figure
+    #[arg(long, value_name = "TEXT", requires = "svg")]
+    title: Option<String>,
+    /// The panels of the figure [default: loss, and those in which the arms differ]
+    #[arg(long, value_name = "A,B", requires = "svg", value_delimiter = ',')]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Panel::ALL.map(Panel::name)))]
+    panels: Vec<String>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
+
+const FIGURE: Output = Output {
+    flag: "--svg",
+    maker: "moe ablate",
+    kind: Kind::Svg,
+};
 
 /// Trains what is missing and prints the table.
 pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let overrides = shared.overrides(&args.overrides);
     let plan = plan(args, &overrides)?;
-    check_figure(args.svg.as_deref())?;
+    let target = Target::of(args.svg.as_deref(), FIGURE, args.overwrite)?;
     plan.notes.iter().for_each(|note| shared.note(note));
     check_twins(&plan)?;
     let missing = plan.missing(&shared.runs).map_err(ablate_error)?;
@@ -72,12 +89,24 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     }
     shared.note(&preview.text());
     match train(&plan, missing, &device, shared)? {
-        Some(report) => show(&report, &plan, args, shared),
+        Some(report) => show(&report, &plan, args.figure(target.as_ref()), shared),
         None => {
             shared.note("interrupted and saved; the same command goes on");
             shared.next(&invocation::arguments());
             Ok(Status::Interrupted)
         }
+    }
+}
+
+impl AblateArgs {
+    /// The figure's file and what it shows, if one is asked for.
+    fn figure<'a>(&self, target: Option<&'a Target>) -> Option<(&'a Target, FigureConfig)> {
+        let is_asked = |panel: &Panel| self.panels.iter().any(|name| name == panel.name());
+        let config = FigureConfig {
+            title: self.title.clone(),
+            panels: Panel::ALL.into_iter().filter(is_asked).collect(),
+        };
+        target.map(|target| (target, config))
     }
 }
 
@@ -101,7 +130,7 @@ fn train(
 fn show(
     report: &AblationReport,
     plan: &Plan,
-    args: &AblateArgs,
+    drawn: Option<(&Target, FigureConfig)>,
     shared: &Shared,
 ) -> anyhow::Result<Status> {
     if shared.json {
@@ -109,27 +138,11 @@ fn show(
     } else {
         print(&report.to_string())?;
     }
-    if let Some(path) = &args.svg {
-        write_whole(path, &figure(report))?;
-        shared.note(&format!("the figure is in {}", path.display()));
+    if let Some((target, config)) = drawn {
+        target.write(&figure(report, &config), shared)?;
     }
     next(plan, shared);
     Ok(status(report))
-}
-
-/// Refuses a path that no figure can be written to, before anything is trained.
-fn check_figure(path: Option<&Path>) -> anyhow::Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    if let Some(problem) = missing_folder("--svg", path) {
-        return Err(Usage::error(problem));
-    }
-    match path.is_dir() {
-        true => Err(Usage::error(format!(
-            "--svg {}: this is a folder; give a file",
-            path.display()
-        ))),
-        false => Ok(()),
-    }
 }
 
 /// The plan of a grid, or of the claim that the file is.

@@ -4,9 +4,10 @@ use super::eval::HeldOut;
 use super::plan::ReadPlan;
 use crate::exit::{Status, analyze_error, run_error};
 use crate::invocation::quote;
-use crate::pages::{ANALYZE, Target, analysis_page};
+use crate::pages::analysis_page;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
+use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{analysis_text, print, print_json};
 use clap::Args;
 use moe_train::analyze::{AnalyzeOptions, analyze};
@@ -38,12 +39,19 @@ pub struct AnalyzeArgs {
     /// Look at images at these capacity factors besides the run's own. Default: 1,0.5,0.25,0.1
     #[arg(long, value_name = "FACTOR,...", value_delimiter = ',')]
     capacity: Option<Vec<f64>>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
+
+const PAGE: Output = Output {
+    flag: "--out",
+    maker: "moe analyze",
+    kind: Kind::Html,
+};
 
 /// Counts, prints the tables and writes the page.
 pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let target = args.out.as_deref().map(|path| Target::check(path, ANALYZE));
-    let target = target.transpose()?;
+    let target = Target::of(args.out.as_deref(), PAGE, args.overwrite)?;
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open_with(&path, &args.overrides, &device.device).map_err(run_error)?;
@@ -64,10 +72,7 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
         print(&analysis_text(&analysis))?;
     }
     match target {
-        Some(target) => {
-            target.write(&analysis_page(&analysis))?;
-            shared.note(&format!("wrote {}", target.path().display()));
-        }
+        Some(target) => target.write(&analysis_page(&analysis), shared)?,
         None => shared.next(&next(args)),
     }
     Ok(Status::Done)

@@ -7,7 +7,7 @@ use crate::terminal::{print, print_json};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_models::checkpoint::{
-    AnyCheckpoint, AnyNative, PublishedCheckpoint, ReleasedVmoe, check_target, is_native,
+    AnyCheckpoint, Carried, PublishedCheckpoint, ReleasedVmoe, check_target, is_native,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -83,27 +83,33 @@ impl Origin {
 #[allow(clippy::large_enum_variant)] // one of them a command
 enum Source {
     Released(ReleasedVmoe),
-    Published(AnyCheckpoint),
-    Native(AnyNative),
+    Folder(AnyCheckpoint),
 }
 
 impl Source {
     fn open(path: &Path, origin: Origin) -> anyhow::Result<Self> {
         Ok(match origin {
             Origin::Released => Self::Released(ReleasedVmoe::open(path)?),
-            Origin::Published => Self::Published(AnyCheckpoint::open(path)?),
-            Origin::Native => Self::Native(AnyNative::open(path)?),
+            Origin::Published | Origin::Native => Self::Folder(AnyCheckpoint::open(path)?),
         })
     }
 
-    fn write(self, kind: Kind, target: &Path, device: &Device) -> anyhow::Result<()> {
-        match (self, kind) {
-            (Self::Released(released), _) => released.publish(target)?,
-            (Self::Native(native), _) => native.publish(target, device)?,
-            (Self::Published(checkpoint), Kind::Native) => checkpoint.to_native(target, device)?,
-            (Self::Published(checkpoint), Kind::Published) => checkpoint.rewrite(target)?,
+    fn unread(&self) -> &[String] {
+        match self {
+            Self::Released(_) => &[],
+            Self::Folder(checkpoint) => checkpoint.unread(),
         }
-        Ok(())
+    }
+
+    fn write(self, kind: Kind, target: &Path, device: &Device) -> anyhow::Result<Carried> {
+        Ok(match (self, kind) {
+            (Self::Released(released), _) => {
+                released.publish(target)?;
+                Carried::default()
+            }
+            (Self::Folder(checkpoint), Kind::Native) => checkpoint.to_native(target, device)?,
+            (Self::Folder(checkpoint), Kind::Published) => checkpoint.rewrite(target, device)?,
+        })
     }
 }
 
@@ -119,16 +125,23 @@ pub fn run(args: &ConvertArgs, shared: &Shared) -> anyhow::Result<Status> {
         print(&format!("would write {}", shown(&args.target)))?;
         return Ok(Status::Done);
     }
-    source.write(kind, &args.target, &device.device)?;
+    shared.note_unread(source.unread());
+    let Carried { copied, left } = source.write(kind, &args.target, &device.device)?;
     if shared.json {
-        print_json(&json!({ "source": args.source, "target": args.target }))?;
+        print_json(&json!({
+            "source": args.source,
+            "target": args.target,
+            "copied": copied,
+            "left": left,
+        }))?;
     } else {
         print(&format!("wrote {}", shown(&args.target)))?;
     }
-    let path = shown(&args.target);
-    shared.next(&match kind {
-        Kind::Published => format!("inspect {path}"),
-        Kind::Native => format!("convert {path} PUBLISHED"),
-    });
+    for (what, names) in [("copied", copied), ("left", left)] {
+        if !names.is_empty() {
+            shared.note(&format!("{what} {}", names.join(", ")));
+        }
+    }
+    shared.next(&format!("inspect {}", shown(&args.target)));
     Ok(Status::Done)
 }

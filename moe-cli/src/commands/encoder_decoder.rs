@@ -1,5 +1,6 @@
 //! What `moe inspect` prints of a published encoder with a decoder, the Switch Transformer.
 
+use super::parameters::{ACTIVE, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES};
 use super::published::{Options, no_overrides, of_name_or_folder};
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
@@ -33,9 +34,10 @@ struct Inspection {
 /// The configuration that a name or a folder stands for, if it stands for a published Switch model.
 pub fn published_switch(given: &Path) -> anyhow::Result<Option<PublishedSwitch>> {
     of_name_or_folder(given, PublishedSwitch::known, |file| {
-        match model_type(file).is_ok_and(|name| name == PublishedSwitch::MODEL_TYPE) {
-            true => Ok(Some(PublishedSwitch::read(file).or_usage()?)),
-            false => Ok(None),
+        if model_type(file).is_ok_and(|name| name == PublishedSwitch::MODEL_TYPE) {
+            Ok(Some(PublishedSwitch::read(file).or_usage()?))
+        } else {
+            Ok(None)
         }
     })
 }
@@ -51,6 +53,7 @@ pub fn show(
     no_overrides(overrides)?;
     let seq_length = options.seq_length.unwrap_or(LENGTH);
     config.check_counts(seq_length, given).or_usage()?;
+    shared.note_unread(&config.unread);
     let inspection = Inspection::new(given, config, options, seq_length);
     if shared.json {
         print_json(&inspection)?;
@@ -98,29 +101,27 @@ impl Inspection {
         let share = 100.0 * self.params_active as f64 / self.params_total as f64;
         let layers = |sparse: &[usize], of: usize| {
             let sparse: Vec<String> = sparse.iter().map(ToString::to_string).collect();
-            let sparse = match sparse.is_empty() {
-                true => "none".to_owned(),
-                false => sparse.join(", "),
+            let sparse = if sparse.is_empty() {
+                "none".to_owned()
+            } else {
+                sparse.join(", ")
             };
             format!("{of}, with experts: {sparse}")
         };
         let config = &self.config;
-        pairs(&[
+        let table = pairs(&[
             ("model", format!("{} ({})", self.model, self.model_type)),
             ("parameters", count(self.params_total)),
             (
-                "  active, text and target",
+                ACTIVE,
                 format!(
                     "{} ({} %)",
                     count(self.params_active),
                     significant(share, 3)
                 ),
             ),
-            (
-                "  active, layers alone",
-                count(self.params_active_no_embedding),
-            ),
-            ("  tables and head", count(self.params_embedding)),
+            (ACTIVE_NO_EMBEDDING, count(self.params_active_no_embedding)),
+            (EMBEDDING, count(self.params_embedding)),
             (
                 "layers of the encoder",
                 layers(&self.sparse_encoder_layers, config.num_layers),
@@ -155,6 +156,7 @@ impl Inspection {
             ),
             ("weights in f32", bytes(4 * self.params_total as u64)),
             ("weights in bf16", bytes(2 * self.params_total as u64)),
-        ])
+        ]);
+        format!("{table}\n\n{FOOTNOTES}")
     }
 }

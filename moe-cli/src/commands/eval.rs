@@ -4,14 +4,16 @@ use super::causality;
 use super::fill::fill_in;
 use super::plan::ReadPlan;
 use crate::exit::{Status, run_error};
+use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::terminal::{
-    domain_table, evaluated_with, layer_table, print, print_json, thousands, writing,
+    Progress, domain_table, evaluated_with, layer_table, print, print_json, thousands, writing,
 };
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_train::data::Split;
-use moe_train::run::{EvalMetrics, LoadedRun, evaluate_run};
+use moe_train::run::{EvalMetrics, LoadedRun, Watch, evaluate_run};
 use moe_train::task::Task;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,10 @@ pub struct EvalArgs {
     /// The part of the data: training has seen neither, but choices are made by validation
     #[arg(long, value_enum, default_value_t = HeldOut::Test)]
     split: HeldOut,
+    /// Score at most N windows, images or pairs, evenly spaced. Default: the whole part
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    windows: Option<u64>,
 }
 
 /// The parts of the data that training does not read.
@@ -68,7 +74,41 @@ fn scored(metrics: &EvalMetrics) -> String {
         (_, None, Some(targets)) => (targets, "target tokens"),
         (bytes, None, None) => (bytes.unwrap_or(0), "bytes of text"),
     };
-    format!("{} {what}, {} part", thousands(n as u64), metrics.split)
+    let part = match (metrics.n_scored, metrics.n_part) {
+        (Some(scored), Some(all)) if !metrics.whole => format!(
+            "{} of {} {} of the {} part",
+            thousands(scored as u64),
+            thousands(all as u64),
+            match metrics.n_images {
+                Some(_) => "images",
+                None => "windows",
+            },
+            metrics.split
+        ),
+        _ => format!("{} part", metrics.split),
+    };
+    format!("{} {what}, {part}", thousands(n as u64))
+}
+
+/// Scores the run; nothing if it was interrupted.
+fn score(
+    run: &LoadedRun,
+    args: &EvalArgs,
+    device: &Device,
+    shared: &Shared,
+) -> anyhow::Result<Option<EvalMetrics>> {
+    let stop = interrupt::stop_flag("stopping")?;
+    let mut progress = Progress::new(shared, 1, 1);
+    let mut watch = Watch {
+        observer: &mut progress,
+        stop: &stop,
+    };
+    let most = args
+        .windows
+        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let metrics = evaluate_run(run, args.split.into(), most, device, &mut watch);
+    progress.finish();
+    metrics.map_err(run_error)
 }
 
 /// Scores the run and prints the score of each domain or class.
@@ -81,7 +121,10 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         let task = format!("score the {} part", Split::from(args.split));
         return ReadPlan::new(&run, &device.name, task).show(shared);
     }
-    let metrics = evaluate_run(&run, args.split.into(), &device.device).map_err(run_error)?;
+    let Some(metrics) = score(&run, args, &device.device, shared)? else {
+        shared.note("interrupted; the same command begins anew");
+        return Ok(Status::Interrupted);
+    };
     if shared.json {
         let folder = &run.folder;
         print_json(&Report {

@@ -2,9 +2,9 @@
 
 use crate::exit::{OrUsage, Status, Usage};
 use crate::figure::{Caption, LETTERS, N_EXPERTS, Scene, accent, figure};
-use crate::files::{missing_folder, write_whole};
 use crate::runs::shown;
 use crate::shared::Shared;
+use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{print, print_json};
 use anyhow::Context;
 use clap::Args;
@@ -32,23 +32,32 @@ pub struct FigureArgs {
     /// Show evaluation and not a training step
     #[arg(long)]
     evaluation: bool,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
+
+const PICTURE: Output = Output {
+    flag: "--out",
+    maker: "moe figure",
+    kind: Kind::Svg,
+};
 
 /// A router and where its picture goes.
 struct Plan {
     router: RouterConfig,
-    file: PathBuf,
+    target: Target,
 }
 
 /// Draws one router, or all.
 pub fn run(args: &FigureArgs, shared: &Shared) -> anyhow::Result<Status> {
     let plans = args.plans()?;
     let device = shared.open_device()?;
-    let scene = match args.evaluation {
-        true => Scene::Evaluation,
-        false => Scene::Training,
+    let scene = if args.evaluation {
+        Scene::Evaluation
+    } else {
+        Scene::Training
     };
-    let files: Vec<String> = plans.iter().map(|p| shown(&p.file)).collect();
+    let files: Vec<String> = plans.iter().map(|p| shown(p.target.path())).collect();
     if !shared.dry_run {
         if args.router == "all" {
             fs::create_dir_all(&args.out)
@@ -63,19 +72,16 @@ pub fn run(args: &FigureArgs, shared: &Shared) -> anyhow::Result<Status> {
                 accent: accent(&plan.router),
                 letters: LETTERS,
             };
-            write_whole(&plan.file, &figure(&routing, &caption))?;
+            plan.target.write(&figure(&routing, &caption), shared)?;
         }
     }
     if shared.json {
         print_json(&json!({ "files": files, "written": !shared.dry_run }))?;
     } else {
-        let verb = if shared.dry_run {
-            "would write"
-        } else {
-            "wrote"
-        };
-        let lines: Vec<String> = files.iter().map(|file| format!("{verb} {file}")).collect();
-        print(&lines.join("\n"))?;
+        if shared.dry_run {
+            let lines = files.iter().map(|file| format!("would write {file}"));
+            print(&Vec::from_iter(lines).join("\n"))?;
+        }
         shared.next("list routers");
     }
     Ok(Status::Done)
@@ -93,14 +99,12 @@ impl FigureArgs {
             }
         }
         if self.router != "all" {
-            if let Some(problem) = missing_folder("--out", &self.out) {
-                return Err(Usage::error(problem));
-            }
-            let file = match self.out.is_dir() {
-                true => svg_in(&self.out, &self.router),
-                false => self.out.clone(),
+            let file = if self.out.is_dir() {
+                svg_in(&self.out, &self.router)
+            } else {
+                self.out.clone()
             };
-            return Ok(vec![self.plan(&self.router, file)?]);
+            return Ok(vec![self.plan(&self.router, &file)?]);
         }
         if self.out.exists() && !self.out.is_dir() {
             return Err(Usage::error(format!(
@@ -108,11 +112,11 @@ impl FigureArgs {
                 self.out.display()
             )));
         }
-        let plan = |name: &&str| self.plan(name, svg_in(&self.out, name));
+        let plan = |name: &&str| self.plan(name, &svg_in(&self.out, name));
         RouterConfig::NAMES.iter().map(plan).collect()
     }
 
-    fn plan(&self, name: &str, file: PathBuf) -> anyhow::Result<Plan> {
+    fn plan(&self, name: &str, file: &Path) -> anyhow::Result<Plan> {
         let given = [
             format!("router.name={name}"),
             format!("experts.n_experts={N_EXPERTS}"),
@@ -120,7 +124,13 @@ impl FigureArgs {
         ];
         let overrides: Vec<String> = given.into_iter().chain(self.overrides.clone()).collect();
         let router = RunConfig::of_overrides(&overrides).or_usage()?.router;
-        Ok(Plan { router, file })
+        // the folder of all pictures is made when all else is checked
+        let target = if self.router == "all" && !self.out.exists() {
+            Target::new(file, PICTURE)
+        } else {
+            Target::check(file, PICTURE, self.overwrite)?
+        };
+        Ok(Plan { router, target })
     }
 }
 

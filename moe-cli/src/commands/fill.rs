@@ -1,9 +1,9 @@
 //! What an encoder with a decoder writes: what is in the gaps of a text, or its translation.
 
 use crate::exit::{Status, Usage};
-use crate::generation::{Writer, visible};
+use crate::generation::Writer;
 use crate::shared::Shared;
-use crate::terminal::{print, print_json};
+use crate::terminal::{print, print_json, visible};
 use burn::tensor::Device;
 use moe_models::Sampling;
 use moe_train::data::pairs::fills_between;
@@ -46,7 +46,8 @@ impl Filling<'_> {
                 "the prompt has no gap, and the model was trained to fill gaps: write <extra_id_0> where one is, then <extra_id_1>, and so on",
             ));
         }
-        let written = writer.write(&prompt, self.n_tokens, self.sampling, device);
+        let mut written = Vec::new();
+        let ended = writer.write(&prompt, self.n_tokens, self.sampling, device, &mut written);
         let text = Written {
             writer,
             prompt: &prompt,
@@ -59,9 +60,10 @@ impl Filling<'_> {
                 "written": text.written(),
                 "filled": text.filled(),
             }))?,
-            false if n_gaps == 0 => print(&visible(&text.written()))?,
-            false => print(&format!("{}\n\n{}", text.gaps(), visible(&text.filled())))?,
+            false if n_gaps == 0 => print(&text.written())?,
+            false => print(&format!("{}\n\n{}", text.gaps(), text.filled()))?,
         }
+        ended?;
         Ok(Status::Done)
     }
 }
@@ -118,7 +120,7 @@ impl Written<'_> {
         let text = self
             .prompt
             .iter()
-            .filter(|id| Some(**id) != self.writer.end);
+            .filter(|id| !self.writer.ends.contains(id));
         let ids = text.flat_map(|&id| match words.gap(id) {
             Some(gap) => fills[gap].clone().unwrap_or_else(|| vec![id]),
             None => vec![id],

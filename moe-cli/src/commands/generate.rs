@@ -1,208 +1,172 @@
 //! `moe generate`: continues a text, and shows which expert takes each token.
 
+pub use super::generate_args::GenerateArgs;
+
 use super::fill::{Filling, Trained};
 use super::plan::ReadPlan;
-use super::weights::Weights;
+use crate::backends::OpenDevice;
 use crate::exit::{Status, Usage, run_error};
-use crate::files::{missing_folder, write_whole};
 use crate::generation::{
-    Generation, TextModel, Trace, Writer, bracketed, coloured, legend, page, picture, visible,
+    Generation, TextModel, Trace, Writer, bracketed, coloured, legend, page, picture,
 };
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
-use crate::terminal::{has_colour, print_json, print_raw};
+use crate::target::{Kind, Output, Target};
+use crate::terminal::{has_colour, print_json, print_raw, visible};
 use burn::tensor::Device;
-use clap::Args;
 use moe_models::checkpoint::{AnyCheckpoint, PublishedCheckpoint, SwitchCheckpoint};
-use moe_models::{Decoder, Drafts, Sampling};
+use moe_models::{Drafts, Sampling};
 use moe_train::data::{DataConfig, PairName};
 use moe_train::run::LoadedRun;
 use moe_train::task::AnyModel;
 use serde_json::json;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
-/// The arguments of `moe generate`.
-#[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  moe generate runs/NAME/seed-0 -p \"In the beginning\" --show-experts"
-)]
-pub struct GenerateArgs {
-    /// The folder of a run, one of its checkpoints, or a published checkpoint
-    run: PathBuf,
-    /// The text to continue
-    #[arg(short, long, value_name = "TEXT")]
-    prompt: String,
-    /// The number of tokens to generate
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
-    tokens: usize,
-    /// What the logits are divided by; 0 takes the most likely token
-    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature)]
-    temperature: f64,
-    /// Draw from the K most likely tokens; 0 means all
-    #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
-    top_k: usize,
-    /// Draw from the most likely tokens of this probability mass; 1 means all
-    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
-    top_p: f64,
-    /// Draw no token less likely than this share of the most likely one
-    #[arg(long, value_name = "P", default_value_t = Sampling::default().min_p)]
-    min_p: f64,
-    /// Make tokens that came before less likely; 1 changes nothing
-    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty)]
-    repetition_penalty: f64,
-    /// Draft every second token with the model's multi-token prediction; needs --temperature 0
-    #[arg(long)]
-    speculative: bool,
-    /// The type that the model's matrices are held in
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
-    weights: Weights,
-    /// Colour each token by the expert that it went to first
-    #[arg(long)]
-    show_experts: bool,
-    /// The layer whose experts are shown, from 0. Default: the middle one
-    #[arg(long, value_name = "N")]
-    layer: Option<usize>,
-    /// Also write a page with the experts of each token
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Also write a picture (SVG) with the first expert of each token
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-}
+const MAKER: &str = "moe generate";
+const PAGE: Output = Output {
+    flag: "--html",
+    maker: MAKER,
+    kind: Kind::Html,
+};
+const PICTURE: Output = Output {
+    flag: "--svg",
+    maker: MAKER,
+    kind: Kind::Svg,
+};
 
 /// Continues the prompt.
 pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let sampling = args.sampling(shared)?;
+    let html = Target::of(args.html.as_deref(), PAGE, args.overwrite)?;
+    let svg = Target::of(args.svg.as_deref(), PICTURE, args.overwrite)?;
     let device = shared.open_device()?;
-    let published = PublishedCheckpoint::is_at(&args.run);
-    let path = match published {
-        true => args.run.clone(),
-        false => find(&args.run, &shared.runs)?,
+    let call = Call {
+        args,
+        sampling,
+        html,
+        svg,
+        device: &device,
+        shared,
     };
-    let model = if published {
-        match AnyCheckpoint::open(&path)? {
-            AnyCheckpoint::Switch(checkpoint) => {
-                return args.fill_published(&checkpoint, sampling, &device.device, shared);
-            }
-            AnyCheckpoint::Vmoe(_) => return Err(writes_no_text(&path)),
-            AnyCheckpoint::Decoder(_) if shared.dry_run => return args.would(&path),
-            AnyCheckpoint::Decoder(checkpoint) => {
-                TextModel::of_published(&checkpoint, args.weights.into(), &device.device)?
-            }
-        }
+    if PublishedCheckpoint::is_at(&args.run) {
+        call.of_published()
     } else {
-        let run = LoadedRun::open(&path, &device.device).map_err(run_error)?;
+        call.of_run(&find(&args.run, &shared.runs)?)
+    }
+}
+
+/// One call of the command, its arguments checked.
+struct Call<'a> {
+    args: &'a GenerateArgs,
+    sampling: Sampling,
+    html: Option<Target>,
+    svg: Option<Target>,
+    device: &'a OpenDevice,
+    shared: &'a Shared,
+}
+
+impl Call<'_> {
+    fn of_published(&self) -> anyhow::Result<Status> {
+        let Self { args, shared, .. } = self;
+        let device = &self.device.device;
+        let checkpoint = AnyCheckpoint::open(&args.run)?;
+        shared.note_unread(checkpoint.unread());
+        let checkpoint = match checkpoint {
+            AnyCheckpoint::Switch(checkpoint) => {
+                return args.fill_published(&checkpoint, self.sampling, device, shared);
+            }
+            AnyCheckpoint::Vmoe(_) => return Err(writes_no_text(&args.run)),
+            AnyCheckpoint::Decoder(_) if shared.dry_run => return args.would(&args.run),
+            AnyCheckpoint::Decoder(checkpoint) => checkpoint,
+        };
+        let model = TextModel::of_published(&checkpoint, args.weights.into(), device)?;
+        let prompt = model.words.encode(&args.prompt)?;
+        let positions = checkpoint.config().common().max_position_embeddings;
+        if prompt.len() + args.tokens > positions {
+            shared.note(&format!(
+                "the prompt has {} tokens, {} are to follow, and the model is made for {positions} positions: text beyond is weaker",
+                prompt.len(),
+                args.tokens
+            ));
+        }
+        self.continue_text(&model, &args.run, "inspect")
+    }
+
+    fn of_run(&self, path: &Path) -> anyhow::Result<Status> {
+        let Self { args, shared, .. } = self;
+        let run = LoadedRun::open(path, &self.device.device).map_err(run_error)?;
         if shared.dry_run {
             let task = format!("generate {} tokens", args.tokens);
-            return ReadPlan::new(&run, &device.name, task).show(shared);
+            return ReadPlan::new(&run, &self.device.name, task).show(shared);
         }
         if let AnyModel::Switch(_) = run.model {
-            return args.fill_run(run, sampling, &device.device, shared);
+            return args.fill_run(run, self.sampling, &self.device.device, shared);
         }
         warn(&run, args.tokens, shared);
         let family = run.config.model.name();
-        TextModel::of_run(run, args.weights.into()).ok_or_else(|| {
+        let model = TextModel::of_run(run, args.weights.into()).ok_or_else(|| {
             Usage::error(format!(
                 "{}: a model of the family {family} writes no text; `moe eval` scores it",
-                shown(&path)
+                shown(path)
             ))
-        })?
-    };
-    if args.speculative && model.decoder.n_mtp_layers() == 0 {
-        return Err(Usage::error(
-            "--speculative: the model predicts no further tokens; train one with model.n_mtp_layers = 1".to_owned(),
-        ));
+        })?;
+        self.continue_text(&model, path, "eval")
     }
-    if args.speculative && model.decoder.tokens_compete() {
-        return Err(Usage::error(
-            "--speculative: tokens of this model compete for places in its experts, so drafts would change the text; leave it out".to_owned(),
-        ));
+
+    /// Continues the prompt; `next` is the command to try on the model after it.
+    fn continue_text(&self, model: &TextModel, path: &Path, next: &str) -> anyhow::Result<Status> {
+        let Self { args, shared, .. } = self;
+        let layer = args.check_decoder(&model.decoder)?;
+        let stop = interrupt::stop_flag("stopping")?;
+        let streams = !args.show_experts && !shared.json;
+        let generation = Generation {
+            model,
+            n_tokens: args.tokens,
+            sampling: self.sampling,
+            speculative: args.speculative,
+            stop: &stop,
+        };
+        let trace = generation.trace(&args.prompt, &self.device.device, |text| {
+            if streams { print_stream(text) } else { Ok(()) }
+        })?;
+        self.show(&trace, layer, &model.title)?;
+        if let Some(failure) = trace.failure {
+            return Err(failure.into());
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Status::Interrupted);
+        }
+        let path = shown(path);
+        shared.next(&if args.show_experts {
+            format!("{next} {path}")
+        } else {
+            format!("generate {path} -p TEXT --show-experts --html experts.html")
+        });
+        Ok(Status::Done)
     }
-    let layer = args.checked_layer(model.decoder.n_moe_layers())?;
-    let stop = interrupt::stop_flag("stopping")?;
-    let streams = !args.show_experts && !shared.json;
-    let generation = Generation {
-        model: &model,
-        n_tokens: args.tokens,
-        sampling,
-        speculative: args.speculative,
-        stop: &stop,
-    };
-    let trace = generation.trace(&args.prompt, &device.device, |text| match streams {
-        true => print_stream(text),
-        false => Ok(()),
-    })?;
-    show(args, &trace, layer, shared)?;
-    if args.speculative {
-        let Drafts { offered, accepted } = trace.drafts;
-        shared.note(&format!("{accepted} of {offered} drafts were right"));
+
+    /// Prints the text and writes the files.
+    fn show(&self, trace: &Trace, layer: usize, title: &str) -> anyhow::Result<()> {
+        let Self { args, shared, .. } = self;
+        show(args, trace, layer, shared)?;
+        if args.speculative {
+            let Drafts { offered, accepted } = trace.drafts;
+            shared.note(&format!("{accepted} of {offered} drafts were right"));
+        }
+        if let Some(target) = &self.html {
+            target.write(&page(trace, layer, title), shared)?;
+        }
+        if let Some(target) = &self.svg {
+            target.write(&picture(trace, layer), shared)?;
+        }
+        Ok(())
     }
-    if let Some(file) = &args.html {
-        write_whole(file, &page(&trace, layer, &model.title))?;
-        shared.note(&format!("wrote {}", file.display()));
-    }
-    if let Some(file) = &args.svg {
-        write_whole(file, &picture(&trace, layer))?;
-        shared.note(&format!("wrote {}", file.display()));
-    }
-    if stop.load(Ordering::Relaxed) {
-        return Ok(Status::Interrupted);
-    }
-    let path = shown(&path);
-    shared.next(&match args.show_experts {
-        true if published => format!("inspect {path}"),
-        true => format!("eval {path}"),
-        false => format!("generate {path} -p TEXT --show-experts --html experts.html"),
-    });
-    Ok(Status::Done)
 }
 
 impl GenerateArgs {
-    /// Checks everything that can be checked before the model is read.
-    fn sampling(&self, shared: &Shared) -> anyhow::Result<Sampling> {
-        let problem = if self.prompt.is_empty() {
-            Some("--prompt is empty; give at least one character".to_owned())
-        } else if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            Some(format!(
-                "--temperature {} must be 0 or more",
-                self.temperature
-            ))
-        } else if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            Some(format!(
-                "--top-p {} must be above 0 and at most 1",
-                self.top_p
-            ))
-        } else if !(0.0..=1.0).contains(&self.min_p) {
-            Some(format!("--min-p {} must be from 0 to 1", self.min_p))
-        } else if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
-            Some(format!(
-                "--repetition-penalty {} must be above 0",
-                self.repetition_penalty
-            ))
-        } else if self.speculative && (self.temperature != 0.0 || self.repetition_penalty != 1.0) {
-            Some("--speculative drafts the most likely tokens; add --temperature 0 and leave out --repetition-penalty".to_owned())
-        } else {
-            let files = [("--html", &self.html), ("--svg", &self.svg)];
-            files
-                .into_iter()
-                .find_map(|(flag, file)| missing_folder(flag, file.as_deref()?))
-        };
-        match problem {
-            Some(problem) => Err(Usage::error(problem)),
-            None => Ok(Sampling {
-                temperature: self.temperature,
-                top_k: self.top_k,
-                top_p: self.top_p,
-                min_p: self.min_p,
-                repetition_penalty: self.repetition_penalty,
-                seed: shared.seed.unwrap_or(0),
-            }),
-        }
-    }
-
     /// Says what would be done with a published checkpoint.
     fn would(&self, path: &Path) -> anyhow::Result<Status> {
         let task = format!("would generate {} tokens from {}", self.tokens, shown(path));
@@ -255,34 +219,6 @@ impl GenerateArgs {
             trained,
         }
     }
-
-    /// Refuses what a model that fills gaps does not do.
-    fn check_filling(&self) -> anyhow::Result<()> {
-        let flags = [
-            ("--show-experts", self.show_experts),
-            ("--speculative", self.speculative),
-            ("--html", self.html.is_some()),
-            ("--svg", self.svg.is_some()),
-            ("--layer", self.layer.is_some()),
-            ("--weights bf16", self.weights == Weights::Bf16),
-        ];
-        match flags.into_iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(Usage::error(format!(
-                "{flag} is for decoders; this model is an encoder with a decoder: leave it out"
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn checked_layer(&self, n_layers: usize) -> anyhow::Result<usize> {
-        match self.layer {
-            Some(layer) if layer >= n_layers => Err(Usage::error(format!(
-                "--layer {layer}: the model has layers 0 to {}",
-                n_layers - 1
-            ))),
-            layer => Ok(layer.unwrap_or(n_layers / 2)),
-        }
-    }
 }
 
 /// What a run of an encoder with a decoder was trained for.
@@ -320,9 +256,10 @@ fn warn(run: &LoadedRun, n_tokens: usize, shared: &Shared) {
 
 /// Shows text as it arrives.
 fn print_stream(text: &str) -> io::Result<()> {
-    match io::stdout().is_terminal() {
-        true => print_raw(&visible(text)),
-        false => print_raw(text),
+    if io::stdout().is_terminal() {
+        print_raw(&visible(text))
+    } else {
+        print_raw(text)
     }
 }
 

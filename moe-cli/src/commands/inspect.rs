@@ -2,11 +2,12 @@
 
 use super::causality;
 use super::encoder_decoder;
+use super::parameters::{ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES};
 use super::plan::training_bytes;
 use super::precision::Precision;
 use super::published;
 use super::vision;
-use crate::exit::Status;
+use crate::exit::{Status, Usage, run_error};
 use crate::invocation::quote;
 use crate::memory;
 use crate::runs::shown;
@@ -16,6 +17,7 @@ use clap::Args;
 use moe_models::Account;
 use moe_router::Causality;
 use moe_train::config::RunConfig;
+use moe_train::run::check_run;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -24,16 +26,16 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Example:\n  moe inspect configs/quickstart.toml experts.n_experts=64")]
 pub struct InspectArgs {
     /// A configuration, the folder of a run or of a published checkpoint, or the name of a published
-    /// model: mixtral-8x7b, mixtral-8x22b, deepseek-moe-16b, deepseek-v2, deepseek-v2-lite, deepseek-v3,
+    /// model, as it is usually spelled (mistralai/Mixtral-8x7B-v0.1): mixtral-8x7b, mixtral-8x22b, deepseek-moe-16b, deepseek-v2, deepseek-v2-lite, deepseek-v3,
     /// olmoe-1b-7b, switch-base-8, switch-base-128
     config: PathBuf,
     /// Values that replace the configuration's, such as router.name=switch
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Of a published model: the precision that its cache is counted in
-    #[arg(long, value_name = "TYPE", default_value = "bf16")]
-    precision: Precision,
-    /// Of a published model: the length of a sequence. Default: its own, up to 4096; of an encoder with a
+    /// Of a published model of text: the precision that its cache is counted in. Default: bf16
+    #[arg(long, value_name = "TYPE")]
+    precision: Option<Precision>,
+    /// Of a published model of text: the length of a sequence. Default: its own, up to 4096; of an encoder with a
     /// decoder 512 of either
     #[arg(long, value_name = "TOKENS")]
     seq_length: Option<usize>,
@@ -56,20 +58,28 @@ struct Inspection {
 
 /// Prints the model's size and cost.
 pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
-    if vision::is_vision(&args.config) {
-        return vision::show(&args.config, &args.overrides, shared);
+    let given = published::listed(&args.config)?;
+    if vision::is_vision(&given) {
+        args.check_flags("a vision model has no cache and no sequence")?;
+        return vision::show(&given, &args.overrides, shared);
     }
     let options = published::Options {
-        precision: args.precision,
+        precision: args.precision.unwrap_or(Precision::Bf16),
         seq_length: args.seq_length,
     };
-    if let Some(model) = encoder_decoder::published_switch(&args.config)? {
-        return encoder_decoder::show(&args.config, model, &args.overrides, options, shared);
+    if let Some(model) = encoder_decoder::published_switch(&given)? {
+        return encoder_decoder::show(&given, model, &args.overrides, options, shared);
     }
-    if let Some(model) = published::published(&args.config)? {
-        return published::show(&args.config, model, &args.overrides, options, shared);
+    if let Some(model) = published::published(&given)? {
+        return published::show(&given, model, &args.overrides, options, shared);
     }
-    let path = config_of(&args.config);
+    args.check_flags(
+        "a configuration is counted in f32 and at its own length; set train.seq_length=N for another",
+    )?;
+    let path = config_of(&given);
+    if path != given {
+        check_run(&given).map_err(run_error)?;
+    }
     let config = shared.load_config(&path, &args.overrides)?;
     let inspection = Inspection::new(&config);
     memory::remark(&config, &shared.device_name(), shared);
@@ -84,18 +94,32 @@ pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
+impl InspectArgs {
+    /// Refuses what is for published models of text; `reason` says why.
+    fn check_flags(&self, reason: &str) -> anyhow::Result<()> {
+        let flags = [
+            ("--precision", self.precision.is_some()),
+            ("--seq-length", self.seq_length.is_some()),
+        ];
+        match flags.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Usage::error(format!("{flag}: {reason}; leave it out"))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The configuration of a run folder or of one of its checkpoints, or the path itself.
 fn config_of(path: &Path) -> PathBuf {
     let mut inside = path
         .ancestors()
         .take(3)
         .map(|folder| folder.join("config.toml"));
-    match path.is_dir() {
-        true => inside
-            .find(|file| file.is_file())
-            .unwrap_or(path.to_owned()),
-        false => path.to_owned(),
+    if !path.is_dir() {
+        return path.to_owned();
     }
+    inside
+        .find(|file| file.is_file())
+        .unwrap_or(path.to_owned())
 }
 
 impl Inspection {
@@ -122,24 +146,18 @@ impl Inspection {
         let size = |n: usize| bytes(n as u64);
         let share = 100.0 * a.params_active as f64 / a.params_total as f64;
         let memory = &a.memory;
-        pairs(&[
+        let table = pairs(&[
             ("run", self.run.clone()),
             ("router", self.router.to_owned()),
             ("causal", causality::of_model(self.causality).to_owned()),
             ("parameters", count(a.params_total)),
             (
-                "  active a token",
+                ACTIVE,
                 format!("{} ({} %)", count(a.params_active), significant(share, 3)),
             ),
-            (
-                "  active, without embedding",
-                count(a.params_active_head_only),
-            ),
-            (
-                "  active, without embedding and head",
-                count(a.params_active_no_embedding),
-            ),
-            ("  embedding and head", count(a.params_embedding)),
+            (ACTIVE_HEAD_ONLY, count(a.params_active_head_only)),
+            (ACTIVE_NO_EMBEDDING, count(a.params_active_no_embedding)),
+            (EMBEDDING, count(a.params_embedding)),
             ("FLOP a token", si(a.flops_per_token as f64)),
             (
                 "FLOP a token, training",
@@ -153,6 +171,7 @@ impl Inspection {
             ("  gradients", size(memory.gradients_bytes)),
             ("  optimizer", size(memory.optimizer_bytes)),
             ("  activations, estimated", size(memory.activations_bytes)),
-        ])
+        ]);
+        format!("{table}\n\n{FOOTNOTES}")
     }
 }

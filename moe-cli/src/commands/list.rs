@@ -1,20 +1,25 @@
 //! `moe list`: what there is to choose from.
 
+use super::causality;
 use super::claims::claims;
 use super::listing::Listing;
-use super::topics;
-use crate::exit::Status;
+use super::{routers, topics};
+use crate::exit::{Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value};
+use moe_router::RouterConfig;
+use moe_train::resolve::nearest;
+use serde_json::{Map, Value, json};
 
 /// The arguments of `moe list`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  moe list routers --format md")]
+#[command(after_help = "Examples:\n  moe list routers --format md\n  moe list routers switch")]
 pub struct ListArgs {
     /// What to list; everything if left out
     topic: Option<Topic>,
+    /// With `routers`, one router: its rule, its paper and its keys
+    name: Option<String>,
     /// How to print it; `--json` is the same as `--format json`
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -40,7 +45,7 @@ enum Topic {
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     /// Aligned columns
     Text,
     /// A Markdown table
@@ -50,9 +55,9 @@ enum Format {
 }
 
 impl Topic {
-    fn listing(self) -> Listing {
+    fn listing(self, format: Format) -> Listing {
         match self {
-            Topic::Routers => topics::routers(),
+            Topic::Routers => routers::routers(format),
             Topic::Models => topics::models(),
             Topic::Experts => topics::experts(),
             Topic::Data => topics::data(),
@@ -65,21 +70,62 @@ impl Topic {
 
 /// Prints one list, or all.
 pub fn run(args: &ListArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if let Some(name) = &args.name {
+        return one(args, name, shared);
+    }
+    let format = if shared.json {
+        Format::Json
+    } else {
+        args.format
+    };
     let listings: Vec<Listing> = match args.topic {
-        Some(topic) => vec![topic.listing()],
+        Some(topic) => vec![topic.listing(format)],
         None => Topic::value_variants()
             .iter()
-            .map(|topic| topic.listing())
+            .map(|topic| topic.listing(format))
             .collect(),
     };
-    match args.format {
+    match format {
         Format::Json => print_json(&json(&listings, args.topic))?,
-        _ if shared.json => print_json(&json(&listings, args.topic))?,
         Format::Md => print(&sections(&listings, "## ", Listing::markdown))?,
         Format::Text => {
             print(&sections(&listings, "", Listing::text))?;
-            shared.next("inspect configs/quickstart.toml router.name=switch");
+            shared.next("figure switch -o switch.svg");
         }
+    }
+    Ok(Status::Done)
+}
+
+/// Prints one router: its rule, its paper and its keys.
+fn one(args: &ListArgs, name: &str, shared: &Shared) -> anyhow::Result<Status> {
+    if args.topic != Some(Topic::Routers) {
+        return Err(Usage::error(format!(
+            "`{name}`: only routers are shown one by one, `moe list routers {name}`"
+        )));
+    }
+    let router = RouterConfig::from_name(name).ok_or_else(|| {
+        let near = nearest(name, RouterConfig::NAMES.iter().copied());
+        let hint = near.map_or("`moe list routers` shows all".to_owned(), |near| {
+            format!("did you mean `{near}`?")
+        });
+        Usage::error(format!("there is no router `{name}`; {hint}"))
+    })?;
+    let keys = routers::keys(&router);
+    if shared.json || args.format == Format::Json {
+        let info = router.info();
+        print_json(&json!({
+            "name": router.name(),
+            "family": info.family.name(),
+            "causality": causality::class(info.causality),
+            "rule": info.rule,
+            "paper": { "authors": info.paper, "arxiv": info.arxiv },
+            "keys": keys.json(),
+        }))?;
+    } else if args.format == Format::Md {
+        print(&keys.markdown())?;
+    } else {
+        print(&format!("{}\n\n{}", routers::about(&router), keys.text()))?;
+        shared.next(&format!("figure {0} -o {0}.svg", router.name()));
     }
     Ok(Status::Done)
 }

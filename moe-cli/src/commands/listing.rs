@@ -16,6 +16,8 @@ pub enum Cell {
     YesNo(bool),
     /// A publication and its arXiv number, which may be empty.
     Paper(&'static str, &'static str),
+    /// What JSON alone shows.
+    Value(Value),
 }
 
 /// A list: one header, one cell a column in each row.
@@ -74,13 +76,15 @@ impl Cell {
         }
     }
 
-    fn text(&self) -> String {
+    /// Its words.
+    pub fn text(&self) -> String {
         match self {
             Cell::Name(text) | Cell::Words(text) | Cell::Number(_, text) => text.clone(),
             Cell::YesNo(true) => "yes".to_owned(),
             Cell::YesNo(false) => "no".to_owned(),
             Cell::Paper(authors, "") => (*authors).to_owned(),
             Cell::Paper(authors, arxiv) => format!("{authors}, arXiv {arxiv}"),
+            Cell::Value(value) => value.to_string(),
         }
     }
 
@@ -99,6 +103,7 @@ impl Cell {
             Cell::Name(text) | Cell::Words(text) => json!(text),
             Cell::Number(number, _) => json!(number),
             Cell::YesNo(value) => json!(value),
+            Cell::Value(value) => value.clone(),
             Cell::Paper(authors, arxiv) => json!({ "authors": authors, "arxiv": arxiv }),
         }
     }

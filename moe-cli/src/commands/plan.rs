@@ -8,7 +8,7 @@ use moe_models::Account;
 use moe_router::Causality;
 use moe_train::config::RunConfig;
 use moe_train::run::{LoadedRun, RunFolder, finished, run_folder};
-use moe_train::task::TaskData;
+use moe_train::task::{Checked, Task, TaskData};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,10 @@ pub struct RunPlan<'a> {
     device: &'a str,
     steps: u64,
     tokens: u64,
+    /// The most windows, images or pairs that the last evaluation scores.
+    final_windows: usize,
+    /// Those that there are, if the data was read.
+    all_windows: Option<usize>,
     causal: bool,
     causal_in_training: bool,
     account: Account,
@@ -35,6 +39,11 @@ impl<'a> RunPlan<'a> {
     /// The plan of a run, if its text is there and long enough.
     pub fn new(config: &'a RunConfig, runs: &Path, device: &'a str) -> anyhow::Result<Self> {
         let checked = TaskData::check(config).or_usage()?;
+        let all_windows = match checked {
+            Checked::Whole { n_validation } => n_validation,
+            Checked::WithoutVocabulary | Checked::Unread => None,
+        };
+        let most = config.train.final_windows();
         let causality = config.causality();
         Ok(Self {
             dry_run: true,
@@ -43,12 +52,31 @@ impl<'a> RunPlan<'a> {
             device,
             steps: config.train.steps,
             tokens: config.train.steps * config.tokens_per_step(),
+            final_windows: all_windows.map_or(most, |all| all.min(most)),
+            all_windows,
             causal: causality::holds(causality),
             causal_in_training: causality::holds_in_training(causality),
             account: config.account(),
             config,
             not_checked: checked.remark(),
         })
+    }
+
+    fn last_evaluation(&self) -> String {
+        let scored = thousands(self.final_windows as u64);
+        let what = match self.config.model.task() {
+            Task::Language => "windows",
+            Task::Images => "images",
+            Task::Pairs => "pairs",
+        };
+        match self.all_windows {
+            None => format!("at most {scored} {what} (train.final_eval_windows)"),
+            Some(all) if self.final_windows < all => format!(
+                "{scored} of {} {what} (train.final_eval_windows)",
+                thousands(all as u64)
+            ),
+            Some(_) => format!("all {scored} {what}"),
+        }
     }
 
     /// Prints it, in text as the resolved configuration under comments.
@@ -67,6 +95,7 @@ impl<'a> RunPlan<'a> {
             ("device", self.device.to_owned()),
             ("steps", thousands(self.steps)),
             ("tokens", thousands(self.tokens)),
+            ("evaluation", self.last_evaluation()),
             ("parameters", si(self.account.params_total as f64)),
             ("active a token", si(self.account.params_active as f64)),
             ("memory, about", bytes(training_bytes(&self.account))),

@@ -1,12 +1,16 @@
 //! What `moe inspect` prints of a published model.
 
+use super::parameters::{ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, FOOTNOTES, MTP};
 use super::precision::Precision;
 use crate::exit::{OrUsage, Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
-use moe_models::published::{KNOWN_MODELS, PublishedAccount, PublishedConfig};
+use moe_models::published::{
+    KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedAccount, PublishedConfig, known_name,
+};
+use moe_train::resolve::nearest;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The cached numbers a token of DeepSeek-67B: 95 layers, 8 key and value heads of width 128.
 const DEEPSEEK_67B: usize = 2 * 8 * 128 * 95;
@@ -57,10 +61,34 @@ pub fn of_name_or_folder<T>(
     if file.is_file() {
         return read(&file);
     }
-    match given.exists() {
-        true => Ok(None),
-        false => Ok(given.to_str().and_then(known)),
+    if given.exists() {
+        return Ok(None);
     }
+    Ok(given.to_str().and_then(known))
+}
+
+/// The path itself, or the name of a published model as it is listed where others spell it otherwise.
+///
+/// # Errors
+///
+/// Returns what is near, and all that are known, if there is neither a file nor a model of that name.
+pub fn listed(given: &Path) -> anyhow::Result<PathBuf> {
+    let is_configuration = given.extension().is_some_and(|e| e == "toml");
+    if given.exists() || is_configuration {
+        return Ok(given.to_owned());
+    }
+    let name = given.to_string_lossy();
+    if let Some(known) = known_name(&name) {
+        return Ok(known.into());
+    }
+    let known = || KNOWN_MODELS.iter().chain(KNOWN_SWITCH_MODELS).copied();
+    let short = name.rsplit('/').next().unwrap_or(&name);
+    let near =
+        nearest(short, known()).map_or(String::new(), |near| format!("did you mean `{near}`? "));
+    Err(Usage::error(format!(
+        "there is no file `{name}`, and no published model of that name; {near}known: {}",
+        known().collect::<Vec<_>>().join(", ")
+    )))
 }
 
 /// A published model is what it is.
@@ -84,6 +112,7 @@ pub fn show(
     no_overrides(overrides)?;
     let seq_length = options.seq_length(&config);
     config.check(seq_length, given).or_usage()?;
+    shared.note_unread(&config.common().unread);
     let inspection = Inspection::new(given, config, options);
     if shared.json {
         print_json(&inspection)?;
@@ -148,17 +177,14 @@ impl Inspection {
             ("model", format!("{} ({})", self.model, self.model_type)),
             ("parameters", count(a.params_total)),
             (
-                "  active a token",
+                ACTIVE,
                 format!("{} ({} %)", count(a.params_active), significant(share, 3)),
             ),
-            (
-                "  active, layers and head",
-                count(a.params_active_head_only),
-            ),
-            ("  active, layers alone", count(a.params_active_layers_only)),
+            (ACTIVE_HEAD_ONLY, count(a.params_active_head_only)),
+            (ACTIVE_NO_EMBEDDING, count(a.params_active_no_embedding)),
         ];
         if a.params_mtp > 0 {
-            rows.push(("  beside, to predict further", count(a.params_mtp)));
+            rows.push((MTP, count(a.params_mtp)));
         }
         rows.extend([
             ("FLOP a token", si(a.flops_per_token as f64)),
@@ -180,7 +206,7 @@ impl Inspection {
             ("weights in bf16", bytes(self.weights_bytes_bf16 as u64)),
             ("weights in fp8", bytes(self.weights_bytes_fp8 as u64)),
         ]);
-        let table = pairs(&rows);
+        let table = format!("{}\n\n{FOOTNOTES}", pairs(&rows));
         match &self.cache_saving {
             Some(saving) => format!("{table}\n\n{}", saving.text()),
             None => table,

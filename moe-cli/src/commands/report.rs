@@ -1,9 +1,10 @@
 //! `moe report`: runs side by side, as a page.
 
 use crate::exit::{Status, report_error};
-use crate::pages::{REPORT, Target, report_page};
+use crate::pages::report_page;
 use crate::runs::shown;
 use crate::shared::Shared;
+use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{Align, columns, counted, print, print_json, significant};
 use clap::Args;
 use moe_train::report::{Question, Report};
@@ -21,12 +22,19 @@ pub struct ReportArgs {
     /// The page to write; an earlier page of this command is replaced
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
+
+const PAGE: Output = Output {
+    flag: "--out",
+    maker: "moe report",
+    kind: Kind::Html,
+};
 
 /// Reads the runs, prints their table and writes the page.
 pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let target = args.out.as_deref().map(|path| Target::check(path, REPORT));
-    let target = target.transpose()?;
+    let target = Target::of(args.out.as_deref(), PAGE, args.overwrite)?;
     let paths: Vec<PathBuf> = args
         .paths
         .iter()
@@ -41,8 +49,7 @@ pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
     report.missing.iter().for_each(|what| shared.note(what));
     match target {
         Some(target) if !shared.dry_run => {
-            target.write(&report_page(&report))?;
-            shared.note(&format!("wrote {}", target.path().display()));
+            target.write(&report_page(&report), shared)?;
         }
         Some(target) => shared.note(&format!("would write {}", target.path().display())),
         None => {

@@ -1,38 +1,12 @@
 //! What `moe list` lists: one function a topic.
 
-use super::causality;
 use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
 use crate::terminal::{si, thousands};
-use moe_router::RouterConfig;
 use moe_train::config::RunConfig;
 use moe_train::data::Corpus;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// All routers of the registry.
-pub fn routers() -> Listing {
-    let row = |router: RouterConfig| {
-        let info = router.info();
-        vec![
-            Cell::Name(router.name().to_owned()),
-            Cell::Words(info.family.name().to_owned()),
-            Cell::Words(causality::class(info.causality).to_owned()),
-            Cell::Words(info.rule.to_owned()),
-            Cell::Paper(info.paper, info.arxiv),
-        ]
-    };
-    let names = RouterConfig::NAMES.iter();
-    Listing {
-        topic: "routers",
-        header: vec!["name", "family", "causality", "rule", "paper"],
-        rows: names
-            .filter_map(|name| RouterConfig::from_name(name))
-            .map(row)
-            .collect(),
-        remark: None,
-    }
-}
 
 /// The model families.
 pub fn models() -> Listing {
@@ -76,6 +50,11 @@ pub fn models() -> Listing {
                 "soft_moe",
                 "vision transformer: the mean of all patches, slots that mix them in the last blocks",
                 ("Puigcerver et al. 2023", "2308.00951"),
+            ),
+            row(
+                "switch",
+                "encoder and decoder: relative positions, experts in every second block, fills gaps",
+                ("Fedus et al. 2021", "2101.03961"),
             ),
         ],
         remark: None,
@@ -176,16 +155,18 @@ pub fn backends() -> Listing {
         vec![
             Cell::Name(backend.name.to_owned()),
             Cell::YesNo(backend.is_compiled()),
+            Cell::Name(backend.feature.to_owned()),
             Cell::Words(backend.about.to_owned()),
             Cell::Words(device),
         ]
     });
     Listing {
         topic: "backends",
-        header: vec!["name", "built in", "what", "--device"],
+        header: vec!["name", "built in", "feature", "what", "--device"],
         rows: rows.collect(),
         remark: Some(
-            "Build another in: cargo run --release --features NAME -- COMMAND --device NAME"
+            "Build another in: cargo run --release --features FEATURE -- COMMAND --device NAME\n\
+             `--device cpu` is `flex`. The feature `cpu` builds CubeCL's and downloads LLVM."
                 .to_owned(),
         ),
     }
@@ -230,11 +211,19 @@ fn config_row(path: &Path) -> Vec<Cell> {
     ]
 }
 
-/// The first line of a file, if it is a comment.
+/// The comment that a file begins with, up to the end of its first sentence.
 fn first_comment(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let first = text.lines().next().and_then(|line| line.strip_prefix('#'));
-    first.unwrap_or_default().trim().to_owned()
+    let lines = text.lines().map_while(|line| line.strip_prefix('#'));
+    let comment: Vec<&str> = lines
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let comment = comment.join(" ");
+    match comment.find(". ") {
+        Some(end) => comment[..=end].to_owned(),
+        None => comment,
+    }
 }
 
 /// The TOML files of a folder, by name.
@@ -254,15 +243,8 @@ pub(super) fn toml_files(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_router_has_a_row_of_the_readme_table() {
-        let table = routers().markdown();
-        for name in RouterConfig::NAMES {
-            assert!(table.contains(&format!("\n| `{name}` |")), "{name}");
-        }
-        assert!(table.contains("[Jiang et al. 2024](https://arxiv.org/abs/2401.04088)"));
-    }
+    use moe_train::config::ModelConfig;
+    use std::io::Write;
 
     #[test]
     fn the_listed_settings_are_those_that_configurations_accept() {
@@ -278,6 +260,19 @@ mod tests {
             let overrides = [format!("model.family={family}")];
             assert!(RunConfig::load(file.path(), &overrides).is_ok(), "{family}");
         }
+    }
+
+    #[test]
+    fn the_listed_models_are_the_families_of_configurations() {
+        let listed: Vec<String> = models().rows.iter().map(|row| setting(&row[0])).collect();
+        assert_eq!(listed, ModelConfig::NAMES);
+    }
+
+    #[test]
+    fn a_file_is_described_by_a_whole_sentence() {
+        let mut file = tempfile::NamedTempFile::new().expect("there is room for a file");
+        write!(file, "# One 0.5 and\n# two. Three.\n#\n# Four.\nseed = 1\n").expect("a file");
+        assert_eq!(first_comment(file.path()), "One 0.5 and two.");
     }
 
     fn setting(cell: &Cell) -> String {

@@ -7,14 +7,16 @@ use crate::exit::{Status, run_error};
 use crate::interrupt;
 use crate::invocation;
 use crate::memory;
-use crate::runs::shown;
+use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::terminal::{Progress, domain_table, print, print_json, thousands, writing};
+use anyhow::Context;
 use clap::Args;
 use moe_train::config::RunConfig;
-use moe_train::run::{Outcome, Summary, run_folder, train};
+use moe_train::run::{Outcome, Summary, checkpoint_path, run_folder, shorter_run, train};
 use moe_train::task::Task;
 use serde::Serialize;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The arguments of `moe train`.
@@ -28,6 +30,24 @@ pub struct TrainArgs {
     /// Values that replace the configuration's, such as router.name=switch
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// Call a new run's folder LABEL-HASH. The hash of the configuration still decides which run it is
+    #[arg(long, value_name = "LABEL", value_parser = label)]
+    name: Option<String>,
+    /// Start from the weights of a run, or of one of its checkpoints, of the same sizes. It becomes part of the
+    /// configuration (`train.from`), and so of the run's folder
+    #[arg(long, value_name = "RUN")]
+    from: Option<PathBuf>,
+}
+
+/// Refuses what is no word in a file's name.
+fn label(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    let good = (1..=64).contains(&text.chars().count()) && text.chars().all(is_plain);
+    if good && !text.starts_with(['-', '.']) {
+        Ok(text.to_owned())
+    } else {
+        Err("a label is 1 to 64 letters, digits, `-`, `_` or `.`, and begins with a letter or digit".to_owned())
+    }
 }
 
 /// What is printed in JSON.
@@ -42,19 +62,61 @@ struct Report<'a> {
 
 /// Trains, and prints the scores on the validation part.
 pub fn run(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let config = shared.load_config(&args.config, &args.overrides)?;
+    let mut overrides = args.overrides.clone();
+    if let Some(from) = &args.from {
+        let checkpoint = checkpoint_path(&find(from, &shared.runs)?).map_err(run_error)?;
+        let path = serde_json::to_string(&checkpoint.display().to_string())?;
+        overrides.push(format!("train.from={path}"));
+    }
+    let config = shared.load_config(&args.config, &overrides)?;
     let device = shared.open_device()?;
     if shared.dry_run {
         memory::remark(&config, &device.name, shared);
         return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
     }
     memory::check(&config, &device.name)?;
+    if let Some(name) = &args.name {
+        name_question(name, &config, shared)?;
+    }
+    note_shorter(&config, args, shared);
     let stop = interrupt::stop_flag("saving, then stopping")?;
     let mut progress = Progress::new(shared, 1, config.train.log_every);
     let options = shared.run_options(&device);
     let outcome = train(&config, &device.device, &options, &mut progress, &stop);
     progress.finish();
     report(&outcome.map_err(run_error)?, &config, shared)
+}
+
+/// Makes the folder of a new question under a name of the reader's.
+fn name_question(name: &str, config: &RunConfig, shared: &Shared) -> anyhow::Result<()> {
+    let seed = run_folder(config, &shared.runs);
+    let question = seed.parent().unwrap_or(&seed);
+    let named = shared.runs.join(format!("{name}-{}", config.hash()));
+    if question.exists() && question != named {
+        shared.note(&format!(
+            "this question has a folder already: {}",
+            shown(question)
+        ));
+        return Ok(());
+    }
+    fs::create_dir_all(&named).with_context(|| format!("cannot create {}", named.display()))
+}
+
+/// Says so if the same training was made with fewer steps: it is not gone on with, for the learning rate of
+/// each step depends on their number.
+fn note_shorter(config: &RunConfig, args: &TrainArgs, shared: &Shared) {
+    if args.from.is_some() || run_folder(config, &shared.runs).exists() {
+        return;
+    }
+    if let Some((folder, steps)) = shorter_run(config, &shared.runs) {
+        shared.note(&format!(
+            "{} is the same run of {} steps. This one begins anew, since its learning rate differs from the first \
+             step on; `--from {}` starts from those weights",
+            shown(&folder),
+            thousands(steps),
+            shown(&folder)
+        ));
+    }
 }
 
 fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Result<Status> {
@@ -85,8 +147,11 @@ fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Res
     if summary.is_some() {
         return Ok(Status::Done);
     }
+    let steps = config.train.steps;
     shared.note(&if step == 0 {
         "interrupted before the first step; the same command starts again".to_owned()
+    } else if step == steps {
+        "interrupted after the last step, which is saved; the same command evaluates".to_owned()
     } else {
         format!("interrupted after step {step}, which is saved; the same command goes on")
     });

@@ -46,9 +46,10 @@ struct Report<'a> {
 pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
     let folder = &args.checkpoint;
     if !PublishedCheckpoint::is_at(folder) {
-        let what = match folder.is_dir() {
-            true => "has no config.json, so it is no published checkpoint",
-            false => "is no folder; give that of a published checkpoint",
+        let what = if folder.is_dir() {
+            "has no config.json, so it is no published checkpoint"
+        } else {
+            "is no folder; give that of a published checkpoint"
         };
         return Err(Usage::error(format!("`{}` {what}", folder.display())));
     }
@@ -61,11 +62,13 @@ pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
         )));
     }
     let checkpoint = AnyCheckpoint::open(&args.checkpoint)?;
+    shared.note_unread(checkpoint.unread());
     let goldens = Goldens::read(&path)?;
     let device = shared.open_device()?;
-    let scope = match args.forward_only {
-        true => Scope::ForwardOnly,
-        false => Scope::Everything,
+    let scope = if args.forward_only {
+        Scope::ForwardOnly
+    } else {
+        Scope::Everything
     };
     if shared.dry_run {
         print(&format!(
@@ -96,18 +99,19 @@ pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
     if !forgiven {
         say("goldens that nothing here computes fail: --allow-unknown passes over them");
     }
-    Ok(match passed {
-        true => Status::Done,
-        false => Status::BelowThreshold,
+    Ok(if passed {
+        Status::Done
+    } else {
+        Status::BelowThreshold
     })
 }
 
 fn quantities(quantities: &[Quantity]) -> String {
     let rows = quantities.iter().map(|quantity| {
         let (limit, kind) = match quantity.tolerance {
-            Tolerance::Absolute(limit) => (format!("{limit:.0e}"), "absolute"),
+            Tolerance::Scaled(limit) => (format!("{limit:.0e}"), "scaled"),
             Tolerance::Relative(limit) => (format!("{limit:.0e}"), "relative"),
-            Tolerance::Rounded(limit) => (format!("{limit:.0e}"), "19 of 20"),
+            Tolerance::Rounded(limit) => (format!("{limit:.0e}"), "9 of 10"),
             Tolerance::Exact => ("0".to_owned(), "differing"),
         };
         let error = match (quantity.error, quantity.tolerance) {

@@ -1,6 +1,8 @@
 //! What `moe inspect` prints of a published vision model.
 
-use crate::exit::{OrUsage, Status, Usage};
+use super::parameters::{ACTIVE, FOOTNOTES};
+use super::published::no_overrides;
+use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
 use moe_models::Account;
@@ -23,7 +25,7 @@ struct Inspection {
     config: PublishedVmoe,
 }
 
-/// Whether a path is the folder of a published vision model.
+/// Tells whether a path is the folder of a published vision model.
 pub fn is_vision(given: &Path) -> bool {
     let file = given.join("config.json");
     file.is_file() && model_type(&file).is_ok_and(|name| name == PublishedVmoe::MODEL)
@@ -31,12 +33,9 @@ pub fn is_vision(given: &Path) -> bool {
 
 /// Prints the size and cost of a published vision model.
 pub fn show(given: &Path, overrides: &[String], shared: &Shared) -> anyhow::Result<Status> {
-    if let Some(first) = overrides.first() {
-        return Err(Usage::error(format!(
-            "`{first}`: a published model has no keys to replace; leave it out"
-        )));
-    }
+    no_overrides(overrides)?;
     let config = PublishedVmoe::read(&given.join("config.json")).or_usage()?;
+    shared.note_unread(&config.unread);
     let inspection = Inspection::new(given, config);
     if shared.json {
         print_json(&inspection)?;
@@ -70,15 +69,16 @@ impl Inspection {
         let count = |n: usize| thousands(n as u64);
         let share = 100.0 * a.params_active as f64 / a.params_total as f64;
         let layers: Vec<String> = self.moe_layers.iter().map(ToString::to_string).collect();
-        let mixtures = match self.moe_layers.is_empty() {
-            true => "none".to_owned(),
-            false => format!("blocks {}, router {}", layers.join(", "), self.router),
+        let mixtures = if self.moe_layers.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("blocks {}, router {}", layers.join(", "), self.router)
         };
-        pairs(&[
+        let table = pairs(&[
             ("model", format!("{} ({})", self.model, self.model_type)),
             ("parameters", count(a.params_total)),
             (
-                "  active a token",
+                ACTIVE,
                 format!("{} ({} %)", count(a.params_active), significant(share, 3)),
             ),
             ("  patches and head", count(a.params_embedding)),
@@ -88,6 +88,7 @@ impl Inspection {
             ("FLOP an image", si(self.flops_per_image as f64)),
             ("weights in f32", bytes(4 * a.params_total as u64)),
             ("weights in bf16", bytes(2 * a.params_total as u64)),
-        ])
+        ]);
+        format!("{table}\n\n{FOOTNOTES}")
     }
 }

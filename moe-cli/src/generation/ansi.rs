@@ -2,7 +2,7 @@
 
 use super::Trace;
 use super::trace::expert_name;
-use crate::terminal::ExpertStyle;
+use crate::terminal::{ExpertStyle, visible};
 
 /// Each token in the colour of its first expert in `layer`.
 pub fn coloured(trace: &Trace, layer: usize) -> String {
@@ -15,7 +15,7 @@ pub fn coloured(trace: &Trace, layer: usize) -> String {
 /// Neighbouring tokens of one expert in brackets after its name: `e3[the cat]e1[ sat]`.
 pub fn bracketed(trace: &Trace, layer: usize) -> String {
     by_expert(trace, layer, |expert, text| {
-        format!("{}[{text}]", expert_name(expert))
+        format!("{}[{}]", expert_name(expert), visible(text))
     })
 }
 
@@ -35,17 +35,6 @@ pub fn legend(trace: &Trace, layer: usize, has_colour: bool) -> String {
         trace.n_layers - 1,
         lines.join("\n")
     )
-}
-
-/// Text that a terminal shows and does not obey: control characters become their pictures.
-pub fn visible(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => c,
-        '\0'..' ' => char::from_u32(0x2400 + c as u32).unwrap_or(char::REPLACEMENT_CHARACTER),
-        '\u{7f}'..='\u{9f}' => char::REPLACEMENT_CHARACTER,
-        _ => c,
-    };
-    text.chars().map(shown).collect()
 }
 
 /// Joins the texts of neighbouring tokens of one expert.
@@ -93,10 +82,5 @@ e1       75.0 %
 e2        0.0 %
 dropped  25.0 %";
         assert_eq!(legend(&trace(), 1, false), expected);
-    }
-
-    #[test]
-    fn control_characters_are_shown() {
-        assert_eq!(visible("a\x1b[31m\n\tb\u{9b}"), "a␛[31m\n\tb\u{fffd}");
     }
 }

@@ -10,7 +10,7 @@ mod trace;
 mod words;
 mod writer;
 
-pub use ansi::{bracketed, coloured, legend, visible};
+pub use ansi::{bracketed, coloured, legend};
 pub use model::TextModel;
 pub use page::{expert_styles, page};
 pub use picture::picture;

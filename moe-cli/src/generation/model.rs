@@ -1,3 +1,5 @@
+//! A model that writes text.
+
 use super::words::Words;
 use anyhow::Context;
 use burn::tensor::Device;
@@ -55,7 +57,7 @@ impl TextModel {
             decoder,
             words: Words::published(tokenizer, config.common().vocab_size),
             n_experts,
-            ends: config.common().eos_token_ids.clone(),
+            ends: checkpoint.ends().to_vec(),
             title: folder.display().to_string(),
         })
     }

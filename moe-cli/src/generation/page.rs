@@ -1,8 +1,7 @@
 //! The experts of a text as a stand-alone page: no script, no link, light and dark.
 
 use super::trace::{Piece, Share, Trace, expert_name};
-use super::visible;
-use crate::terminal::{EXPERT_COLOURS, ExpertStyle};
+use crate::terminal::{EXPERT_COLOURS, ExpertStyle, visible};
 use moe_train::draw::escape;
 
 /// Marks of the second, third and fourth eight experts.

@@ -1,8 +1,7 @@
 //! The experts of a text as a picture (SVG): no script, no link, light and dark.
 
 use super::trace::{Trace, expert_name};
-use super::visible;
-use crate::terminal::{EXPERT_COLOURS, ExpertStyle};
+use crate::terminal::{EXPERT_COLOURS, ExpertStyle, visible};
 use moe_train::draw::escape;
 use std::fmt::Write;
 

@@ -1,3 +1,5 @@
+//! Continuing a prompt, with the experts of each token.
+
 use super::{Piece, TextModel, Trace};
 use anyhow::ensure;
 use burn::tensor::Device;
@@ -21,7 +23,8 @@ pub struct Generation<'a> {
 }
 
 impl Generation<'_> {
-    /// Continues a prompt and gives `emit` the text as it arrives, whole characters at a time.
+    /// Continues a prompt and gives `emit` the text as it arrives, whole characters at a time. Where the
+    /// model fails, the trace is what it wrote before, and says so.
     pub fn trace(
         &self,
         prompt: &str,
@@ -36,7 +39,7 @@ impl Generation<'_> {
         if self.speculative {
             generator = generator.speculative();
         }
-        generator.run(&prompt, self.n_tokens, |token| {
+        let ran = generator.run(&prompt, self.n_tokens, |token| {
             let text = decoder.push(token.id);
             written = emit(&text);
             pieces.push(Piece {
@@ -62,6 +65,7 @@ impl Generation<'_> {
             n_prompt: prompt.len(),
             n_experts: self.model.n_experts,
             drafts: generator.drafts(),
+            failure: ran.err(),
             n_layers: self.model.decoder.n_moe_layers(),
         })
     }

@@ -1,4 +1,6 @@
-use moe_models::Drafts;
+//! What was generated, token by token.
+
+use moe_models::{Drafts, NotFinite};
 use serde::Serialize;
 
 /// A token with its text and the expert that it went to first in each layer.
@@ -21,6 +23,8 @@ pub struct Trace {
     pub n_prompt: usize,
     /// How many tokens were drafted, and how many drafts were right.
     pub drafts: Drafts,
+    /// Why the text ends before its end, if it does.
+    pub failure: Option<NotFinite>,
     /// The number of experts of a layer.
     pub n_experts: usize,
     /// The number of layers.
@@ -102,6 +106,7 @@ pub mod testing {
             ],
             n_prompt: 1,
             drafts: Drafts::default(),
+            failure: None,
             n_experts: 3,
             n_layers: 2,
         }

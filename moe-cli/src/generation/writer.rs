@@ -1,10 +1,12 @@
+//! A model that reads one text and writes another.
+
 use super::marked::MarkedWords;
 use crate::exit::Usage;
 use anyhow::Context;
 use burn::tensor::Device;
-use moe_models::Sampling;
 use moe_models::checkpoint::{Precision, PublishedTokenizer, SwitchCheckpoint};
 use moe_models::switch::{Switch, SwitchGenerator};
+use moe_models::{NotFinite, Sampling};
 use moe_train::data::UnigramVocab;
 use moe_train::run::LoadedRun;
 use moe_train::task::AnyModel;
@@ -18,8 +20,8 @@ pub struct Writer {
     pub words: MarkedWords,
     /// The token that a text begins after.
     pub start: u32,
-    /// The token that ends a text, if one does.
-    pub end: Option<u32>,
+    /// The tokens that end a text; the first is put behind what is read.
+    pub ends: Vec<u32>,
     /// Tokens that are never drawn.
     pub banned: Vec<u32>,
 }
@@ -34,7 +36,7 @@ impl Writer {
             model,
             words: MarkedWords::Vocab(run.vocab?),
             start: UnigramVocab::PAD,
-            end: Some(UnigramVocab::END),
+            ends: vec![UnigramVocab::END],
             banned: vec![UnigramVocab::PAD],
         })
     }
@@ -43,15 +45,16 @@ impl Writer {
     pub fn of_published(checkpoint: &SwitchCheckpoint, device: &Device) -> anyhow::Result<Self> {
         let (folder, config) = (checkpoint.folder(), checkpoint.config());
         let tokenizer = PublishedTokenizer::read(folder)?;
+        let ends = checkpoint.ends()?;
         let plain = device.clone().without_autodiff();
         let model = checkpoint
             .load(Precision::F32, &plain)
             .with_context(|| format!("cannot read {}", folder.display()))?;
         Ok(Self {
             model,
-            words: MarkedWords::published(tokenizer, config.eos_token_id),
+            words: MarkedWords::published(tokenizer, ends.first().copied()),
             start: config.decoder_start_token_id,
-            end: config.eos_token_id,
+            ends,
             banned: Vec::new(),
         })
     }
@@ -69,25 +72,24 @@ impl Writer {
         }
     }
 
-    /// Writes about a text at most `n_tokens` tokens, without their end.
+    /// Gives `written` what is written about a text: at most `n_tokens` tokens, without their end. After
+    /// an error it is what was written before.
     pub fn write(
         &self,
         text: &[u32],
         n_tokens: usize,
         sampling: Sampling,
         device: &Device,
-    ) -> Vec<u32> {
-        let ends: Vec<u32> = self.end.into_iter().collect();
+        written: &mut Vec<u32>,
+    ) -> Result<(), NotFinite> {
         let mut generator = SwitchGenerator::new(&self.model, sampling, self.start, device)
-            .stop_tokens(&ends)
+            .stop_tokens(&self.ends)
             .banned(&self.banned);
-        let mut written = Vec::new();
         generator.run(text, n_tokens, |token| {
-            if Some(token.id) != self.end {
+            if !self.ends.contains(&token.id) {
                 written.push(token.id);
             }
             true
-        });
-        written
+        })
     }
 }

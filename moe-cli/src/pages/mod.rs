@@ -4,7 +4,6 @@
 mod analysis;
 mod arms;
 mod chart;
-mod file;
 mod heat;
 mod html;
 mod level;
@@ -12,6 +11,5 @@ mod page;
 mod place;
 mod report;
 
-pub use analysis::{GENERATOR as ANALYZE, analysis_page};
-pub use file::Target;
-pub use report::{GENERATOR as REPORT, report_page};
+pub use analysis::analysis_page;
+pub use report::report_page;

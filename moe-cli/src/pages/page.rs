@@ -1,10 +1,11 @@
+//! A page in the making.
+
 use super::html::Html;
 use moe_train::draw::escape;
 
 /// A page in the making: a heading, remarks, and sections that are listed under it.
 #[derive(Debug, Clone)]
 pub struct Page {
-    generator: &'static str,
     title: String,
     style: String,
     head: Html,
@@ -19,10 +20,9 @@ struct Section {
 }
 
 impl Page {
-    /// An empty page; `generator` is the command that makes it.
-    pub fn new(generator: &'static str, title: &str) -> Self {
+    /// An empty page.
+    pub fn new(title: &str) -> Self {
         Self {
-            generator,
             title: title.to_owned(),
             style: include_str!("page.css").to_owned(),
             head: Html::default(),
@@ -70,12 +70,10 @@ impl Page {
             .collect();
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"generator\" content=\"{generator}\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n\
              {head}<nav aria-label=\"Sections\"><ul>{links}</ul></nav>\n</header>\n<main>\n{sections}</main>\n\
              </body>\n</html>\n",
-            generator = self.generator,
             title = escape(&self.title),
             style = self.style,
             head = self.head,

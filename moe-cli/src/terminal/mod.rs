@@ -7,6 +7,7 @@ mod output;
 mod progress;
 mod scores;
 mod table;
+mod visible;
 
 pub use analysis::analysis_text;
 pub use colour::{EXPERT_COLOURS, ExpertStyle, has_colour};
@@ -15,3 +16,4 @@ pub use output::{print, print_json, print_raw, say};
 pub use progress::Progress;
 pub use scores::{domain_table, evaluated_with, layer_table, writing};
 pub use table::{Align, columns, markdown, pairs};
+pub use visible::visible;

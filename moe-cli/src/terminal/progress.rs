@@ -1,12 +1,19 @@
-//! Progress of training on stderr: a bar on a terminal, plain lines elsewhere.
+//! Progress of training and scoring on stderr: a bar on a terminal, plain lines elsewhere.
 
-use super::{counted, duration, say, si, significant, thousands};
+mod eta;
+mod words;
+
+use super::{duration, say, si, significant, thousands};
 use crate::shared::Shared;
+use console::Term;
+use eta::Pace;
 use indicatif::{ProgressBar, ProgressStyle};
-use moe_train::run::{Event, Observer, StepMetrics};
+use moe_train::run::{EvalMetrics, Event, Observer, StepMetrics};
 use moe_train::task::TaskSummary;
+use std::f64::consts::LN_2;
 use std::io::{self, IsTerminal};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use words::{loading, sizes, windows};
 
 /// Shows the events of one run or of several, one after the other.
 #[derive(Debug)]
@@ -16,9 +23,14 @@ pub struct Progress {
     n_runs: usize,
     run: usize,
     total_steps: u64,
-    first_step: u64,
     started: Instant,
-    validation: Option<String>,
+    loss: LossUnit,
+    windows: &'static str,
+    steps: Pace,
+    scoring: Pace,
+    scoring_since: Instant,
+    last_line: Instant,
+    validation: Option<Score>,
 }
 
 #[derive(Debug)]
@@ -28,24 +40,53 @@ enum Look {
     Bar(ProgressBar),
 }
 
+/// The unit that the loss of training is shown in.
+#[derive(Debug, Clone, Copy)]
+struct LossUnit {
+    name: &'static str,
+    per_nat: f64,
+}
+
+/// A score with its unit.
+#[derive(Debug, Clone)]
+struct Score {
+    value: String,
+    unit: &'static str,
+}
+
 impl Progress {
+    /// The narrowest terminal that shows a bar beside the figures.
+    const WIDTH_OF_BAR: u16 = 96;
+    /// The time between two lines about an evaluation where there is no bar.
+    const LINE_EVERY: Duration = Duration::from_secs(10);
+
     /// Progress of `n_runs` runs that log every `log_every` steps.
     pub fn new(shared: &Shared, n_runs: usize, log_every: u64) -> Self {
         let look = if shared.quiet {
             Look::Quiet
         } else if io::stderr().is_terminal() {
-            Look::Bar(bar())
+            Look::Bar(ProgressBar::new(0))
         } else {
             Look::Lines
         };
+        Self::with_look(look, n_runs, log_every)
+    }
+
+    fn with_look(look: Look, n_runs: usize, log_every: u64) -> Self {
+        let now = Instant::now();
         Self {
             look,
             log_every,
             n_runs,
             run: 0,
             total_steps: 0,
-            first_step: 0,
-            started: Instant::now(),
+            started: now,
+            loss: LossUnit::NATS_PER_TOKEN,
+            windows: "windows",
+            steps: Pace::default(),
+            scoring: Pace::default(),
+            scoring_since: now,
+            last_line: now,
             validation: None,
         }
     }
@@ -65,145 +106,179 @@ impl Progress {
         }
     }
 
-    fn start(&mut self, total_steps: u64, resumed_at: Option<u64>) {
-        self.run += 1;
-        self.total_steps = total_steps;
-        self.first_step = resumed_at.unwrap_or(0);
-        self.started = Instant::now();
-        self.validation = None;
+    fn show(&self, position: u64, message: String) {
         if let Look::Bar(bar) = &self.look {
-            bar.set_length(total_steps);
-            bar.set_position(self.first_step);
+            let width = Term::stderr().size_checked().map(|(_, columns)| columns);
+            bar.set_style(style(template(self.total_steps, width)));
+            bar.set_length(self.total_steps);
+            bar.set_position(position);
+            bar.set_message(message);
         }
     }
 
-    fn step(&self, metrics: &StepMetrics) {
-        let figures = self.figures(metrics);
+    fn step(&mut self, metrics: &StepMetrics) {
+        let left = self
+            .steps
+            .seconds_left(self.started.elapsed(), metrics.step, self.total_steps);
+        let figures = self.figures(metrics, left);
+        let is_last = metrics.step == self.total_steps;
+        if matches!(self.look, Look::Lines)
+            && (is_last || metrics.step.is_multiple_of(self.log_every))
+        {
+            say(format!(
+                "step {}/{}  {figures}",
+                metrics.step, self.total_steps
+            ));
+        }
+        self.show(metrics.step, figures);
+    }
+
+    /// The loss and the time left first: a narrow terminal cuts the rest.
+    fn figures(&self, metrics: &StepMetrics, left: Option<f64>) -> String {
+        let loss = significant(metrics.lm_loss * self.loss.per_nat, 4);
+        let eta = left.map_or(String::new(), |left| format!("  eta {}", duration(left)));
+        let speed = thousands(metrics.tokens_per_s.max(0.0) as u64);
+        let unit = self.loss.name;
+        match &self.validation {
+            Some(score) => format!(
+                "loss {loss} {unit}{eta}  val {} {}  {speed} tok/s",
+                score.value, score.unit
+            ),
+            None => format!("loss {loss} {unit}{eta}  {speed} tok/s"),
+        }
+    }
+
+    fn evaluating(&mut self, done: usize, of: usize) {
+        if done == 0 {
+            (self.scoring, self.scoring_since) = (Pace::default(), Instant::now());
+            self.last_line = self.scoring_since;
+        }
+        let (now, windows) = (self.scoring_since.elapsed(), self.windows);
+        let left = self.scoring.seconds_left(now, done as u64, of as u64);
+        let eta = left.map_or(String::new(), |left| format!("  eta {}", duration(left)));
+        let (done, of) = (thousands(done as u64), thousands(of as u64));
+        let text = format!("evaluating {done}/{of} {windows}{eta}");
         match &self.look {
-            Look::Quiet => (),
-            Look::Bar(bar) => {
-                bar.set_position(metrics.step);
-                bar.set_message(match metrics.step == self.total_steps {
-                    true => "scoring the validation part".to_owned(),
-                    false => figures,
-                });
-            }
+            Look::Quiet => {}
+            Look::Lines if self.last_line.elapsed() < Self::LINE_EVERY => {}
             Look::Lines => {
-                let is_last = metrics.step == self.total_steps;
-                if is_last || metrics.step.is_multiple_of(self.log_every) {
-                    say(format!(
-                        "step {}/{}  {figures}",
-                        metrics.step, self.total_steps
-                    ));
-                }
+                self.last_line = Instant::now();
+                say(text);
             }
+            Look::Bar(bar) => self.show(bar.position(), text),
         }
     }
 
-    fn figures(&self, metrics: &StepMetrics) -> String {
-        let validation = match &self.validation {
-            Some(score) => format!("  val {score}"),
-            None => String::new(),
+    /// Leaves a line, so that the course of the run can be read when the bar is gone.
+    fn evaluated(&mut self, metrics: &EvalMetrics) {
+        let merit = metrics.merit();
+        let score = Score {
+            value: significant(merit.scale() * metrics.score(), 4),
+            unit: merit.unit(),
         };
-        format!(
-            "loss {}{validation}  {} tok/s  eta {}",
-            significant(metrics.lm_loss, 4),
-            thousands(metrics.tokens_per_s.max(0.0) as u64),
-            duration(self.seconds_left(metrics.step))
-        )
-    }
-
-    /// The steps left at the mean time of those made, evaluations and checkpoints included.
-    fn seconds_left(&self, step: u64) -> f64 {
-        let made = step.saturating_sub(self.first_step).max(1) as f64;
-        let left = self.total_steps.saturating_sub(step) as f64;
-        self.started.elapsed().as_secs_f64() / made * left
+        let taken = duration(self.started.elapsed().as_secs_f64());
+        self.say(&format!(
+            "step {}  val {} {}  {taken}",
+            metrics.step, score.value, score.unit
+        ));
+        self.validation = Some(score);
     }
 }
 
 impl Observer for Progress {
     fn on(&mut self, event: Event<'_>) {
         match event {
-            Event::Started {
-                folder,
-                data,
-                account,
-                total_steps,
-                resumed_at,
-            } => {
-                self.start(total_steps, resumed_at);
+            Event::Opened { folder } => {
+                self.run += 1;
+                self.validation = None;
                 let which = match self.n_runs {
                     1 => String::new(),
                     n => format!("{} of {n}: ", self.run),
                 };
-                let resumed = resumed_at.map_or(String::new(), |step| {
-                    format!(", going on after step {step}")
-                });
-                self.say(&format!("run   {which}{}{resumed}", folder.display()));
+                self.say(&format!("run   {which}{}", folder.display()));
+            }
+            Event::Loading { data, vocab_size } => self.say(&loading(data, vocab_size)),
+            Event::Started {
+                data,
+                account,
+                total_steps,
+                resumed_at,
+                final_windows,
+                all_windows,
+            } => {
+                self.total_steps = total_steps;
+                self.steps = Pace::default();
+                self.started = Instant::now();
+                self.loss = LossUnit::of(data);
+                self.windows = windows(data);
                 self.say(&format!("data  {}", sizes(data)));
                 self.say(&format!(
                     "model {} parameters, {} active a token",
                     si(account.params_total as f64),
                     si(account.params_active as f64)
                 ));
+                if final_windows < all_windows {
+                    self.say(&format!(
+                        "eval  the last evaluation scores {} of {} {} (train.final_eval_windows)",
+                        thousands(final_windows as u64),
+                        thousands(all_windows as u64),
+                        self.windows,
+                    ));
+                }
+                if let Some(step) = resumed_at {
+                    self.say(&format!("going on after step {step}"));
+                }
             }
             Event::Step(metrics) => self.step(metrics),
-            Event::Evaluated(metrics) => {
-                let merit = metrics.merit();
-                let score = significant(merit.scale() * metrics.score(), 3);
-                self.validation = Some(format!("{score} {}", merit.unit()));
-            }
+            Event::Evaluating { done, of } => self.evaluating(done, of),
+            Event::Evaluated(metrics) => self.evaluated(metrics),
             Event::Saved { .. } => (),
         }
     }
 }
 
-fn sizes(data: &TaskSummary) -> String {
-    match data {
-        TaskSummary::Text(text) => format!(
-            "{}, {}, {} training tokens, vocabulary of {}",
-            text.corpus,
-            counted(text.domains.len(), "domain"),
-            thousands(text.total().tokens[0] as u64),
-            thousands(text.vocab_size as u64)
-        ),
-        TaskSummary::Images(images) => format!(
-            "{}, {} classes, {} training images of {side} x {side} pixels",
-            images.set,
-            images.classes.len(),
-            thousands(images.images[0] as u64),
-            side = images.side,
-        ),
+impl LossUnit {
+    const NATS_PER_TOKEN: Self = Self {
+        name: "nats/token",
+        per_nat: 1.0,
+    };
+
+    /// Bits a byte where each token is a byte, so that the loss is in the unit of the score.
+    fn of(data: &TaskSummary) -> Self {
+        match data {
+            TaskSummary::Text(text) if text.total().bytes == text.total().tokens => Self {
+                name: "bits/byte",
+                per_nat: 1.0 / LN_2,
+            },
+            TaskSummary::Text(_) => Self::NATS_PER_TOKEN,
+            TaskSummary::Images(_) => Self {
+                name: "nats/image",
+                per_nat: 1.0,
+            },
+        }
     }
 }
 
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:16} {pos}/{len}  {wide_msg}")
-        .expect("the template is checked by a test");
-    ProgressBar::new(0).with_style(style)
+/// The bar is given up first. Work without steps has none.
+fn template(total_steps: u64, width: Option<u16>) -> &'static str {
+    match (total_steps, width) {
+        (0, _) => "{wide_msg}",
+        (_, Some(width)) if width < Progress::WIDTH_OF_BAR => "{pos}/{len}  {wide_msg}",
+        _ => "{bar:16} {pos}/{len}  {wide_msg}",
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are checked by a test")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn progress(first_step: u64) -> Progress {
-        Progress {
-            look: Look::Bar(bar()),
-            log_every: 10,
-            n_runs: 1,
-            run: 1,
-            total_steps: 100,
-            first_step,
-            started: Instant::now() - std::time::Duration::from_secs(20),
-            validation: Some("2.60 bits/byte".to_owned()),
-        }
-    }
-
-    #[test]
-    fn a_line_of_figures() {
-        let metrics = StepMetrics {
-            step: 60,
+    fn metrics(step: u64) -> StepMetrics {
+        StepMetrics {
+            step,
             tokens: 600,
             loss: 2.5,
             mtp_loss: None,
@@ -214,11 +289,42 @@ mod tests {
             grad_norm: 1.0,
             layers: Vec::new(),
             tokens_per_s: 12_300.4,
-        };
-        // 10 steps took 20 s, 40 are left
+        }
+    }
+
+    #[test]
+    fn a_line_of_figures_begins_with_what_matters() {
+        let mut progress = Progress::with_look(Look::Quiet, 1, 10);
         assert_eq!(
-            progress(50).figures(&metrics),
-            "loss 2.345  val 2.60 bits/byte  12,300 tok/s  eta 1m20s"
+            progress.figures(&metrics(60), None),
+            "loss 2.345 nats/token  12,300 tok/s"
         );
+        progress.validation = Some(Score {
+            value: "2.602".to_owned(),
+            unit: "bits/byte",
+        });
+        progress.loss = LossUnit {
+            name: "bits/byte",
+            per_nat: 1.0 / LN_2,
+        };
+        // 2.3451 / ln 2
+        assert_eq!(
+            progress.figures(&metrics(60), Some(80.0)),
+            "loss 3.383 bits/byte  eta 1m20s  val 2.602 bits/byte  12,300 tok/s"
+        );
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_no_bar_and_all_looks_are_templates() {
+        for (steps, width, has_bar) in [
+            (0, Some(200), false),
+            (100, Some(52), false),
+            (100, Some(120), true),
+            (100, None, true),
+        ] {
+            let template = template(steps, width);
+            assert_eq!(template.contains("{bar"), has_bar, "{steps} {width:?}");
+            style(template);
+        }
     }
 }

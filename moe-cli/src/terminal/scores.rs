@@ -90,6 +90,8 @@ mod tests {
             step: 10,
             split: "test".into(),
             whole: true,
+            n_scored: Some(4),
+            n_part: Some(4),
             bits_per_byte: Some(2.3),
             accuracy: None,
             exact_match: None,

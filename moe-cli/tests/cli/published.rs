@@ -156,3 +156,227 @@ fn a_released_vmoe_becomes_a_published_one() {
         assert_eq!(ended.code, 0, "{line}: {}", ended.stderr);
     }
 }
+
+/// A copy of a fixture in a folder of the place.
+fn copy(place: &Place, case: &str, to: &str) {
+    fs::create_dir(place.path(to)).unwrap();
+    for file in fs::read_dir(format!("{FIXTURES}/{case}")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap();
+        fs::copy(&path, place.path(to).join(name)).unwrap();
+    }
+}
+
+/// Overwrites the first numbers of a tensor in a file of the folder.
+fn overwrite(place: &Place, file: &str, tensor: &str, numbers: &[f32]) {
+    let mut bytes = fs::read(place.path(file)).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let start = header[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+    for (i, x) in numbers.iter().enumerate() {
+        let at = 8 + length + start + 4 * i;
+        bytes[at..at + 4].copy_from_slice(&x.to_le_bytes());
+    }
+    fs::write(place.path(file), bytes).unwrap();
+}
+
+#[test]
+fn what_is_no_number_ends_a_command_and_leaves_nothing() {
+    let place = Place::new();
+    copy(&place, "mixtral_swa", "nan");
+    overwrite(
+        &place,
+        "nan/model.safetensors",
+        "model.norm.weight",
+        &[f32::NAN],
+    );
+    for line in [
+        "generate nan -p '1 15 7' -n 8",
+        "verify nan",
+        "convert nan ours",
+        "convert nan again --to published",
+    ] {
+        let ended = place.moe(line);
+        assert_eq!(ended.code, 1, "{line}: {}", ended.stdout);
+        let names = ended.stderr.contains("model.norm.weight holds NaN");
+        assert!(names, "{line}: {}", ended.stderr);
+    }
+    assert!(!place.path("ours").exists() && !place.path("again").exists());
+
+    // finite weights whose sums are not: the prompt was written, and stays
+    copy(&place, "mixtral_swa", "huge");
+    overwrite(
+        &place,
+        "huge/model.safetensors",
+        "model.norm.weight",
+        &[3e38; 32],
+    );
+    let ended = place.moe("generate huge -p '1 15 7' -n 8");
+    assert_eq!(ended.code, 1, "{}", ended.stdout);
+    assert_eq!(ended.stdout.trim(), "1 15 7");
+    let says = ended.stderr.contains("token 1 after the prompt") && ended.stderr.contains("scores");
+    assert!(says, "{}", ended.stderr);
+    let json = place.moe("generate huge -p '1 15 7' -n 8 --json");
+    assert_eq!((json.code, json.stderr.contains("scores")), (1, true));
+
+    copy(&place, "switch_capacity", "gaps");
+    let norm = "decoder.final_layer_norm.weight";
+    overwrite(&place, "gaps/model.safetensors", norm, &[3e38; 24]);
+    let ended = place.moe("generate gaps -p '3 4' -n 8");
+    assert_eq!(ended.code, 1, "{}", ended.stdout);
+    assert!(ended.stderr.contains("token 1 after"), "{}", ended.stderr);
+}
+
+#[test]
+fn both_layouts_go_wherever_a_checkpoint_goes_and_small_files_come_along() {
+    let place = Place::new();
+    copy(&place, "mixtral_base", "theirs");
+    fs::write(
+        place.path("theirs/generation_config.json"),
+        r#"{"eos_token_id": [2, 11, 64]}"#,
+    )
+    .unwrap();
+    fs::write(place.path("theirs/README.md"), "about").unwrap();
+    let converted = place.json("convert theirs ours");
+    assert_eq!(
+        converted["copied"],
+        json!(["README.md", "generation_config.json"])
+    );
+    assert_eq!(
+        converted["left"],
+        json!(["goldens.json", "goldens.safetensors"])
+    );
+    for line in ["convert ours back", "convert theirs again --to published"] {
+        let ended = place.moe(line);
+        assert_eq!(ended.code, 0, "{line}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("copied README.md"),
+            "{}",
+            ended.stderr
+        );
+    }
+    let mut texts = Vec::new();
+    for folder in ["theirs", "ours", "back", "again"] {
+        let line = format!("generate {folder} -p '1 15 7' -n 40 --temperature 0");
+        let ended = place.moe(&line);
+        assert_eq!(ended.code, 0, "{line}: {}", ended.stderr);
+        texts.push(ended.stdout);
+        let line = format!("verify {folder} --forward-only --goldens theirs/goldens.safetensors");
+        let ended = place.moe(&line);
+        assert_eq!(ended.code, 0, "{line}: {}{}", ended.stdout, ended.stderr);
+        assert_eq!(place.moe(&format!("inspect {folder}")).code, 0);
+    }
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+    // the ids of generation_config.json end the text
+    assert!(texts[0].trim().ends_with(" 64"), "{}", texts[0]);
+    let again = place.moe("convert ours ours-again --to native");
+    assert_eq!(again.code, 2, "{}", again.stdout);
+}
+
+#[test]
+fn switch_and_vision_models_are_read_in_our_layout_too() {
+    let place = Place::new();
+    for case in ["switch_capacity", "experts_choose"] {
+        let source = format!("{FIXTURES}/{case}");
+        for line in [
+            format!("convert {source} {case}"),
+            format!("verify {case} --forward-only --goldens {source}/goldens.safetensors"),
+        ] {
+            let ended = place.moe(&line);
+            assert_eq!(ended.code, 0, "{line}: {}{}", ended.stdout, ended.stderr);
+        }
+    }
+    let by = |folder: &str| place.moe(&format!("generate {folder} -p '3 4' -n 5 --temperature 0"));
+    let theirs = by(&format!("{FIXTURES}/switch_capacity"));
+    assert_eq!(
+        (by("switch_capacity").stdout, 0),
+        (theirs.stdout, theirs.code)
+    );
+}
+
+#[test]
+fn what_is_odd_about_a_checkpoint_is_said() {
+    let place = Place::new();
+    let long = (0..95)
+        .map(|id| (id % 90 + 2).to_string())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let ended = place.moe(&format!(
+        "generate {FIXTURES}/dsv3_groups_yarn -p '{long}' -n 1"
+    ));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("64 positions"), "{}", ended.stderr);
+
+    copy(&place, "mixtral_swa", "lfs");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4665\nsize 4920739024\n";
+    fs::write(place.path("lfs/model.safetensors"), pointer).unwrap();
+    let ended = place.moe("generate lfs -p 1");
+    assert_eq!(ended.code, 1, "{}", ended.stdout);
+    assert!(ended.stderr.contains("git lfs pull"), "{}", ended.stderr);
+
+    copy(&place, "mixtral_swa", "odd");
+    let text = fs::read_to_string(place.path("odd/config.json")).unwrap();
+    let odd = text.replacen('{', r#"{"soft_cap": 30.0, "#, 1);
+    fs::write(place.path("odd/config.json"), odd).unwrap();
+    let ended = place.moe("inspect odd");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("not read: soft_cap"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn inspect_takes_names_as_they_are_spelled_and_says_what_is_near() {
+    let place = Place::new();
+    for name in ["mixtral8x7b", "mixtral-8x7B", "mistralai/Mixtral-8x7B-v0.1"] {
+        let json = place.json(&format!("inspect {name}"));
+        assert_eq!(json["params_total"], 46_702_792_704u64, "{name}");
+        assert_eq!(json["params_active"], 12_879_925_248u64, "{name}");
+    }
+    for (line, needle) in [
+        ("inspect mixtral-8x7c", "did you mean `mixtral-8x7b`?"),
+        (
+            "inspect gpt2",
+            "no published model of that name; known: mixtral-8x7b",
+        ),
+        (
+            "inspect tiny.toml --precision fp8",
+            "--precision: a configuration",
+        ),
+        (
+            "inspect tiny.toml --seq-length 77",
+            "set train.seq_length=N",
+        ),
+        ("inspect none.toml", "none.toml"),
+    ] {
+        let ended = place.moe(line);
+        assert_eq!(ended.code, 2, "{line}: {}", ended.stdout);
+        assert!(ended.stderr.contains(needle), "{line}: {}", ended.stderr);
+    }
+    let v3 = place.moe("inspect deepseek-ai/DeepSeek-R1");
+    assert!(
+        v3.stdout.contains("(MTP), not counted above"),
+        "{}",
+        v3.stdout
+    );
+    // the same words for both kinds, and what they are in JSON
+    let (published, own) = (
+        place.moe("inspect mixtral-8x7b"),
+        place.moe("inspect tiny.toml"),
+    );
+    for words in [
+        "active, without embedding (2)",
+        "(3) params_active_no_embedding",
+    ] {
+        assert!(published.stdout.contains(words), "{}", published.stdout);
+        assert!(own.stdout.contains(words), "{}", own.stdout);
+    }
+    for line in ["inspect mixtral-8x7b", "inspect tiny.toml"] {
+        let json = place.json(line);
+        for key in ["params_active_head_only", "params_active_no_embedding"] {
+            assert!(json[key].is_u64(), "{line}: {key}");
+        }
+    }
+}

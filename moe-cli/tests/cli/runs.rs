@@ -60,6 +60,35 @@ fn train_then_eval_then_generate() {
         .to_string();
     evaluates(&place, &run);
     generates(&place, &run);
+    is_inspected_as_it_was_trained(&place, &run);
+}
+
+fn is_inspected_as_it_was_trained(place: &Place, run: &str) {
+    let inspected = place.moe(&format!("inspect {run}"));
+    assert_eq!(inspected.code, 0, "{}", inspected.stderr);
+    let file = place.path(&format!("{run}/config.toml"));
+    let text = fs::read_to_string(&file).unwrap();
+    let edited = text.replace("\nsteps = 20\n", "\nsteps = 21\n");
+    assert_ne!(text, edited);
+    fs::write(&file, edited).unwrap();
+    let words = "`train.steps` is 20 there and 21 in config.toml";
+    let inspected = place.moe(&format!("inspect {run}"));
+    assert_eq!((inspected.code, inspected.stdout.as_str()), (1, ""));
+    assert!(inspected.stderr.contains(words), "{}", inspected.stderr);
+    // the file itself is a configuration as any other
+    for command in ["inspect", "audit --steps 0 --trials 1"] {
+        let read = place.moe(&format!("{command} {run}/config.toml"));
+        assert_eq!(read.code, 0, "{}", read.stderr);
+        assert!(
+            read.stderr.contains("is read as a configuration"),
+            "{}",
+            read.stderr
+        );
+        assert!(read.stderr.contains(words), "{}", read.stderr);
+    }
+    fs::write(&file, text).unwrap();
+    let read = place.moe(&format!("inspect {run}/config.toml"));
+    assert!(!read.stderr.contains("is read as"), "{}", read.stderr);
 }
 
 fn metrics_are_whole(folder: &Path) {
@@ -434,15 +463,15 @@ fn a_claim_is_decided_and_drawn() {
     }
 
     // a figure that cannot be written does not take the table away
-    let long = "x".repeat(300); // longer than a file's name may be
-    let unwritten = place.moe(&format!("ablate true.toml --svg {long}"));
+    let full = "/dev/full"; // a device that takes nothing
+    let unwritten = place.moe(&format!("ablate true.toml --svg {full}"));
     assert_eq!(unwritten.code, 1, "{}", unwritten.stderr);
     assert!(
         unwritten.stdout.trim_end().ends_with("PASS"),
         "{}",
         unwritten.stdout
     );
-    assert!(unwritten.stderr.contains(&long), "{}", unwritten.stderr);
+    assert!(unwritten.stderr.contains(full), "{}", unwritten.stderr);
 }
 
 #[test]

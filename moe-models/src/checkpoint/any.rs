@@ -1,12 +1,11 @@
-use super::{
-    CheckpointError, NativeCheckpoint, NativeSwitch, NativeVmoe, PublishedCheckpoint,
-    SwitchCheckpoint, VmoeCheckpoint, to_native,
-};
+//! Checkpoints of any kind.
+
+use super::{Carried, CheckpointError, PublishedCheckpoint, SwitchCheckpoint, VmoeCheckpoint};
 use crate::published::{PublishedSwitch, PublishedVmoe, model_type};
 use burn::tensor::Device;
 use std::path::Path;
 
-/// A published checkpoint of any kind, told apart by `model_type` or `model` in its `config.json`.
+/// A published checkpoint of any kind, in either layout, told apart by `model_type` or `model` in its `config.json`.
 #[allow(clippy::large_enum_variant)] // one of them a command
 #[derive(Debug)]
 pub enum AnyCheckpoint {
@@ -31,16 +30,27 @@ impl AnyCheckpoint {
             _ => PublishedCheckpoint::open(folder).map(Self::Decoder),
         }
     }
-    /// Writes the checkpoint anew to a folder: one file, a tensor for each expert. No tensor is in memory.
+
+    /// The fields of `config.json` that are not read, and not known to be without effect.
+    pub fn unread(&self) -> &[String] {
+        match self {
+            Self::Decoder(checkpoint) => &checkpoint.config().common().unread,
+            Self::Switch(checkpoint) => &checkpoint.config().unread,
+            Self::Vmoe(checkpoint) => &checkpoint.config().unread,
+        }
+    }
+
+    /// Writes the checkpoint anew to a folder: one file, a tensor for each expert. Of a published
+    /// checkpoint no tensor is in memory, of our own files all are.
     ///
     /// # Errors
     ///
     /// As [`PublishedCheckpoint::rewrite`].
-    pub fn rewrite(&self, folder: &Path) -> Result<(), CheckpointError> {
+    pub fn rewrite(&self, folder: &Path, device: &Device) -> Result<Carried, CheckpointError> {
         match self {
-            Self::Decoder(checkpoint) => checkpoint.rewrite(folder),
-            Self::Switch(checkpoint) => checkpoint.rewrite(folder),
-            Self::Vmoe(checkpoint) => checkpoint.rewrite(folder),
+            Self::Decoder(checkpoint) => checkpoint.rewrite(folder, device),
+            Self::Switch(checkpoint) => checkpoint.rewrite(folder, device),
+            Self::Vmoe(checkpoint) => checkpoint.rewrite(folder, device),
         }
     }
 
@@ -48,51 +58,12 @@ impl AnyCheckpoint {
     ///
     /// # Errors
     ///
-    /// As [`to_native`].
-    pub fn to_native(&self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
+    /// As [`PublishedCheckpoint::to_native`].
+    pub fn to_native(&self, target: &Path, device: &Device) -> Result<Carried, CheckpointError> {
         match self {
-            Self::Decoder(checkpoint) => to_native(checkpoint, target, device),
+            Self::Decoder(checkpoint) => checkpoint.to_native(target, device),
             Self::Switch(checkpoint) => checkpoint.to_native(target, device),
             Self::Vmoe(checkpoint) => checkpoint.to_native(target, device),
-        }
-    }
-}
-
-/// Our own files of a published model of any kind, told apart as those of [`AnyCheckpoint`].
-#[allow(clippy::large_enum_variant)] // one of them a command
-pub enum AnyNative {
-    /// Of a decoder.
-    Decoder(NativeCheckpoint),
-    /// Of an encoder and a decoder.
-    Switch(NativeSwitch),
-    /// Of a vision transformer.
-    Vmoe(NativeVmoe),
-}
-
-impl AnyNative {
-    /// Opens a folder as the kind that it is of.
-    ///
-    /// # Errors
-    ///
-    /// As [`NativeCheckpoint::open`].
-    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        match model_type(&folder.join("config.json"))?.as_str() {
-            PublishedSwitch::MODEL_TYPE => NativeSwitch::open(folder).map(Self::Switch),
-            PublishedVmoe::MODEL => NativeVmoe::open(folder).map(Self::Vmoe),
-            _ => NativeCheckpoint::open(folder).map(Self::Decoder),
-        }
-    }
-
-    /// Writes the model in the published layout; all of it is in memory.
-    ///
-    /// # Errors
-    ///
-    /// As [`NativeCheckpoint::publish`].
-    pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
-        match self {
-            Self::Decoder(native) => native.publish(target, device),
-            Self::Switch(native) => native.publish(target, device),
-            Self::Vmoe(native) => native.publish(target, device),
         }
     }
 }

@@ -1,4 +1,7 @@
-use crate::{ModelError, published::PublishedError};
+//! What can be wrong with a checkpoint.
+
+use crate::pointer::LFS_POINTER;
+use crate::published::PublishedError;
 use safetensors::{Dtype, SafeTensorError};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -10,13 +13,16 @@ pub enum CheckpointError {
     #[error(transparent)]
     Config(#[from] PublishedError),
     /// The sizes of the configuration do not fit together.
-    #[error("{path}: {source}")]
+    #[error("{path}: {what}")]
     Model {
         /// The configuration's file.
         path: PathBuf,
-        /// What does not fit.
-        source: ModelError,
+        /// What does not fit, with the keys of the file.
+        what: String,
     },
+    /// A file that stands for another.
+    #[error("{0} {LFS_POINTER}")]
+    Pointer(PathBuf),
     /// A family that is known for its sizes alone.
     #[error("{path}: models of type \"{model_type}\" are counted, not built")]
     CountedOnly {
@@ -113,6 +119,30 @@ pub enum CheckpointError {
         tensor: String,
         /// Its type.
         found: Dtype,
+    },
+    /// Scales of FP8 blocks of a type that scales do not have.
+    #[error("{path}: the scales {tensor} are of type {found:?}; scales are F32, BF16 or F16")]
+    ScaleDtype {
+        /// The file.
+        path: PathBuf,
+        /// The scales.
+        tensor: String,
+        /// Their type.
+        found: Dtype,
+    },
+    /// A tensor that holds what is no number.
+    #[error(
+        "{path}: the tensor {tensor} holds {value} (element {element}), so a model with it computes nothing: download the file again, or take another checkpoint"
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Which of its elements is the first such, row by row.
+        element: usize,
+        /// What it is.
+        value: f32,
     },
     /// A tensor in two files, or under two names.
     #[error("{path}: the tensor {tensor} is there twice, also as {other}")]

@@ -2,34 +2,25 @@
 
 use super::CheckpointError;
 use super::index::read_index;
-use super::mapped::MappedFile;
+use super::tensor_file::{StoredTensor, TensorFile};
 use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const SINGLE: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 
-/// The tensors of a published checkpoint, mapped.
+/// The tensors of a published checkpoint.
 #[derive(Debug)]
 pub struct TensorFiles {
     folder: PathBuf,
-    files: Vec<MappedFile>,
+    files: Vec<TensorFile>,
     /// Which file each tensor is in.
     places: HashMap<String, usize>,
 }
 
-/// A tensor in its file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StoredTensor<'a> {
-    pub(super) path: &'a Path,
-    pub(super) info: &'a TensorInfo,
-    pub(super) bytes: &'a [u8],
-}
-
 impl TensorFiles {
-    /// Maps the files of a folder and checks their headers.
+    /// Opens the files of a folder and checks their headers.
     ///
     /// # Errors
     ///
@@ -43,7 +34,7 @@ impl TensorFiles {
         if !single.is_file() {
             return Err(CheckpointError::NoTensors(folder.to_owned()));
         }
-        let file = MappedFile::open(&single)?;
+        let file = TensorFile::open(&single)?;
         let places = file.names().map(|name| (name.to_owned(), 0)).collect();
         Ok(Self {
             folder: single,
@@ -56,9 +47,9 @@ impl TensorFiles {
         let mut files = Vec::new();
         let mut places = HashMap::new();
         for (shard, names) in read_index(folder, index)? {
-            let file = MappedFile::open(&shard)?;
+            let file = TensorFile::open(&shard)?;
             for tensor in names {
-                if file.info(&tensor).is_none() {
+                if file.get(&tensor).is_none() {
                     let name = shard.file_name().unwrap_or_default().to_string_lossy();
                     return Err(CheckpointError::Index {
                         path: index.to_owned(),
@@ -100,7 +91,7 @@ impl TensorFiles {
         self.places.len()
     }
 
-    /// Whether there is no tensor.
+    /// Tells whether there is no tensor.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
@@ -112,19 +103,13 @@ impl TensorFiles {
         names
     }
 
-    /// Whether a tensor is FP8.
+    /// Tells whether a tensor is FP8.
     pub(super) fn has_fp8(&self) -> bool {
-        let mut infos = self.files.iter().flat_map(MappedFile::infos);
-        infos.any(|info| info.dtype == Dtype::F8_E4M3)
+        let mut tensors = self.files.iter().flat_map(TensorFile::tensors);
+        tensors.any(|(_, stored)| stored.info.dtype == Dtype::F8_E4M3)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {
-        let file = &self.files[*self.places.get(name)?];
-        let info = file.info(name)?;
-        Some(StoredTensor {
-            path: &file.path,
-            info,
-            bytes: file.bytes(info),
-        })
+        self.files[*self.places.get(name)?].get(name)
     }
 }

@@ -7,11 +7,13 @@ use super::entry::Entry;
 use super::error::file_error;
 use super::files::TensorFiles;
 use super::layout::TensorCopy;
-use super::named::{HostTensor, HostValues, read_tensors};
 use super::source::{SCALE, blocks};
-use super::values::to_e4m3;
+use super::tensor_file::{StoredTensor, TensorFile};
+use super::values::{Matrix, to_e4m3};
 use super::write::Pending;
-use safetensors::{Dtype, tensor::TensorView};
+use safetensors::tensor::TensorInfo;
+use safetensors::{Dtype, View};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -22,7 +24,52 @@ const FILE: &str = "published.safetensors";
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     path: PathBuf,
-    tensors: BTreeMap<String, HostTensor>,
+    tensors: BTreeMap<String, Raw>,
+}
+
+/// A tensor as it is stored.
+#[derive(Debug)]
+struct Raw {
+    info: TensorInfo,
+    bytes: Vec<u8>,
+}
+
+impl Raw {
+    fn read(stored: StoredTensor<'_>) -> Result<Self, CheckpointError> {
+        Ok(Self {
+            info: stored.info.clone(),
+            bytes: stored.read()?,
+        })
+    }
+
+    fn empty() -> Self {
+        Self {
+            info: TensorInfo {
+                dtype: Dtype::F32,
+                shape: vec![0],
+                data_offsets: (0, 0),
+            },
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl View for Raw {
+    fn dtype(&self) -> Dtype {
+        self.info.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.info.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 impl Kept {
@@ -35,47 +82,46 @@ impl Kept {
         folder: &Path,
     ) -> Result<(), CheckpointError> {
         let path = folder.join(FILE);
-        let unwritable = |error: safetensors::SafeTensorError| CheckpointError::Native {
-            path: path.clone(),
-            what: format!("it cannot be written: {error}"),
-        };
         let mut tensors = Vec::new();
         for entry in entries {
             let name = format!("{}{SCALE}", entry.name);
             let fp8 = files.get(&entry.name);
             let fp8 = fp8.filter(|stored| stored.info.dtype == Dtype::F8_E4M3);
             if let (Some(_), Some(scales)) = (fp8, files.get(&name)) {
-                let shape = scales.info.shape.clone();
-                let view = TensorView::new(Dtype::F32, shape, scales.bytes).map_err(unwritable)?;
-                tensors.push((name, view));
+                tensors.push((name, Raw::read(scales)?));
             }
         }
-        for copy in copies {
-            if files.get(&copy.name).is_some() {
-                let view = TensorView::new(Dtype::F32, vec![0], &[]).map_err(unwritable)?;
-                tensors.push((copy.name, view));
-            }
-        }
+        let present = copies
+            .into_iter()
+            .filter(|copy| files.get(&copy.name).is_some());
+        tensors.extend(present.map(|copy| (copy.name, Raw::empty())));
         if tensors.is_empty() {
             return Ok(());
         }
-        safetensors::serialize_to_file(tensors, None, &path).map_err(unwritable)
+        let written = safetensors::serialize_to_file(tensors, None, &path);
+        written.map_err(|error| CheckpointError::Native {
+            what: format!("it cannot be written: {error}"),
+            path,
+        })
     }
 
     /// Reads what was kept beside our own files.
     pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(FILE);
         let is_there = path.try_exists().map_err(file_error("read", &path))?;
-        Ok(Self {
-            tensors: match is_there {
-                true => read_tensors(&path)?,
-                false => BTreeMap::new(),
-            },
+        let mut kept = Self {
+            tensors: BTreeMap::new(),
             path,
-        })
+        };
+        if is_there {
+            for (name, stored) in TensorFile::open(&kept.path)?.tensors() {
+                kept.tensors.insert(name.to_owned(), Raw::read(stored)?);
+            }
+        }
+        Ok(kept)
     }
 
-    /// Whether there are scales.
+    /// Tells whether there are scales.
     pub(super) fn has_scales(&self) -> bool {
         self.tensors.keys().any(|name| name.ends_with(SCALE))
     }
@@ -105,7 +151,7 @@ impl Kept {
                     let scales = self.checked(&of_scales, scales, &tensor.entry)?;
                     let fp8 = self.quantised(tensor, &scales)?;
                     restored.push((name, fp8));
-                    restored.push((of_scales.clone(), scales_of(of_scales, &scales)));
+                    restored.push((of_scales.clone(), scales_of(of_scales, scales)));
                 }
                 None => restored.push((name, tensor)),
             }
@@ -116,23 +162,21 @@ impl Kept {
         }
     }
 
-    fn checked(
-        &self,
-        name: &str,
-        scales: HostTensor,
-        entry: &Entry,
-    ) -> Result<Scales, CheckpointError> {
-        match scales {
-            HostTensor {
-                shape,
-                values: HostValues::Floats(values),
-            } if entry.shape.len() == 2 && shape == blocks(entry) => Ok(Scales { shape, values }),
-            other => Err(self.problem(format!(
-                "{name} is {:?}, and must be {:?}, numbers",
-                other.shape,
+    fn checked(&self, name: &str, raw: Raw, entry: &Entry) -> Result<Scales, CheckpointError> {
+        let Raw { info, bytes } = raw;
+        let is_number = matches!(info.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16);
+        if !is_number || entry.shape.len() != 2 || info.shape != blocks(entry) {
+            return Err(self.problem(format!(
+                "{name} is {:?} of type {:?}, and must be {:?}, numbers",
+                info.shape,
+                info.dtype,
                 blocks(entry)
-            ))),
+            )));
         }
+        Ok(Scales {
+            values: Matrix::of_numbers(&info, bytes.clone()).values(),
+            raw: Raw { info, bytes },
+        })
     }
 
     fn quantised(&self, tensor: Pending, scales: &Scales) -> Result<Pending, CheckpointError> {
@@ -161,15 +205,15 @@ impl Kept {
 
 /// The scales of the blocks of a matrix.
 struct Scales {
-    shape: Vec<usize>,
+    raw: Raw,
     values: Vec<f32>,
 }
 
-fn scales_of(name: String, scales: &Scales) -> Pending {
-    let bytes: Vec<u8> = scales.values.iter().flat_map(|x| x.to_le_bytes()).collect();
+fn scales_of(name: String, scales: Scales) -> Pending {
+    let Raw { info, bytes } = scales.raw;
     Pending {
-        entry: Entry::plain(name, &scales.shape, String::new()),
-        dtype: Dtype::F32,
+        entry: Entry::plain(name, &info.shape, String::new()),
+        dtype: info.dtype,
         bytes: Rc::new(move || bytes.clone()),
     }
 }

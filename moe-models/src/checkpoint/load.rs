@@ -118,26 +118,19 @@ impl Filler<'_> {
     }
 
     fn dtype(&self, entries: &[Entry], rank: usize) -> Result<DType, CheckpointError> {
-        let stored = || -> Result<DType, CheckpointError> {
-            let mut types = Vec::with_capacity(entries.len());
-            for entry in entries {
-                types.push(source::matrix(self.files, entry)?.dtype);
-            }
-            Ok(match types.split_first() {
-                Some((Dtype::BF16, rest)) if rest.iter().all(|t| *t == Dtype::BF16) => DType::BF16,
-                Some((Dtype::F16, rest)) if rest.iter().all(|t| *t == Dtype::F16) => DType::F16,
-                _ => DType::F32,
-            })
-        };
-        match self.precision {
-            Precision::Stored => stored(),
-            _ if entries.iter().any(Entry::is_choice_bias) => Ok(DType::F32),
-            Precision::F32 => Ok(DType::F32),
-            Precision::Bf16 => Ok(DType::BF16),
-            Precision::Bf16Weights if self.path.is_product_weight(rank) => Ok(DType::BF16),
-            Precision::Bf16Weights => Ok(DType::F32),
-            Precision::F16 => Ok(DType::F16),
+        let is_choice_bias = entries.iter().any(Entry::is_choice_bias);
+        if let Some(dtype) = held(self.precision, &self.path, rank, is_choice_bias) {
+            return Ok(dtype);
         }
+        let mut types = Vec::with_capacity(entries.len());
+        for entry in entries {
+            types.push(source::place(self.files, entry)?.dtype());
+        }
+        Ok(match types.split_first() {
+            Some((Dtype::BF16, rest)) if rest.iter().all(|t| *t == Dtype::BF16) => DType::BF16,
+            Some((Dtype::F16, rest)) if rest.iter().all(|t| *t == Dtype::F16) => DType::F16,
+            _ => DType::F32,
+        })
     }
 
     fn read<T: Element>(
@@ -150,14 +143,33 @@ impl Filler<'_> {
         let mut rest = values.as_mut_slice();
         for entry in entries {
             let (slot, after) = rest.split_at_mut(entry.n_elements());
-            source::matrix(self.files, entry)?.write(slot, entry.transposed);
+            let matrix = source::place(self.files, entry)?.read_finite()?;
+            matrix.write(slot, entry.transposed);
             rest = after;
         }
         Ok(TensorData::new(values, shape))
     }
 }
 
-/// Whether the entries, stacked or single, have the shape of their parameter.
+/// The type that a parameter of `rank` axes is held in; none if it is the one that it is stored in.
+pub(super) fn held(
+    precision: Precision,
+    path: &ParameterPath,
+    rank: usize,
+    is_choice_bias: bool,
+) -> Option<DType> {
+    match precision {
+        Precision::Stored => None,
+        _ if is_choice_bias => Some(DType::F32),
+        Precision::F32 => Some(DType::F32),
+        Precision::Bf16 => Some(DType::BF16),
+        Precision::Bf16Weights if path.is_product_weight(rank) => Some(DType::BF16),
+        Precision::Bf16Weights => Some(DType::F32),
+        Precision::F16 => Some(DType::F16),
+    }
+}
+
+/// Tells whether the entries, stacked or single, have the shape of their parameter.
 fn fits(entries: &[Entry], shape: &[usize]) -> bool {
     let stacked = |(i, entry): (usize, &Entry)| {
         entry.slot == Some(i)

@@ -1,17 +1,18 @@
 //! Folders of the families whose configuration alone says which tensors a model has.
 
+use super::carried::{Carried, carry};
 use super::copied::copied_config;
 use super::files::TensorFiles;
+use super::folder::Tensors;
 use super::kept::Kept;
 use super::layout::{ByParameter, TensorCopy, grouped};
 use super::load::{Precision, fill};
-use super::native::{load_record, read_record, write_native};
+use super::native::{NativeFiles, is_native, write_native};
 use super::stored::stored_tensors;
 use super::write::{collect, whole_folder, write_files};
 use super::{CheckpointError, Entry, error::file_error, source};
-use crate::published::{PublishedError, PublishedSwitch, PublishedVmoe};
+use crate::published::{PublishedError, PublishedSwitch, PublishedVmoe, ends};
 use burn::module::Module;
-use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,12 +44,13 @@ pub trait PublishedFamily: Sized {
     }
 }
 
-/// A published model: a folder with `config.json` and its tensors in safetensors files.
+/// A published model: a folder with `config.json` and its tensors, in safetensors files or in our own
+/// layout.
 #[derive(Debug)]
 pub struct ModelFolder<P> {
     folder: PathBuf,
     config: P,
-    files: TensorFiles,
+    tensors: Tensors,
 }
 
 /// A published Switch model.
@@ -58,7 +60,7 @@ pub type SwitchCheckpoint = ModelFolder<PublishedSwitch>;
 pub type VmoeCheckpoint = ModelFolder<PublishedVmoe>;
 
 impl<P: PublishedFamily> ModelFolder<P> {
-    /// Reads the configuration, maps the files, and checks that they hold the model's tensors and
+    /// Reads the configuration, opens the files, and checks that they hold the model's tensors and
     /// nothing else, and that tables which are one are equal. No tensor is read yet.
     ///
     /// # Errors
@@ -66,12 +68,17 @@ impl<P: PublishedFamily> ModelFolder<P> {
     /// Returns an error that names the file, and the tensor if it is about one.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let config = P::read(&folder.join("config.json"))?;
-        let files = TensorFiles::open(folder)?;
-        source::check_tensors(&files, config.entries(), config.copies())?;
+        let tensors = if is_native(folder) {
+            Tensors::Native(NativeFiles::open(folder)?)
+        } else {
+            let files = TensorFiles::open(folder)?;
+            source::check_tensors(&files, config.entries(), config.copies())?;
+            Tensors::Published(files)
+        };
         Ok(Self {
             folder: folder.to_owned(),
             config,
-            files,
+            tensors,
         })
     }
 
@@ -92,21 +99,39 @@ impl<P: PublishedFamily> ModelFolder<P> {
     /// As [`open`](Self::open).
     pub fn load(&self, precision: Precision, device: &Device) -> Result<P::Model, CheckpointError> {
         let model = self.config.empty(device);
-        fill(model, &self.files, self.config.by_parameter(), precision)
+        let entries = self.config.by_parameter();
+        match &self.tensors {
+            Tensors::Published(files) => fill(model, files, entries, precision),
+            Tensors::Native(files) => files.load(model, &entries, precision),
+        }
     }
 
     /// Writes the checkpoint anew to a folder: one file, each tensor with the bytes that it is stored in,
-    /// copies of a table that are there included.
+    /// copies of a table that are there included, and small files beside it.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open), and if `folder` exists or cannot be written; nothing is left behind
     /// then.
-    pub fn rewrite(&self, folder: &Path) -> Result<(), CheckpointError> {
+    pub fn rewrite(&self, folder: &Path, device: &Device) -> Result<Carried, CheckpointError> {
         let config = &self.config;
-        let tensors = stored_tensors(&self.files, config.entries(), config.copies())?;
-        let text = copied_config(&self.folder, None, self.files.has_fp8())?;
-        whole_folder(folder, |folder| write_files(folder, &text, tensors))
+        match &self.tensors {
+            Tensors::Published(files) => {
+                let tensors = stored_tensors(files, config.entries(), config.copies())?;
+                let text = copied_config(&self.folder, None, files.has_fp8())?;
+                whole_folder(folder, |folder| {
+                    tensors.write(folder, &text)?;
+                    carry(&self.folder, folder)
+                })
+            }
+            Tensors::Native(files) => {
+                let text = copied_config(&self.folder, None, files.kept()?.has_scales())?;
+                let plain = device.clone().without_autodiff();
+                let model = self.load(Precision::Stored, &plain)?;
+                let (entries, copies) = (config.by_parameter(), config.copies());
+                files.publish(&model, &text, entries, copies, folder)
+            }
+        }
     }
 
     /// Converts the checkpoint to our own files, each tensor in the type that it is stored in; FP8
@@ -114,13 +139,17 @@ impl<P: PublishedFamily> ModelFolder<P> {
     ///
     /// # Errors
     ///
-    /// As [`rewrite`](Self::rewrite).
-    pub fn to_native(&self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
+    /// As [`rewrite`](Self::rewrite), and if the files are our own already.
+    pub fn to_native(&self, target: &Path, device: &Device) -> Result<Carried, CheckpointError> {
+        let files = match &self.tensors {
+            Tensors::Published(files) => files,
+            Tensors::Native(files) => return Err(files.are_ours_already()),
+        };
         let model = self.load(Precision::Stored, &device.clone().without_autodiff())?;
-        let text = copied_config(&self.folder, None, self.files.has_fp8())?;
+        let text = copied_config(&self.folder, None, files.has_fp8())?;
         let config = &self.config;
-        write_native(model, &text, target, |folder| {
-            Kept::write(&self.files, config.entries(), config.copies(), folder)
+        write_native(model, &text, [&self.folder, target], |folder| {
+            Kept::write(files, config.entries(), config.copies(), folder)
         })
     }
 
@@ -146,8 +175,11 @@ impl<P: PublishedFamily> ModelFolder<P> {
 
     /// The copies of a table that the files have, as entries of the table's parameter.
     fn present_copies(&self) -> Vec<Entry> {
+        let Tensors::Published(files) = &self.tensors else {
+            return Vec::new();
+        };
         let copies = self.config.copies().into_iter();
-        let present = copies.filter(|copy| self.files.get(&copy.name).is_some());
+        let present = copies.filter(|copy| files.get(&copy.name).is_some());
         present
             .filter_map(|copy| {
                 let mut entries = self.config.entries();
@@ -161,47 +193,13 @@ impl<P: PublishedFamily> ModelFolder<P> {
     }
 }
 
-/// Our own files of a published model.
-pub struct NativeFolder<P> {
-    folder: PathBuf,
-    config: P,
-    record: ModuleRecord,
-    kept: Kept,
-}
-
-/// Our own files of a published Switch model.
-pub type NativeSwitch = NativeFolder<PublishedSwitch>;
-
-/// Our own files of a published vision model.
-pub type NativeVmoe = NativeFolder<PublishedVmoe>;
-
-impl<P: PublishedFamily> NativeFolder<P> {
-    /// Reads the files; the tensors are compared with the configuration when a model is made of them.
+impl SwitchCheckpoint {
+    /// The ids that end a text.
     ///
     /// # Errors
     ///
-    /// Returns an error if a file is damaged, or if the sizes of the configuration do not fit together.
-    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        Ok(Self {
-            folder: folder.to_owned(),
-            config: P::read(&folder.join("config.json"))?,
-            record: read_record(folder)?,
-            kept: Kept::read(folder)?,
-        })
-    }
-
-    /// Writes the model in the published layout; all of it is in memory.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the files do not belong together, or if `target` exists or cannot be written;
-    /// nothing is left behind then.
-    pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
-        let text = copied_config(&self.folder, None, self.kept.has_scales())?;
-        let model = self.config.empty(&device.clone().without_autodiff());
-        let model = load_record(model, self.record, &self.folder)?;
-        let tensors = collect(&model, self.config.by_parameter())?;
-        let tensors = self.kept.restore(tensors, self.config.copies())?;
-        whole_folder(target, |folder| write_files(folder, &text, tensors))
+    /// Returns an error if there is a `generation_config.json` that cannot be read or understood.
+    pub fn ends(&self) -> Result<Vec<u32>, CheckpointError> {
+        Ok(ends(&self.folder, &self.config.eos_token_ids)?)
     }
 }

@@ -1,5 +1,7 @@
+//! Tensors on the host by their names.
+
 use super::CheckpointError;
-use super::mapped::MappedFile;
+use super::tensor_file::TensorFile;
 use super::values::{Matrix, is_weight};
 use safetensors::Dtype;
 use std::collections::BTreeMap;
@@ -30,13 +32,11 @@ pub enum HostValues {
 /// Returns an error if the file cannot be read, is not whole, or has a tensor of another type than
 /// f32, f16, bf16, i64, i32 and u8.
 pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, HostTensor>, CheckpointError> {
-    let file = MappedFile::open(path)?;
+    let file = TensorFile::open(path)?;
     let mut tensors = BTreeMap::new();
-    for name in file.names() {
-        let Some(info) = file.info(name) else {
-            continue;
-        };
-        let bytes = file.bytes(info);
+    for (name, stored) in file.tensors() {
+        let info = stored.info;
+        let bytes = stored.read()?;
         let values = match info.dtype {
             Dtype::I64 => {
                 let words = bytes.chunks_exact(8);
@@ -50,17 +50,7 @@ pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, HostTensor>, Checkpo
             }
             Dtype::U8 => HostValues::Ints(bytes.iter().map(|&byte| byte.into()).collect()),
             dtype if is_weight(dtype) && dtype != Dtype::F8_E4M3 => {
-                let n_elements = info.shape.iter().product();
-                let mut values = vec![0f32; n_elements];
-                let column = Matrix {
-                    bytes,
-                    dtype,
-                    rows: n_elements,
-                    cols: 1,
-                    scales: None,
-                };
-                column.write(&mut values, false);
-                HostValues::Floats(values)
+                HostValues::Floats(Matrix::of_numbers(info, bytes).values())
             }
             found => {
                 return Err(CheckpointError::Dtype {

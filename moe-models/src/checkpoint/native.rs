@@ -1,24 +1,27 @@
 //! Our own files of a published model: `model.bpk`, as training writes it, beside the published
 //! `config.json`.
 
-use super::copied::copied_config;
-use super::folder::{PublishedCheckpoint, described};
+use super::carried::{Carried, carry};
+use super::folder::PublishedCheckpoint;
 use super::kept::Kept;
-use super::load::Precision;
-use super::write::{whole_folder, write_restored};
-use super::{CheckpointError, error::file_error};
+use super::layout::ByParameter;
+use super::load::{Precision, held};
+use super::write::{collect, whole_folder, write_files};
+use super::{CheckpointError, TensorCopy, error::file_error};
 use crate::disk::open_regular;
-use crate::published::{PublishedConfig, PublishedModel};
-use burn::module::Module;
+use crate::not_finite;
+use crate::path::ParameterPath;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::store::ModuleRecord;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const MODEL: &str = "model.bpk";
 const CONFIG: &str = "config.json";
 
-/// Whether a path looks like our own files of a published model.
+/// Tells whether a path looks like our own files of a published model.
 pub fn is_native(folder: &Path) -> bool {
     folder.join(MODEL).is_file() && folder.join(CONFIG).is_file()
 }
@@ -34,39 +37,8 @@ pub fn to_native(
     checkpoint: &PublishedCheckpoint,
     target: &Path,
     device: &Device,
-) -> Result<(), CheckpointError> {
-    let model = checkpoint.load(Precision::Stored, &device.clone().without_autodiff())?;
-    let is_fp8 = checkpoint.files().has_fp8();
-    let text = copied_config(checkpoint.folder(), Some(checkpoint.config()), is_fp8)?;
-    write_native(model, &text, target, |folder| {
-        let layout = checkpoint.layout();
-        Kept::write(
-            checkpoint.files(),
-            layout.entries(),
-            layout.copies(),
-            folder,
-        )
-    })
-}
-
-/// Writes our own files of a model with the text of its configuration, and what `keep` writes beside.
-pub(super) fn write_native<M: Module>(
-    model: M,
-    config_text: &[u8],
-    target: &Path,
-    keep: impl FnOnce(&Path) -> Result<(), CheckpointError>,
-) -> Result<(), CheckpointError> {
-    whole_folder(target, |folder| {
-        let path = folder.join(CONFIG);
-        fs::write(&path, config_text).map_err(file_error("write", &path))?;
-        keep(folder)?;
-        let path = folder.join(MODEL);
-        let record = model.into_record();
-        record.save(&path).map_err(|error| CheckpointError::Native {
-            path,
-            what: format!("it cannot be written: {error}"),
-        })
-    })
+) -> Result<Carried, CheckpointError> {
+    checkpoint.to_native(target, device)
 }
 
 /// Converts our own files back to the published layout.
@@ -75,69 +47,134 @@ pub(super) fn write_native<M: Module>(
 ///
 /// Returns an error if the files are damaged or do not belong together, or if `target` exists or cannot
 /// be written; nothing is left behind then.
-pub fn from_native(folder: &Path, target: &Path, device: &Device) -> Result<(), CheckpointError> {
-    NativeCheckpoint::open(folder)?.publish(target, device)
+pub fn from_native(
+    folder: &Path,
+    target: &Path,
+    device: &Device,
+) -> Result<Carried, CheckpointError> {
+    PublishedCheckpoint::open(folder)?.rewrite(target, device)
 }
 
-/// Our own files of a published model.
-pub struct NativeCheckpoint {
+/// Our own files in a folder.
+#[derive(Debug)]
+pub(super) struct NativeFiles {
     folder: PathBuf,
-    config: PublishedConfig,
-    model: PublishedModel,
-    record: ModuleRecord,
-    kept: Kept,
 }
 
-impl NativeCheckpoint {
-    /// Reads the files; the tensors are compared with the configuration when a model is made of them.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a file is damaged, or if the sizes of the configuration do not fit together.
-    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        let config = PublishedConfig::read(&folder.join(CONFIG))?;
+impl NativeFiles {
+    /// Takes the files of a folder, of which the tensors are read when a model is made of them.
+    pub(super) fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        let path = folder.join(MODEL);
+        open_regular(&path).map_err(file_error("read", &path))?;
         Ok(Self {
             folder: folder.to_owned(),
-            model: described(&config, folder.join(CONFIG))?,
-            record: read_record(folder)?,
-            config,
-            kept: Kept::read(folder)?,
         })
     }
 
-    /// Writes the model in the published layout; all of it is in memory.
-    ///
-    /// # Errors
-    ///
-    /// As [`from_native`].
-    pub fn publish(self, target: &Path, device: &Device) -> Result<(), CheckpointError> {
-        let text = copied_config(&self.folder, Some(&self.config), self.kept.has_scales())?;
-        let model = self.model.init(&device.clone().without_autodiff());
-        let model = load_record(model, self.record, &self.folder)?;
-        write_restored(&model, &self.config, &text, self.kept, target)
+    /// The scales and copies of the published files.
+    pub(super) fn kept(&self) -> Result<Kept, CheckpointError> {
+        Kept::read(&self.folder)
+    }
+
+    /// The model with its tensors in the types of a precision.
+    pub(super) fn load<M: Module>(
+        &self,
+        empty: M,
+        entries: &ByParameter,
+        precision: Precision,
+    ) -> Result<M, CheckpointError> {
+        let path = self.folder.join(MODEL);
+        let damaged = |what: &dyn std::fmt::Display| CheckpointError::Native {
+            path: path.clone(),
+            what: what.to_string(),
+        };
+        let record = ModuleRecord::load(&path).map_err(|error| damaged(&error))?;
+        let model = empty.try_load_record(record);
+        let model = model.map_err(|error| damaged(&error))?;
+        if let Some(parameter) = not_finite(&model) {
+            return Err(damaged(&format!(
+                "{parameter} holds NaN or infinity, so the model computes nothing; convert it anew from a good checkpoint"
+            )));
+        }
+        let biases = entries.iter();
+        let biases = biases.filter(|(_, all)| all.iter().any(|entry| entry.is_choice_bias()));
+        Ok(model.map(&mut Holder {
+            precision,
+            choice_biases: biases.map(|(name, _)| name.as_str()).collect(),
+            path: ParameterPath::default(),
+        }))
+    }
+
+    /// Writes a model of these files in the published layout.
+    pub(super) fn publish<M: Module>(
+        &self,
+        model: &M,
+        config_text: &[u8],
+        entries: ByParameter,
+        copies: Vec<TensorCopy>,
+        target: &Path,
+    ) -> Result<Carried, CheckpointError> {
+        let tensors = self.kept()?.restore(collect(model, entries)?, copies)?;
+        whole_folder(target, |folder| {
+            write_files(folder, config_text, tensors)?;
+            carry(&self.folder, folder)
+        })
+    }
+
+    /// Why these files are not converted to our own.
+    pub(super) fn are_ours_already(&self) -> CheckpointError {
+        let folder = self.folder.display();
+        CheckpointError::NotPublishable(format!(
+            "{folder} has our own files already; copy the folder"
+        ))
     }
 }
 
-/// The tensors of our own files.
-pub(super) fn read_record(folder: &Path) -> Result<ModuleRecord, CheckpointError> {
-    let path = folder.join(MODEL);
-    open_regular(&path).map_err(file_error("read", &path))?;
-    ModuleRecord::load(&path).map_err(|error| damaged(&path, &error))
+/// Puts parameters into the types of a precision.
+struct Holder<'a> {
+    precision: Precision,
+    choice_biases: BTreeSet<&'a str>,
+    path: ParameterPath,
 }
 
-/// A model with the tensors of our own files.
-pub(super) fn load_record<M: Module>(
+impl ModuleMapper for Holder<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let is_choice_bias = self.choice_biases.contains(self.path.join().as_str());
+        match held(self.precision, &self.path, D, is_choice_bias) {
+            Some(dtype) => param.map(|tensor| tensor.cast(dtype)),
+            None => param,
+        }
+    }
+}
+
+/// Writes our own files of a model with the text of its configuration, what `keep` writes beside, and the
+/// small files of the folder that it is from.
+pub(super) fn write_native<M: Module>(
     model: M,
-    record: ModuleRecord,
-    folder: &Path,
-) -> Result<M, CheckpointError> {
-    let model = model.try_load_record(record);
-    model.map_err(|error| damaged(&folder.join(MODEL), &error))
-}
-
-fn damaged(path: &Path, what: &dyn std::fmt::Display) -> CheckpointError {
-    CheckpointError::Native {
-        path: path.to_owned(),
-        what: what.to_string(),
-    }
+    config_text: &[u8],
+    [source, target]: [&Path; 2],
+    keep: impl FnOnce(&Path) -> Result<(), CheckpointError>,
+) -> Result<Carried, CheckpointError> {
+    whole_folder(target, |folder| {
+        let path = folder.join(CONFIG);
+        fs::write(&path, config_text).map_err(file_error("write", &path))?;
+        keep(folder)?;
+        let path = folder.join(MODEL);
+        let record = model.into_record();
+        record
+            .save(&path)
+            .map_err(|error| CheckpointError::Native {
+                path,
+                what: format!("it cannot be written: {error}"),
+            })?;
+        carry(source, folder)
+    })
 }

@@ -1,8 +1,30 @@
 //! The tokenizer of a published checkpoint, `tokenizer.json`.
 
 use super::CheckpointError;
+use super::error::file_error;
+use crate::pointer::LFS_PREFIX;
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
+
+/// Reads the text of a `tokenizer.json`: the one way to a [`Tokenizer`] from a file.
+///
+/// # Errors
+///
+/// Returns what is wrong with it.
+pub fn parse_tokenizer(text: &[u8]) -> Result<Tokenizer, String> {
+    let parsed = without_panic(|| Tokenizer::from_bytes(text).map_err(|error| error.to_string()));
+    parsed.map_err(|error| format!("it cannot be understood: {error}"))
+}
+
+/// Calls the library, which takes much for granted of the files that it reads and uses: a panic becomes an
+/// error.
+fn without_panic<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    // what a panic leaves is read no more: the tokenizer is not changed by its use
+    let result = panic::catch_unwind(AssertUnwindSafe(call));
+    result.unwrap_or_else(|_| Err("the library for tokenizers panics at it".to_owned()))
+}
 
 /// A published tokenizer.
 #[derive(Debug, Clone)]
@@ -22,12 +44,13 @@ impl PublishedTokenizer {
         if !path.is_file() {
             return Ok(None);
         }
-        match Tokenizer::from_file(&path) {
+        let bytes = fs::read(&path).map_err(file_error("read", &path))?;
+        if bytes.starts_with(LFS_PREFIX) {
+            return Err(CheckpointError::Pointer(path));
+        }
+        match parse_tokenizer(&bytes) {
             Ok(tokenizer) => Ok(Some(Self { path, tokenizer })),
-            Err(error) => Err(CheckpointError::Native {
-                what: format!("it cannot be understood: {error}"),
-                path,
-            }),
+            Err(what) => Err(CheckpointError::Native { path, what }),
         }
     }
 
@@ -37,22 +60,33 @@ impl PublishedTokenizer {
     ///
     /// Returns an error if the tokenizer cannot encode the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, CheckpointError> {
-        let encoding = self.tokenizer.encode(text, true);
-        let encoding = encoding.map_err(|error| CheckpointError::Native {
-            path: self.path.clone(),
-            what: format!("it cannot encode the text: {error}"),
-        })?;
-        Ok(encoding.get_ids().to_vec())
+        let encode = || {
+            let encoding = self.tokenizer.encode(text, true);
+            encoding.map_err(|error| error.to_string())
+        };
+        match without_panic(encode) {
+            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+            Err(error) => Err(CheckpointError::Native {
+                path: self.path.clone(),
+                what: format!("it cannot encode the text: {error}"),
+            }),
+        }
     }
 
     /// The text of ids; special tokens have none, and neither have ids that it does not know.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, true).unwrap_or_default()
+        self.text(ids, Special::LeftOut)
     }
 
     /// As [`decode`](Self::decode), special tokens as they are written.
     pub fn decode_marked(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, false).unwrap_or_default()
+        self.text(ids, Special::Written)
+    }
+
+    fn text(&self, ids: &[u32], special: Special) -> String {
+        let skips = special == Special::LeftOut;
+        let decode = || self.tokenizer.decode(ids, skips);
+        without_panic(|| decode().map_err(|error| error.to_string())).unwrap_or_default()
     }
 
     /// The id of a token by how it is written, if there is such a one.
@@ -69,6 +103,13 @@ impl PublishedTokenizer {
             read: 0,
         }
     }
+}
+
+/// What becomes of special tokens in a text.
+#[derive(PartialEq)]
+enum Special {
+    LeftOut,
+    Written,
 }
 
 /// Decodes a growing sequence of tokens into text, whole characters at a time.

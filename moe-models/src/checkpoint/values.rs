@@ -1,8 +1,8 @@
 //! The values of stored tensors as numbers.
 
-use super::files::StoredTensor;
 use burn::tensor::{Element, ElementConversion, bf16, f16};
 use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
 use std::sync::LazyLock;
 
 /// The side of the blocks that share a scale in FP8 checkpoints, ragged at the edges.
@@ -54,17 +54,17 @@ fn byte_of(value: f32, scale: f32) -> Option<u8> {
 }
 
 /// A matrix of stored numbers and how it is laid out; a vector is one column.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Matrix<'a> {
-    pub(super) bytes: &'a [u8],
+#[derive(Debug, Clone)]
+pub(super) struct Matrix {
+    pub(super) bytes: Vec<u8>,
     pub(super) dtype: Dtype,
     pub(super) rows: usize,
     pub(super) cols: usize,
     /// The multipliers of FP8 blocks.
-    pub(super) scales: Option<StoredTensor<'a>>,
+    pub(super) scales: Option<Vec<f32>>,
 }
 
-/// Whether a weight can be of a type.
+/// Tells whether a weight can be of a type.
 pub(super) fn is_weight(dtype: Dtype) -> bool {
     matches!(
         dtype,
@@ -72,14 +72,32 @@ pub(super) fn is_weight(dtype: Dtype) -> bool {
     )
 }
 
-impl Matrix<'_> {
+impl Matrix {
+    /// The numbers of a tensor that is not in FP8, in one column.
+    pub(super) fn of_numbers(info: &TensorInfo, bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            dtype: info.dtype,
+            rows: info.shape.iter().product(),
+            cols: 1,
+            scales: None,
+        }
+    }
+
+    /// The values in the order that they are stored in.
+    pub(super) fn values(&self) -> Vec<f32> {
+        let mut values = vec![0f32; self.rows * self.cols];
+        self.write(&mut values, false);
+        values
+    }
+
     /// Writes the values to `out`, transposed or not.
     ///
     /// # Panics
     ///
     /// Panics on a type that is not a weight's, or FP8 without scales.
     pub(super) fn write<T: Element>(&self, out: &mut [T], transposed: bool) {
-        let bytes = self.bytes;
+        let bytes = &self.bytes;
         let pair = |i: usize| [bytes[2 * i], bytes[2 * i + 1]];
         match self.dtype {
             Dtype::F32 => self.place(out, transposed, |i, _, _| word(bytes, i)),
@@ -92,17 +110,35 @@ impl Matrix<'_> {
                 });
             }
             Dtype::F8_E4M3 => {
-                let scales = self
-                    .scales
-                    .expect("FP8 weights were checked to have scales");
+                let scales = self.scales.as_ref();
+                let scales = scales.expect("FP8 weights were checked to have scales");
                 let width = self.cols.div_ceil(BLOCK);
                 let table = &*E4M3;
                 self.place(out, transposed, |i, row, col| {
                     let block = row / BLOCK * width + col / BLOCK;
-                    table[bytes[i] as usize] * word(scales.bytes, block)
+                    table[bytes[i] as usize] * scales[block]
                 });
             }
             other => panic!("{other:?} is not the type of a weight"),
+        }
+    }
+
+    /// The first number that is NaN or infinite, with its place; none if all are finite.
+    pub(super) fn not_finite(&self) -> Option<(usize, f32)> {
+        let pairs = || self.bytes.as_chunks::<2>().0;
+        match self.dtype {
+            Dtype::F32 => first(words(&self.bytes)),
+            Dtype::F16 => first(
+                pairs()
+                    .iter()
+                    .map(|pair| f16::from_le_bytes(*pair).to_f32()),
+            ),
+            Dtype::BF16 => first(
+                pairs()
+                    .iter()
+                    .map(|pair| bf16::from_le_bytes(*pair).to_f32()),
+            ),
+            _ => first(self.bytes.iter().map(|byte| E4M3[usize::from(*byte)])),
         }
     }
 
@@ -127,6 +163,23 @@ impl Matrix<'_> {
             }
         }
     }
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|word| f32::from_le_bytes(*word))
+}
+
+fn first(mut values: impl Iterator<Item = f32>) -> Option<(usize, f32)> {
+    let mut place = 0;
+    let value = values.find(|value| {
+        place += 1;
+        !value.is_finite()
+    })?;
+    Some((place - 1, value))
 }
 
 fn word(bytes: &[u8], i: usize) -> f32 {
@@ -186,7 +239,7 @@ mod tests {
             .flat_map(|x| x.to_le_bytes())
             .collect();
         let matrix = Matrix {
-            bytes: &values,
+            bytes: values,
             dtype: Dtype::F32,
             rows: 2,
             cols: 3,

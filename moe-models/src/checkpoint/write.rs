@@ -3,7 +3,6 @@
 use super::CheckpointError;
 use super::entry::Entry;
 use super::error::file_error;
-use super::kept::Kept;
 use super::layout::{ByParameter, Layout};
 use super::published_values::published;
 use crate::AnyDecoder;
@@ -33,22 +32,11 @@ pub fn write_published(
     config_text: &[u8],
     folder: &Path,
 ) -> Result<(), CheckpointError> {
-    write_restored(model, config, config_text, Kept::default(), folder)
-}
-
-/// As [`write_published`], with what was kept of the published files put back.
-pub(super) fn write_restored(
-    model: &AnyDecoder,
-    config: &PublishedConfig,
-    config_text: &[u8],
-    kept: Kept,
-    folder: &Path,
-) -> Result<(), CheckpointError> {
     let layout = Layout::new(config).ok_or_else(|| {
         let kind = config.model_type();
         CheckpointError::NotPublishable(format!("models of type \"{kind}\" are counted, not built"))
     })?;
-    let tensors = kept.restore(collect(model, layout.by_parameter())?, layout.copies())?;
+    let tensors = collect(model, layout.by_parameter())?;
     whole_folder(folder, |folder| write_files(folder, config_text, tensors))
 }
 
@@ -76,14 +64,15 @@ pub fn check_target(target: &Path) -> Result<(), CheckpointError> {
 }
 
 /// Makes a folder with what `fill` writes into it, which appears whole or not at all.
-pub(super) fn whole_folder(
+pub(super) fn whole_folder<T>(
     target: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), CheckpointError>,
-) -> Result<(), CheckpointError> {
+    fill: impl FnOnce(&Path) -> Result<T, CheckpointError>,
+) -> Result<T, CheckpointError> {
     check_target(target)?;
     let draft = Draft::new(target).map_err(file_error("create", target))?;
-    fill(draft.path())?;
-    draft.publish().map_err(file_error("create", target))
+    let filled = fill(draft.path())?;
+    draft.publish().map_err(file_error("create", target))?;
+    Ok(filled)
 }
 
 /// Writes `config.json` and the tensors, each made when its turn comes.

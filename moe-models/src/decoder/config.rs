@@ -1,3 +1,5 @@
+//! The configuration of a decoder of any family.
+
 use super::AnyDecoder;
 use crate::{Account, DeepSeekConfig, MixtralConfig, ModelError, seed_parameters};
 use burn::tensor::Device;
@@ -22,6 +24,18 @@ impl DecoderConfig {
         match self {
             Self::Mixtral(config) => config.validate(router),
             Self::DeepSeek(config) => config.validate(router),
+        }
+    }
+
+    /// Checks that there is a mixture of experts.
+    ///
+    /// # Errors
+    ///
+    /// Returns how many layers there are, and that all are dense.
+    pub fn check_mixtures(&self) -> Result<(), ModelError> {
+        match self {
+            Self::Mixtral(_) => Ok(()),
+            Self::DeepSeek(config) => config.check_mixtures(),
         }
     }
 

@@ -1,3 +1,5 @@
+//! The configuration of a DeepSeek decoder.
+
 use super::{DeepSeek, DeepSeekAttentionConfig, DeepSeekBlock, FeedForward, MultiTokenPrediction};
 use crate::ModelError;
 use crate::decoder::{assert_no_leak, check_leak};
@@ -86,14 +88,24 @@ impl DeepSeekConfig {
                 experts: self.d_model(),
             });
         }
-        if !(0..self.n_layers).any(|layer| self.is_moe(layer)) {
-            return Err(ModelError::AllDense {
-                n_layers: self.n_layers,
-                n_dense_layers: self.n_dense_layers,
-            });
-        }
         router.validate(self.moe.n_experts)?;
         check_leak(router, self.allow_leak)
+    }
+
+    /// Checks that there is a mixture of experts at all. A published model may be cut to its dense layers;
+    /// a run is about its experts.
+    ///
+    /// # Errors
+    ///
+    /// Returns the numbers of layers and of dense ones.
+    pub fn check_mixtures(&self) -> Result<(), ModelError> {
+        if (0..self.n_layers).any(|layer| self.is_moe(layer)) {
+            return Ok(());
+        }
+        Err(ModelError::AllDense {
+            n_layers: self.n_layers,
+            n_dense_layers: self.n_dense_layers,
+        })
     }
 
     /// Builds the decoder with the router that `router` makes for each MoE layer.

@@ -1,5 +1,9 @@
+//! Continuing several prompts at once.
+
 use super::Generator;
-use super::generator::row;
+use super::NotFinite;
+use super::generator::scores_of;
+use super::scores::next_token;
 use crate::{Decoder, DecoderInput};
 use burn::tensor::{Int, Tensor, TensorData};
 use moe_attention::Positions;
@@ -21,10 +25,18 @@ impl<M: Decoder> Generator<'_, M> {
     /// each: `max_new_tokens`, or fewer and a stop token at their end. Each text is drawn from a seed of
     /// its own and does not depend on its neighbours.
     ///
+    /// # Errors
+    ///
+    /// Returns the token before which scores are not finite.
+    ///
     /// # Panics
     ///
     /// Panics if there is no prompt, if one is empty, or if the generator has been used before.
-    pub fn run_batch(&mut self, prompts: &[Vec<u32>], max_new_tokens: usize) -> Vec<Vec<u32>> {
+    pub fn run_batch(
+        &mut self,
+        prompts: &[Vec<u32>],
+        max_new_tokens: usize,
+    ) -> Result<Vec<Vec<u32>>, NotFinite> {
         assert!(
             !prompts.is_empty() && prompts.iter().all(|prompt| !prompt.is_empty()),
             "each prompt of a batch has at least one token"
@@ -34,18 +46,12 @@ impl<M: Decoder> Generator<'_, M> {
             "a batch needs a generator of its own"
         );
         let seed = self.sampling.seed;
-        let mut texts: Vec<Text> = prompts
-            .iter()
-            .enumerate()
-            .map(|(i, prompt)| Text {
-                ids: prompt.clone(),
-                n_prompt: prompt.len(),
-                rng: ChaCha8Rng::seed_from_u64(mix_seed(seed, i as u64)),
-                end: None,
-            })
+        let texts = prompts.iter().enumerate();
+        let mut texts: Vec<Text> = texts
+            .map(|(i, prompt)| Text::new(prompt, seed, i))
             .collect();
         let mut length = prompts.iter().map(Vec::len).max().unwrap_or(1);
-        for _ in 0..max_new_tokens {
+        for n in 0..max_new_tokens {
             let logits = self
                 .model
                 .forward_cache(
@@ -54,7 +60,8 @@ impl<M: Decoder> Generator<'_, M> {
                 )
                 .logits;
             for (i, text) in texts.iter_mut().enumerate() {
-                let scores = row(&logits, i, 0);
+                let place = || format!("{} {}", next_token(n), i + 1);
+                let scores = scores_of(&logits, [i, 0], place)?;
                 let id = self.sampling.draw(scores, &text.ids, &mut text.rng);
                 text.push(id, &self.stop_tokens);
             }
@@ -63,7 +70,7 @@ impl<M: Decoder> Generator<'_, M> {
             }
             length = 1;
         }
-        texts.into_iter().map(Text::new_tokens).collect()
+        Ok(texts.into_iter().map(Text::new_tokens).collect())
     }
 
     /// The last `length` tokens of each text at their positions, padded at the left.
@@ -88,6 +95,15 @@ impl<M: Decoder> Generator<'_, M> {
 }
 
 impl Text {
+    fn new(prompt: &[u32], seed: u64, place: usize) -> Self {
+        Self {
+            ids: prompt.to_vec(),
+            n_prompt: prompt.len(),
+            rng: ChaCha8Rng::seed_from_u64(mix_seed(seed, place as u64)),
+            end: None,
+        }
+    }
+
     /// Adds a token. A text that has ended goes on beside the others; what it adds is not kept.
     fn push(&mut self, id: u32, stop_tokens: &[u32]) {
         self.ids.push(id);

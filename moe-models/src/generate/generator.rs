@@ -1,4 +1,8 @@
+//! Continuing a prompt token by token, plainly or with drafts.
+
 use super::Sampling;
+use super::scores::next_token;
+use super::{NotFinite, Scores};
 use crate::{Decoder, DecoderCache, DecoderInput, DecoderOutput};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_router::{Routing, to_vec};
@@ -92,6 +96,11 @@ impl<'a, M: Decoder> Generator<'a, M> {
     /// Reads the prompt, then calls `emit` with every token: those of the prompt, then the new ones,
     /// until there are `max_new_tokens` of them, one is a stop token, or `emit` returns `false`.
     ///
+    /// # Errors
+    ///
+    /// Returns the token before which the scores are not finite; those before it have been given to
+    /// `emit`.
+    ///
     /// # Panics
     ///
     /// Panics if the prompt is empty, or if the generator has been used before.
@@ -100,7 +109,7 @@ impl<'a, M: Decoder> Generator<'a, M> {
         prompt: &[u32],
         max_new_tokens: usize,
         mut emit: impl FnMut(GeneratedToken) -> bool,
-    ) {
+    ) -> Result<(), NotFinite> {
         assert!(!prompt.is_empty(), "a prompt has at least one token");
         assert!(self.cache.is_empty(), "a text needs a generator of its own");
         let input = DecoderInput::new(tokens(prompt, &self.device)).last_only();
@@ -110,7 +119,7 @@ impl<'a, M: Decoder> Generator<'a, M> {
             .enumerate()
             .all(|(t, &id)| emit(token(id, &output, t)))
         {
-            return;
+            return Ok(());
         }
         match self.drafts {
             Some(_) => self.continue_drafting(prompt, output, max_new_tokens, emit),
@@ -124,18 +133,19 @@ impl<'a, M: Decoder> Generator<'a, M> {
         mut output: DecoderOutput,
         max_new_tokens: usize,
         mut emit: impl FnMut(GeneratedToken) -> bool,
-    ) {
+    ) -> Result<(), NotFinite> {
         let mut text = prompt.to_vec();
-        for _ in 0..max_new_tokens {
-            let logits = logits_of(&output, 0);
-            let id = self.sampling.draw(logits, &text, &mut self.rng);
+        for n in 0..max_new_tokens {
+            let scores = scores_of(&output.logits, [0, 0], || next_token(n))?;
+            let id = self.sampling.draw(scores, &text, &mut self.rng);
             text.push(id);
             // the experts of a token are known once it has passed through the model
             output = self.advance(&[id]);
             if !emit(token(id, &output, 0)) || self.stop_tokens.contains(&id) {
-                return;
+                return Ok(());
             }
         }
+        Ok(())
     }
 
     fn continue_drafting(
@@ -144,34 +154,41 @@ impl<'a, M: Decoder> Generator<'a, M> {
         output: DecoderOutput,
         max_new_tokens: usize,
         mut emit: impl FnMut(GeneratedToken) -> bool,
-    ) {
-        let mut left = max_new_tokens;
-        let mut next = most_likely(&output, 0);
+    ) -> Result<(), NotFinite> {
+        if max_new_tokens == 0 {
+            return Ok(());
+        }
+        let mut n = 0;
+        let mut next = most_likely(&output, 0, n)?;
         let mut hidden = output.hidden;
         let mut after = [&prompt[1..], &[next]].concat();
-        while left > 0 {
-            let drafted = (left > 1).then(|| self.draft(hidden, &after));
+        loop {
+            let drafted = match max_new_tokens - n {
+                1 => None,
+                _ => Some(self.draft(hidden, &after, n)?),
+            };
             let candidates: Vec<u32> = [next].into_iter().chain(drafted).collect();
             let output = self.advance(&candidates);
-            let chosen = most_likely(&output, 0);
-            let kept = self.judge(drafted, chosen);
+            let kept = match drafted {
+                Some(drafted) => self.judge(drafted, most_likely(&output, 0, n + 1)?),
+                None => 1,
+            };
             for (t, &id) in candidates[..kept].iter().enumerate() {
-                left -= 1;
-                if !emit(token(id, &output, t)) || self.stop_tokens.contains(&id) {
-                    return;
+                n += 1;
+                let goes_on = emit(token(id, &output, t)) && !self.stop_tokens.contains(&id);
+                if !goes_on || n == max_new_tokens {
+                    return Ok(());
                 }
             }
-            next = most_likely(&output, kept - 1);
+            next = most_likely(&output, kept - 1, n)?;
             after = [&candidates[1..kept], &[next]].concat();
             hidden = output.hidden.narrow(1, 0, kept);
         }
     }
 
     /// How many of the next token and its draft stand; forgets a draft that does not.
-    fn judge(&mut self, drafted: Option<u32>, chosen: u32) -> usize {
-        let (Some(drafted), Some(drafts)) = (drafted, &mut self.drafts) else {
-            return 1;
-        };
+    fn judge(&mut self, drafted: u32, chosen: u32) -> usize {
+        let drafts = self.drafts.get_or_insert_default();
         drafts.offered += 1;
         if drafted == chosen {
             drafts.accepted += 1;
@@ -181,10 +198,13 @@ impl<'a, M: Decoder> Generator<'a, M> {
         1
     }
 
-    fn draft(&mut self, hidden: Tensor<3>, after: &[u32]) -> u32 {
+    /// The token after the next, which is the `n`-th new one.
+    fn draft(&mut self, hidden: Tensor<3>, after: &[u32], n: usize) -> Result<u32, NotFinite> {
         let after = tokens(after, &self.device);
         let logits = self.model.draft(hidden, after, &mut self.cache);
-        argmax(&row(&logits, 0, logits.dims()[1] - 1))
+        let place = || format!("the draft of {}", next_token(n + 1));
+        let scores = scores_of(&logits, [0, logits.dims()[1] - 1], place)?;
+        Ok(scores.most_likely())
     }
 
     fn advance(&mut self, ids: &[u32]) -> DecoderOutput {
@@ -207,27 +227,19 @@ fn tokens(ids: &[u32], device: &Device) -> Tensor<2, Int> {
     Tensor::from_data(TensorData::new(ids, shape), device)
 }
 
-fn logits_of(output: &DecoderOutput, position: usize) -> Vec<f32> {
-    row(&output.logits, 0, position)
-}
-
-/// The scores of one position of one sequence.
-pub(super) fn row(logits: &Tensor<3>, sequence: usize, position: usize) -> Vec<f32> {
+/// The scores at a position of a sequence.
+pub(super) fn scores_of(
+    logits: &Tensor<3>,
+    [sequence, position]: [usize; 2],
+    place: impl FnOnce() -> String,
+) -> Result<Scores, NotFinite> {
     let row = logits.clone();
-    to_vec(row.slice([sequence..sequence + 1, position..position + 1]))
+    let row = row.slice([sequence..sequence + 1, position..position + 1]);
+    Scores::new(to_vec(row), place)
 }
 
-fn most_likely(output: &DecoderOutput, position: usize) -> u32 {
-    argmax(&logits_of(output, position))
-}
-
-/// The most likely token; of equal ones the lowest id.
-fn argmax(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (id, logit) in logits.iter().enumerate() {
-        if logit.total_cmp(&logits[best]).is_gt() {
-            best = id;
-        }
-    }
-    best as u32
+/// The most likely token after `n` new ones, of the scores at a position.
+fn most_likely(output: &DecoderOutput, position: usize, n: usize) -> Result<u32, NotFinite> {
+    let scores = scores_of(&output.logits, [0, position], || next_token(n))?;
+    Ok(scores.most_likely())
 }

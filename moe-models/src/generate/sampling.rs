@@ -1,3 +1,6 @@
+//! Drawing the next token from its scores.
+
+use super::Scores;
 use rand::{Rng, RngExt};
 
 /// How the next token is drawn.
@@ -35,7 +38,8 @@ impl Sampling {
     /// The probabilities that a token is drawn with: temperature, then top-k, then top-p (Holtzman et
     /// al. 2019, arXiv 1904.09751, section 3.1), then min-p (Nguyen et al. 2024, arXiv 2407.01082,
     /// section 3), renormalised. Of equal tokens the lower id is kept.
-    pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
+    pub fn probabilities(&self, scores: &Scores) -> Vec<f64> {
+        let logits = scores.as_slice();
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let keep = match (self.temperature == 0.0, self.top_k) {
@@ -73,30 +77,31 @@ impl Sampling {
     /// Makes tokens that came before less likely (Keskar et al. 2019, arXiv 1909.05858, section 4.1).
     ///
     /// Differs from the paper: a negative logit is multiplied, so that the penalty always lowers it.
-    pub fn penalise(&self, logits: &mut [f32], before: &[u32]) {
-        let penalty = self.repetition_penalty as f32;
-        let mut seen = vec![false; logits.len()];
+    pub fn penalise(&self, scores: &mut Scores, before: &[u32]) {
+        let penalty = self.repetition_penalty;
+        let mut seen = vec![false; scores.len()];
         for &id in before {
             let id = id as usize;
             if !std::mem::replace(&mut seen[id], true) {
-                let logit = &mut logits[id];
-                *logit = if *logit < 0.0 {
-                    *logit * penalty
-                } else {
-                    *logit / penalty
-                };
+                scores.change(id, |score| {
+                    if score < 0.0 {
+                        score * penalty
+                    } else {
+                        score / penalty
+                    }
+                });
             }
         }
     }
 
     /// Draws the token after those that came before.
-    pub(crate) fn draw(&self, mut logits: Vec<f32>, before: &[u32], rng: &mut impl Rng) -> u32 {
+    pub(crate) fn draw(&self, mut scores: Scores, before: &[u32], rng: &mut impl Rng) -> u32 {
         if self.repetition_penalty != 1.0 {
-            self.penalise(&mut logits, before);
+            self.penalise(&mut scores, before);
         }
         let mut point: f64 = rng.random();
         let mut chosen = 0;
-        let probs = self.probabilities(&logits);
+        let probs = self.probabilities(&scores);
         for (id, &p) in probs.iter().enumerate().filter(|(_, p)| **p > 0.0) {
             chosen = id;
             point -= p;
@@ -115,6 +120,10 @@ mod tests {
 
     const LOGITS: [f32; 4] = [0.0, 2.0, 1.0, -1.0];
 
+    fn scores() -> Scores {
+        Scores::new(LOGITS.to_vec(), String::new).expect("finite")
+    }
+
     fn sampling(temperature: f64, top_k: usize, top_p: f64) -> Sampling {
         Sampling {
             temperature,
@@ -127,7 +136,7 @@ mod tests {
     #[test]
     fn temperature_zero_takes_the_most_likely() {
         assert_eq!(
-            sampling(0.0, 0, 1.0).probabilities(&LOGITS),
+            sampling(0.0, 0, 1.0).probabilities(&scores()),
             [0.0, 1.0, 0.0, 0.0]
         );
     }
@@ -135,7 +144,7 @@ mod tests {
     #[test]
     fn top_k_keeps_k() {
         // e^2 / (e^2 + e) = 0.7310586
-        let probs = sampling(1.0, 2, 1.0).probabilities(&LOGITS);
+        let probs = sampling(1.0, 2, 1.0).probabilities(&scores());
         assert_abs_diff_eq!(probs[1], 0.731_058_6, epsilon = 1e-6);
         assert_abs_diff_eq!(probs[2], 0.268_941_4, epsilon = 1e-6);
         assert_eq!((probs[0], probs[3]), (0.0, 0.0));
@@ -144,7 +153,7 @@ mod tests {
     #[test]
     fn top_p_keeps_the_smallest_set_of_that_mass() {
         // softmax: 0.0871, 0.6439, 0.2369, 0.0321; 0.6439 < 0.7 <= 0.8808
-        let probs = sampling(1.0, 0, 0.7).probabilities(&LOGITS);
+        let probs = sampling(1.0, 0, 0.7).probabilities(&scores());
         assert_eq!(probs.iter().filter(|&&p| p > 0.0).count(), 2);
     }
 
@@ -155,7 +164,7 @@ mod tests {
             min_p: 0.2,
             ..sampling(1.0, 0, 1.0)
         }
-        .probabilities(&LOGITS);
+        .probabilities(&scores());
         assert_eq!((probs[0], probs[3]), (0.0, 0.0));
         assert_abs_diff_eq!(probs[2], 0.268_941_4, epsilon = 1e-6);
     }
@@ -166,8 +175,21 @@ mod tests {
             repetition_penalty: 2.0,
             ..Sampling::default()
         };
-        let mut logits = LOGITS;
-        sampling.penalise(&mut logits, &[1, 1, 3]);
-        assert_eq!(logits, [0.0, 1.0, 1.0, -2.0]);
+        let mut penalised = scores();
+        sampling.penalise(&mut penalised, &[1, 1, 3]);
+        assert_eq!(penalised.as_slice(), [0.0, 1.0, 1.0, -2.0]);
+    }
+
+    #[test]
+    fn a_penalty_that_overflows_leaves_something_to_choose() {
+        let sampling = Sampling {
+            repetition_penalty: 1e-300, // 0 in f32
+            temperature: 1e-300,
+            ..Sampling::default()
+        };
+        let mut penalised = scores();
+        sampling.penalise(&mut penalised, &[0, 2]);
+        let probs = sampling.probabilities(&penalised);
+        assert_eq!(probs, [0.0, 0.0, 1.0, 0.0]);
     }
 }

@@ -18,7 +18,7 @@ pub struct PublishedAccount {
     /// reads one row, and the final norm.
     pub params_active_head_only: usize,
     /// Of these, the decoder layers alone.
-    pub params_active_layers_only: usize,
+    pub params_active_no_embedding: usize,
     /// FLOP of a token, forward, at the mean causal context of the sequence length.
     pub flops_per_token: u64,
     /// Numbers that a token adds to the cache, of all layers.
@@ -84,7 +84,7 @@ impl PublishedConfig {
             params_mtp: counted.params_mtp,
             params_active: counted.params_active + more,
             params_active_head_only: counted.params_active_head_only + more - final_norm,
-            params_active_layers_only: counted.params_active_no_embedding + more - final_norm,
+            params_active_no_embedding: counted.params_active_no_embedding + more - final_norm,
             flops_per_token: counted.flops_per_token,
             kv_elements_per_token: counted.kv_bytes_per_token / size_of::<f32>(),
             kv_elements_per_token_materialised: self.materialised(),
@@ -125,6 +125,7 @@ impl PublishedOlmoe {
             num_local_experts: self.num_experts,
             num_experts_per_tok: self.num_experts_per_tok,
             router_aux_loss_coef: 0.0,
+            router_jitter_noise: 0.0,
             sliding_window: None,
         }
     }
@@ -174,7 +175,7 @@ mod tests {
         let v3 = account("deepseek-v3");
         assert_eq!(v3.params_active_head_only, 36_625_611_264);
         // the head is 129,280 x 7,168 = 926,679,040
-        assert_eq!(v3.params_active_layers_only, 35_698_932_224);
+        assert_eq!(v3.params_active_no_embedding, 35_698_932_224);
     }
 
     #[test]

@@ -1,15 +1,21 @@
-use super::error::{Refusal, check_positive, check_sizes};
+//! What all published decoders say of themselves.
+
+use super::defaults::rope_theta;
+use super::ends::Ids;
+use super::error::{Refusal, check_positive, check_sizes, needed};
 use super::rope::{PublishedRope, RopeFields};
+use super::unread::unknown;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The fields that all families have, as written.
 #[derive(Deserialize, Debug)]
 pub(super) struct CommonFields {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
+    vocab_size: Option<usize>,
+    hidden_size: Option<usize>,
+    intermediate_size: Option<usize>,
+    num_hidden_layers: Option<usize>,
+    num_attention_heads: Option<usize>,
     num_key_value_heads: Option<usize>,
     head_dim: Option<usize>,
     max_position_embeddings: Option<usize>,
@@ -18,8 +24,6 @@ pub(super) struct CommonFields {
     attention_bias: Option<bool>,
     mlp_bias: Option<bool>,
     tie_word_embeddings: Option<bool>,
-    #[serde(flatten)]
-    rope: RopeFields,
     torch_dtype: Option<String>,
     dtype: Option<String>,
     eos_token_id: Option<Ids>,
@@ -27,17 +31,11 @@ pub(super) struct CommonFields {
 }
 
 #[derive(Deserialize, Debug)]
-#[serde(untagged)]
-enum Ids {
-    One(u32),
-    Several(Vec<u32>),
-}
-
-#[derive(Deserialize, Debug)]
 struct Quantization {
     quant_method: Option<String>,
     fmt: Option<String>,
     weight_block_size: Option<Vec<usize>>,
+    activation_scheme: Option<String>,
 }
 
 /// What all published decoders say of themselves, by the published names.
@@ -69,34 +67,39 @@ pub struct Common {
     pub dtype: Option<String>,
     /// The ids that end a text.
     pub eos_token_ids: Vec<u32>,
-    /// Whether matrices are FP8 with one scale for each block of 128 x 128.
-    pub is_fp8: bool,
+    /// The fields of `config.json` that are not read, and not known to be without effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 impl CommonFields {
-    pub(super) fn resolve(self, norm_eps: f64) -> Result<Common, Refusal> {
+    /// The fields of a family, of which `left` were not read.
+    pub(super) fn resolve(
+        self,
+        model_type: &str,
+        rope: &RopeFields,
+        left: &Map<String, Value>,
+    ) -> Result<Common, Refusal> {
         self.check_support()?;
+        let num_attention_heads = needed("num_attention_heads", self.num_attention_heads)?;
+        let positions = needed("max_position_embeddings", self.max_position_embeddings)?;
+        let mut unread = unknown(left, "");
+        unread.extend(rope.unknown());
         let common = Common {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_hidden_layers: self.num_hidden_layers,
-            num_attention_heads: self.num_attention_heads,
-            num_key_value_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
+            vocab_size: needed("vocab_size", self.vocab_size)?,
+            hidden_size: needed("hidden_size", self.hidden_size)?,
+            intermediate_size: needed("intermediate_size", self.intermediate_size)?,
+            num_hidden_layers: needed("num_hidden_layers", self.num_hidden_layers)?,
+            num_attention_heads,
+            num_key_value_heads: self.num_key_value_heads.unwrap_or(num_attention_heads),
             head_dim: self.head_dim,
-            max_position_embeddings: self.max_position_embeddings.unwrap_or(2048),
-            rms_norm_eps: self.rms_norm_eps.unwrap_or(norm_eps),
+            max_position_embeddings: positions,
+            rms_norm_eps: needed("rms_norm_eps", self.rms_norm_eps)?,
             tie_word_embeddings: self.tie_word_embeddings.unwrap_or(false),
-            rope: self
-                .rope
-                .resolve(self.max_position_embeddings.unwrap_or(2048))?,
+            rope: rope.resolve(rope_theta(model_type), positions)?,
             dtype: self.dtype.or(self.torch_dtype),
-            eos_token_ids: match self.eos_token_id {
-                Some(Ids::One(id)) => vec![id],
-                Some(Ids::Several(ids)) => ids,
-                None => Vec::new(),
-            },
-            is_fp8: self.quantization_config.is_some(),
+            eos_token_ids: self.eos_token_id.map(Vec::from).unwrap_or_default(),
+            unread,
         };
         check_sizes(&[
             ("vocab_size", common.vocab_size),
@@ -153,11 +156,21 @@ impl Quantization {
             return Err(Refusal::new("quantization_config", value, rule));
         }
         match self.weight_block_size.as_deref() {
-            None | Some([128, 128]) => Ok(()),
+            None | Some([128, 128]) => {}
+            Some(other) => {
+                return Err(Refusal::new(
+                    "quantization_config.weight_block_size",
+                    format!("{other:?}"),
+                    "blocks are 128 x 128",
+                ));
+            }
+        }
+        match self.activation_scheme.as_deref() {
+            None | Some("dynamic") => Ok(()),
             Some(other) => Err(Refusal::new(
-                "quantization_config.weight_block_size",
-                format!("{other:?}"),
-                "blocks are 128 x 128",
+                "quantization_config.activation_scheme",
+                other,
+                "scales of activations are not read; the scheme known is dynamic",
             )),
         }
     }

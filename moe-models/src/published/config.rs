@@ -1,9 +1,13 @@
+//! The configuration of a published decoder of any family.
+
 use super::deepseek::{DeepSeekFields, DeepSeekGeneration, PublishedDeepSeek};
+use super::defaults::with_defaults;
 use super::error::{PublishedError, Refusal};
 use super::mixtral::{MixtralFields, PublishedMixtral};
 use super::olmoe::{OlmoeFields, PublishedOlmoe};
 use super::{Common, MODEL_TYPES};
 use crate::disk::open_regular;
+use crate::pointer::LFS_PREFIX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -45,13 +49,15 @@ impl PublishedConfig {
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, PublishedError> {
         let TypeField { model_type } = json(text, path)?;
         let resolved = match model_type.as_str() {
-            "mixtral" => json::<MixtralFields>(text, path)?
+            "mixtral" => fields::<MixtralFields>(&model_type, text, path)?
                 .resolve()
                 .map(Self::Mixtral),
             "deepseek" => deepseek(text, path, DeepSeekGeneration::V1)?,
             "deepseek_v2" => deepseek(text, path, DeepSeekGeneration::V2)?,
             "deepseek_v3" => deepseek(text, path, DeepSeekGeneration::V3)?,
-            "olmoe" => json::<OlmoeFields>(text, path)?.resolve().map(Self::Olmoe),
+            "olmoe" => fields::<OlmoeFields>(&model_type, text, path)?
+                .resolve()
+                .map(Self::Olmoe),
             other => {
                 debug_assert!(!MODEL_TYPES.contains(&other));
                 return Err(PublishedError::UnknownType {
@@ -76,11 +82,7 @@ impl PublishedConfig {
     pub fn model_type(&self) -> &'static str {
         match self {
             Self::Mixtral(_) => "mixtral",
-            Self::DeepSeek(published) => match published.generation {
-                DeepSeekGeneration::V1 => "deepseek",
-                DeepSeekGeneration::V2 => "deepseek_v2",
-                DeepSeekGeneration::V3 => "deepseek_v3",
-            },
+            Self::DeepSeek(published) => published.generation.model_type(),
             Self::Olmoe(_) => "olmoe",
         }
     }
@@ -91,7 +93,7 @@ fn deepseek(
     path: &Path,
     generation: DeepSeekGeneration,
 ) -> Result<Result<PublishedConfig, Refusal>, PublishedError> {
-    let fields = json::<DeepSeekFields>(text, path)?;
+    let fields = fields::<DeepSeekFields>(generation.model_type(), text, path)?;
     Ok(fields.resolve(generation).map(PublishedConfig::DeepSeek))
 }
 
@@ -117,17 +119,36 @@ pub(super) fn read_text(path: &Path) -> Result<Vec<u8>, PublishedError> {
         let mut text = Vec::new();
         open_regular(path)?.read_to_end(&mut text).map(|_| text)
     };
-    read().map_err(|source| PublishedError::Read {
+    let text = read().map_err(|source| PublishedError::Read {
         path: path.to_owned(),
         source,
-    })
+    })?;
+    if text.starts_with(LFS_PREFIX) {
+        return Err(PublishedError::Pointer(path.to_owned()));
+    }
+    Ok(text)
+}
+
+/// The fields of a family, those that are left out with their defaults.
+pub(super) fn fields<T: DeserializeOwned>(
+    model_type: &str,
+    text: &[u8],
+    path: &Path,
+) -> Result<T, PublishedError> {
+    let fields = with_defaults(model_type, json(text, path)?);
+    let fields = fields.map_err(|refusal| refusal.at(path))?;
+    serde_json::from_value(fields).map_err(|error| misunderstood(path, &error))
+}
+
+fn misunderstood(path: &Path, error: &serde_json::Error) -> PublishedError {
+    PublishedError::Json {
+        path: path.to_owned(),
+        what: error.to_string(),
+    }
 }
 
 pub(super) fn json<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, PublishedError> {
-    serde_json::from_slice(text).map_err(|error| PublishedError::Json {
-        path: path.to_owned(),
-        what: error.to_string(),
-    })
+    serde_json::from_slice(text).map_err(|error| misunderstood(path, &error))
 }
 
 #[cfg(test)]
@@ -184,7 +205,7 @@ mod tests {
             ("rms_norm_eps", json!(-1.0)),
             ("num_local_experts", json!(1u64 << 40)),
             ("quantization_config", json!({"quant_method": "awq"})),
-            ("router_jitter_noise", json!(0.1)),
+            ("router_jitter_noise", json!(1.0)),
         ];
         for (key, value) in cases {
             let mut config = mixtral();
@@ -196,8 +217,8 @@ mod tests {
             );
         }
         let mut config = mixtral();
-        config["router_jitter_noise"] = json!(0.0);
-        parse(&config).expect("no noise");
+        config["router_jitter_noise"] = json!(0.1);
+        parse(&config).expect("noise, which inference has not");
         config["vocab_size"] = json!("many");
         let error = parse(&config).expect_err("text").to_string();
         assert!(error.contains("cannot be understood"), "{error}");

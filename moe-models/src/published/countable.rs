@@ -1,6 +1,7 @@
 //! Checks that a model can be built and counted, before either is done.
 
 use super::error::Refusal;
+use super::in_words_of;
 use super::{
     AttentionKind, Common, PublishedConfig, PublishedDeepSeek, PublishedError, PublishedLatent,
 };
@@ -20,9 +21,9 @@ impl PublishedConfig {
     pub fn check(&self, seq_length: usize, path: &Path) -> Result<(), PublishedError> {
         let model = self.counted();
         let checked = model.decoder.validate(&model.router);
-        checked.map_err(|source| PublishedError::Model {
+        checked.map_err(|error| PublishedError::Model {
             path: path.to_owned(),
-            source,
+            what: in_words_of(self.model_type(), &error),
         })?;
         let mut products = self.products();
         let of_sequence = products
@@ -238,9 +239,33 @@ mod tests {
         config["num_experts_per_tok"] = json!(300);
         let error = check(&config, 16).expect_err("more than there are");
         assert!(error.contains("300"), "{error}");
-        config["num_experts_per_tok"] = json!(8);
-        config["first_k_dense_replace"] = json!(u64::MAX);
-        let error = check(&config, 16).expect_err("no mixture");
-        assert!(error.contains("dense"), "{error}");
     }
+
+    #[test]
+    fn a_model_cut_to_its_dense_layers_is_counted() {
+        let mut config = deepseek_v3();
+        config["num_hidden_layers"] = json!(3);
+        config["num_nextn_predict_layers"] = json!(0);
+        for dense in [3, u64::MAX] {
+            config["first_k_dense_replace"] = json!(dense);
+            check(&config, 16).expect("three dense layers");
+            let text = config.to_string();
+            let config = PublishedConfig::parse(text.as_bytes(), Path::new("x/config.json"));
+            let counted = config.expect("a configuration").account(16);
+            assert_eq!(counted.params_total, counted.params_active);
+            // embedding and head, each layer with two norms and three matrices, and one norm at the end
+            let layer = ATTENTION + 2 * 7168 + 3 * 7168 * 18_432;
+            assert_eq!(counted.params_total, 2 * 129_280 * 7168 + 3 * layer + 7168);
+        }
+    }
+
+    /// The parameters of one latent attention of DeepSeek-V3: down and up for queries and for keys and values,
+    /// the output, and the norms of the two latent vectors.
+    const ATTENTION: usize = 7168 * 1536
+        + 1536 * 128 * (128 + 64)
+        + 7168 * (512 + 64)
+        + 512 * 128 * (128 + 128)
+        + 128 * 128 * 7168
+        + 1536
+        + 512;
 }

@@ -2,13 +2,16 @@
 //! (arXiv 2405.04434) and DeepSeek-V3 (arXiv 2412.19437): `model_type` "deepseek", "deepseek_v2" and
 //! "deepseek_v3".
 //!
-//! Of V2, `norm_topk_prob`, `scoring_func` and `moe_layer_freq` are not read, and of V3
-//! `scoring_func`, `topk_method` and `moe_layer_freq`, as the reference implementation does not read
-//! them; the published values are those that it assumes.
+//! Fields that the reference implementation does not read must have the values that it assumes. Of V2
+//! `norm_topk_prob` is among them: transformers passes over it, the code published with the model divides
+//! by the sum and does not scale, and others do both, so `true` would be a guess.
 
 use super::common::{Common, CommonFields};
-use super::error::{Refusal, check_positive, check_sizes};
+use super::error::{Refusal, check_positive, check_sizes, check_weight, needed};
+use super::rope::RopeFields;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt::Display;
 
 /// The generations of DeepSeek models.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,9 @@ pub enum DeepSeekGeneration {
 pub(super) struct DeepSeekFields {
     #[serde(flatten)]
     common: CommonFields,
-    moe_intermediate_size: usize,
+    #[serde(flatten)]
+    rope: RopeFields,
+    moe_intermediate_size: Option<usize>,
     n_routed_experts: Option<usize>,
     n_shared_experts: Option<usize>,
     num_experts_per_tok: Option<usize>,
@@ -48,6 +53,19 @@ pub(super) struct DeepSeekFields {
     v_head_dim: Option<usize>,
     rope_interleave: Option<bool>,
     num_nextn_predict_layers: Option<usize>,
+    #[serde(flatten)]
+    left: Map<String, Value>,
+}
+
+impl DeepSeekGeneration {
+    /// The `model_type` of the generation.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Self::V1 => "deepseek",
+            Self::V2 => "deepseek_v2",
+            Self::V3 => "deepseek_v3",
+        }
+    }
 }
 
 /// A DeepSeek model as published.
@@ -110,76 +128,72 @@ impl DeepSeekFields {
         self,
         generation: DeepSeekGeneration,
     ) -> Result<PublishedDeepSeek, Refusal> {
+        self.check_assumed(generation)?;
         let latent = match generation {
             DeepSeekGeneration::V1 => None,
             _ => Some(self.latent()?),
         };
-        let common = self.common.resolve(1e-6)?;
-        if let (DeepSeekGeneration::V1, Some(yarn)) = (generation, common.rope.yarn) {
-            let rule = "DeepSeekMoE's rotary positions are of the default kind";
-            return Err(Refusal::new("rope_scaling.factor", yarn.factor, rule));
-        }
-        if let (DeepSeekGeneration::V1, Some(score)) = (generation, &self.scoring_func)
-            && score != "softmax"
-        {
-            let rule = "DeepSeekMoE scores with softmax";
-            return Err(Refusal::new("scoring_func", score, rule));
-        }
-        let n_routed_experts = self.n_routed_experts.ok_or_else(|| {
-            Refusal::new(
-                "n_routed_experts",
-                "null",
-                "a model without experts is not supported",
-            )
-        })?;
-        let is_grouped = match (generation, self.topk_method.as_deref()) {
-            (DeepSeekGeneration::V1, _) => false,
-            (DeepSeekGeneration::V3, _) => true,
-            (DeepSeekGeneration::V2, Some("group_limited_greedy")) => true,
-            (DeepSeekGeneration::V2, Some("greedy") | None) => false,
-            (DeepSeekGeneration::V2, Some(other)) => {
-                let rule = "it must be greedy or group_limited_greedy";
-                return Err(Refusal::new("topk_method", other, rule));
-            }
-        };
-        let is_v1 = generation == DeepSeekGeneration::V1;
         let published = PublishedDeepSeek {
             generation,
-            moe_intermediate_size: self.moe_intermediate_size,
-            n_routed_experts,
+            moe_intermediate_size: needed("moe_intermediate_size", self.moe_intermediate_size)?,
+            n_routed_experts: needed("n_routed_experts", self.n_routed_experts)?,
             n_shared_experts: self.n_shared_experts.unwrap_or(0),
-            num_experts_per_tok: self.num_experts_per_tok.unwrap_or(1),
-            first_k_dense_replace: self.first_k_dense_replace.unwrap_or(0),
-            moe_layer_freq: if is_v1 {
-                self.moe_layer_freq.unwrap_or(1)
-            } else {
-                1
-            },
-            norm_topk_prob: match generation {
-                DeepSeekGeneration::V1 => self.norm_topk_prob.unwrap_or(false),
-                DeepSeekGeneration::V2 => false,
-                DeepSeekGeneration::V3 => self.norm_topk_prob.unwrap_or(true),
-            },
-            routed_scaling_factor: match generation {
-                DeepSeekGeneration::V1 => 1.0,
-                _ => self.routed_scaling_factor.unwrap_or(1.0),
-            },
-            n_group: self.n_group.filter(|_| is_grouped).unwrap_or(1),
-            topk_group: self.topk_group.filter(|_| is_grouped).unwrap_or(1),
-            aux_loss_alpha: self.aux_loss_alpha.unwrap_or(0.001),
+            num_experts_per_tok: needed("num_experts_per_tok", self.num_experts_per_tok)?,
+            first_k_dense_replace: needed("first_k_dense_replace", self.first_k_dense_replace)?,
+            moe_layer_freq: self.moe_layer_freq.unwrap_or(1),
+            norm_topk_prob: self.norm_topk_prob.unwrap_or(false),
+            routed_scaling_factor: self.routed_scaling_factor.unwrap_or(1.0),
+            n_group: self.n_group.unwrap_or(1),
+            topk_group: self.topk_group.unwrap_or(1),
+            aux_loss_alpha: self.aux_loss_alpha.unwrap_or(0.0),
             seq_aux: self.seq_aux.unwrap_or(true),
             latent,
             num_nextn_predict_layers: self.num_nextn_predict_layers.unwrap_or(0),
-            common,
+            common: self
+                .common
+                .resolve(generation.model_type(), &self.rope, &self.left)?,
         };
         published.check()?;
         Ok(published)
     }
 
-    fn latent(&self) -> Result<PublishedLatent, Refusal> {
-        let needed = |key, size: Option<usize>| {
-            size.ok_or_else(|| Refusal::new(key, "missing", "latent attention needs it"))
+    /// Refuses values other than those that the reference assumes without reading them.
+    fn check_assumed(&self, generation: DeepSeekGeneration) -> Result<(), Refusal> {
+        use DeepSeekGeneration::{V1, V2, V3};
+        let (scores, methods): (_, &[&str]) = match generation {
+            V1 => ("softmax", &["greedy"]),
+            V2 => ("softmax", &["greedy", "group_limited_greedy"]),
+            V3 => ("sigmoid", &["noaux_tc"]),
         };
+        let method = self.topk_method.as_deref();
+        let is_greedy =
+            generation == V1 || (generation == V2 && method.unwrap_or("greedy") == "greedy");
+        assumed("scoring_func", self.scoring_func.as_deref(), &[scores])?;
+        assumed("topk_method", method, methods)?;
+        if is_greedy {
+            assumed("n_group", self.n_group, &[1])?;
+            assumed("topk_group", self.topk_group, &[1])?;
+        }
+        if generation == V1 {
+            assumed("routed_scaling_factor", self.routed_scaling_factor, &[1.0])?;
+        } else {
+            assumed("moe_layer_freq", self.moe_layer_freq, &[1])?;
+        }
+        if generation == V2 {
+            assumed("norm_topk_prob", self.norm_topk_prob, &[false])?;
+        }
+        if generation != V3 {
+            assumed("rope_interleave", self.rope_interleave, &[generation == V2])?;
+            assumed(
+                "num_nextn_predict_layers",
+                self.num_nextn_predict_layers,
+                &[0],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn latent(&self) -> Result<PublishedLatent, Refusal> {
         let latent = PublishedLatent {
             q_lora_rank: self.q_lora_rank,
             kv_lora_rank: needed("kv_lora_rank", self.kv_lora_rank)?,
@@ -227,6 +241,36 @@ impl PublishedDeepSeek {
                 self.num_nextn_predict_layers.max(1),
             ),
         ])?;
-        check_positive(&[("routed_scaling_factor", self.routed_scaling_factor)])
+        check_positive(&[("routed_scaling_factor", self.routed_scaling_factor)])?;
+        check_weight("aux_loss_alpha", self.aux_loss_alpha)?;
+        let common = &self.common;
+        match (&self.latent, common.rope.yarn) {
+            (None, Some(yarn)) => {
+                let rule = "DeepSeekMoE's rotary positions are of the default kind";
+                Err(Refusal::new("rope_scaling.factor", yarn.factor, rule))
+            }
+            (Some(_), _) if common.num_key_value_heads != common.num_attention_heads => {
+                let rule = "latent attention has keys and values for each of num_attention_heads";
+                let heads = common.num_key_value_heads;
+                Err(Refusal::new("num_key_value_heads", heads, rule))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks that a field that is not read has one of the values that are assumed, or none.
+fn assumed<T: PartialEq + Display>(
+    key: &'static str,
+    value: Option<T>,
+    known: &[T],
+) -> Result<(), Refusal> {
+    match value.filter(|value| !known.contains(value)) {
+        Some(value) => {
+            let known: Vec<String> = known.iter().map(T::to_string).collect();
+            let rule = format!("of this family {} is supported", known.join(" or "));
+            Err(Refusal::new(key, value, rule))
+        }
+        None => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Why a published configuration could not be read.
 
-use crate::ModelError;
 use crate::bounds::LARGEST_SIZE;
+use crate::pointer::LFS_POINTER;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -38,13 +38,16 @@ pub enum PublishedError {
         found: String,
     },
     /// Sizes that do not fit together.
-    #[error("{path}: {source}")]
+    #[error("{path}: {what}")]
     Model {
         /// Where the text comes from.
         path: PathBuf,
-        /// What does not fit.
-        source: ModelError,
+        /// What does not fit, with the keys of the file.
+        what: String,
     },
+    /// A file that stands for another.
+    #[error("{0} {LFS_POINTER}")]
+    Pointer(PathBuf),
     /// A value that cannot be, or that is not supported.
     #[error("{path}: {key} = {value}: {rule}")]
     Value {
@@ -86,6 +89,11 @@ impl Refusal {
     }
 }
 
+/// The value of a field that must have one.
+pub(super) fn needed<T>(key: &'static str, value: Option<T>) -> Result<T, Refusal> {
+    value.ok_or_else(|| Refusal::new(key, "null", "it must have a value"))
+}
+
 /// Checks that sizes are at least 1 and not absurd.
 pub(super) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Refusal> {
     let outside = sizes
@@ -108,4 +116,22 @@ pub(super) fn check_positive(numbers: &[(&'static str, f64)]) -> Result<(), Refu
         Some((key, x)) => Err(Refusal::new(key, x, "it must be a finite number above 0")),
         None => Ok(()),
     }
+}
+
+/// Checks the weight of a loss.
+pub(super) fn check_weight(key: &'static str, weight: f64) -> Result<(), Refusal> {
+    if weight >= 0.0 && weight.is_finite() {
+        return Ok(());
+    }
+    let rule = "it must be a finite number of at least 0";
+    Err(Refusal::new(key, weight, rule))
+}
+
+/// Checks the width of the noise that multiplies the input of mixtures in training.
+pub(super) fn check_jitter(width: f64) -> Result<(), Refusal> {
+    if (0.0..1.0).contains(&width) {
+        return Ok(());
+    }
+    let rule = "it must be at least 0 and below 1";
+    Err(Refusal::new("router_jitter_noise", width, rule))
 }

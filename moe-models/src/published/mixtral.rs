@@ -2,30 +2,25 @@
 //! "mixtral".
 
 use super::common::{Common, CommonFields};
-use super::error::{Refusal, check_sizes};
+use super::error::{Refusal, check_jitter, check_sizes, check_weight, needed};
+use super::rope::RopeFields;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The fields as written.
 #[derive(Deserialize, Debug)]
 pub(super) struct MixtralFields {
     #[serde(flatten)]
     common: CommonFields,
-    #[serde(default = "eight")]
-    num_local_experts: usize,
-    #[serde(default = "two")]
-    num_experts_per_tok: usize,
-    #[serde(default)]
+    #[serde(flatten)]
+    rope: RopeFields,
+    num_local_experts: Option<usize>,
+    num_experts_per_tok: Option<usize>,
     router_aux_loss_coef: Option<f64>,
     sliding_window: Option<usize>,
     router_jitter_noise: Option<f64>,
-}
-
-fn eight() -> usize {
-    8
-}
-
-fn two() -> usize {
-    2
+    #[serde(flatten)]
+    left: Map<String, Value>,
 }
 
 /// A Mixtral model as published.
@@ -38,37 +33,42 @@ pub struct PublishedMixtral {
     pub num_local_experts: usize,
     /// The number of experts a token.
     pub num_experts_per_tok: usize,
-    /// What the balance loss is weighed by in training. Default: 0.001
+    /// What the balance loss is weighed by in training.
     pub router_aux_loss_coef: f64,
+    /// The width of the noise that multiplies the input of a mixture in training; inference has none.
+    pub router_jitter_noise: f64,
     /// How many tokens a token sees, itself included; none means all before it.
     pub sliding_window: Option<usize>,
 }
 
 impl MixtralFields {
     pub(super) fn resolve(self) -> Result<PublishedMixtral, Refusal> {
-        let common = self.common.resolve(1e-5)?;
+        let published = PublishedMixtral {
+            common: self.common.resolve("mixtral", &self.rope, &self.left)?,
+            num_local_experts: needed("num_local_experts", self.num_local_experts)?,
+            num_experts_per_tok: needed("num_experts_per_tok", self.num_experts_per_tok)?,
+            router_aux_loss_coef: needed("router_aux_loss_coef", self.router_aux_loss_coef)?,
+            router_jitter_noise: self.router_jitter_noise.unwrap_or(0.0),
+            sliding_window: self.sliding_window,
+        };
+        published.check()?;
+        Ok(published)
+    }
+}
+
+impl PublishedMixtral {
+    fn check(&self) -> Result<(), Refusal> {
+        let window = self.sliding_window.unwrap_or(1);
         check_sizes(&[
             ("num_local_experts", self.num_local_experts),
             ("num_experts_per_tok", self.num_experts_per_tok),
-            (
-                "sliding_window",
-                self.sliding_window.unwrap_or(1).min(1 << 20),
-            ),
+            ("sliding_window", window.min(1 << 20)),
         ])?;
-        if let Some(noise) = self.router_jitter_noise.filter(|noise| *noise != 0.0) {
-            let rule = "routers get no noise here; remove it, or set it to 0";
-            return Err(Refusal::new("router_jitter_noise", noise, rule));
-        }
-        if let Some(yarn) = common.rope.yarn {
+        check_jitter(self.router_jitter_noise)?;
+        if let Some(yarn) = self.common.rope.yarn {
             let rule = "Mixtral's rotary positions are of the default kind";
             return Err(Refusal::new("rope_scaling.factor", yarn.factor, rule));
         }
-        Ok(PublishedMixtral {
-            common,
-            num_local_experts: self.num_local_experts,
-            num_experts_per_tok: self.num_experts_per_tok,
-            router_aux_loss_coef: self.router_aux_loss_coef.unwrap_or(0.001),
-            sliding_window: self.sliding_window,
-        })
+        check_weight("router_aux_loss_coef", self.router_aux_loss_coef)
     }
 }

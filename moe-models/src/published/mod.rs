@@ -5,6 +5,8 @@ mod common;
 mod config;
 mod countable;
 mod deepseek;
+mod defaults;
+mod ends;
 mod error;
 mod known;
 mod mixtral;
@@ -13,22 +15,32 @@ mod olmoe;
 mod rope;
 mod switch;
 mod switch_account;
+mod switch_fields;
+mod unread;
 mod vmoe;
+mod vmoe_dispatcher;
+mod vmoe_fields;
 mod vmoe_router;
+mod words;
 
 pub use account::{AttentionKind, PublishedAccount};
 pub use common::Common;
 pub use config::{PublishedConfig, model_type};
 pub use deepseek::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
+pub use ends::ends;
 pub use error::PublishedError;
-pub use known::{KNOWN_MODELS, KNOWN_SWITCH_MODELS};
+pub use known::{KNOWN_MODELS, KNOWN_SWITCH_MODELS, known_name};
 pub use mixtral::PublishedMixtral;
 pub use model::PublishedModel;
 pub use olmoe::PublishedOlmoe;
 pub use rope::{PublishedRope, PublishedYarn};
 pub use switch::PublishedSwitch;
+pub use unread::WITHOUT_EFFECT;
 pub use vmoe::{PublishedVmoe, PublishedVmoeExperts};
-pub use vmoe_router::{PublishedDispatcher, PublishedVmoeLosses, PublishedVmoeRouter};
+pub use vmoe_dispatcher::PublishedDispatcher;
+pub use vmoe_router::{PublishedVmoeLosses, PublishedVmoeRouter};
+
+pub(crate) use words::in_words_of;
 
 /// The values of `model_type` that are known.
 pub const MODEL_TYPES: [&str; 5] = ["mixtral", "deepseek", "deepseek_v2", "deepseek_v3", "olmoe"];

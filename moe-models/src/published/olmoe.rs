@@ -2,16 +2,22 @@
 //! "olmoe": known for its sizes alone, the model is not built.
 
 use super::common::{Common, CommonFields};
-use super::error::{Refusal, check_sizes};
+use super::error::{Refusal, check_sizes, needed};
+use super::rope::RopeFields;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The fields as written.
 #[derive(Deserialize, Debug)]
 pub(super) struct OlmoeFields {
     #[serde(flatten)]
     common: CommonFields,
-    num_experts: usize,
-    num_experts_per_tok: usize,
+    #[serde(flatten)]
+    rope: RopeFields,
+    num_experts: Option<usize>,
+    num_experts_per_tok: Option<usize>,
+    #[serde(flatten)]
+    left: Map<String, Value>,
 }
 
 /// An OLMoE model as published. Besides what Mixtral has, it normalises queries and keys.
@@ -28,14 +34,15 @@ pub struct PublishedOlmoe {
 
 impl OlmoeFields {
     pub(super) fn resolve(self) -> Result<PublishedOlmoe, Refusal> {
+        let published = PublishedOlmoe {
+            common: self.common.resolve("olmoe", &self.rope, &self.left)?,
+            num_experts: needed("num_experts", self.num_experts)?,
+            num_experts_per_tok: needed("num_experts_per_tok", self.num_experts_per_tok)?,
+        };
         check_sizes(&[
-            ("num_experts", self.num_experts),
-            ("num_experts_per_tok", self.num_experts_per_tok),
+            ("num_experts", published.num_experts),
+            ("num_experts_per_tok", published.num_experts_per_tok),
         ])?;
-        Ok(PublishedOlmoe {
-            common: self.common.resolve(1e-5)?,
-            num_experts: self.num_experts,
-            num_experts_per_tok: self.num_experts_per_tok,
-        })
+        Ok(published)
     }
 }

@@ -2,7 +2,9 @@
 //! one dictionary `rope_parameters` that replaced them.
 
 use super::error::{Refusal, check_positive};
+use super::unread::unknown;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The fields as written, flattened into each family's.
 #[derive(Deserialize, Debug, Clone, Default, PartialEq)]
@@ -10,6 +12,8 @@ pub(super) struct RopeFields {
     rope_theta: Option<f64>,
     rope_scaling: Option<ScalingFields>,
     rope_parameters: Option<ScalingFields>,
+    partial_rotary_factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
 }
 
 #[derive(Deserialize, Debug, Clone, Default, PartialEq)]
@@ -26,6 +30,9 @@ struct ScalingFields {
     mscale_all_dim: Option<f64>,
     attention_factor: Option<f64>,
     truncate: Option<bool>,
+    partial_rotary_factor: Option<f64>,
+    #[serde(flatten)]
+    left: Map<String, Value>,
 }
 
 /// Rotary positions.
@@ -55,12 +62,18 @@ pub struct PublishedYarn {
 }
 
 impl RopeFields {
-    /// The positions, `max_positions` being the context where the scaling does not tell.
-    pub(super) fn resolve(&self, max_positions: usize) -> Result<PublishedRope, Refusal> {
-        let theta = self.theta()?.unwrap_or(10_000.0);
+    /// The positions, with the base that the family has and a context of `max_positions` where the fields
+    /// do not tell.
+    pub(super) fn resolve(
+        &self,
+        default_theta: f64,
+        max_positions: usize,
+    ) -> Result<PublishedRope, Refusal> {
+        let theta = self.theta()?.unwrap_or(default_theta);
         check_positive(&[("rope_theta", theta)])?;
+        check_whole("partial_rotary_factor", self.partial_rotary_factor)?;
         let yarn = |fields: &Option<ScalingFields>| match fields {
-            Some(fields) => fields.yarn(max_positions),
+            Some(fields) => fields.yarn(self.original_max_position_embeddings, max_positions),
             None => Ok(None),
         };
         let (old, new) = (yarn(&self.rope_scaling)?, yarn(&self.rope_parameters)?);
@@ -77,6 +90,20 @@ impl RopeFields {
             theta,
             yarn: old.or(new),
         })
+    }
+
+    /// The keys of the dictionaries that are not read.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let dictionaries = [
+            ("rope_scaling.", &self.rope_scaling),
+            ("rope_parameters.", &self.rope_parameters),
+        ];
+        let given = dictionaries
+            .iter()
+            .filter_map(|(within, fields)| Some((within, fields.as_ref()?)));
+        given
+            .flat_map(|(within, fields)| unknown(&fields.left, within))
+            .collect()
     }
 
     /// The base of the angles, which several fields may say alike.
@@ -105,22 +132,39 @@ impl RopeFields {
 }
 
 impl ScalingFields {
-    fn yarn(&self, max_positions: usize) -> Result<Option<PublishedYarn>, Refusal> {
-        let kind = match (self.rope_type.as_deref(), self.old_type.as_deref()) {
+    /// The kind of positions.
+    fn kind(&self) -> Result<&str, Refusal> {
+        match (self.rope_type.as_deref(), self.old_type.as_deref()) {
             (Some(new), Some(old)) if new != old => {
                 let rule = format!("type says {old}; remove one of the two");
-                return Err(Refusal::new("rope_type", new, rule));
+                Err(Refusal::new("rope_type", new, rule))
             }
-            (new, old) => new.or(old),
-        };
-        match kind.unwrap_or("default") {
-            "default" => return Ok(None),
-            "yarn" => {}
-            other => {
-                let rule = "the kinds of rotary positions known are default and yarn";
-                return Err(Refusal::new("rope_type", other, rule));
-            }
+            (new, old) => Ok(new.or(old).unwrap_or("default")),
         }
+    }
+
+    /// Refuses what plain positions would pass over.
+    fn check_plain(&self) -> Result<(), Refusal> {
+        let scales = [
+            ("rope_scaling.factor", self.factor.filter(|f| *f != 1.0)),
+            ("rope_scaling.attention_factor", self.attention_factor),
+            ("rope_scaling.beta_fast", self.beta_fast),
+            ("rope_scaling.beta_slow", self.beta_slow),
+            ("rope_scaling.mscale", self.mscale),
+            ("rope_scaling.mscale_all_dim", self.mscale_all_dim),
+        ];
+        match scales.iter().find_map(|(key, x)| Some((key, (*x)?))) {
+            Some((key, x)) => {
+                let rule =
+                    "positions of the default type are not scaled; set type to yarn, or remove it";
+                Err(Refusal::new(key, x, rule))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what YaRN can be told and is not computed here.
+    fn check_computed(&self) -> Result<(), Refusal> {
         if let Some(factor) = self.attention_factor {
             let rule = "the scale of cosines and sines follows from factor, mscale and mscale_all_dim; another is not supported";
             return Err(Refusal::new("attention_factor", factor, rule));
@@ -129,11 +173,52 @@ impl ScalingFields {
             let rule = "the ends of YaRN's ramp are whole coordinates; others are not supported";
             return Err(Refusal::new("truncate", false, rule));
         }
+        Ok(())
+    }
+
+    /// The context before it grew, which the dictionary or the field beside it says.
+    fn original(&self, beside: Option<usize>, max_positions: usize) -> Result<usize, Refusal> {
+        const KEY: &str = "rope_scaling.original_max_position_embeddings";
+        let original = match (self.original_max_position_embeddings, beside) {
+            (Some(inside), Some(beside)) if inside != beside => {
+                let rule = format!(
+                    "original_max_position_embeddings says {beside}; remove one of the two"
+                );
+                return Err(Refusal::new(KEY, inside, rule));
+            }
+            (inside, beside) => inside.or(beside).unwrap_or(max_positions),
+        };
+        check_positive(&[(KEY, original as f64)])?;
+        Ok(original)
+    }
+
+    fn yarn(
+        &self,
+        original: Option<usize>,
+        max_positions: usize,
+    ) -> Result<Option<PublishedYarn>, Refusal> {
+        check_whole(
+            "rope_scaling.partial_rotary_factor",
+            self.partial_rotary_factor,
+        )?;
+        match self.kind()? {
+            "default" => {
+                self.check_plain()?;
+                return Ok(None);
+            }
+            "yarn" => {}
+            other => {
+                let rule = "the kinds of rotary positions known are default and yarn";
+                return Err(Refusal::new("rope_type", other, rule));
+            }
+        }
+        self.check_computed()?;
+        let original = self.original(original, max_positions)?;
         let yarn = PublishedYarn {
-            factor: self.factor.unwrap_or(1.0),
-            original_max_position_embeddings: self
-                .original_max_position_embeddings
-                .unwrap_or(max_positions),
+            factor: self
+                .factor
+                .unwrap_or(max_positions as f64 / original as f64),
+            original_max_position_embeddings: original,
             beta_fast: self.beta_fast.unwrap_or(32.0),
             beta_slow: self.beta_slow.unwrap_or(1.0),
             mscale: self.mscale,
@@ -143,12 +228,16 @@ impl ScalingFields {
             ("rope_scaling.factor", yarn.factor),
             ("rope_scaling.beta_fast", yarn.beta_fast),
             ("rope_scaling.beta_slow", yarn.beta_slow),
-            (
-                "rope_scaling.original_max_position_embeddings",
-                yarn.original_max_position_embeddings as f64,
-            ),
         ])?;
         Ok(Some(yarn))
+    }
+}
+
+/// Refuses positions of a part of each head.
+fn check_whole(key: &'static str, factor: Option<f64>) -> Result<(), Refusal> {
+    match factor.filter(|factor| *factor != 1.0) {
+        Some(factor) => Err(Refusal::new(key, factor, "whole heads are rotated here")),
+        None => Ok(()),
     }
 }
 
@@ -157,9 +246,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn resolve(fields: serde_json::Value) -> Result<PublishedRope, Refusal> {
+    fn resolve(fields: Value) -> Result<PublishedRope, Refusal> {
         let fields: RopeFields = serde_json::from_value(fields).expect("the fields parse");
-        fields.resolve(64)
+        fields.resolve(10_000.0, 64)
     }
 
     #[test]
@@ -177,6 +266,29 @@ mod tests {
             (yarn.factor, yarn.beta_fast, yarn.beta_slow),
             (4.0, 32.0, 1.0)
         );
+    }
+
+    #[test]
+    fn a_factor_that_is_not_said_is_how_much_longer_the_context_is() {
+        for fields in [
+            json!({"rope_scaling": {"type": "yarn", "factor": null,
+                "original_max_position_embeddings": 16}}),
+            json!({"original_max_position_embeddings": 16, "rope_scaling": {"type": "yarn"}}),
+        ] {
+            let yarn = resolve(fields).expect("yarn").yarn.expect("yarn");
+            assert_eq!(
+                (yarn.factor, yarn.original_max_position_embeddings),
+                (4.0, 16)
+            );
+        }
+    }
+
+    #[test]
+    fn keys_that_are_not_read_are_named() {
+        let fields = json!({"rope_scaling": {"type": "yarn", "factor": 4.0, "ramp": "soft",
+            "low_freq_factor": null}});
+        let fields: RopeFields = serde_json::from_value(fields).expect("the fields parse");
+        assert_eq!(fields.unknown(), ["rope_scaling.ramp"]);
     }
 
     #[test]
@@ -202,7 +314,7 @@ mod tests {
             resolve(both).expect_err("two bases").key,
             "rope_parameters.rope_theta"
         );
-        let yarn = |mut more: serde_json::Value| {
+        let yarn = |mut more: Value| {
             more["type"] = json!("yarn");
             more["factor"] = json!(4.0);
             more
@@ -229,6 +341,29 @@ mod tests {
             (
                 json!({"rope_scaling": yarn(json!({"truncate": false}))}),
                 "truncate",
+            ),
+            (
+                json!({"rope_scaling": yarn(json!({"partial_rotary_factor": 0.5}))}),
+                "rope_scaling.partial_rotary_factor",
+            ),
+            (
+                json!({"partial_rotary_factor": 0.5}),
+                "partial_rotary_factor",
+            ),
+            // keys that plain positions do not have
+            (
+                json!({"rope_scaling": {"factor": 4.0}}),
+                "rope_scaling.factor",
+            ),
+            (
+                json!({"rope_parameters": {"rope_type": "default", "mscale": 1.0}}),
+                "rope_scaling.mscale",
+            ),
+            // two contexts
+            (
+                json!({"original_max_position_embeddings": 32,
+                    "rope_scaling": yarn(json!({"original_max_position_embeddings": 16}))}),
+                "rope_scaling.original_max_position_embeddings",
             ),
         ];
         for (fields, key) in cases {

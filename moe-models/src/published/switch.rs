@@ -1,44 +1,15 @@
 //! The published configuration of the Switch Transformer (Fedus et al. 2021, arXiv 2101.03961),
 //! `model_type` "switch_transformers".
 
-use super::config::{json, read_text};
+use super::config::{fields, read_text};
 use super::error::{PublishedError, Refusal, check_positive, check_sizes};
+use super::in_words_of;
+use super::switch_fields::SwitchFields;
 use crate::switch::{Embeddings, PaddedTokens, SwitchConfig, SwitchStackConfig};
 use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_router::{RouterConfig, SwitchConfig as SwitchRouterConfig};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::Path;
-
-/// The fields as written; those left out have the defaults of the published code.
-#[derive(Deserialize, Debug)]
-#[serde(default)]
-struct SwitchFields {
-    vocab_size: usize,
-    d_model: usize,
-    d_kv: usize,
-    d_ff: usize,
-    expert_capacity: usize,
-    num_layers: usize,
-    num_sparse_encoder_layers: usize,
-    num_decoder_layers: Option<usize>,
-    num_sparse_decoder_layers: usize,
-    num_heads: usize,
-    num_experts: usize,
-    router_bias: bool,
-    router_jitter_noise: f64,
-    router_dtype: String,
-    relative_attention_num_buckets: usize,
-    relative_attention_max_distance: usize,
-    layer_norm_epsilon: f64,
-    router_z_loss_coef: f64,
-    router_aux_loss_coef: f64,
-    dense_act_fn: String,
-    is_gated_act: bool,
-    pad_token_id: u32,
-    eos_token_id: Option<u32>,
-    decoder_start_token_id: Option<u32>,
-    tie_word_embeddings: bool,
-}
 
 /// A Switch model as published.
 #[derive(Serialize, Debug, Clone, PartialEq)]
@@ -83,44 +54,15 @@ pub struct PublishedSwitch {
     pub activation: Activation,
     /// The token that fills shorter texts.
     pub pad_token_id: u32,
-    /// The token that ends a text, if one does.
-    pub eos_token_id: Option<u32>,
+    /// The tokens that end a text.
+    pub eos_token_ids: Vec<u32>,
     /// The token that the decoder begins with.
     pub decoder_start_token_id: u32,
     /// Whether encoder, decoder and head have one table.
     pub tie_word_embeddings: bool,
-}
-
-impl Default for SwitchFields {
-    fn default() -> Self {
-        Self {
-            vocab_size: 32128,
-            d_model: 768,
-            d_kv: 64,
-            d_ff: 2048,
-            expert_capacity: 64,
-            num_layers: 12,
-            num_sparse_encoder_layers: 3,
-            num_decoder_layers: Some(12),
-            num_sparse_decoder_layers: 3,
-            num_heads: 12,
-            num_experts: 8,
-            router_bias: false,
-            router_jitter_noise: 0.01,
-            router_dtype: "float32".to_owned(),
-            relative_attention_num_buckets: 32,
-            relative_attention_max_distance: 128,
-            layer_norm_epsilon: 1e-6,
-            router_z_loss_coef: 0.001,
-            router_aux_loss_coef: 0.001,
-            dense_act_fn: "relu".to_owned(),
-            is_gated_act: false,
-            pad_token_id: 0,
-            eos_token_id: Some(1),
-            decoder_start_token_id: None,
-            tie_word_embeddings: true,
-        }
-    }
+    /// The fields of `config.json` that are not read, and not known to be without effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 impl PublishedSwitch {
@@ -143,14 +85,14 @@ impl PublishedSwitch {
     ///
     /// As [`read`](Self::read).
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, PublishedError> {
-        let fields: SwitchFields = json(text, path)?;
+        let fields: SwitchFields = fields(Self::MODEL_TYPE, text, path)?;
         let published = fields.resolve().map_err(|refusal| refusal.at(path))?;
         let (router, config) = (published.router(), published.model());
         match config.validate(&router, &router) {
             Ok(()) => Ok(published),
-            Err(source) => Err(PublishedError::Model {
+            Err(error) => Err(PublishedError::Model {
                 path: path.to_owned(),
-                source,
+                what: in_words_of(Self::MODEL_TYPE, &error),
             }),
         }
     }
@@ -180,9 +122,10 @@ impl PublishedSwitch {
                 exchange: Exchange::Exact,
             },
             norm_eps: self.layer_norm_epsilon,
-            embeddings: match self.tie_word_embeddings {
-                true => Embeddings::Tied,
-                false => Embeddings::UntiedBesideUnused,
+            embeddings: if self.tie_word_embeddings {
+                Embeddings::Tied
+            } else {
+                Embeddings::UntiedBesideUnused
             },
             padded_tokens: PaddedTokens::Routed,
             input_jitter: self.router_jitter_noise,
@@ -201,80 +144,8 @@ impl PublishedSwitch {
     }
 }
 
-impl SwitchFields {
-    fn resolve(self) -> Result<PublishedSwitch, Refusal> {
-        let activation = self.activation()?;
-        if self.router_dtype != "float32" {
-            let rule = "routers compute in float32 here";
-            return Err(Refusal::new("router_dtype", self.router_dtype, rule));
-        }
-        if !(0.0..1.0).contains(&self.router_jitter_noise) {
-            let rule = "it must be at least 0 and below 1";
-            return Err(Refusal::new(
-                "router_jitter_noise",
-                self.router_jitter_noise,
-                rule,
-            ));
-        }
-        for (key, coefficient) in [
-            ("router_z_loss_coef", self.router_z_loss_coef),
-            ("router_aux_loss_coef", self.router_aux_loss_coef),
-        ] {
-            if !(coefficient >= 0.0 && coefficient.is_finite()) {
-                let rule = "it must be a finite number of at least 0";
-                return Err(Refusal::new(key, coefficient, rule));
-            }
-        }
-        let published = PublishedSwitch {
-            vocab_size: self.vocab_size,
-            d_model: self.d_model,
-            d_kv: self.d_kv,
-            d_ff: self.d_ff,
-            expert_capacity: self.expert_capacity,
-            num_layers: self.num_layers,
-            num_sparse_encoder_layers: self.num_sparse_encoder_layers,
-            num_decoder_layers: self.num_decoder_layers.unwrap_or(self.num_layers),
-            num_sparse_decoder_layers: self.num_sparse_decoder_layers,
-            num_heads: self.num_heads,
-            num_experts: self.num_experts,
-            router_bias: self.router_bias,
-            router_jitter_noise: self.router_jitter_noise,
-            relative_attention_num_buckets: self.relative_attention_num_buckets,
-            relative_attention_max_distance: self.relative_attention_max_distance,
-            layer_norm_epsilon: self.layer_norm_epsilon,
-            router_z_loss_coef: self.router_z_loss_coef,
-            router_aux_loss_coef: self.router_aux_loss_coef,
-            activation,
-            pad_token_id: self.pad_token_id,
-            eos_token_id: self.eos_token_id,
-            decoder_start_token_id: self.decoder_start_token_id.unwrap_or(self.pad_token_id),
-            tie_word_embeddings: self.tie_word_embeddings,
-        };
-        published.check()?;
-        Ok(published)
-    }
-
-    fn activation(&self) -> Result<Activation, Refusal> {
-        let name = self.dense_act_fn.as_str();
-        match (name, self.is_gated_act) {
-            ("relu", false) => Ok(Activation::Relu),
-            ("silu" | "swish", false) => Ok(Activation::Silu),
-            ("gelu_new" | "gelu_pytorch_tanh", false) => Ok(Activation::Gelu),
-            ("silu" | "swish", true) => Ok(Activation::SwiGlu),
-            (_, true) => {
-                let rule = "the gated activation known is silu (SwiGLU)";
-                Err(Refusal::new("dense_act_fn", name, rule))
-            }
-            (_, false) => {
-                let rule = "the activations known are relu, gelu_new and silu";
-                Err(Refusal::new("dense_act_fn", name, rule))
-            }
-        }
-    }
-}
-
 impl PublishedSwitch {
-    fn check(&self) -> Result<(), Refusal> {
+    pub(super) fn check(&self) -> Result<(), Refusal> {
         check_sizes(&[
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
@@ -295,13 +166,13 @@ impl PublishedSwitch {
             ),
         ])?;
         check_positive(&[("layer_norm_epsilon", self.layer_norm_epsilon)])?;
+        let ends = self.eos_token_ids.iter().map(|id| ("eos_token_id", *id));
         let ids = [
-            ("pad_token_id", Some(self.pad_token_id)),
-            ("decoder_start_token_id", Some(self.decoder_start_token_id)),
-            ("eos_token_id", self.eos_token_id),
+            ("pad_token_id", self.pad_token_id),
+            ("decoder_start_token_id", self.decoder_start_token_id),
         ];
-        for (key, id) in ids {
-            if let Some(id) = id.filter(|id| *id as usize >= self.vocab_size) {
+        for (key, id) in ids.into_iter().chain(ends) {
+            if id as usize >= self.vocab_size {
                 let rule = format!("the vocabulary has 0 to {}", self.vocab_size - 1);
                 return Err(Refusal::new(key, id, rule));
             }

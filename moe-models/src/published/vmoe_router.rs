@@ -1,10 +1,13 @@
 //! The routers of google-research/vmoe by their published names and options.
 
 use super::error::Refusal;
+use super::unread::unknown;
+use super::vmoe_dispatcher::{DispatcherFields, PublishedDispatcher, check_capacity};
 use moe_experts::Exchange;
-use moe_router::parts::{CapacityRounding, Priority};
+use moe_router::parts::Priority;
 use moe_router::{ExpertChoiceConfig, RouterConfig, SoftMoeConfig, VMoeConfig};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The fields as written.
 #[derive(Deserialize, Debug, Default)]
@@ -21,35 +24,8 @@ pub(super) struct RouterFields {
     num_slots: Option<usize>,
     /// Of Soft-MoE alone; other routers have it in the dispatcher.
     capacity_factor: Option<f64>,
-}
-
-#[derive(Deserialize, Debug, Default)]
-struct DispatcherFields {
-    bfloat16: Option<bool>,
-    capacity: Option<usize>,
-    capacity_factor: Option<f64>,
-    capacity_ceil_or_round: Option<String>,
-    /// Absent means 4, `null` or 0 not at all.
-    #[serde(default, deserialize_with = "present")]
-    capacity_multiple_of: Option<Option<i64>>,
-    batch_priority: Option<bool>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<i64>>, D::Error> {
-    Option::deserialize(value).map(Some)
-}
-
-/// How a router's mixtures fill their experts.
-#[derive(Serialize, Debug, Clone, Copy, PartialEq)]
-pub struct PublishedDispatcher {
-    /// The capacity of an expert relative to a balanced load.
-    pub capacity_factor: f64,
-    /// How the capacity is rounded.
-    pub capacity_rounding: CapacityRounding,
-    /// What it is then rounded up to a multiple of.
-    pub capacity_multiple_of: usize,
-    /// Whether tokens are rounded to bf16 on their way to the experts and back.
-    pub bfloat16: bool,
+    #[serde(flatten)]
+    left: Map<String, Value>,
 }
 
 /// A router as published.
@@ -105,6 +81,13 @@ pub struct PublishedVmoeLosses {
 }
 
 impl RouterFields {
+    /// The fields that are not read, by their paths.
+    pub(super) fn unread(&self) -> Vec<String> {
+        let mut unread = unknown(&self.left, "encoder.moe.router.");
+        unread.extend(self.dispatcher.unread());
+        unread
+    }
+
     pub(super) fn resolve(
         self,
         n_experts: usize,
@@ -163,67 +146,6 @@ impl RouterFields {
     }
 }
 
-impl DispatcherFields {
-    /// The dispatcher of groups that ask for `n_choices` places at `n_experts` experts.
-    fn resolve(self, n_experts: usize, n_choices: usize) -> Result<PublishedDispatcher, Refusal> {
-        const ROUNDING: &str = "encoder.moe.router.dispatcher.capacity_ceil_or_round";
-        const FACTOR: &str = "encoder.moe.router.dispatcher.capacity_factor";
-        let bfloat16 = self.bfloat16.unwrap_or(false);
-        let given = self.capacity.filter(|capacity| *capacity > 0);
-        let dispatcher = match (given, self.capacity_factor) {
-            // a capacity is a factor that needs no rounding
-            (Some(capacity), None) => PublishedDispatcher {
-                capacity_factor: capacity as f64 * n_experts as f64 / n_choices as f64,
-                capacity_rounding: CapacityRounding::NearestEven,
-                capacity_multiple_of: 1,
-                bfloat16,
-            },
-            (None, Some(capacity_factor)) => PublishedDispatcher {
-                capacity_factor,
-                capacity_rounding: match self.capacity_ceil_or_round.as_deref() {
-                    None | Some("ceil") => CapacityRounding::Up,
-                    Some("round") => CapacityRounding::NearestEven,
-                    Some(other) => {
-                        return Err(Refusal::new(ROUNDING, other, "it must be ceil or round"));
-                    }
-                },
-                capacity_multiple_of: match self.capacity_multiple_of {
-                    None => 4,
-                    Some(multiple) => multiple.map_or(1, |n| n.clamp(1, 1 << 20) as usize),
-                },
-                bfloat16,
-            },
-            (given, _) => {
-                let value = if given.is_some() { "both" } else { "none" };
-                let rule = "either capacity_factor or capacity must be given, and not both";
-                return Err(Refusal::new(FACTOR, value, rule));
-            }
-        };
-        check_capacity(dispatcher.capacity(n_experts, n_choices))?;
-        Ok(dispatcher)
-    }
-}
-
-fn check_capacity(capacity: usize) -> Result<usize, Refusal> {
-    match capacity {
-        1..=1_048_576 => Ok(capacity),
-        _ => Err(Refusal::new(
-            "encoder.moe.router: the capacity of an expert",
-            capacity,
-            "it must be from 1 to 1048576",
-        )),
-    }
-}
-
-impl PublishedDispatcher {
-    /// The places of an expert for `n_choices` choices of `n_experts` experts.
-    pub fn capacity(&self, n_experts: usize, n_choices: usize) -> usize {
-        let exact = n_choices as f64 * self.capacity_factor / n_experts as f64;
-        let rounded = self.capacity_rounding.of(exact) as usize;
-        rounded.next_multiple_of(self.capacity_multiple_of)
-    }
-}
-
 impl PublishedVmoeRouter {
     /// The router of its mixtures.
     pub fn router(&self) -> RouterConfig {
@@ -239,9 +161,10 @@ impl PublishedVmoeRouter {
                 capacity_factor: dispatcher.capacity_factor,
                 capacity_multiple_of: dispatcher.capacity_multiple_of,
                 capacity_rounding: dispatcher.capacity_rounding,
-                priority: match batch_priority {
-                    true => Priority::Score,
-                    false => Priority::Position,
+                priority: if batch_priority {
+                    Priority::Score
+                } else {
+                    Priority::Position
                 },
                 noise_std,
             }),

@@ -1,5 +1,8 @@
+//! Writing a text about another, token by token.
+
 use super::Switch;
-use crate::{GeneratedToken, Sampling};
+use crate::generate::next_token;
+use crate::{GeneratedToken, NotFinite, Sampling, Scores};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_router::{Router, Routing, to_vec};
 use rand::SeedableRng;
@@ -52,6 +55,11 @@ impl<'a, R: Router> SwitchGenerator<'a, R> {
     /// Reads a text, then calls `emit` with every token that is written about it: until there are
     /// `max_new_tokens` of them, one is a stop token, or `emit` returns `false`.
     ///
+    /// # Errors
+    ///
+    /// Returns the token before which the scores are not finite; those before it have been given to
+    /// `emit`.
+    ///
     /// # Panics
     ///
     /// Panics if the text is empty.
@@ -60,18 +68,17 @@ impl<'a, R: Router> SwitchGenerator<'a, R> {
         text: &[u32],
         max_new_tokens: usize,
         mut emit: impl FnMut(GeneratedToken) -> bool,
-    ) {
+    ) -> Result<(), NotFinite> {
         assert!(!text.is_empty(), "a text has at least one token");
         let encoded = self.model.encode(self.tokens(text), None);
         let mut cache = self.model.new_cache(&encoded);
         let mut written = vec![self.start_token];
         let mut output = self.model.decode(self.tokens(&written), &mut cache);
-        for _ in 0..max_new_tokens {
-            let mut logits = to_vec(output.logits);
-            for &id in &self.banned {
-                logits[id as usize] = f32::NEG_INFINITY;
-            }
-            let id = self.sampling.draw(logits, &written, &mut self.rng);
+        for n in 0..max_new_tokens {
+            let place = || next_token(n);
+            let scores = Scores::new(to_vec(output.logits), place)?;
+            let scores = scores.without(&self.banned, place)?;
+            let id = self.sampling.draw(scores, &written, &mut self.rng);
             written.push(id);
             // the experts of a token are known once it has passed through the decoder
             output = self.model.decode(self.tokens(&[id]), &mut cache);
@@ -81,9 +88,10 @@ impl<'a, R: Router> SwitchGenerator<'a, R> {
                 experts: first.map(|layer| layer[0]).collect(),
             };
             if !emit(token) || self.stop_tokens.contains(&id) {
-                return;
+                return Ok(());
             }
         }
+        Ok(())
     }
 
     fn tokens(&self, ids: &[u32]) -> Tensor<2, Int> {

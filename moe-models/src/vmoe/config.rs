@@ -205,7 +205,7 @@ impl VmoeConfig {
             ("attention.n_heads", self.n_heads),
         ];
         let of_experts = [
-            ("model.grouping", self.group_size()),
+            ("model.group_images", self.group_size()),
             ("experts.n_experts", self.moe.n_experts),
             ("experts.d_expert", self.moe.d_expert),
         ];

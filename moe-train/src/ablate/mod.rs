@@ -21,6 +21,6 @@ pub use outcome::{ArmResult, SeedResult};
 pub use plan::{AblateError, Plan, PlannedArm, TestedArm};
 pub use rule::{Bound, ClaimReport, Decision, Metric, Rule, RuleReport};
 pub use run::execute;
-pub use svg::figure;
+pub use svg::{FigureConfig, Panel, figure};
 pub use sweep::{Sweep, SweepLine, SweepPoint};
 pub use table::{AblationConfig, AblationReport, ArmReport, Spread};

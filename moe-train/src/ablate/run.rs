@@ -1,10 +1,12 @@
+//! The runs of an ablation, one after the other.
+
 use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult};
 use super::{Plan, PlannedArm, SeedResult, TestedArm};
 use crate::config::RunConfig;
 use crate::data::Split;
 use crate::run::{
-    LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, evaluate_run, read_manifest,
-    run_folder, train,
+    LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Watch, evaluate_run,
+    read_manifest, run_folder, train,
 };
 use burn::tensor::Device;
 use std::sync::atomic::AtomicBool;
@@ -38,10 +40,14 @@ pub fn execute(
             };
             let rows = plan.tested.iter().zip(&mut results);
             for (tested, result) in rows.filter(|(tested, _)| tested.arm == place) {
+                let mut watch = Watch { observer, stop };
                 let scored = match &tested.evaluation {
-                    Some(way) => evaluate(&made, way, &config, device, options)
+                    Some(way) => evaluate(&made, way, &config, device, options, &mut watch)
                         .map_err(|source| failed(&tested.label, source))?,
-                    None => made.clone(),
+                    None => Some(made.clone()),
+                };
+                let Some(scored) = scored else {
+                    return Ok(None);
                 };
                 result.seeds.push(scored);
             }
@@ -82,21 +88,24 @@ fn make(
     }
 }
 
-/// Scores a trained run with other values of its router; one that diverged has no score.
+/// Scores a trained run with other values of its router, on what its last evaluation scored; one that diverged
+/// has no score. Nothing if it was told to stop.
 fn evaluate(
     made: &SeedResult,
     way: &Arm,
     config: &RunConfig,
     device: &Device,
     options: &RunOptions,
-) -> Result<SeedResult, RunError> {
+    watch: &mut Watch<'_>,
+) -> Result<Option<SeedResult>, RunError> {
     if !made.loss.is_finite() {
-        return Ok(made.clone());
+        return Ok(Some(made.clone()));
     }
     let folder = run_folder(config, &options.runs_dir);
     let run = LoadedRun::open_with(&folder, &way.overrides, device)?;
-    let metrics = evaluate_run(&run, Split::Validation, device)?;
-    Ok(made.clone().scored(&metrics))
+    let most = Some(config.train.final_windows());
+    let metrics = evaluate_run(&run, Split::Validation, most, device, watch)?;
+    Ok(metrics.map(|metrics| made.clone().scored(&metrics)))
 }
 
 fn seeded(arm: &PlannedArm, seed: u64) -> RunConfig {

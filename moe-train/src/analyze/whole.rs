@@ -4,10 +4,11 @@ use super::images::analyze_images;
 use super::text::{analyze_decoder, analyze_pairs};
 use super::{AnalyzeError, ImageAnalysis, TextAnalysis};
 use crate::data::Split;
-use crate::run::LoadedRun;
+use crate::run::{LoadedRun, check_scores};
 use crate::task::{AnyModel, TaskData};
 use burn::tensor::Device;
 use serde::Serialize;
+use std::sync::atomic::AtomicBool;
 
 /// What the experts of a run do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,7 +38,7 @@ pub struct AnalyzeOptions {
 ///
 /// # Errors
 ///
-/// Returns an error if the data cannot be loaded any more, if the model has no experts, or if a capacity is
+/// Returns an error if the data cannot be loaded any more, if the model has no experts or returns no numbers, or if a capacity is
 /// asked for that cannot be.
 pub fn analyze(
     run: &LoadedRun,
@@ -51,8 +52,9 @@ pub fn analyze(
         let what = "a run on text".to_owned();
         return Err(AnalyzeError::NoCapacity { what });
     }
-    let data = run.data()?;
+    let data = run.data(&AtomicBool::new(false))?;
     let device = &device.clone().without_autodiff();
+    check_scores(run, &data, options.split, device)?;
     Ok(match (&run.model, &data) {
         (AnyModel::Decoder(model), TaskData::Text(data)) => {
             Analysis::Text(analyze_decoder(run, model, data, options, device))
@@ -75,7 +77,6 @@ mod tests {
     use crate::config::RunConfig;
     use crate::data::{UnigramVocab, Vocab};
     use std::path::PathBuf;
-    use std::sync::atomic::AtomicBool;
 
     const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/design.md");
 

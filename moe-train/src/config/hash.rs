@@ -1,16 +1,23 @@
+//! The name of the question that a run answers.
+
 use super::RunConfig;
 use sha2::{Digest, Sha256};
 
 impl RunConfig {
     /// The name of the question that a run answers, the same for all seeds:
-    /// `<data>-<model>-<router>-<hash>`, where the hash is of everything but the seed.
+    /// `<data>-<model>-<router>-<hash>`, where the hash is of everything but the seed, and the router is left out
+    /// if it is the family's own.
     pub fn run_name(&self) -> String {
         let data = match (self.data.is_embedded(), self.data.name()) {
             (true, name) | (_, name @ "fashion_mnist") => name.replace('_', "-"),
             _ => path_word(self.data.path()),
         };
         let family = self.model.name();
-        format!("{data}-{family}-{}-{}", self.router.name(), self.hash())
+        let hash = self.hash();
+        match self.router.name() {
+            own if own == self.model.router_name() => format!("{data}-{family}-{hash}"),
+            other => format!("{data}-{family}-{other}-{hash}"),
+        }
     }
 
     /// Eight hexadecimal digits that depend on everything but the seed.
@@ -60,6 +67,11 @@ mod tests {
         assert_eq!(a.run_name(), seed.run_name());
         assert_ne!(a.run_name(), lr.run_name());
         assert!(a.run_name().starts_with("nine-domains-mixtral-switch-"));
+        let own = RunConfig::with_router("mixtral").unwrap();
+        assert_eq!(
+            own.run_name(),
+            format!("nine-domains-mixtral-{}", own.hash())
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use bounds::LARGEST_SEED;
 pub use error::ConfigError;
 pub use model::{DeepSeekModel, MixtralModel, ModelConfig};
 pub use switch::SwitchModel;
-pub use tables::{ExpertsConfig, TrainConfig};
+pub use tables::{ExpertsConfig, Keep, TrainConfig};
 pub use vision::{PositionKind, VisionModel};
 
 use crate::data::DataConfig;
@@ -275,6 +275,12 @@ fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
     {
         // a key that is not written where it is empty, so that earlier runs keep their names
         data.insert("column".to_owned(), "".into());
+    }
+    if let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) {
+        // left out where they say nothing, and yet keys
+        train.insert("final_eval_windows".to_owned(), 0.into());
+        train.insert("keep".to_owned(), "last".into());
+        train.insert("from".to_owned(), "".into());
     }
     Ok(table)
 }

@@ -1,8 +1,8 @@
 //! The data of a run: a corpus, split and encoded.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::fingerprint::Fingerprint;
 use super::{
     Corpus, DataError, DataSummary, Domain, DomainSummary, EvalWindows, Sampler, Split, Tokens,
     Vocab, VocabConfig, VocabKind,
@@ -208,19 +208,22 @@ impl TextData {
     }
 
     /// A hash of all tokens of all parts: equal for equal text under an equal vocabulary.
-    pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Interrupted`] soon after `stop` is set.
+    pub fn fingerprint(&self, stop: &AtomicBool) -> Result<String, DataError> {
+        let mut hash = Fingerprint::new(stop);
         for part in self.parts.iter().flatten() {
-            hash.update((part.tokens.len() as u64).to_le_bytes());
+            hash.length(part.tokens.len());
             for start in (0..part.tokens.len()).step_by(HASHED) {
                 let end = part.tokens.len().min(start + HASHED);
                 let tokens = part.tokens.to_vec(start..end);
                 let bytes: Vec<u8> = tokens.iter().flat_map(|id| id.to_le_bytes()).collect();
-                hash.update(bytes);
+                hash.bytes(&bytes)?;
             }
         }
-        let digest = hash.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        Ok(hash.finish())
     }
 
     /// Bytes and tokens of every domain and part.

@@ -13,6 +13,7 @@ pub struct EvalWindows<'a> {
     data: &'a TextData,
     split: Split,
     windows: Vec<EvalWindow>,
+    n_all: usize,
 }
 
 /// A batch of evaluation windows.
@@ -34,8 +35,8 @@ struct EvalWindow {
 impl<'a> EvalWindows<'a> {
     /// The windows of a part of `data`.
     ///
-    /// At most `max_windows` of them, if given: the same number for each domain (at least one, and no more than
-    /// it has), evenly spaced over it. Then not every token is scored, but none twice.
+    /// At most `max_windows` of them, if given and if there are more: the same number for each domain (at least
+    /// one, and no more than it has), evenly spaced over it. Then not every token is scored, but none twice.
     ///
     /// # Panics
     ///
@@ -56,20 +57,32 @@ impl<'a> EvalWindows<'a> {
             "an evaluation needs at least one window"
         );
         let n_domains = data.domain_names().len();
-        let most = max_windows.map_or(usize::MAX, |max| (max / n_domains).max(1));
-
-        let mut windows = Vec::new();
-        for domain in 0..n_domains {
-            let n_tokens = data.tokens(domain, split).len();
-            let all = domain_windows(domain as u16, n_tokens, seq_length, seq_length - context);
+        let of_domains: Vec<Vec<EvalWindow>> = (0..n_domains)
+            .map(|domain| {
+                let n_tokens = data.tokens(domain, split).len();
+                domain_windows(domain as u16, n_tokens, seq_length, seq_length - context)
+            })
+            .collect();
+        let n_all = of_domains.iter().map(Vec::len).sum();
+        let most = match max_windows {
+            Some(max) if max < n_all => (max / n_domains).max(1),
+            _ => n_all,
+        };
+        let evenly = |all: &Vec<EvalWindow>| -> Vec<EvalWindow> {
             let n_kept = most.min(all.len());
-            windows.extend((0..n_kept).map(|i| all[i * all.len() / n_kept]));
-        }
+            (0..n_kept).map(|i| all[i * all.len() / n_kept]).collect()
+        };
         Self {
             data,
             split,
-            windows,
+            windows: of_domains.iter().flat_map(evenly).collect(),
+            n_all,
         }
+    }
+
+    /// The number of windows of the whole part.
+    pub fn n_all(&self) -> usize {
+        self.n_all
     }
 
     /// The number of windows.

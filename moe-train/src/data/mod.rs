@@ -19,6 +19,7 @@ mod corpus;
 mod dataset;
 mod error;
 mod eval;
+mod fingerprint;
 mod formats;
 pub mod images;
 pub mod pairs;

@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
+use moe_models::checkpoint::parse_tokenizer;
 use serde::{Deserialize, Serialize};
-use tokenizers::Tokenizer;
+use tokenizers::ModelWrapper;
 
 use super::{BpeVocab, Corpus, DataError, Split, UnigramVocab, byte_level::chunks, read::Source};
 use std::sync::atomic::AtomicBool;
@@ -208,13 +209,10 @@ impl Vocab {
         })
     }
 
-    /// The vocabulary of a `tokenizer.json`, or why it is none of ours. What is no JSON at all is seen here:
-    /// the tokenizer's own reader panics at some of it.
+    /// The vocabulary of a `tokenizer.json`, or why it is none of ours.
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let json: serde_json::Value =
-            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
-        if json["model"]["type"] == "Unigram" {
+        let tokenizer = parse_tokenizer(bytes)?;
+        if matches!(tokenizer.get_model(), ModelWrapper::Unigram(_)) {
             return UnigramVocab::new(tokenizer).map(Vocab::Unigram);
         }
         let bpe = BpeVocab::of_file(tokenizer)?;

@@ -288,11 +288,11 @@ mod tests {
     }
 
     #[test]
-    fn directory_is_unreadable() {
+    fn a_folder_is_named_as_one() {
         let directory = tempfile::tempdir().unwrap();
 
         let error = ConfigFile::read(directory.path()).unwrap_err();
-        assert!(matches!(error, ResolveError::FileUnreadable { .. }));
+        assert!(matches!(error, ResolveError::Folder { .. }));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Checkpoints: everything that a step changes, in a folder that appears whole or not at all.
 
-use super::files::{damaged, file_error};
+use super::files::{damaged, file_error, sync};
 use super::measured::CostMeter;
 use super::metrics_log::Extent;
 use super::origin::Origin;
@@ -9,6 +9,7 @@ use super::{RunError, RunFolder, Trainer};
 use crate::task::AnyModel;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
+use moe_models::{disk, not_finite};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub(super) struct CheckpointState {
     pub(super) wall_s: f64,
     /// The task's own loss at the last step.
     pub(super) lm_loss: f64,
+    /// True if the evaluation after the step was interrupted.
+    pub(super) owes_evaluation: bool,
     /// What tokens have cost so far.
     pub(super) cost: CostMeter,
     /// The run that it is of.
@@ -45,7 +48,7 @@ pub(super) struct Records {
     optimizer: String,
 }
 
-/// Saves a checkpoint and then deletes the older ones.
+/// Saves a checkpoint. The older ones stay until [`remove_older`].
 pub(super) fn save(
     folder: &RunFolder,
     trainer: &Trainer,
@@ -74,14 +77,28 @@ pub(super) fn save(
     };
     write_sealed(&temporary.join("state.json"), state)?;
 
+    for file in [&model, &optimizer, &temporary] {
+        sync(file)?;
+    }
     remove(&target)?;
     fs::rename(&temporary, &target).map_err(file_error("rename", &target))?;
-    for older in folder.checkpoint_steps()? {
-        if older != state.step {
-            remove(&folder.checkpoint(older))?;
-        }
-    }
+    sync(&folder.checkpoints())?;
     Ok(target)
+}
+
+/// Deletes the checkpoints before a step.
+pub(super) fn remove_older(folder: &RunFolder, step: u64) -> Result<(), RunError> {
+    let steps = folder.checkpoint_steps()?;
+    let mut older = steps.into_iter().filter(|&older| older < step);
+    older.try_for_each(|older| remove_step(folder, older))
+}
+
+/// Deletes the newest checkpoint, whose weights have proved to be of no use, if there is an older one.
+pub(super) fn go_back(folder: &RunFolder) -> Result<(), RunError> {
+    match folder.checkpoint_steps()?.as_slice() {
+        [.., _, newest] => remove_step(folder, *newest),
+        _ => Ok(()),
+    }
 }
 
 fn unsaved(path: &Path, what: &dyn std::fmt::Display) -> RunError {
@@ -112,9 +129,13 @@ pub(super) fn load_model(
     let path = folder.checkpoint(state.step).join(MODEL);
     check_record(&path, folder, &state.records.model)?;
     let record = ModuleRecord::load(&path).map_err(|e| damaged(&path, folder.path(), &e))?;
-    model
+    let model = model
         .with_record(record)
-        .map_err(|e| damaged(&path, folder.path(), &e))
+        .map_err(|e| damaged(&path, folder.path(), &e))?;
+    match not_finite(&model) {
+        Some(parameter) => Err(RunError::NotFinite { path, parameter }),
+        None => Ok(model),
+    }
 }
 
 fn load_optimizer(
@@ -137,14 +158,29 @@ fn check_record(path: &Path, folder: &RunFolder, hash: &str) -> Result<(), RunEr
     Err(damaged(path, folder.path(), &what))
 }
 
-/// Deletes what a killed process left of a checkpoint that it was writing.
+/// Deletes a checkpoint, which first loses its name: a killed process leaves a whole one or none.
+fn remove_step(folder: &RunFolder, step: u64) -> Result<(), RunError> {
+    let hidden = folder.checkpoints().join(format!(".step-{step}-old"));
+    remove(&hidden)?;
+    let checkpoint = folder.checkpoint(step);
+    fs::rename(&checkpoint, &hidden).map_err(file_error("rename", &checkpoint))?;
+    remove(&hidden)
+}
+
+/// Deletes what a killed process left of files and checkpoints that it was writing or deleting.
 pub(super) fn remove_unfinished(folder: &RunFolder) -> Result<(), RunError> {
     let checkpoints = folder.checkpoints();
     let entries = fs::read_dir(&checkpoints).map_err(file_error("list", &checkpoints))?;
     entries
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(".step-"))
-        .try_for_each(|entry| remove(&entry.path()))
+        .try_for_each(|entry| remove(&entry.path()))?;
+    let entries = fs::read_dir(folder.path()).map_err(file_error("list", folder.path()))?;
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| disk::is_unfinished(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .try_for_each(|path| fs::remove_file(&path).map_err(file_error("delete", &path)))
 }
 
 fn remove(path: &Path) -> Result<(), RunError> {
@@ -152,4 +188,81 @@ fn remove(path: &Path) -> Result<(), RunError> {
         fs::remove_dir_all(path).map_err(file_error("delete", path))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::metrics_log::MetricsLog;
+    use super::super::papers;
+    use super::*;
+    use crate::config::RunConfig;
+    use burn::module::{Module, ModuleMapper, Param};
+    use burn::tensor::{Device, Tensor};
+
+    /// Makes one parameter infinite.
+    struct Spoil {
+        path: Vec<String>,
+    }
+
+    impl ModuleMapper for Spoil {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let is_it = self.path.join(".").ends_with("layers.1.moe.experts.up");
+            param.map(|tensor| if is_it { tensor / 0.0 } else { tensor })
+        }
+    }
+
+    #[test]
+    fn weights_that_are_not_numbers_are_not_loaded() {
+        let small = [
+            "model.d_model=8",
+            "model.n_layers=2",
+            "attention.n_heads=2",
+            "attention.n_kv_heads=1",
+            "experts.d_expert=4",
+        ];
+        let config = RunConfig::of_overrides(&small).unwrap();
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(runs.path());
+        let _lock = folder.create().unwrap();
+        fs::write(folder.data_hash(), "0".repeat(64)).unwrap();
+        let origin = Origin::read(&folder, &config).unwrap();
+        let mut trainer = Trainer::new(&config, &Device::flex());
+        let model = trainer.model.clone();
+        let unsaved = CheckpointState {
+            step: 3,
+            consumed: 3 * config.sequences_per_step(),
+            wall_s: 0.0,
+            lm_loss: 1.0,
+            owes_evaluation: false,
+            cost: CostMeter::default(),
+            origin: origin.clone(),
+            metrics: MetricsLog::open(&folder, None).unwrap().extent().unwrap(),
+            records: Records::default(),
+        };
+        let saved_and_loaded = |trainer: &Trainer| {
+            save(&folder, trainer, &unsaved).unwrap();
+            let state = papers::state(&folder, &config, &origin, 3).unwrap();
+            load_model(&folder, &state, model.clone())
+        };
+
+        assert!(saved_and_loaded(&trainer).is_ok());
+        trainer.model = trainer.model.map(&mut Spoil { path: Vec::new() });
+        let error = saved_and_loaded(&trainer).unwrap_err();
+        let RunError::NotFinite { parameter, .. } = &error else {
+            panic!("{error}");
+        };
+        assert!(
+            parameter.ends_with("layers.1.moe.experts.up"),
+            "{parameter}"
+        );
+    }
 }

@@ -1,17 +1,48 @@
 //! Data that a run goes on with, or is scored by: the data that it began with.
 
-use super::{RunError, RunFolder};
+use super::{Event, Observer, RunError, RunFolder, from};
+use crate::config::RunConfig;
+use crate::data::{DataConfig, Vocab, VocabKind};
 use crate::task::TaskData;
+use std::sync::atomic::AtomicBool;
 
 /// Refuses other data than the one that the run began with.
-pub(super) fn check_data(folder: &RunFolder, then: &str, data: &TaskData) -> Result<(), RunError> {
-    let now = data.fingerprint();
+pub(super) fn check_data(folder: &RunFolder, then: &str, now: &str) -> Result<(), RunError> {
     if then == now {
         return Ok(());
     }
     Err(RunError::DataChanged {
         folder: folder.path().to_owned(),
         then: then.to_owned(),
-        now,
+        now: now.to_owned(),
     })
+}
+
+/// The data of a run and its hash. A vocabulary takes long to learn, so a run that has begun reads its own.
+pub(super) fn load_data(
+    config: &RunConfig,
+    folder: &RunFolder,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<(TaskData, String), RunError> {
+    let has_vocab = match &config.data {
+        DataConfig::Text(text) => text.vocab == VocabKind::Bpe,
+        DataConfig::Pairs(_) => true,
+        DataConfig::Images(_) => false,
+    };
+    let has_begun = folder.data_hash().exists() && folder.vocabulary().exists();
+    let vocab = if !has_vocab {
+        None
+    } else if has_begun {
+        Some(Vocab::load(folder.vocabulary())?)
+    } else {
+        from::vocabulary(config)?
+    };
+    observer.on(Event::Loading {
+        data: &config.data,
+        vocab_size: (has_vocab && vocab.is_none()).then(|| config.vocab_size()),
+    });
+    let data = TaskData::load_again(config, vocab.as_ref(), stop)?;
+    let hash = data.fingerprint(stop)?;
+    Ok((data, hash))
 }

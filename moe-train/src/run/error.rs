@@ -1,7 +1,9 @@
-//! Why a run could not be made, continued or read.
+//! Errors of a run: why it could not be made, continued or read.
 
+use super::Diverged;
 use crate::config::ConfigError;
 use crate::data::DataError;
+use moe_models::NotFinite;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -53,6 +55,16 @@ pub enum RunError {
         "{0} is not a run: it has no config.toml. Give the folder of a run (runs/NAME/seed-N) or one of its checkpoints"
     )]
     NotARun(PathBuf),
+    /// Weights of a model of other sizes than the one that is to start from them.
+    #[error(
+        "cannot start from {path}: {what}. Give both models the same family, sizes, router and vocabulary size"
+    )]
+    OtherShapes {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first difference.
+        what: String,
+    },
     /// A run without a checkpoint.
     #[error("{0} has no checkpoint yet: train it first")]
     NoCheckpoint(PathBuf),
@@ -83,14 +95,25 @@ pub enum RunError {
         "another process is training {0}: wait for it, or stop it and call again to go on from its checkpoint"
     )]
     Busy(PathBuf),
-    /// The loss is not a number any more.
+    /// Numbers of the training are not finite any more.
+    #[error(transparent)]
+    Diverged(#[from] Diverged),
+    /// A checkpoint with weights that are not finite.
     #[error(
-        "the loss of step {step} is {loss}: training has diverged. Lower train.lr or train.clip_norm; the last checkpoint is kept"
+        "{path}: `{parameter}` holds infinities or what is not a number. The training had diverged, or the file is damaged: restore it, or train anew with a lower train.lr"
     )]
-    Diverged {
-        /// The step.
-        step: u64,
-        /// Its loss.
-        loss: f64,
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The path of the first such parameter.
+        parameter: String,
+    },
+    /// A model that computes what is no number.
+    #[error("{folder}: {source}. Train anew with a lower train.lr")]
+    NoScore {
+        /// The run folder.
+        folder: PathBuf,
+        /// Where, and what it computes.
+        source: NotFinite,
     },
 }

@@ -1,27 +1,42 @@
-use super::EvalMetrics;
+//! The score of a model on a part of the data.
+
 use super::score_images::score_images;
 use super::score_pairs::score_pairs;
 use super::score_text::score_text;
+use super::{EvalMetrics, Watch};
 use crate::data::Split;
 use crate::task::{AnyModel, TaskData};
 use burn::tensor::Device;
+use moe_models::NotFinite;
 
 /// How a part of the data is scored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope {
     pub(super) split: Split,
-    /// The most windows or images; none means all.
+    /// The most windows, images or pairs; none means all.
     pub(super) most: Option<usize>,
     pub(super) batch_size: usize,
 }
 
 impl Scope {
-    /// The metrics of an evaluation before its numbers.
-    pub(super) fn empty(&self) -> EvalMetrics {
+    /// Checks the losses of a batch, the `n`-th from 0.
+    pub(super) fn check(&self, losses: &[f32], n: usize) -> Result<(), NotFinite> {
+        NotFinite::check_losses(losses, || self.place(n))
+    }
+
+    /// The name of a batch, the `n`-th from 0.
+    pub(super) fn place(&self, n: usize) -> String {
+        format!("batch {} of the {} part", n + 1, self.split)
+    }
+
+    /// The metrics of an evaluation of some windows, images or pairs of a part before its numbers.
+    pub(super) fn empty(&self, n_scored: usize, n_part: usize) -> EvalMetrics {
         EvalMetrics {
             step: 0,
             split: self.split.to_string(),
-            whole: self.most.is_none(),
+            whole: n_scored == n_part,
+            n_scored: Some(n_scored),
+            n_part: Some(n_part),
             bits_per_byte: None,
             accuracy: None,
             exact_match: None,
@@ -36,32 +51,32 @@ impl Scope {
     }
 }
 
-/// Scores a part of the data with the model in evaluation: at most `most` evenly spaced windows of text or
-/// images, if given.
+/// Scores a part of the data with the model in evaluation: at most `most` evenly spaced windows, images or
+/// pairs, if given. Nothing if it was told to stop, which is looked at before each batch.
+///
+/// # Errors
+///
+/// Returns the batch in which the model computes what is no number.
 ///
 /// # Panics
 ///
 /// Panics if the data is of another task than the model.
-pub fn evaluate(
+pub(super) fn evaluate(
     model: &AnyModel,
     data: &TaskData,
-    split: Split,
-    most: Option<usize>,
-    batch_size: usize,
+    scope: Scope,
     device: &Device,
-) -> EvalMetrics {
-    let scope = Scope {
-        split,
-        most,
-        batch_size,
-    };
+    watch: &mut Watch<'_>,
+) -> Result<Option<EvalMetrics>, NotFinite> {
     match (model, data) {
-        (AnyModel::Decoder(model), TaskData::Text(data)) => score_text(model, data, &scope, device),
+        (AnyModel::Decoder(model), TaskData::Text(data)) => {
+            score_text(model, data, &scope, device, watch)
+        }
         (AnyModel::Vision(model), TaskData::Images(data)) => {
-            score_images(model, data, &scope, device)
+            score_images(model, data, &scope, device, watch)
         }
         (AnyModel::Switch(model), TaskData::Pairs(data)) => {
-            score_pairs(model, data, &scope, device)
+            score_pairs(model, data, &scope, device, watch)
         }
         _ => panic!("the data is of another task than the model"),
     }

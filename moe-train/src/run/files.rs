@@ -19,6 +19,17 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     disk::write_whole(path, bytes).map_err(file_error("write", path))
 }
 
+/// Waits until a file, or the names in a folder, are on the disk.
+pub(super) fn sync(path: &Path) -> Result<(), RunError> {
+    if cfg!(not(unix)) && path.is_dir() {
+        return Ok(()); // cannot be opened there
+    }
+    let mut options = fs::OpenOptions::new();
+    let file = options.read(true).write(!path.is_dir()).open(path);
+    file.and_then(|file| file.sync_all())
+        .map_err(file_error("sync", path))
+}
+
 /// Writes a value as indented JSON.
 pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> {
     let mut text = serde_json::to_string_pretty(value).expect("plain data is JSON");

@@ -7,11 +7,24 @@ use moe_models::disk;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of a run: `<runs>/<name>/seed-<n>`.
+/// The folder of a run: `<runs>/<name>/seed-<n>`. The name's hash decides: a folder with another name before it
+/// is that of the same question.
 pub fn run_folder(config: &RunConfig, runs_dir: &Path) -> PathBuf {
-    runs_dir
-        .join(config.run_name())
+    let question = question_folder(&config.hash(), runs_dir);
+    question
+        .unwrap_or_else(|| runs_dir.join(config.run_name()))
         .join(format!("seed-{}", config.seed))
+}
+
+/// The folder of the question with a hash, whatever its name; the first of several.
+fn question_folder(hash: &str, runs_dir: &Path) -> Option<PathBuf> {
+    let end = format!("-{hash}");
+    let entries = fs::read_dir(runs_dir).ok()?.filter_map(Result::ok);
+    let folders = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| name.ends_with(&end)) && path.is_dir()
+    });
+    folders.min()
 }
 
 /// The files of a run.
@@ -128,4 +141,24 @@ impl RunFolder {
 pub(super) fn step_of(name: &str) -> Option<u64> {
     let step = name.strip_prefix("step-")?.parse().ok()?;
     (name == format!("step-{step}")).then_some(step)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_folder_of_another_name_is_found_by_its_hash() {
+        let config = RunConfig::with_router("switch").unwrap();
+        let runs = tempfile::tempdir().unwrap();
+        let expected = runs.path().join(config.run_name()).join("seed-0");
+        assert_eq!(run_folder(&config, runs.path()), expected);
+        let named = runs.path().join(format!("my-idea-{}", config.hash()));
+        fs::create_dir(&named).unwrap();
+        assert_eq!(run_folder(&config, runs.path()), named.join("seed-0"));
+        let other = RunConfig::with_router("mixtral").unwrap();
+        let expected = runs.path().join(other.run_name()).join("seed-0");
+        assert_eq!(run_folder(&other, runs.path()), expected);
+    }
 }

@@ -1,15 +1,16 @@
 //! A run that was trained: its model with what it was trained by.
 
-use super::checkpoint::{self, CheckpointState};
+use super::checkpoint;
 use super::continued::check_data;
+use super::evaluate::{Scope, evaluate};
 use super::files::read_json;
-use super::folder::step_of;
-use super::papers::{belongs, state};
-use super::{EvalMetrics, Manifest, RunError, RunFolder, evaluate};
+use super::papers::{run_of, state_at};
+use super::{EvalMetrics, Manifest, RunError, RunFolder, Silent, Watch};
 use crate::config::RunConfig;
-use crate::data::{DataConfig, Split, Vocab, VocabKind};
+use crate::data::{DataConfig, DataError, Split, Vocab, VocabKind};
 use crate::task::{AnyModel, TaskData};
 use burn::tensor::Device;
+use moe_models::NotFinite;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -52,7 +53,8 @@ impl LoadedRun {
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_of(path)?);
         let mut config = RunConfig::load_resolved(&folder.config())?;
-        let state = state_of(path, &folder, &config)?;
+        let state = state_at(path, &folder, &config)?;
+        let state = state.ok_or_else(|| RunError::NoCheckpoint(folder.path().to_owned()))?;
         if !overrides.is_empty() {
             config = config.evaluated_with(overrides)?;
         }
@@ -76,62 +78,80 @@ impl LoadedRun {
         })
     }
 
-    /// The data that the run was trained on.
+    /// The data that the run was trained on, unless `stop` is set before all of it is read.
     ///
     /// # Errors
     ///
     /// Returns an error if the data cannot be loaded any more, or has changed: what is held out of it now
-    /// may have been trained on.
-    pub fn data(&self) -> Result<TaskData, RunError> {
-        let data =
-            TaskData::load_again(&self.config, self.vocab.as_ref(), &AtomicBool::new(false))?;
+    /// may have been trained on. Returns one as well if `stop` was set before all was read.
+    pub fn data(&self, stop: &AtomicBool) -> Result<TaskData, RunError> {
+        let data = TaskData::load_again(&self.config, self.vocab.as_ref(), stop)?;
         if let Some(then) = &self.data_hash {
-            check_data(&RunFolder::new(&self.folder), then, &data)?;
+            check_data(
+                &RunFolder::new(&self.folder),
+                then,
+                &data.fingerprint(stop)?,
+            )?;
         }
         Ok(data)
     }
 }
 
-/// The state of the checkpoint that a path names, or of the newest one.
-fn state_of(
-    path: &Path,
-    folder: &RunFolder,
-    config: &RunConfig,
-) -> Result<CheckpointState, RunError> {
-    let papers = belongs(folder, config)?;
-    let name = path.file_name().and_then(|name| name.to_str());
-    let found = match (name.and_then(step_of), &papers.origin) {
-        (Some(step), Some(origin)) => Some(state(folder, config, origin, step)?),
-        _ => papers.state,
-    };
-    found.ok_or_else(|| RunError::NoCheckpoint(folder.path().to_owned()))
-}
-
-/// Scores a whole part of the run's data.
+/// Scores a part of the run's data: all of it, or at most so many evenly spaced windows, images or pairs.
+/// Nothing if it was told to stop.
 ///
 /// # Errors
 ///
-/// As [`LoadedRun::data`].
+/// As [`LoadedRun::data`], and if the score is not finite.
 pub fn evaluate_run(
     run: &LoadedRun,
     split: Split,
+    most: Option<usize>,
     device: &Device,
-) -> Result<EvalMetrics, RunError> {
-    let train = &run.config.train;
-    let data = run.data()?;
+    watch: &mut Watch<'_>,
+) -> Result<Option<EvalMetrics>, RunError> {
+    let data = match run.data(watch.stop) {
+        Err(RunError::Data(DataError::Interrupted)) => return Ok(None),
+        data => data?,
+    };
     let device = device.clone().without_autodiff();
-    let mut metrics = evaluate(&run.model, &data, split, None, train.batch_size, &device);
+    let scope = Scope {
+        split,
+        most,
+        batch_size: run.config.train.batch_size,
+    };
+    let scored = evaluate(&run.model, &data, scope, &device, watch);
+    let Some(mut metrics) = scored.map_err(|source| no_score(run, source))? else {
+        return Ok(None);
+    };
     metrics.step = run.step;
-    Ok(metrics)
+    Ok(Some(metrics))
 }
 
-/// The run folder of a path to it or to one of its checkpoints.
-fn run_of(path: &Path) -> Result<PathBuf, RunError> {
-    path.ancestors()
-        .take(3)
-        .find(|folder| RunFolder::new(*folder).config().is_file())
-        .map(Path::to_owned)
-        .ok_or_else(|| RunError::NotARun(path.to_owned()))
+/// Refuses a model whose scores of a batch are not finite.
+pub(crate) fn check_scores(
+    run: &LoadedRun,
+    data: &TaskData,
+    split: Split,
+    device: &Device,
+) -> Result<(), RunError> {
+    let batch_size = run.config.train.batch_size;
+    let scope = Scope {
+        split,
+        most: Some(batch_size),
+        batch_size,
+    };
+    let mut watch = Watch {
+        observer: &mut Silent,
+        stop: &AtomicBool::new(false),
+    };
+    let scored = evaluate(&run.model, data, scope, device, &mut watch);
+    scored.map(drop).map_err(|source| no_score(run, source))
+}
+
+fn no_score(run: &LoadedRun, source: NotFinite) -> RunError {
+    let folder = run.folder.clone();
+    RunError::NoScore { folder, source }
 }
 
 /// Reads the manifest of a run.

@@ -22,6 +22,10 @@ pub struct Manifest {
     pub device: String,
     /// The operating system and processor architecture.
     pub host: String,
+    /// The widest vector instructions of the processor: avx512, avx2, neon or none. The same program gives the
+    /// same bits where this and the processor's family are the same.
+    #[serde(default)]
+    pub simd: String,
     /// The number of threads that the processor offers.
     pub threads: usize,
     /// The command line.
@@ -45,6 +49,7 @@ impl Manifest {
             commit: git_commit(),
             device: device.to_owned(),
             host: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            simd: simd().to_owned(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             argv: argv.to_vec(),
             started_at: SystemTime::now()
@@ -64,6 +69,25 @@ impl Manifest {
         };
         self.peak_memory_bytes = peak_memory_bytes();
         self
+    }
+}
+
+/// The vector instructions that the layers' own loops are compiled for, the widest that the processor has.
+fn simd() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return "avx512";
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+        {
+            return "avx2";
+        }
+    }
+    if cfg!(target_arch = "aarch64") {
+        "neon"
+    } else {
+        "none"
     }
 }
 

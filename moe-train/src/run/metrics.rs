@@ -64,8 +64,14 @@ pub struct EvalMetrics {
     pub step: u64,
     /// The part of the data: `validation` or `test`.
     pub split: String,
-    /// Whether the whole part was scored, or evenly spaced windows or images of it.
+    /// True if the whole part was scored, false if evenly spaced windows, images or pairs of it were.
     pub whole: bool,
+    /// The windows, images or pairs that were scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_scored: Option<usize>,
+    /// Those that the part has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_part: Option<usize>,
     /// Bits per byte, of text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits_per_byte: Option<f64>,
@@ -143,7 +149,7 @@ pub struct Summary {
     pub measured: Option<Measured>,
     /// The training loss of the last step, nats a token or an image.
     pub lm_loss: f64,
-    /// The last evaluation, over the whole validation part.
+    /// The last evaluation: of the whole validation part, or of the windows that `train.final_eval_windows` allows.
     pub validation: EvalMetrics,
 }
 
@@ -153,24 +159,23 @@ pub(crate) struct LayerMeter {
     pub(super) load: Load,
     /// Assignments that experts with a network computed; not a number of a soft plan.
     computed: f64,
+    /// Mean entropies of batches, each times its tokens: batches may have different numbers of them.
     entropy_sum: f64,
-    n_batches: f64,
 }
 
 impl LayerMeter {
     pub(crate) fn add(&mut self, routing: &Routing) {
         let load = routing.load();
         self.computed += computed(routing, &load);
+        self.entropy_sum += metrics::entropy(routing) * load.n_tokens;
         self.load = std::mem::take(&mut self.load).merge(&load);
-        self.entropy_sum += metrics::entropy(routing);
-        self.n_batches += 1.0;
     }
 
     pub(crate) fn metrics(&self) -> LayerMetrics {
         LayerMetrics {
             load_share: self.load.share(),
             load_entropy: load_entropy(&self.load),
-            entropy: self.entropy_sum / self.n_batches.max(1.0),
+            entropy: self.entropy_sum / self.load.n_tokens.max(1.0),
             max_vio: max_vio(&self.load),
             drop_rate: drop_rate(&self.load),
             dead_experts: dead_experts(&self.load),

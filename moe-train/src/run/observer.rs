@@ -1,15 +1,29 @@
+//! Events that a run tells while it goes on.
+
 use super::{EvalMetrics, StepMetrics};
+use crate::data::DataConfig;
 use crate::task::TaskSummary;
 use moe_models::Account;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Something that happened in a run.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The run starts, or goes on.
-    Started {
+    /// A run that is not finished was asked for.
+    Opened {
         /// The run folder.
         folder: &'a Path,
+    },
+    /// The data is read, which may take long.
+    Loading {
+        /// The data.
+        data: &'a DataConfig,
+        /// The size of the vocabulary that is learned from it, if one is.
+        vocab_size: Option<usize>,
+    },
+    /// The run starts, or goes on.
+    Started {
         /// The data.
         data: &'a TaskSummary,
         /// The model's size and cost.
@@ -18,9 +32,20 @@ pub enum Event<'a> {
         total_steps: u64,
         /// The step after which it goes on, if it does.
         resumed_at: Option<u64>,
+        /// The windows, images or pairs of the validation part that the last evaluation scores, at most.
+        final_windows: usize,
+        /// Those that there are.
+        all_windows: usize,
     },
     /// An optimizer step was made.
     Step(&'a StepMetrics),
+    /// An evaluation goes on.
+    Evaluating {
+        /// The windows, images or pairs that were scored.
+        done: usize,
+        /// Those that will be.
+        of: usize,
+    },
     /// An evaluation was made.
     Evaluated(&'a EvalMetrics),
     /// A checkpoint was saved.
@@ -44,4 +69,28 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn on(&mut self, _event: Event<'_>) {}
+}
+
+/// An observer of work that takes long, and the flag that ends it.
+pub struct Watch<'a> {
+    /// Is told.
+    pub observer: &'a mut dyn Observer,
+    /// Ends it once it is true.
+    pub stop: &'a AtomicBool,
+}
+
+impl Watch<'_> {
+    /// Looks at the flag.
+    pub(super) fn stops(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Tells how far an evaluation is; nothing if it is to stop.
+    pub(super) fn evaluating(&mut self, done: usize, of: usize) -> Option<()> {
+        if self.stops() {
+            return None;
+        }
+        self.observer.on(Event::Evaluating { done, of });
+        Some(())
+    }
 }

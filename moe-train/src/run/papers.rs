@@ -2,12 +2,14 @@
 
 use super::checkpoint::CheckpointState;
 use super::files::{damaged, foreign};
+use super::folder::step_of;
 use super::metrics_log::Extent;
 use super::origin::{Origin, differences, values};
 use super::seal::{hash_file, read_sealed, write_sealed};
 use super::{RunError, RunFolder, Summary};
 use crate::config::RunConfig;
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// The sealed files of a run folder, all checked.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +67,40 @@ pub(crate) fn belongs(folder: &RunFolder, config: &RunConfig) -> Result<Papers, 
     }
     papers.origin = Some(origin);
     Ok(papers)
+}
+
+/// Refuses the folder of a run, or of one of its checkpoints, whose files do not belong together.
+///
+/// # Errors
+///
+/// Returns an error if there is no run, or one that names the file which is damaged or of something else.
+pub fn check_run(path: &Path) -> Result<(), RunError> {
+    let folder = RunFolder::new(run_of(path)?);
+    let config = RunConfig::load_resolved(&folder.config())?;
+    state_at(path, &folder, &config).map(|_| ())
+}
+
+/// The run folder of a path to it or to one of its checkpoints.
+pub(super) fn run_of(path: &Path) -> Result<PathBuf, RunError> {
+    path.ancestors()
+        .take(3)
+        .find(|folder| RunFolder::new(*folder).config().is_file())
+        .map(Path::to_owned)
+        .ok_or_else(|| RunError::NotARun(path.to_owned()))
+}
+
+/// The state of the checkpoint that a path names, or of the newest one if there is any.
+pub(super) fn state_at(
+    path: &Path,
+    folder: &RunFolder,
+    config: &RunConfig,
+) -> Result<Option<CheckpointState>, RunError> {
+    let papers = belongs(folder, config)?;
+    let name = path.file_name().and_then(|name| name.to_str());
+    match (name.and_then(step_of), &papers.origin) {
+        (Some(step), Some(origin)) => state(folder, config, origin, step).map(Some),
+        _ => Ok(papers.state),
+    }
 }
 
 fn newest(

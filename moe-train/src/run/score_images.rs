@@ -1,9 +1,12 @@
-use super::EvalMetrics;
+//! The score of a classifier on images.
+
 use super::evaluate::Scope;
 use super::metrics::{LayerMeter, add_routings};
+use super::{EvalMetrics, Watch};
 use crate::data::ImageData;
 use crate::task::best_classes;
 use burn::tensor::Device;
+use moe_models::NotFinite;
 use moe_models::vmoe::{Grouping, Vmoe, VmoeInput, softmax_cross_entropy};
 use moe_router::to_vec;
 
@@ -13,16 +16,23 @@ pub(super) fn score_images(
     data: &ImageData,
     scope: &Scope,
     device: &Device,
-) -> EvalMetrics {
+    watch: &mut Watch<'_>,
+) -> Result<Option<EvalMetrics>, NotFinite> {
     let mut sums = vec![ClassSum::default(); data.class_names().len()];
     let mut meters: Vec<LayerMeter> = Vec::new();
     let group = group_images(model);
-    for scored in data.eval_batches(scope.split, scope.most, scope.batch_size, group) {
+    let batches = data.eval_batches(scope.split, scope.most, scope.batch_size, group);
+    let n_scored = batches.iter().map(|scored| scored.n_scored).sum();
+    for (n, scored) in batches.iter().enumerate() {
+        if watch.evaluating(n * scope.batch_size, n_scored).is_none() {
+            return Ok(None);
+        }
         let batch = scored.batch();
         let output = model.forward(VmoeInput::new(batch.images(device)));
         add_routings(&mut meters, &output.routings);
         let best = best_classes(&output.logits);
         let losses = to_vec(softmax_cross_entropy(output.logits, batch.targets(device)));
+        scope.check(&losses, n)?;
         for (i, &label) in batch.labels[..scored.n_scored].iter().enumerate() {
             let sum = &mut sums[usize::from(label)];
             sum.n_images += 1.0;
@@ -34,14 +44,14 @@ pub(super) fn score_images(
     // a class need not be among a few images
     let seen = data.class_names().iter().cloned().zip(&sums);
     let seen = seen.filter(|(_, sum)| sum.n_images > 0.0);
-    EvalMetrics {
+    Ok(Some(EvalMetrics {
         accuracy: Some(total.accuracy()),
         loss: total.nats / total.n_images,
         n_images: Some(total.n_images as usize),
         domains: seen.map(|(name, sum)| (name, sum.accuracy())).collect(),
         layers: meters.iter().map(LayerMeter::metrics).collect(),
-        ..scope.empty()
-    }
+        ..scope.empty(n_scored, data.part(scope.split).len())
+    }))
 }
 
 /// The images that must come together.

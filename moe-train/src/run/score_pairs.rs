@@ -1,12 +1,14 @@
-use super::EvalMetrics;
+//! The score of an encoder with a decoder on pairs of texts.
+
 use super::bleu::bleu;
 use super::evaluate::Scope;
 use super::metrics::{LayerMeter, add_routings};
+use super::{EvalMetrics, Watch};
 use crate::data::pairs::{Pair, fills};
 use crate::data::{PairBatch, PairData, PairName, UnigramVocab};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_models::switch::Switch;
-use moe_models::token_losses;
+use moe_models::{NotFinite, Scores, token_losses};
 use moe_router::to_vec;
 
 /// Scores pairs, each once: what each token of a target costs, and what the model writes of itself, the
@@ -16,17 +18,24 @@ pub(super) fn score_pairs(
     data: &PairData,
     scope: &Scope,
     device: &Device,
-) -> EvalMetrics {
+    watch: &mut Watch<'_>,
+) -> Result<Option<EvalMetrics>, NotFinite> {
     let names = data.domain_names();
     let mut sums = vec![PairSum::default(); names.len()];
     let mut meters: Vec<LayerMeter> = Vec::new();
     let mut written: Vec<[String; 2]> = Vec::new();
-    for batch in data.eval_batches(scope.split, scope.most, scope.batch_size) {
+    let batches = data.eval_batches(scope.split, scope.most, scope.batch_size);
+    let n_scored = batches.iter().map(|batch| batch.pairs.len()).sum();
+    for (n, batch) in batches.iter().enumerate() {
+        if watch.evaluating(n * scope.batch_size, n_scored).is_none() {
+            return Ok(None);
+        }
         let output = model.forward(batch.input(device));
         let routings = [output.encoder_routings, output.decoder_routings].concat();
         add_routings(&mut meters, &routings);
         let losses = to_vec(token_losses(output.logits, batch.targets(device)));
-        let texts = write(model, &batch, device);
+        scope.check(&losses, n)?;
+        let texts = write(model, batch, || scope.place(n), device)?;
         let rows = losses.chunks(batch.target_length());
         for (i, (pair, losses)) in batch.pairs.iter().zip(rows).enumerate() {
             let sum = &mut sums[usize::from(batch.domains[i])];
@@ -42,7 +51,7 @@ pub(super) fn score_pairs(
         }
     }
     let total = sums.iter().fold(PairSum::default(), PairSum::plus);
-    EvalMetrics {
+    Ok(Some(EvalMetrics {
         exact_match: Some(total.n_exact as f64 / total.n_judged.max(1) as f64),
         bleu: (data.name() == PairName::Translation).then(|| bleu(&written, device)),
         loss: total.loss(),
@@ -54,12 +63,17 @@ pub(super) fn score_pairs(
             .map(|(name, sum)| (name, sum.loss()))
             .collect(),
         layers: meters.iter().map(LayerMeter::metrics).collect(),
-        ..scope.empty()
-    }
+        ..scope.empty(n_scored, data.n_eval(scope.split))
+    }))
 }
 
 /// The most likely texts, at most as long as the longest target of the batch: until all have ended.
-fn write(model: &Switch, batch: &PairBatch, device: &Device) -> Vec<Vec<u32>> {
+fn write(
+    model: &Switch,
+    batch: &PairBatch,
+    place: impl Fn() -> String,
+    device: &Device,
+) -> Result<Vec<Vec<u32>>, NotFinite> {
     let input = batch.input(device);
     let mut cache = model.new_cache(&model.encode(input.tokens, input.padding));
     let n_texts = batch.pairs.len();
@@ -68,16 +82,18 @@ fn write(model: &Switch, batch: &PairBatch, device: &Device) -> Vec<Vec<u32>> {
     for _ in 0..batch.target_length() {
         let data = TensorData::new(last, [n_texts, 1]);
         let tokens = Tensor::<2, Int>::from_data(data, device);
-        let logits = model.decode(tokens, &mut cache).logits;
-        last = logits.argmax(2).into_data().iter::<i64>().collect();
-        for (text, id) in texts.iter_mut().zip(&last) {
-            text.push(*id as u32);
+        let scores = to_vec(model.decode(tokens, &mut cache).logits);
+        last = Vec::with_capacity(n_texts);
+        for (text, scores) in texts.iter_mut().zip(scores.chunks(scores.len() / n_texts)) {
+            let best = Scores::new(scores.to_vec(), &place)?.most_likely();
+            text.push(best);
+            last.push(i64::from(best));
         }
         if texts.iter().all(|text| text.contains(&UnigramVocab::END)) {
             break;
         }
     }
-    texts
+    Ok(texts)
 }
 
 fn until_end(ids: &[u32]) -> &[u32] {

@@ -1,9 +1,11 @@
-use super::EvalMetrics;
+//! The score of a decoder on windows of text.
+
 use super::evaluate::Scope;
 use super::metrics::{LayerMeter, add_routings};
+use super::{EvalMetrics, Watch};
 use crate::data::{BatchTensors, EvalBatch, TextData};
 use burn::tensor::Device;
-use moe_models::{AnyDecoder, Decoder, DecoderInput, token_losses};
+use moe_models::{AnyDecoder, Decoder, DecoderInput, NotFinite, token_losses};
 use moe_router::to_vec;
 use std::f64::consts::LN_2;
 
@@ -14,19 +16,27 @@ pub(super) fn score_text(
     data: &TextData,
     scope: &Scope,
     device: &Device,
-) -> EvalMetrics {
+    watch: &mut Watch<'_>,
+) -> Result<Option<EvalMetrics>, NotFinite> {
     let windows = data.eval_windows(scope.split, data.seq_length() / 2, scope.most);
     let mut sums = vec![DomainSum::default(); data.domain_names().len()];
     let mut meters: Vec<LayerMeter> = Vec::new();
-    for batch in windows.batches(scope.batch_size) {
+    for (n, batch) in windows.batches(scope.batch_size).enumerate() {
+        if watch
+            .evaluating(n * scope.batch_size, windows.len())
+            .is_none()
+        {
+            return Ok(None);
+        }
         let tensors = BatchTensors::new(&batch.batch, device);
         let output = model.forward(DecoderInput::new(tensors.inputs));
         add_routings(&mut meters, &output.routings);
         let losses = to_vec(token_losses(output.logits, tensors.targets));
+        scope.check(&losses, n)?;
         add_losses(&mut sums, &batch, &losses, data);
     }
     let total = sums.iter().fold(DomainSum::default(), DomainSum::plus);
-    EvalMetrics {
+    Ok(Some(EvalMetrics {
         bits_per_byte: Some(total.bits_per_byte()),
         loss: total.nats / total.n_tokens.max(1.0),
         n_bytes: Some(total.n_bytes as usize),
@@ -37,8 +47,8 @@ pub(super) fn score_text(
             .zip(sums.iter().map(DomainSum::bits_per_byte))
             .collect(),
         layers: meters.iter().map(LayerMeter::metrics).collect(),
-        ..scope.empty()
-    }
+        ..scope.empty(windows.len(), windows.n_all())
+    }))
 }
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,12 +1,15 @@
+//! An optimizer step over several micro-batches.
+
 use super::metrics::{LayerMeter, add_routings};
 use super::{StepMetrics, adamw, clip_by_global_norm, learning_rate};
 use crate::config::RunConfig;
-use crate::task::{AnyModel, TaskBatches, TaskOutput};
+use crate::task::{AnyModel, TaskBatch, TaskBatches, TaskOutput};
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use moe_router::Load;
 use moe_router::parts::mix_seed;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What a training step changes: the model, the optimizer's moments, and the step itself. Everything
@@ -49,10 +52,21 @@ impl Trainer {
 
     /// Makes one optimizer step: gradients of all micro-batches, clipping, AdamW, router state.
     pub fn step(&mut self, batches: &mut TaskBatches<'_>) -> StepMetrics {
+        let never = AtomicBool::new(false);
+        self.step_unless(batches, &never)
+            .expect("nobody asks it to stop")
+    }
+
+    /// As [`step`](Self::step), but none, and nothing changed, if `stop` is set before its last micro-batch.
+    pub fn step_unless(
+        &mut self,
+        batches: &mut TaskBatches<'_>,
+        stop: &AtomicBool,
+    ) -> Option<StepMetrics> {
         let started = Instant::now();
-        self.step += 1;
         let mut sums = StepSums::default();
-        let mut grads = self.gradients(batches, &mut sums);
+        let mut grads = self.gradients(batches, &mut sums, stop)?;
+        self.step += 1;
         let train = &self.config.train;
         let grad_norm = clip_by_global_norm(&self.model, &mut grads, train.clip_norm);
         let lr = learning_rate(train, self.step);
@@ -61,42 +75,60 @@ impl Trainer {
         self.model = model.advance_routers(&loads);
 
         let tokens = self.config.tokens_per_step();
-        let mean = |sum: f64| sum / train.accumulate as f64;
-        StepMetrics {
+        Some(StepMetrics {
             step: self.step,
             tokens: self.step * tokens,
-            loss: mean(sums.loss),
-            lm_loss: mean(sums.lm_loss),
-            mtp_loss: sums.mtp_loss.map(mean),
-            accuracy: sums.accuracy.map(mean),
-            balance: sums
-                .balance
-                .into_iter()
-                .map(|(k, v)| (k, mean(v)))
-                .collect(),
+            loss: sums.loss,
+            lm_loss: sums.lm_loss,
+            mtp_loss: sums.mtp_loss,
+            accuracy: sums.accuracy,
+            balance: sums.balance,
             lr,
             grad_norm,
             layers: sums.meters.iter().map(LayerMeter::metrics).collect(),
             tokens_per_s: tokens as f64 / started.elapsed().as_secs_f64(),
-        }
+        })
     }
 
-    /// The gradients of the mean loss over the step's micro-batches.
-    fn gradients(&self, batches: &mut TaskBatches<'_>, sums: &mut StepSums) -> GradientsParams {
+    /// The gradients of the next step's loss: the mean over the predictions of all micro-batches, which may have
+    /// different numbers of them, plus the mean over micro-batches of their balance losses.
+    fn gradients(
+        &self,
+        batches: &mut TaskBatches<'_>,
+        sums: &mut StepSums,
+        stop: &AtomicBool,
+    ) -> Option<GradientsParams> {
         let accumulate = self.config.train.accumulate;
+        let micro_batches: Vec<TaskBatch> = (0..accumulate).map(|_| batches.draw()).collect();
+        let n_targets: usize = micro_batches.iter().map(TaskBatch::n_targets).sum();
         let mut accumulator = GradientsAccumulator::new();
-        for micro in 0..accumulate {
-            let noise = mix_seed(mix_seed(self.config.seed, self.step), micro as u64);
-            let output = self.model.learn(&batches.draw(), noise, &self.device);
-            let loss = sums.add(output, &self.config);
-            let grads = (loss / accumulate as f64).backward();
+        for (micro, batch) in micro_batches.iter().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let noise = mix_seed(mix_seed(self.config.seed, self.step + 1), micro as u64);
+            let output = self.model.learn(batch, noise, &self.device);
+            let share = Share {
+                targets: batch.n_targets() as f64 / n_targets.max(1) as f64,
+                batch: 1.0 / accumulate as f64,
+            };
+            let grads = sums.add(output, share, &self.config).backward();
             accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
         }
-        accumulator.grads()
+        Some(accumulator.grads())
     }
 }
 
-/// Sums over the micro-batches of a step.
+/// The share of a micro-batch in its step.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    /// Of the predictions.
+    targets: f64,
+    /// Of the micro-batches.
+    batch: f64,
+}
+
+/// Sums over the micro-batches of a step, each by its share.
 #[derive(Default)]
 struct StepSums {
     loss: f64,
@@ -108,25 +140,25 @@ struct StepSums {
 }
 
 impl StepSums {
-    /// Adds a micro-batch, and returns its loss: the task's own, plus the weighted loss of further
-    /// tokens, plus the weighted balance losses, each averaged over the layers.
-    fn add(&mut self, output: TaskOutput, config: &RunConfig) -> Tensor<1> {
-        self.lm_loss += scalar(&output.loss);
+    /// Adds a micro-batch, and returns its part of the step's loss: the task's own, plus the weighted loss of
+    /// further tokens, plus the weighted balance losses, each averaged over the layers.
+    fn add(&mut self, output: TaskOutput, share: Share, config: &RunConfig) -> Tensor<1> {
+        self.lm_loss += scalar(&output.loss) * share.targets;
         if let Some(accuracy) = output.accuracy {
-            *self.accuracy.get_or_insert_default() += accuracy;
+            *self.accuracy.get_or_insert_default() += accuracy * share.targets;
         }
 
-        let mut loss = output.loss;
+        let mut loss = output.loss * share.targets;
         if let Some(further) = output.further {
-            *self.mtp_loss.get_or_insert_default() += scalar(&further);
-            loss = loss + further * config.model.mtp_weight();
+            *self.mtp_loss.get_or_insert_default() += scalar(&further) * share.targets;
+            loss = loss + further * (config.model.mtp_weight() * share.targets);
         }
         let n_layers = output.routings.len() as f64;
         for routing in &output.routings {
             for term in config.balance.terms(routing) {
                 *self.balance.entry(term.name.to_owned()).or_default() +=
-                    scalar(&term.value) / n_layers;
-                loss = loss + term.value * (term.weight / n_layers);
+                    scalar(&term.value) / n_layers * share.batch;
+                loss = loss + term.value * (term.weight / n_layers * share.batch);
             }
         }
         self.loss += scalar(&loss);

@@ -1,26 +1,26 @@
 //! From a configuration to a finished run, or the rest of one.
 
-use super::checkpoint::{self, CheckpointState};
-use super::continued::check_data;
+use super::checkpoint;
+use super::continued::{check_data, load_data};
 use super::files::{file_error, write_json, write_whole};
+use super::from;
 use super::measured::CostMeter;
 use super::metrics_log::MetricsLog;
 use super::origin::Origin;
-use super::papers::{belongs, write_summary};
+use super::papers::belongs;
 use super::{
-    EvalMetrics, Event, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
-    evaluate, run_folder,
+    Event, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer, Watch,
+    run_folder,
 };
 use crate::config::RunConfig;
-use crate::data::{DataConfig, DataError, Split, Vocab};
-use crate::task::TaskData;
-use burn::module::Module;
+use crate::data::{DataError, Split, Vocab};
+use crate::task::{TaskBatches, TaskData};
 use burn::tensor::Device;
 use moe_models::disk;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// What a run needs to know that does not change its numbers.
@@ -79,70 +79,64 @@ pub fn train(
     {
         return Ok(Outcome::AlreadyFinished(summary.clone()));
     }
-    let data = match load_data(config, &options.runs_dir, stop) {
+    if before.summary.is_none() {
+        let folder = folder.path();
+        observer.on(Event::Opened { folder });
+    }
+    let (data, hash) = match load_data(config, &folder, observer, stop) {
         Err(RunError::Data(DataError::Interrupted)) => {
             let step = folder.checkpoint_steps()?.last().copied().unwrap_or(0);
             return Ok(Outcome::Interrupted { step });
         }
-        data => data?,
+        loaded => loaded?,
     };
     if let Some(origin) = &before.origin {
-        check_data(&folder, &origin.data, &data)?;
+        check_data(&folder, &origin.data, &hash)?;
     }
     if let Some(summary) = before.summary {
         return Ok(Outcome::AlreadyFinished(summary));
     }
-    let mut run = Run::open(config, device, options, &data, observer)?;
+    let mut run = Run::open(config, device, options, (&data, &hash), observer)?;
+    let mut watch = Watch { observer, stop };
     let consumed = run.trainer.consumed();
     let mut batches = data.batches(config.seed, consumed, config.train.batch_size);
-
     while run.trainer.step < config.train.steps {
-        let metrics = run.trainer.step(&mut batches);
-        run.record(&metrics, observer)?;
-        let step = run.trainer.step;
-        let last = step == config.train.steps;
-        if step.is_multiple_of(config.train.eval_every) && !last {
-            run.evaluate(Some(config.train.eval_windows), observer)?;
-        }
-        let stopping = stop.load(Ordering::Relaxed);
-        if step.is_multiple_of(config.train.checkpoint_every) || last || stopping {
-            run.save(observer)?;
-        }
-        if stopping && !last {
-            run.log("interrupted")?;
-            return Ok(Outcome::Interrupted { step });
+        if run.advance(&mut batches, &mut watch)?.is_none() {
+            return run.interrupt(&mut watch);
         }
     }
-    run.finish(observer).map(Outcome::Finished)
+    match run.finish(&mut watch)? {
+        Some(summary) => Ok(Outcome::Finished(summary)),
+        None => run.interrupt(&mut watch),
+    }
 }
 
-/// The data of a run. A Unigram vocabulary takes long to learn, so a run that has begun reads its own.
-fn load_data(config: &RunConfig, runs_dir: &Path, stop: &AtomicBool) -> Result<TaskData, RunError> {
-    let folder = RunFolder::new(run_folder(config, runs_dir));
-    let has_begun = folder.data_hash().exists() && folder.vocabulary().exists();
-    let vocab = match &config.data {
-        DataConfig::Pairs(_) if has_begun => Some(Vocab::load(folder.vocabulary())?),
-        _ => None,
-    };
-    Ok(TaskData::load_again(config, vocab.as_ref(), stop)?)
+/// True if an evaluation follows a step; the one after the last step is another.
+fn evaluates_after(config: &RunConfig, step: u64) -> bool {
+    let train = &config.train;
+    step > 0 && step.is_multiple_of(train.eval_every) && step < train.steps
 }
 
 /// A run in progress.
-struct Run<'a> {
-    config: &'a RunConfig,
-    data: &'a TaskData,
-    folder: RunFolder,
-    manifest: Manifest,
+pub(super) struct Run<'a> {
+    pub(super) config: &'a RunConfig,
+    pub(super) data: &'a TaskData,
+    pub(super) folder: RunFolder,
+    pub(super) manifest: Manifest,
     /// Keeps other processes out of the folder.
-    _lock: fs::File,
-    trainer: Trainer,
-    origin: Origin,
-    metrics: MetricsLog,
-    lm_loss: f64,
-    cost: CostMeter,
+    pub(super) _lock: fs::File,
+    pub(super) trainer: Trainer,
+    pub(super) origin: Origin,
+    pub(super) metrics: MetricsLog,
+    pub(super) lm_loss: f64,
+    pub(super) cost: CostMeter,
+    /// The step of a checkpoint whose weights have given no numbers yet.
+    pub(super) untried: Option<u64>,
+    /// Set if the evaluation after the last step is still to be made.
+    pub(super) owes_evaluation: bool,
     /// Seconds of training before this call.
-    wall_before: f64,
-    started: Instant,
+    pub(super) wall_before: f64,
+    pub(super) started: Instant,
 }
 
 impl<'a> Run<'a> {
@@ -151,7 +145,7 @@ impl<'a> Run<'a> {
         config: &'a RunConfig,
         device: &Device,
         options: &RunOptions,
-        data: &'a TaskData,
+        (data, hash): (&'a TaskData, &str),
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
@@ -159,14 +153,14 @@ impl<'a> Run<'a> {
         // under the lock: another process may have gone on in between
         let papers = belongs(&folder, config)?;
         if let Some(origin) = &papers.origin {
-            check_data(&folder, &origin.data, data)?;
+            check_data(&folder, &origin.data, hash)?;
         } else {
             write_whole(&folder.config(), config.to_toml().as_bytes())?;
             if let Some(vocab @ (Vocab::Bpe(_) | Vocab::Unigram(_))) = data.vocab() {
                 vocab.save(folder.vocabulary())?;
             }
             // last: the folder counts as created once this is there
-            write_whole(&folder.data_hash(), data.fingerprint().as_bytes())?;
+            write_whole(&folder.data_hash(), hash.as_bytes())?;
         }
         let origin = Origin::read(&folder, config)?;
         let manifest = Manifest::new(&options.device_name, &options.argv);
@@ -175,16 +169,20 @@ impl<'a> Run<'a> {
         let mut trainer = Trainer::new(config, device);
         checkpoint::remove_unfinished(&folder)?;
         let state = papers.state;
-        if let Some(state) = &state {
-            checkpoint::resume(&folder, &mut trainer, state)?;
+        match &state {
+            Some(state) => checkpoint::resume(&folder, &mut trainer, state)?,
+            None => from::start(&mut trainer, config)?,
         }
         let metrics = MetricsLog::open(&folder, state.as_ref().map(|state| &state.metrics))?;
+        let steps = config.train.steps;
+        let all_windows = data.n_eval(Split::Validation);
         observer.on(Event::Started {
-            folder: folder.path(),
             data: &data.describe(),
             account: &config.account(),
-            total_steps: config.train.steps,
+            total_steps: steps,
             resumed_at: state.as_ref().map(|state| state.step),
+            final_windows: config.train.final_windows().min(all_windows),
+            all_windows,
         });
         let run = Self {
             config,
@@ -192,6 +190,7 @@ impl<'a> Run<'a> {
             folder,
             manifest,
             _lock: lock,
+            owes_evaluation: state.as_ref().is_some_and(|state| state.owes_evaluation),
             trainer,
             origin,
             metrics,
@@ -199,6 +198,7 @@ impl<'a> Run<'a> {
             cost: state
                 .as_ref()
                 .map_or_else(CostMeter::default, |state| state.cost.clone()),
+            untried: state.as_ref().map(|state| state.step),
             wall_before: state.as_ref().map_or(0.0, |state| state.wall_s),
             started: Instant::now(),
         };
@@ -209,6 +209,32 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
+    /// Makes a step with the evaluation and the checkpoint that follow it; nothing if it was told to stop
+    /// before all of that was done.
+    fn advance(
+        &mut self,
+        batches: &mut TaskBatches<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<()>, RunError> {
+        if !self.owes_evaluation {
+            let Some(metrics) = self.trainer.step_unless(batches, watch.stop) else {
+                return Ok(None);
+            };
+            self.record(&metrics, watch.observer)?;
+            self.owes_evaluation = evaluates_after(self.config, self.trainer.step);
+        }
+        let train = &self.config.train;
+        if self.owes_evaluation && self.evaluate(train.eval_windows, watch)?.is_none() {
+            return Ok(None);
+        }
+        self.owes_evaluation = false;
+        let step = self.trainer.step;
+        if step.is_multiple_of(train.checkpoint_every) || step == train.steps {
+            self.save_once(watch.observer)?;
+        }
+        Ok((!watch.stops()).then_some(()))
+    }
+
     fn record(
         &mut self,
         metrics: &StepMetrics,
@@ -217,11 +243,14 @@ impl<'a> Run<'a> {
         observer.on(Event::Step(metrics));
         self.lm_loss = metrics.lm_loss;
         self.cost.add(&metrics.layers);
-        if !(metrics.loss.is_finite() && metrics.grad_norm.is_finite()) {
-            let (step, loss) = (metrics.step, metrics.loss);
-            self.log(&format!("diverged: the loss of step {step} is {loss}"))?;
-            return Err(RunError::Diverged { step, loss });
+        let numbers = [
+            ("loss", metrics.loss),
+            ("gradient's norm", metrics.grad_norm),
+        ];
+        if let Some((what, value)) = numbers.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(self.diverged(format!("the {what} is {value}"), metrics.step - 1)?);
         }
+        self.trust_checkpoint()?;
         let every = self.config.train.log_every;
         if metrics.step.is_multiple_of(every) || metrics.step == self.config.train.steps {
             self.metrics.write("train", metrics)?;
@@ -229,79 +258,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Scores the validation part; all of it without a limit on windows or images.
-    fn evaluate(
-        &mut self,
-        max_windows: Option<usize>,
-        observer: &mut dyn Observer,
-    ) -> Result<EvalMetrics, RunError> {
-        let device = self.trainer.device().clone().without_autodiff();
-        let mut metrics = evaluate(
-            &self.trainer.model.valid(),
-            self.data,
-            Split::Validation,
-            max_windows,
-            self.config.train.batch_size,
-            &device,
-        );
-        metrics.step = self.trainer.step;
-        if !(metrics.loss.is_finite() && metrics.score().is_finite()) {
-            let (step, loss) = (metrics.step, metrics.loss);
-            self.log(&format!("diverged: the validation loss is {loss}"))?;
-            return Err(RunError::Diverged { step, loss });
-        }
-        self.metrics.write("eval", &metrics)?;
-        observer.on(Event::Evaluated(&metrics));
-        Ok(metrics)
-    }
-
-    fn save(&mut self, observer: &mut dyn Observer) -> Result<(), RunError> {
-        let step = self.trainer.step;
-        let state = CheckpointState {
-            step,
-            consumed: self.trainer.consumed(),
-            wall_s: self.wall_s(),
-            lm_loss: self.lm_loss,
-            cost: self.cost.clone(),
-            origin: self.origin.clone(),
-            metrics: self.metrics.extent()?,
-            records: checkpoint::Records::default(),
-        };
-        let path = checkpoint::save(&self.folder, &self.trainer, &state)?;
-        observer.on(Event::Saved { step, path: &path });
-        Ok(())
-    }
-
-    fn finish(mut self, observer: &mut dyn Observer) -> Result<Summary, RunError> {
-        let config = self.config;
-        let wall_s = self.wall_s();
-        let account = config.account();
-        let summary = Summary {
-            run: config.run_name(),
-            seed: config.seed,
-            steps: config.train.steps,
-            tokens: config.train.steps * config.tokens_per_step(),
-            params_total: account.params_total,
-            params_active: account.params_active,
-            causal: config.is_causal(),
-            causal_in_training: config.is_causal_in_training(),
-            measured: self.cost.measured(config),
-            lm_loss: self.lm_loss,
-            validation: self.evaluate(None, observer)?,
-        };
-        let manifest = self.manifest.clone().measured(wall_s, summary.tokens);
-        write_json(&self.folder.manifest(), &manifest)?;
-        write_summary(&self.folder, &summary, &self.origin, self.metrics.extent()?)?;
-        self.log("finished")?;
-        Ok(summary)
-    }
-
-    fn wall_s(&self) -> f64 {
+    pub(super) fn wall_s(&self) -> f64 {
         self.wall_before + self.started.elapsed().as_secs_f64()
     }
 
     /// Adds a line to `log.txt`.
-    fn log(&self, what: &str) -> Result<(), RunError> {
+    pub(super) fn log(&self, what: &str) -> Result<(), RunError> {
         let path = self.folder.log();
         let line = format!("step {}: {what}\n", self.trainer.step);
         disk::append_regular(&path)

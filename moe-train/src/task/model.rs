@@ -1,3 +1,5 @@
+//! Models of any task.
+
 use burn::module::Module;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Device;
@@ -40,7 +42,10 @@ impl AnyModelConfig {
     /// Returns what is wrong, where, and what to do.
     pub fn validate(&self, router: &RouterConfig) -> Result<(), ModelError> {
         match self {
-            Self::Decoder(config) => config.validate(router),
+            Self::Decoder(config) => {
+                config.validate(router)?;
+                config.check_mixtures()
+            }
             Self::Vision(config) => config.validate(router),
             Self::Switch(config, _) => config.validate(router, router),
         }

@@ -10,8 +10,8 @@ use moe_models::published::PublishedConfig;
 use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
 use moe_router::{Plan, Routing, to_vec};
 
-pub(super) const LOGITS: Tolerance = Tolerance::Absolute(1e-4);
-pub(super) const HIDDEN: Tolerance = Tolerance::Absolute(5e-5);
+pub(super) const LOGITS: Tolerance = Tolerance::Scaled(1e-4);
+pub(super) const HIDDEN: Tolerance = Tolerance::Scaled(5e-5);
 pub(super) const LOSS: Tolerance = Tolerance::Relative(1e-5);
 
 /// Token ids on a device.

@@ -5,24 +5,25 @@ use super::checker::Checker;
 use super::goldens::{Goldens, Ids};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use moe_attention::Positions;
-use moe_models::published::Common;
+use moe_models::checkpoint::PublishedCheckpoint;
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 
 /// Compares the continuations of prompts, `gen.*`, and of prompts padded on the left, `gen_leftpad.*`.
 pub(super) fn check(
     checker: &mut Checker<'_>,
     model: &AnyDecoder,
-    config: &Common,
+    checkpoint: &PublishedCheckpoint,
     device: &Device,
 ) -> Result<(), VerifyError> {
+    let vocab_size = checkpoint.config().common().vocab_size;
     for kind in ["gen", "gen_leftpad"] {
         let name = |what: &str| format!("{kind}.{what}");
-        let Some(text) = Text::read(checker.goldens, kind, config.vocab_size)? else {
+        let Some(text) = Text::read(checker.goldens, kind, vocab_size)? else {
             continue;
         };
         checker.input(&name("prompt_ids"));
         checker.input(&name("attention_mask"));
-        let ours = text.continuations(model, &config.eos_token_ids, device);
+        let ours = text.continuations(model, checkpoint.ends(), device);
         let shape = [text.expected.batch, text.expected.length];
         checker.ids(&name("new_ids"), &shape, &ours);
     }

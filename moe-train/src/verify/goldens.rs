@@ -1,3 +1,5 @@
+//! Files of goldens: tensors, and norms in a JSON file beside them.
+
 use super::VerifyError;
 use moe_models::checkpoint::{HostTensor, HostValues, read_tensors};
 use serde::Deserialize;
@@ -40,7 +42,7 @@ impl Goldens {
             what,
         };
         let norms = match fs::read(&beside) {
-            Ok(text) => serde_json::from_slice(&without_infinities(text))
+            Ok(text) => serde_json::from_slice(&without_infinities(&text))
                 .map_err(|error| problem(error.to_string()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Norms::default(),
             Err(error) => return Err(problem(error.to_string())),
@@ -118,10 +120,20 @@ impl Goldens {
         }
     }
 
-    /// Whether there is something about gradients or training.
+    /// Tells whether there is something about gradients or training.
     pub(super) fn trains(&self) -> bool {
         let norms = [&self.norms.grad_norm, &self.norms.param_norm_after_5];
         self.names().any(is_training) || norms.iter().any(|norms| !norms.is_empty())
+    }
+
+    /// Refuses training with noise of that width: what the reference drew is not in the goldens.
+    pub(super) fn check_noise(&self, router_jitter_noise: f64) -> Result<(), VerifyError> {
+        if router_jitter_noise == 0.0 {
+            return Ok(());
+        }
+        Err(self.problem(format!(
+            "there is something about training, and config.json has router_jitter_noise = {router_jitter_noise}: training with noise cannot be compared; --forward-only leaves it out"
+        )))
     }
 
     pub(super) fn problem(&self, what: String) -> VerifyError {
@@ -134,26 +146,33 @@ impl Goldens {
 
 /// JSON as Python writes it, which spells numbers that are not finite as no other JSON does, with `null`
 /// in their place.
-fn without_infinities(mut text: Vec<u8>) -> Vec<u8> {
-    let (mut is_string, mut i) = (false, 0);
-    while i < text.len() {
-        match text[i] {
-            b'\\' if is_string => i += 1, // whatever it is, it does not end the string
-            b'"' => is_string = !is_string,
-            _ if is_string => {}
-            _ => {
-                let spelled: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
-                if let Some(word) = spelled.iter().find(|word| text[i..].starts_with(word)) {
-                    text.splice(i..i + word.len(), *b"null");
-                }
+fn without_infinities(text: &[u8]) -> Vec<u8> {
+    const SPELLED: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let mut out = Vec::with_capacity(text.len());
+    let (mut is_string, mut rest) = (false, text);
+    while let [first, after @ ..] = rest {
+        let word = SPELLED.iter().find(|word| rest.starts_with(word));
+        rest = match (word, after) {
+            (Some(word), _) if !is_string => {
+                out.extend(b"null");
+                &rest[word.len()..]
             }
-        }
-        i += 1;
+            // whatever it is, it does not end the string
+            (_, [escaped, after @ ..]) if is_string && *first == b'\\' => {
+                out.extend([*first, *escaped]);
+                after
+            }
+            _ => {
+                is_string ^= *first == b'"';
+                out.push(*first);
+                after
+            }
+        };
     }
-    text
+    out
 }
 
-/// Whether a tensor is about gradients or training.
+/// Tells whether a tensor is about gradients or training.
 pub(super) fn is_training(name: &str) -> bool {
     ["train.", "grad.", "grad/"]
         .iter()
@@ -179,10 +198,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn many_such_numbers_take_no_longer_each() {
+        let text = format!("[{}0]", "NaN,".repeat(1 << 20));
+        let read: Vec<Option<f64>> =
+            serde_json::from_slice(&without_infinities(text.as_bytes())).expect("JSON");
+        assert_eq!(read.len(), 1 + (1 << 20));
+        assert!(without_infinities(b"\"\\").ends_with(b"\\"));
+    }
+
+    #[test]
     fn numbers_that_are_not_finite_become_null() {
         let text = r#"{"Infinity": [-Infinity, NaN,Infinity], "\"NaN": 1.5, "x": "\\"}"#;
         let read: serde_json::Value =
-            serde_json::from_slice(&without_infinities(text.into())).expect("JSON");
+            serde_json::from_slice(&without_infinities(text.as_bytes())).expect("JSON");
         let expected = serde_json::json!({"Infinity": [null, null, null], "\"NaN": 1.5, "x": "\\"});
         assert_eq!(read, expected);
     }

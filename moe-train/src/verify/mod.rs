@@ -10,6 +10,7 @@ mod goldens;
 mod objective;
 mod quantity;
 mod switch;
+mod switch_writing;
 mod tables;
 mod training;
 mod verification;

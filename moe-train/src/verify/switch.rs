@@ -4,6 +4,7 @@ use super::checker::Checker;
 use super::forward::{HIDDEN, LOGITS, LOSS, tokens};
 use super::goldens::{Goldens, Ids, is_training};
 use super::objective::Losses;
+use super::switch_writing::Writer;
 use super::training::{self, BalanceReport, Trained};
 use super::{Scope, Verification, VerifyError};
 use burn::tensor::{Device, Int, Tensor};
@@ -33,6 +34,10 @@ pub fn verify_switch(
 ) -> Result<Verification, VerifyError> {
     let config = checkpoint.config();
     let batch = Batch::read(goldens, config)?;
+    let trains = scope == Scope::Everything && goldens.trains();
+    if trains {
+        goldens.check_noise(config.router_jitter_noise)?;
+    }
     let plain = device.clone().without_autodiff();
     let model = checkpoint.load(Precision::F32, &plain)?;
 
@@ -45,34 +50,47 @@ pub fn verify_switch(
     checker.ids("decoder_input_ids", &shape, &decoder_ids.ids);
     let output = model.forward(batch.input(&plain).traced());
     check_forward(&mut checker, config, &output, &plain);
-    check_generation(&mut checker, config, &model, &batch, &plain)?;
+    let writer = Writer {
+        model: &model,
+        start: config.decoder_start_token_id,
+        ends: checkpoint.ends()?,
+        vocab_size: config.vocab_size,
+    };
+    writer.check(&mut checker, &batch, &plain)?;
     drop(model);
 
-    if scope == Scope::Everything && goldens.trains() {
-        let device = device.clone().autodiff();
-        let entries = checkpoint.config().by_parameter();
-        let losses = |model: &Switch| losses(config, model, &batch, &device);
-        let trained = Trained {
-            entries: &entries,
-            model: checkpoint.load(Precision::F32, &device)?,
-            losses: &losses,
-            balance: BalanceReport::Added,
-            looser: 1.0,
-        };
-        training::check(&mut checker, trained);
+    if trains {
+        check_training(&mut checker, checkpoint, &batch, device)?;
     }
-    let is_left_out = |name: &String| scope == Scope::ForwardOnly && is_training(name);
-    let unchecked = checker.unchecked().into_iter();
-    Ok(Verification {
-        unchecked: unchecked.filter(|name| !is_left_out(name)).collect(),
-        quantities: checker.quantities,
-    })
+    Ok(Verification::of(checker, scope, is_training))
+}
+
+/// Compares gradients and training.
+fn check_training(
+    checker: &mut Checker<'_>,
+    checkpoint: &SwitchCheckpoint,
+    batch: &Batch,
+    device: &Device,
+) -> Result<(), VerifyError> {
+    let config = checkpoint.config();
+    let device = device.clone().autodiff();
+    let entries = config.by_parameter();
+    let losses = |model: &Switch| losses(config, model, batch, &device);
+    let trained = Trained {
+        entries: &entries,
+        model: checkpoint.load(Precision::F32, &device)?,
+        losses: &losses,
+        balance: BalanceReport::Added,
+        looser: 1.0,
+    };
+    training::check(checker, trained);
+    Ok(())
 }
 
 /// Texts, which of their tokens are padding, and what is to be said of them.
-struct Batch {
-    texts: Ids,
-    padding: Option<Arc<[bool]>>,
+pub(super) struct Batch {
+    pub(super) texts: Ids,
+    pub(super) padding: Option<Arc<[bool]>>,
     /// The targets, those that are ignored as padding, and which they are.
     labels: Ids,
     ignored: Vec<bool>,
@@ -208,84 +226,6 @@ fn check_routing(checker: &mut Checker<'_>, name: impl Fn(&str) -> String, routi
         dispatch[token as usize * n_experts + expert as usize] = 1;
     }
     checker.ids(&name("dispatch"), &shape, &dispatch);
-}
-
-/// Compares what is written about the texts from a cache, `gen.new_ids`, and with the start token
-/// before it, `gen.sequences`.
-fn check_generation(
-    checker: &mut Checker<'_>,
-    config: &PublishedSwitch,
-    model: &Switch,
-    batch: &Batch,
-    device: &Device,
-) -> Result<(), VerifyError> {
-    let goldens = checker.goldens;
-    let start = i64::from(config.decoder_start_token_id);
-    for (name, begin) in [("gen.new_ids", None), ("gen.sequences", Some(start))] {
-        let Some(expected) = goldens.tokens(name, config.vocab_size)? else {
-            continue;
-        };
-        if expected.batch != batch.texts.batch {
-            return Err(goldens.problem(format!(
-                "{name} has {} rows, and input_ids {}",
-                expected.batch, batch.texts.batch
-            )));
-        }
-        let written = Written {
-            expected: &expected,
-            begin,
-        };
-        let ours = written.greedy(config, model, batch, device);
-        let shape = [expected.batch, expected.length];
-        checker.ids(name, &shape, &ours);
-    }
-    Ok(())
-}
-
-/// What the reference wrote, perhaps behind a start token.
-struct Written<'a> {
-    expected: &'a Ids,
-    begin: Option<i64>,
-}
-
-impl Written<'_> {
-    /// The likeliest texts `[B, N]`, row by row. After a token that ends a text the reference writes
-    /// padding, whatever it is: its own ids stand for ours from there on.
-    fn greedy(
-        &self,
-        config: &PublishedSwitch,
-        model: &Switch,
-        batch: &Batch,
-        device: &Device,
-    ) -> Vec<i64> {
-        let n_texts = batch.texts.batch;
-        let encoded = model.encode(tokens(&batch.texts, device), batch.padding.clone());
-        let mut cache = model.new_cache(&encoded);
-        let mut rows: Vec<Vec<i64>> = vec![self.begin.into_iter().collect(); n_texts];
-        let mut pending = vec![i64::from(config.decoder_start_token_id); n_texts];
-        for n in rows[0].len()..self.expected.length {
-            let step = Ids {
-                ids: pending,
-                batch: n_texts,
-                length: 1,
-            };
-            let logits = model.decode(tokens(&step, device), &mut cache).logits;
-            let best: Vec<i64> = logits.argmax(2).into_data().iter::<i64>().collect();
-            for (row, (best, expected)) in
-                rows.iter_mut().zip(best.iter().zip(self.expected.rows()))
-            {
-                let begun = usize::from(self.begin.is_some());
-                let ended = row[begun..].iter().any(|id| is_end(config, *id));
-                row.push(if ended { expected[n] } else { *best });
-            }
-            pending = rows.iter().map(|row| row[n]).collect();
-        }
-        rows.concat()
-    }
-}
-
-fn is_end(config: &PublishedSwitch, id: i64) -> bool {
-    config.eos_token_id.is_some_and(|end| i64::from(end) == id)
 }
 
 /// The cross entropy of the labels, and the weighted losses of the routers of both stacks.

@@ -3,6 +3,7 @@
 use super::VerifyError;
 use super::checker::Checker;
 use super::quantity::Tolerance;
+use burn::tensor::Device;
 use moe_models::AnyDecoder;
 use moe_models::checkpoint::{PublishedCheckpoint, e4m3_table};
 use moe_models::deepseek::DeepSeekAttention;
@@ -14,6 +15,7 @@ pub(super) fn check(
     checker: &mut Checker<'_>,
     checkpoint: &PublishedCheckpoint,
     model: &AnyDecoder,
+    device: &Device,
 ) -> Result<(), VerifyError> {
     let rotary = frequencies(model);
     checker.floats("rope.inv_freq", &[rotary.len()], rotary, FREQUENCY);
@@ -24,7 +26,7 @@ pub(super) fn check(
             continue;
         };
         let entry = checkpoint.layout().entries().find(|e| e.name == tensor);
-        if let (Some(entry), Some(values)) = (entry, checkpoint.tensor(tensor)?) {
+        if let (Some(entry), Some(values)) = (entry, checkpoint.tensor(tensor, device)?) {
             checker.floats(name, &entry.shape, &values, Tolerance::Exact);
         }
     }

@@ -11,7 +11,7 @@ use moe_models::checkpoint::{ByParameter, each_gradient, each_parameter};
 use std::collections::BTreeMap;
 
 const GRADIENT: Tolerance = Tolerance::Relative(1e-4);
-const ADAMW_LOSS: Tolerance = Tolerance::Absolute(1e-4);
+const ADAMW_LOSS: Tolerance = Tolerance::Scaled(1e-4);
 const LR: f64 = 1e-3;
 const STEPS: usize = 5;
 /// A gradient whose norm is below this share of the largest is zero but for rounding: attention does not
@@ -152,9 +152,12 @@ impl<M: Module> Trained<'_, M> {
             theirs,
             tolerance,
         );
-        let gradient = |norm: f64| match of_rounding(norm) {
-            true => Gradient::Rounding,
-            false => Gradient::Real,
+        let gradient = |norm: f64| {
+            if of_rounding(norm) {
+                Gradient::Rounding
+            } else {
+                Gradient::Real
+            }
         };
         let gradients = norms.into_iter();
         gradients
@@ -213,9 +216,10 @@ fn check_norms(
     let worst = errors.max_by(|a, b| a.1.total_cmp(&b.1)); // NaN is the largest
     if let Some((name, error)) = worst {
         let label = format!("{what} ({} tensors, worst {name})", theirs.len());
-        let error = match error.is_nan() {
-            true => Err(format!("{name} does not train, or its norm is no number")),
-            false => Ok(error),
+        let error = if error.is_nan() {
+            Err(format!("{name} does not train, or its norm is no number"))
+        } else {
+            Ok(error)
         };
         let quantity = Quantity::of_error(&label, error, tolerance);
         checker.quantities.push(quantity);

@@ -1,3 +1,5 @@
+//! Holding a decoder to its goldens.
+
 use super::checker::Checker;
 use super::goldens::{Goldens, Ids, is_training};
 use super::objective::{balance_report, losses};
@@ -6,6 +8,7 @@ use super::training::Trained;
 use super::{VerifyError, forward, further, generate, tables, training};
 use burn::tensor::Device;
 use moe_models::checkpoint::{Precision, PublishedCheckpoint};
+use moe_models::published::PublishedConfig;
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use serde::Serialize;
 
@@ -30,7 +33,21 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Whether all that was compared is within its tolerance, and something was.
+    /// The comparison that a checker made; tensors that are left out in a scope, as `is_training` names them, are known.
+    pub(super) fn of(
+        checker: Checker<'_>,
+        scope: Scope,
+        is_training: impl Fn(&str) -> bool,
+    ) -> Self {
+        let is_left_out = |name: &String| scope == Scope::ForwardOnly && is_training(name);
+        let unchecked = checker.unchecked().into_iter();
+        Self {
+            unchecked: unchecked.filter(|name| !is_left_out(name)).collect(),
+            quantities: checker.quantities,
+        }
+    }
+
+    /// Tells whether all that was compared is within its tolerance, and something was.
     pub fn passed(&self) -> bool {
         !self.quantities.is_empty() && self.quantities.iter().all(|quantity| quantity.passed)
     }
@@ -55,44 +72,54 @@ pub fn verify(
         let what = "input_ids has one token a sequence, and training predicts the next";
         return Err(goldens.problem(what.to_owned()));
     }
+    if let (true, PublishedConfig::Mixtral(published)) = (trains, config) {
+        goldens.check_noise(published.router_jitter_noise)?;
+    }
     let plain = device.clone().without_autodiff();
     let model = checkpoint.load(Precision::F32, &plain)?;
     let tokens = forward::tokens(&ids, &plain);
 
     let mut checker = Checker::new(goldens);
     checker.input("input_ids");
-    tables::check(&mut checker, checkpoint, &model)?;
+    tables::check(&mut checker, checkpoint, &model, &plain)?;
     let output = model.forward(DecoderInput::new(tokens.clone()).further().traced());
     forward::check(&mut checker, config, &output);
     further::check(&mut checker, &model, &output, tokens.clone())?;
     forward::check_masked(&mut checker, config, &model, &ids, tokens)?;
-    generate::check(&mut checker, &model, config.common(), &plain)?;
+    generate::check(&mut checker, &model, checkpoint, &plain)?;
     drop(model);
 
     if trains {
-        let device = device.clone().autodiff();
-        let entries = checkpoint.layout().by_parameter();
-        let model = checkpoint.load(Precision::F32, &device)?;
-        let tokens = forward::tokens(&ids, &device);
-        let losses = |model: &AnyDecoder| {
-            let output = model.forward(DecoderInput::new(tokens.clone()));
-            losses(config, &output, tokens.clone())
-        };
-        let trained = Trained {
-            entries: &entries,
-            model,
-            losses: &losses,
-            balance: balance_report(config),
-            looser: 1.0,
-        };
-        training::check(&mut checker, trained);
+        check_training(&mut checker, checkpoint, &ids, device)?;
     }
-    let is_left_out = |name: &String| scope == Scope::ForwardOnly && is_training(name);
-    let unchecked = checker.unchecked().into_iter();
-    Ok(Verification {
-        unchecked: unchecked.filter(|name| !is_left_out(name)).collect(),
-        quantities: checker.quantities,
-    })
+    Ok(Verification::of(checker, scope, is_training))
+}
+
+/// Compares gradients and training.
+fn check_training(
+    checker: &mut Checker<'_>,
+    checkpoint: &PublishedCheckpoint,
+    ids: &Ids,
+    device: &Device,
+) -> Result<(), VerifyError> {
+    let config = checkpoint.config();
+    let device = device.clone().autodiff();
+    let entries = checkpoint.layout().by_parameter();
+    let model = checkpoint.load(Precision::F32, &device)?;
+    let tokens = forward::tokens(ids, &device);
+    let losses = |model: &AnyDecoder| {
+        let output = model.forward(DecoderInput::new(tokens.clone()));
+        losses(config, &output, tokens.clone())
+    };
+    let trained = Trained {
+        entries: &entries,
+        model,
+        losses: &losses,
+        balance: balance_report(config),
+        looser: 1.0,
+    };
+    training::check(checker, trained);
+    Ok(())
 }
 
 fn input_ids(checkpoint: &PublishedCheckpoint, goldens: &Goldens) -> Result<Ids, VerifyError> {

@@ -4,7 +4,7 @@ use super::capacities::capacities;
 use super::image_layer::image_layer;
 use super::overview::overview;
 use super::picture::definitions;
-use super::{GENERATOR, styles};
+use super::styles;
 use crate::terminal::{counted, evaluated_with, significant};
 use moe_train::analyze::{ImageAnalysis, LayerAnalysis};
 
@@ -12,7 +12,7 @@ use moe_train::analyze::{ImageAnalysis, LayerAnalysis};
 pub fn images_page(analysis: &ImageAnalysis) -> String {
     let title = format!("What the experts take: {}, images", analysis.router);
     let layers: Vec<&LayerAnalysis> = analysis.layers.iter().map(|found| &found.layer).collect();
-    let mut page = Page::new(GENERATOR, &title)
+    let mut page = Page::new(&title)
         .style(&styles(layers.iter().copied()))
         .head(lead(analysis))
         .head(definitions(&analysis.pictures))

@@ -18,9 +18,6 @@ use images::images_page;
 use moe_train::analyze::{Analysis, LayerAnalysis};
 use text::text_page;
 
-/// The command that makes the page.
-pub const GENERATOR: &str = "moe analyze";
-
 /// What the experts of a run do with held-out data.
 pub fn analysis_page(analysis: &Analysis) -> String {
     match analysis {

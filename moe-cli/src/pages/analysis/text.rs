@@ -4,8 +4,8 @@ use super::super::page::Page;
 use super::companions::companions;
 use super::domains::domain_table;
 use super::overview::overview;
+use super::styles;
 use super::tokens::tokens;
-use super::{GENERATOR, styles};
 use crate::terminal::{counted, evaluated_with, thousands};
 use moe_train::analyze::{LayerAnalysis, TextAnalysis};
 
@@ -13,7 +13,7 @@ use moe_train::analyze::{LayerAnalysis, TextAnalysis};
 pub fn text_page(analysis: &TextAnalysis) -> String {
     let title = format!("What the experts take: {}, text", analysis.router);
     let layers: Vec<&LayerAnalysis> = analysis.layers.iter().map(|found| &found.layer).collect();
-    let mut page = Page::new(GENERATOR, &title)
+    let mut page = Page::new(&title)
         .style(&styles(layers.iter().copied()))
         .head(lead(analysis))
         .section("layers", "All layers", overview(&layers, "domain"));

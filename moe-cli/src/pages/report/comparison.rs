@@ -1,5 +1,7 @@
+//! The paired comparison of a report: its table and its figure.
+
 use super::super::html::{Column, Html, Table};
-use moe_train::ablate::{AblationReport, figure};
+use moe_train::ablate::{AblationReport, FigureConfig, figure};
 use moe_train::report::Report;
 
 /// The paired table with its figure, or why there is none.
@@ -14,7 +16,10 @@ pub fn comparison(report: &Report) -> Html {
             };
             paired(table)
                 .then(notes)
-                .then(scrolling("Score and balance of each seed", &figure(table)))
+                .then(scrolling(
+                    "Score and balance of each seed",
+                    &figure(table, &FigureConfig::default()),
+                ))
                 .then(Html::list("notes", &table.notes()))
         }
     }

@@ -20,9 +20,6 @@ use moe_train::stats::Goal;
 use origins::origins;
 use runs::{missing, runs};
 
-/// The command that makes the page.
-pub const GENERATOR: &str = "moe report";
-
 /// Runs side by side.
 pub fn report_page(report: &Report) -> String {
     let styles = ArmStyle::all(&report.questions);
@@ -31,7 +28,7 @@ pub fn report_page(report: &Report) -> String {
         [only] => format!("{}: {}", only.label, counted(n_runs, "run")),
         several => format!("{} arms, {}", several.len(), counted(n_runs, "run")),
     };
-    Page::new(GENERATOR, &title)
+    Page::new(&title)
         .head(lead(report))
         .head(missing(report))
         .section("runs", "Runs", runs(report, &styles))

@@ -1,11 +1,11 @@
 //! The arms that differ in one number, as curves over its values: evenly spaced, because such values
 //! span powers of ten and often include zero.
 
-use super::{CHARACTER, GAP, PANEL, metrics, values};
+use super::{CHARACTER, GAP, PANEL, Panel, values};
 use crate::ablate::rule::Metric;
 use crate::ablate::sweep::{Sweep, SweepLine};
 use crate::ablate::table::AblationReport;
-use crate::draw::{Origin, Scale, escape, label};
+use crate::draw::{Scale, escape, label};
 use crate::stats::{mean, sample_std};
 use std::fmt::Write;
 
@@ -19,15 +19,22 @@ struct Point {
 }
 
 /// One panel for each metric under its column of dots, and where they end.
-pub(super) fn curves(report: &AblationReport, sweep: &Sweep, left: f64, top: f64) -> (String, f64) {
+pub(super) fn curves(
+    report: &AblationReport,
+    sweep: &Sweep,
+    panels: &[Panel],
+    left: f64,
+    top: f64,
+) -> (String, f64) {
     let mut body = String::new();
-    for (i, (metric, title, origin)) in metrics(report).into_iter().enumerate() {
+    for (i, shown) in panels.iter().enumerate() {
         let start = left + i as f64 * (PANEL + GAP);
         let _ = writeln!(
             body,
-            "<text class=\"title\" x=\"{start:.1}\" y=\"{:.1}\">{title}</text>\
+            "<text class=\"title\" x=\"{start:.1}\" y=\"{:.1}\">{}</text>\
              <text class=\"small middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             top + 12.0,
+            shown.title(report),
             start + PANEL / 2.0,
             top + HEIGHT + 60.0,
             escape(&sweep.key)
@@ -36,7 +43,7 @@ pub(super) fn curves(report: &AblationReport, sweep: &Sweep, left: f64, top: f64
             start,
             top: top + 24.0,
         };
-        panel(&mut body, report, sweep, (metric, origin), &place);
+        panel(&mut body, report, sweep, *shown, &place);
     }
     let bottom = top + HEIGHT + 76.0;
     if sweep.lines.len() < 2 {
@@ -52,13 +59,8 @@ struct Place {
     top: f64,
 }
 
-fn panel(
-    body: &mut String,
-    report: &AblationReport,
-    sweep: &Sweep,
-    (metric, origin): (Metric, Origin),
-    place: &Place,
-) {
+fn panel(body: &mut String, report: &AblationReport, sweep: &Sweep, panel: Panel, place: &Place) {
+    let metric = panel.metric(report);
     let all = sweep.values();
     let step = PANEL / all.len() as f64;
     let x = |value: f64| {
@@ -78,7 +80,7 @@ fn panel(
     let lines: Vec<Vec<Point>> = lines.map(|line| points(report, line, metric, &x)).collect();
     let ends = |p: &Point| [p.mean - p.std, p.mean + p.std];
     let ends: Vec<f64> = lines.iter().flatten().flat_map(ends).collect();
-    let scale = Scale::around(&ends, origin, place.top + HEIGHT, place.top);
+    let scale = Scale::around(&ends, panel.origin(), place.top + HEIGHT, place.top);
     ticks(body, &scale, place);
     for (i, points) in lines.iter().enumerate() {
         draw(body, points, &scale, class(i, lines.len()));

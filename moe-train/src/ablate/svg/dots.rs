@@ -1,16 +1,16 @@
 //! One row an arm: a dot for each seed, their mean, and a bar of one standard deviation.
 
-use super::{GAP, MARGIN, PANEL, ROW, metrics, values};
+use super::{GAP, MARGIN, PANEL, Panel, ROW, values};
 use crate::ablate::rule::Metric;
 use crate::ablate::table::{AblationReport, ArmReport};
-use crate::draw::{Origin, Scale, escape, label};
+use crate::draw::{Scale, escape, label};
 use crate::stats::{mean, sample_std};
 use std::fmt::Write;
 
 const TOP: f64 = 44.0;
 
 /// The rows of all arms, and where they end.
-pub(super) fn dots(report: &AblationReport, left: f64) -> (String, f64) {
+pub(super) fn dots(report: &AblationReport, panels: &[Panel], left: f64) -> (String, f64) {
     let mut body = String::new();
     for (row, arm) in report.arms.iter().enumerate() {
         let _ = writeln!(
@@ -21,29 +21,31 @@ pub(super) fn dots(report: &AblationReport, left: f64) -> (String, f64) {
             escape(&arm.label)
         );
     }
-    for (i, (metric, title, origin)) in metrics(report).into_iter().enumerate() {
+    for (i, panel) in panels.iter().enumerate() {
         let start = left + i as f64 * (PANEL + GAP);
         let _ = writeln!(
             body,
-            "<text class=\"title\" x=\"{start:.1}\" y=\"{:.1}\">{title}</text>",
-            MARGIN + 8.0
+            "<text class=\"title\" x=\"{start:.1}\" y=\"{:.1}\">{}</text>",
+            MARGIN + 8.0,
+            panel.title(report)
         );
-        panel(&mut body, report, metric, origin, start);
+        draw(&mut body, report, *panel, start);
     }
-    (body, middle(report.arms.len()) + ROW)
+    (body, middle(report.arms.len()) + ROW + 14.0)
 }
 
 fn middle(row: usize) -> f64 {
     TOP + ROW * (row as f64 + 0.5)
 }
 
-fn panel(body: &mut String, report: &AblationReport, metric: Metric, origin: Origin, start: f64) {
+fn draw(body: &mut String, report: &AblationReport, panel: Panel, start: f64) {
+    let metric = panel.metric(report);
     let all: Vec<f64> = report
         .arms
         .iter()
         .flat_map(|arm| values(arm, metric))
         .collect();
-    let scale = Scale::around(&all, origin, start, start + PANEL);
+    let scale = Scale::around(&all, panel.origin(), start, start + PANEL);
     let bottom = middle(report.arms.len()) - ROW / 2.0;
     for tick in scale.ticks() {
         let x = scale.at(tick);
@@ -55,11 +57,14 @@ fn panel(body: &mut String, report: &AblationReport, metric: Metric, origin: Ori
             label(tick)
         );
     }
+    let _ = writeln!(
+        body,
+        "<text class=\"small\" x=\"{start:.1}\" y=\"{:.1}\">{}</text>",
+        bottom + 30.0,
+        panel.direction(report)
+    );
     for (row, arm) in report.arms.iter().enumerate() {
-        let class = match arm.is_baseline() {
-            true => "baseline",
-            false => "arm",
-        };
+        let class = if arm.is_baseline() { "baseline" } else { "arm" };
         seeds(body, arm, metric, &scale, class, middle(row));
     }
 }

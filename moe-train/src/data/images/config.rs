@@ -1,6 +1,6 @@
 //! The table `[data]` of a run that reads images.
 
-use super::dataset::path_of;
+use super::dataset::{PICTURES, path_of};
 use super::{ImageError, folder};
 use crate::data::DataError;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ impl ImageConfig {
     pub(crate) fn counted_classes(&self) -> Result<usize, DataError> {
         match (self.n_classes, self.name) {
             (0, ImageName::Images) => {
-                let path = path_of(self, "a folder of class folders of PNG or JPEG files")?;
+                let path = path_of(self, PICTURES)?;
                 Ok(folder::classes(path)?.len())
             }
             (0, _) => Ok(N_CLASSES),

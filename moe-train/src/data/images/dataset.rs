@@ -5,8 +5,8 @@ use super::{
     Augment, ImageBatch, ImageBatches, ImageConfig, ImageError, ImageName, ImageSummary, digits,
     fashion, folder,
 };
+use crate::data::fingerprint::Fingerprint;
 use crate::data::{DataError, Split};
-use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -45,6 +45,25 @@ impl ImageData {
         Ok(Self { augment, ..data })
     }
 
+    /// Checks a set as [`load`](Self::load) does, but keeps one pixel of each of the user's own pictures,
+    /// so that the size they are read at takes no memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn check(config: &ImageConfig, stop: &AtomicBool) -> Result<(), DataError> {
+        let mut config = ImageConfig {
+            n_classes: config.counted_classes()?,
+            ..config.clone()
+        };
+        config.validate()?;
+        if config.name == ImageName::Images {
+            folder::check_size(path_of(&config, PICTURES)?, &shape_of(&config))?;
+            (config.image_size, config.shift) = (1, 0);
+        }
+        Self::load(&config, stop).map(|_| ())
+    }
+
     fn digits(config: &ImageConfig) -> Result<Self, ImageError> {
         if !config.path.is_empty() {
             return Err(ImageError::UnusedPath {
@@ -69,12 +88,8 @@ impl ImageData {
     }
 
     fn pictures(config: &ImageConfig, stop: &AtomicBool) -> Result<Self, DataError> {
-        let path = path_of(config, "a folder of class folders of PNG or JPEG files")?;
-        let shape = ImageShape {
-            side: config.side(),
-            n_channels: config.n_channels(),
-            white: 255,
-        };
+        let path = path_of(config, PICTURES)?;
+        let shape = shape_of(config);
         let pictures = folder::read(path, &shape, config.n_classes, stop)?;
         let names = pictures.class_names.iter();
         let places: Vec<String> = names
@@ -150,17 +165,20 @@ impl ImageData {
     }
 
     /// A hash of all images and labels of all parts.
-    pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Interrupted`] soon after `stop` is set.
+    pub fn fingerprint(&self, stop: &AtomicBool) -> Result<String, DataError> {
+        let mut hash = Fingerprint::new(stop);
         for part in &self.parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(&part.pixels);
-            part.labels
-                .iter()
-                .for_each(|label| hash.update(label.to_le_bytes()));
+            hash.length(part.len());
+            hash.bytes(&part.pixels)?;
+            for label in &part.labels {
+                hash.bytes(&label.to_le_bytes())?;
+            }
         }
-        let digest = hash.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        Ok(hash.finish())
     }
 
     /// The sizes of the set.
@@ -198,6 +216,18 @@ impl ScoredImages<'_> {
     }
 }
 
+/// What `data.path` of the user's own pictures is.
+pub(super) const PICTURES: &str = "a folder of class folders of PNG or JPEG files";
+
+/// The shape of the user's own pictures.
+fn shape_of(config: &ImageConfig) -> ImageShape {
+    ImageShape {
+        side: config.side(),
+        n_channels: config.n_channels(),
+        white: 255,
+    }
+}
+
 pub(super) fn path_of<'a>(
     config: &'a ImageConfig,
     what: &'static str,
@@ -230,12 +260,12 @@ mod tests {
                 assert!(n >= 34, "{class} in {split}: {n}");
             }
         }
-        assert_eq!(
-            data.fingerprint(),
-            ImageData::load(&ImageConfig::default(), &AtomicBool::new(false))
-                .unwrap()
-                .fingerprint()
-        );
+        let go = AtomicBool::new(false);
+        let again = ImageData::load(&ImageConfig::default(), &go).unwrap();
+        let hash = data.fingerprint(&go).unwrap();
+        assert_eq!(hash, again.fingerprint(&go).unwrap());
+        let stopped = data.fingerprint(&AtomicBool::new(true));
+        assert!(matches!(stopped, Err(DataError::Interrupted)));
     }
 
     #[test]

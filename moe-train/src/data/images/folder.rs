@@ -36,13 +36,7 @@ pub(super) fn read(
         }
         .into());
     }
-    let files: Vec<Vec<PathBuf>> = classes
-        .iter()
-        .map(|class| visible(class))
-        .collect::<Result<_, _>>()?;
-    let n_files: usize = files.iter().map(Vec::len).sum();
-    // once as they are read, once as they are split
-    check_memory(folder, 2 * n_files as u128 * shape.n_bytes() as u128)?;
+    let files = files(folder, &classes, shape)?;
     let mut part = ImagePart::default();
     for (label, class) in files.iter().enumerate() {
         for path in class {
@@ -55,6 +49,25 @@ pub(super) fn read(
         class_names: classes.iter().map(name).collect(),
         part,
     })
+}
+
+/// Refuses pictures that memory does not hold at a shape. None is read.
+pub(super) fn check_size(folder: &Path, shape: &ImageShape) -> Result<(), DataError> {
+    files(folder, &classes(folder)?, shape).map(|_| ())
+}
+
+/// The files of each class, if memory holds them at a shape.
+fn files(
+    folder: &Path,
+    classes: &[PathBuf],
+    shape: &ImageShape,
+) -> Result<Vec<Vec<PathBuf>>, DataError> {
+    let files = classes.iter().map(|class| visible(class));
+    let files: Vec<Vec<PathBuf>> = files.collect::<Result<_, _>>()?;
+    let n_files: usize = files.iter().map(Vec::len).sum();
+    // once as they are read, once as they are split
+    check_memory(folder, 2 * n_files as u128 * shape.n_bytes() as u128)?;
+    Ok(files)
 }
 
 /// The class folders in a folder, sorted by name.

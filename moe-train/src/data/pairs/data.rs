@@ -1,11 +1,11 @@
 //! The pairs of a run.
 
 use super::{PairBatch, PairConfig, PairName, SpanShape, TranslationData, corrupt};
+use crate::data::fingerprint::Fingerprint;
 use crate::data::{
     Batches, DataError, DataSummary, DomainSummary, Split, TextData, UnigramVocab, Vocab,
 };
 use moe_router::parts::mix_seed;
-use sha2::{Digest, Sha256};
 use std::sync::atomic::AtomicBool;
 
 /// Apart from the order of windows, which the same seed draws.
@@ -153,20 +153,32 @@ impl PairData {
         }
     }
 
-    /// A hash of all tokens and of how gaps are made.
-    pub fn fingerprint(&self) -> String {
+    /// The number of pairs of a part in an evaluation of all of it.
+    pub fn n_eval(&self, split: Split) -> usize {
         match &self.source {
-            Source::Spans(text, _) => text.fingerprint(),
+            Source::Spans(text, _) => text.eval_windows(split, 0, None).len(),
+            Source::Translation(data) => data.pairs(split).len(),
+        }
+    }
+
+    /// A hash of all tokens and of how gaps are made.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Interrupted`] soon after `stop` is set.
+    pub fn fingerprint(&self, stop: &AtomicBool) -> Result<String, DataError> {
+        match &self.source {
+            Source::Spans(text, _) => text.fingerprint(stop),
             Source::Translation(data) => {
-                let mut hash = Sha256::new();
+                let mut hash = Fingerprint::new(stop);
                 for pair in Split::ALL.iter().flat_map(|split| data.pairs(*split)) {
                     for ids in [&pair.input, &pair.target] {
-                        hash.update((ids.len() as u64).to_le_bytes());
-                        ids.iter().for_each(|id| hash.update(id.to_le_bytes()));
+                        hash.length(ids.len());
+                        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+                        hash.bytes(&bytes)?;
                     }
                 }
-                let digest = hash.finalize();
-                digest.iter().map(|byte| format!("{byte:02x}")).collect()
+                Ok(hash.finish())
             }
         }
     }
@@ -330,7 +342,8 @@ mod tests {
         let data = PairData::load(&config, 16, None, &AtomicBool::new(false)).unwrap();
         let again =
             PairData::load(&config, 16, Some(data.vocab()), &AtomicBool::new(false)).unwrap();
-        assert_eq!(again.fingerprint(), data.fingerprint());
+        let hash = |data: &PairData| data.fingerprint(&AtomicBool::new(false)).unwrap();
+        assert_eq!(hash(&again), hash(&data));
         assert_eq!(again.describe(), data.describe());
     }
 

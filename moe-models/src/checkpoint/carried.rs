@@ -1,0 +1,78 @@
+//! What lies beside the tensors of a checkpoint: a conversion carries small files along and says what it
+//! leaves.
+
+use super::CheckpointError;
+use super::error::file_error;
+use super::files::INDEX;
+use crate::disk::open_regular;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+/// Larger files are left: no text that belongs to a model is as large.
+const LARGEST: u64 = 64 << 20;
+
+/// The kinds of files that say something about a model: tokenizers, templates, settings, licences.
+const KINDS: [&str; 5] = ["json", "txt", "model", "jinja", "md"];
+
+/// The files beside the tensors, by their names: those that a conversion copied, and those that it left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Files that were copied.
+    pub copied: Vec<String>,
+    /// Files and folders that were left.
+    pub left: Vec<String>,
+}
+
+/// Copies the small files beside the tensors of a checkpoint.
+pub(super) fn carry(from: &Path, to: &Path) -> Result<Carried, CheckpointError> {
+    let mut carried = Carried::default();
+    for entry in fs::read_dir(from).map_err(file_error("read", from))? {
+        let path = entry.map_err(file_error("read", from))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.into_owned();
+        if is_converted(&name) {
+            continue;
+        }
+        if !is_small(&path) {
+            carried.left.push(name);
+            continue;
+        }
+        let mut bytes = Vec::new();
+        let read = open_regular(&path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
+        read.map_err(file_error("read", &path))?;
+        let target = to.join(&name);
+        fs::write(&target, bytes).map_err(file_error("write", &target))?;
+        carried.copied.push(name);
+    }
+    carried.copied.sort();
+    carried.left.sort();
+    Ok(carried)
+}
+
+/// Holds for files that are written anew: the configuration and the tensors.
+fn is_converted(name: &str) -> bool {
+    let is_shard = name.starts_with("model-") && name.ends_with(".safetensors");
+    let known = [
+        "config.json",
+        "model.safetensors",
+        INDEX,
+        "model.bpk",
+        "published.safetensors",
+    ];
+    is_shard || known.contains(&name)
+}
+
+/// Holds for ordinary files that say something about a model. Goldens say something about its tensors in
+/// one layout, and their numbers lie in another file.
+fn is_small(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_text = match path.extension().and_then(OsStr::to_str) {
+        Some(kind) => KINDS.contains(&kind.to_ascii_lowercase().as_str()),
+        None => ["LICENSE", "NOTICE"].contains(&&*name),
+    };
+    let metadata = fs::metadata(path);
+    let is_file = metadata.is_ok_and(|m| m.is_file() && m.len() <= LARGEST);
+    is_text && is_file && name != "goldens.json"
+}

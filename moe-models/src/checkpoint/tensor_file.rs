@@ -1,0 +1,134 @@
+//! A safetensors file, its header read and its tensors read when they are asked for.
+//!
+//! Files are read and not mapped: one that is cut short while it is mapped ends the process with a bus
+//! error, and here it is an error that names the file.
+
+use super::CheckpointError;
+use super::error::file_error;
+use super::header::Header;
+use crate::disk::open_regular;
+use crate::pointer::LFS_PREFIX;
+use safetensors::tensor::TensorInfo;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// An open file and where its tensors lie.
+#[derive(Debug)]
+pub(super) struct TensorFile {
+    pub(super) path: PathBuf,
+    file: Mutex<File>,
+    header: Header,
+}
+
+/// A tensor in its file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredTensor<'a> {
+    pub(super) file: &'a TensorFile,
+    pub(super) info: &'a TensorInfo,
+}
+
+impl TensorFile {
+    /// Reads the header of a file and checks it: its length against the file's, and each tensor's place
+    /// and size against its shape and its neighbours.
+    pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let file = open_regular(path).map_err(file_error("read", path))?;
+        let metadata = file.metadata().map_err(file_error("read", path))?;
+        let mut start = Vec::new();
+        let mut prefix = (&file).take(LFS_PREFIX.len() as u64);
+        prefix
+            .read_to_end(&mut start)
+            .map_err(file_error("read", path))?;
+        if start == LFS_PREFIX {
+            return Err(CheckpointError::Pointer(path.to_owned()));
+        }
+        let header = Header::read(start.chain(&file), metadata.len());
+        Ok(Self {
+            path: path.to_owned(),
+            header: header.map_err(|source| CheckpointError::Damaged {
+                path: path.to_owned(),
+                source,
+            })?,
+            file: Mutex::new(file),
+        })
+    }
+
+    /// The names of the tensors, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.header.tensors.keys().map(String::as_str)
+    }
+
+    /// The tensors by their names, in no order.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, StoredTensor<'_>)> {
+        let tensors = self.header.tensors.iter();
+        tensors.map(|(name, info)| (name.as_str(), StoredTensor { file: self, info }))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {
+        let info = self.header.tensors.get(name)?;
+        Some(StoredTensor { file: self, info })
+    }
+
+    fn read_at(&self, start: u64, n_bytes: usize) -> io::Result<Vec<u8>> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = vec![0; n_bytes];
+        match file.read_exact(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(io::Error::other(
+                "it has become shorter since it was opened",
+            )),
+            read => read.map(|()| bytes),
+        }
+    }
+}
+
+impl<'a> StoredTensor<'a> {
+    pub(super) fn path(&self) -> &'a Path {
+        &self.file.path
+    }
+
+    /// The number of bytes.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.info.data_offsets.1 - self.info.data_offsets.0
+    }
+
+    /// Reads the bytes of the whole tensor.
+    pub(super) fn read(&self) -> Result<Vec<u8>, CheckpointError> {
+        self.read_range(0..self.n_bytes())
+    }
+
+    /// Reads a part of its bytes.
+    pub(super) fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, CheckpointError> {
+        let start = self.file.header.data_start + (self.info.data_offsets.0 + range.start) as u64;
+        let read = self.file.read_at(start, range.len());
+        read.map_err(file_error("read", self.path()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::Dtype;
+    use safetensors::tensor::TensorView;
+
+    #[test]
+    fn a_file_that_is_cut_after_it_was_opened_is_an_error() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("x.safetensors");
+        let bytes = [1u8; 1 << 16];
+        let view = TensorView::new(Dtype::U8, vec![bytes.len()], &bytes).expect("a tensor");
+        safetensors::serialize_to_file([("x", view)], None, &path).expect("a file");
+        let file = TensorFile::open(&path).expect("a whole file");
+        let tensor = file.get("x").expect("it is there");
+        assert_eq!(tensor.read().expect("its bytes"), bytes);
+        let short = File::options().write(true).open(&path).expect("the file");
+        short.set_len(100).expect("a shorter file");
+        let error = tensor.read().expect_err("it is cut").to_string();
+        assert!(
+            error.contains("x.safetensors") && error.contains("shorter"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! Values of fields that a `config.json` leaves out: those of transformers 5.23 (`configuration_*.py`), and
+//! of DeepSeekMoE those of the code published with it. Fields whose absence means something other than
+//! `null` are here; the base of the rotary angles, which several fields may say, is with
+//! [`RopeFields`](super::rope::RopeFields).
+
+use super::error::Refusal;
+use serde_json::{Map, Value, json};
+
+/// The base of the rotary angles of a family, if nothing says another.
+pub(super) fn rope_theta(model_type: &str) -> f64 {
+    match model_type {
+        "mixtral" => 1e6,
+        _ => 1e4,
+    }
+}
+
+/// Other names that the reference has for a field of a family.
+fn aliases(model_type: &str) -> &'static [(&'static str, &'static str)] {
+    match model_type {
+        "mixtral" => &[("num_experts", "num_local_experts")],
+        "deepseek_v2" => &[("num_experts", "n_routed_experts")],
+        "deepseek_v3" => &[("num_local_experts", "n_routed_experts")],
+        "switch_transformers" => &[
+            ("hidden_size", "d_model"),
+            ("num_attention_heads", "num_heads"),
+            ("num_hidden_layers", "num_layers"),
+        ],
+        _ => &[],
+    }
+}
+
+/// The fields of a `config.json` with those that it leaves out.
+///
+/// # Errors
+///
+/// Returns a field that is said twice by two names, with other values.
+pub(super) fn with_defaults(
+    model_type: &str,
+    mut given: Map<String, Value>,
+) -> Result<Value, Refusal> {
+    for (alias, key) in aliases(model_type) {
+        let Some(value) = given.remove(*alias) else {
+            continue;
+        };
+        match given.get(*key) {
+            Some(other) if *other != value => {
+                let rule = format!("{key} says {other}; remove one of the two");
+                return Err(Refusal::new(alias, value, rule));
+            }
+            _ => given.insert((*key).to_owned(), value),
+        };
+    }
+    let mut fields = match defaults(model_type) {
+        Value::Object(defaults) => defaults,
+        _ => Map::new(),
+    };
+    fields.extend(given);
+    Ok(Value::Object(fields))
+}
+
+fn defaults(model_type: &str) -> Value {
+    match model_type {
+        "mixtral" => mixtral(),
+        "deepseek" => deepseek_moe(),
+        "deepseek_v2" => deepseek_v2(),
+        "deepseek_v3" => deepseek_v3(),
+        "olmoe" => olmoe(),
+        _ => Value::Null,
+    }
+}
+
+fn mixtral() -> Value {
+    json!({
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 131_072,
+        "rms_norm_eps": 1e-5, "eos_token_id": 2, "num_experts_per_tok": 2, "num_local_experts": 8,
+        "router_aux_loss_coef": 0.001
+    })
+}
+
+fn deepseek_moe() -> Value {
+    json!({
+        "vocab_size": 102_400, "hidden_size": 4096, "intermediate_size": 11008,
+        "moe_intermediate_size": 1407, "num_hidden_layers": 30, "num_attention_heads": 32,
+        "num_key_value_heads": 32, "moe_layer_freq": 1, "first_k_dense_replace": 0,
+        "norm_topk_prob": false, "aux_loss_alpha": 0.001, "seq_aux": true,
+        "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "eos_token_id": 100_001
+    })
+}
+
+fn deepseek_v2() -> Value {
+    json!({
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
+        "moe_intermediate_size": 1407, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "eos_token_id": 2,
+        "first_k_dense_replace": 0, "kv_lora_rank": 512, "q_lora_rank": 1536, "n_routed_experts": 64,
+        "n_shared_experts": 2, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "routed_scaling_factor": 1.0, "norm_topk_prob": false
+    })
+}
+
+fn deepseek_v3() -> Value {
+    json!({
+        "vocab_size": 129_280, "hidden_size": 7168, "intermediate_size": 18432,
+        "moe_intermediate_size": 2048, "num_hidden_layers": 61, "num_attention_heads": 128,
+        "num_key_value_heads": 128, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6,
+        "eos_token_id": 1, "first_k_dense_replace": 3, "kv_lora_rank": 512, "q_lora_rank": 1536,
+        "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8,
+        "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "routed_scaling_factor": 2.5, "norm_topk_prob": true, "n_group": 8, "topk_group": 4
+    })
+}
+
+fn olmoe() -> Value {
+    json!({
+        "vocab_size": 50304, "hidden_size": 2048, "intermediate_size": 2048, "num_hidden_layers": 16,
+        "num_attention_heads": 16, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+        "eos_token_id": 50279, "num_experts_per_tok": 8, "num_experts": 64
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{PublishedConfig, PublishedError, PublishedSwitch};
+    use super::*;
+    use std::path::Path;
+
+    fn parse(config: &Value) -> Result<PublishedConfig, PublishedError> {
+        PublishedConfig::parse(config.to_string().as_bytes(), Path::new("x/config.json"))
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_in_the_reference() {
+        let read = |config: Value| parse(&config).expect("defaults");
+        let PublishedConfig::Mixtral(mixtral) = read(json!({"model_type": "mixtral"})) else {
+            panic!("a Mixtral");
+        };
+        let common = &mixtral.common;
+        assert_eq!(
+            (common.num_key_value_heads, common.max_position_embeddings),
+            (8, 131_072)
+        );
+        assert_eq!(
+            (common.rope.theta, &common.eos_token_ids[..]),
+            (1e6, &[2][..])
+        );
+        let config = json!({"model_type": "deepseek_v2", "num_experts_per_tok": 6});
+        let PublishedConfig::DeepSeek(v2) = read(config) else {
+            panic!("a DeepSeek");
+        };
+        assert_eq!((v2.n_shared_experts, v2.n_group, v2.topk_group), (2, 1, 1));
+        assert_eq!(v2.latent.expect("latent").q_lora_rank, Some(1536));
+        assert_eq!(
+            (v2.common.num_key_value_heads, v2.common.rope.theta),
+            (32, 1e4)
+        );
+        let PublishedConfig::DeepSeek(v3) = read(json!({"model_type": "deepseek_v3"})) else {
+            panic!("a DeepSeek");
+        };
+        assert_eq!(
+            (v3.n_group, v3.topk_group, v3.num_experts_per_tok),
+            (8, 4, 8)
+        );
+        assert_eq!(
+            (v3.routed_scaling_factor, v3.first_k_dense_replace),
+            (2.5, 3)
+        );
+    }
+
+    #[test]
+    fn null_is_not_left_out() {
+        let config = json!({"model_type": "mixtral", "num_key_value_heads": null});
+        let config = parse(&config).expect("as many as queries");
+        assert_eq!(config.common().num_key_value_heads, 32);
+        for (model_type, key) in [
+            ("deepseek_v2", "num_experts_per_tok"),
+            ("deepseek", "n_routed_experts"),
+            ("deepseek_v3", "kv_lora_rank"),
+        ] {
+            let mut config = json!({"model_type": model_type, "num_experts_per_tok": 6});
+            config[key] = Value::Null;
+            let error = parse(&config).expect_err(key).to_string();
+            assert!(error.contains(&format!("{key} = null")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_field_has_one_value_by_all_its_names() {
+        let error =
+            parse(&json!({"model_type": "mixtral", "num_experts": 4, "num_local_experts": 8}));
+        let error = error.expect_err("two numbers").to_string();
+        assert!(
+            error.contains("num_experts = 4: num_local_experts says 8"),
+            "{error}"
+        );
+        let PublishedConfig::Mixtral(four) =
+            parse(&json!({"model_type": "mixtral", "num_experts": 4})).expect("one number")
+        else {
+            panic!("a Mixtral");
+        };
+        assert_eq!(four.num_local_experts, 4);
+        let switch = PublishedSwitch::parse(br#"{"hidden_size": 96}"#, Path::new("x"));
+        assert_eq!(switch.expect("one width").d_model, 96);
+    }
+}
