@@ -7,6 +7,7 @@ mod allocator;
 mod args;
 mod backends;
 mod commands;
+mod drawing;
 mod exit;
 mod figure;
 mod generation;

@@ -1,5 +1,6 @@
 //! A file that a command writes: looked at before any work, and then written whole.
 
+use crate::drawing::{DrawError, to_pdf, to_png};
 use crate::exit::Usage;
 use crate::shared::Shared;
 use anyhow::Context;
@@ -31,16 +32,46 @@ pub struct Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A page.
-    Html,
-    /// A picture.
-    Svg,
+    Page,
+    /// A picture, in the format that the extension says.
+    Picture,
 }
 
 impl Kind {
+    fn formats(self) -> &'static [Format] {
+        match self {
+            Self::Page => &[Format::Html],
+            Self::Picture => &[Format::Svg, Format::Png, Format::Pdf],
+        }
+    }
+
+    /// The format that an extension says, or the first for a device, whose name says nothing.
+    fn format(self, path: &Path) -> Option<Format> {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let says = |format: &&Format| {
+            let mut own = format.extensions().iter();
+            extension.is_some_and(|given| own.any(|own| own.eq_ignore_ascii_case(given)))
+        };
+        self.formats().iter().find(says).copied()
+    }
+}
+
+/// How a file holds what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Html,
+    Svg,
+    Png,
+    Pdf,
+}
+
+impl Format {
     fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Html => &["html", "htm"],
             Self::Svg => &["svg"],
+            Self::Png => &["png"],
+            Self::Pdf => &["pdf"],
         }
     }
 
@@ -49,15 +80,25 @@ impl Kind {
         match self {
             Self::Html => format!("<meta name=\"generator\" content=\"{maker}\">"),
             Self::Svg => format!("<metadata>made by {maker}</metadata>"),
+            Self::Png => format!("Software\0{maker}"),
+            Self::Pdf => format!("/Creator ({maker})"),
         }
     }
 
-    /// The line that the mark stands behind: the first that may be followed by one.
-    fn before_mark(self) -> &'static str {
+    /// The file of a page or of an SVG, with its mark.
+    fn bytes(self, text: &str, maker: &str) -> Result<Vec<u8>, DrawError> {
         match self {
-            Self::Html => "<head>\n",
-            Self::Svg => ">\n",
+            Self::Html => Ok(self.marked("<head>\n", text, maker)),
+            Self::Svg => Ok(self.marked(">\n", text, maker)),
+            Self::Png => to_png(text, maker),
+            Self::Pdf => to_pdf(text, maker),
         }
+    }
+
+    /// The text with its mark behind the first line that may be followed by one.
+    fn marked(self, head: &str, text: &str, maker: &str) -> Vec<u8> {
+        let mark = format!("{head}{}\n", self.mark(maker));
+        text.replacen(head, &mark, 1).into_bytes()
     }
 }
 
@@ -66,6 +107,7 @@ impl Kind {
 pub struct Target {
     path: PathBuf,
     output: Output,
+    format: Format,
 }
 
 impl Target {
@@ -83,7 +125,8 @@ impl Target {
             return refuse(problem.to_string());
         }
         if !is_stream(path) {
-            if let Some(wanted) = wanted_extension(path, output.kind) {
+            if output.kind.format(path).is_none() {
+                let wanted = wanted(output.kind);
                 return refuse(format!("this writes {wanted}; end the name so"));
             }
             if !overwrite.force && path.exists() && !is_made_by(path, output)? {
@@ -98,9 +141,11 @@ impl Target {
 
     /// A file in a folder that is still to be made, where nothing can be in the way.
     pub fn new(path: &Path, output: Output) -> Self {
+        let format = output.kind.format(path);
         Self {
             path: path.to_owned(),
             output,
+            format: format.unwrap_or(output.kind.formats()[0]),
         }
     }
 
@@ -114,13 +159,13 @@ impl Target {
             .transpose()
     }
 
-    /// Writes the page or picture, which appears whole or not at all, and says so.
+    /// Writes a page or an SVG in the file's format, which appears whole or not at all, and says so.
     pub fn write(&self, text: &str, shared: &Shared) -> anyhow::Result<()> {
-        let Output { maker, kind, .. } = self.output;
-        let head = kind.before_mark();
-        let marked = text.replacen(head, &format!("{head}{}\n", kind.mark(maker)), 1);
         let shown = self.path.display();
-        disk::write_whole(&self.path, marked.as_bytes())
+        self.format
+            .bytes(text, self.output.maker)
+            .map_err(anyhow::Error::from)
+            .and_then(|bytes| Ok(disk::write_whole(&self.path, &bytes)?))
             .with_context(|| format!("cannot write `{shown}`"))?;
         shared.note(&format!("wrote {shown}"));
         Ok(())
@@ -140,26 +185,27 @@ fn is_stream(path: &Path) -> bool {
         || path.metadata().is_ok_and(|found| !found.is_file())
 }
 
-/// The extensions to choose from, if the file has none of them.
-fn wanted_extension(path: &Path, kind: Kind) -> Option<String> {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    let is_wanted = |wanted: &&str| extension.is_some_and(|own| own.eq_ignore_ascii_case(wanted));
-    let wanted = kind.extensions();
-    if wanted.iter().any(is_wanted) {
-        return None;
+/// The extensions to choose from: `.svg, .png or .pdf`.
+fn wanted(kind: Kind) -> String {
+    let extensions = kind.formats().iter().flat_map(|format| format.extensions());
+    let mut wanted: Vec<String> = extensions.map(|own| format!(".{own}")).collect();
+    match wanted.pop() {
+        Some(last) if !wanted.is_empty() => format!("{} or {last}", wanted.join(", ")),
+        last => last.unwrap_or_default(),
     }
-    let wanted: Vec<String> = wanted.iter().map(|wanted| format!(".{wanted}")).collect();
-    Some(wanted.join(" or "))
 }
 
-/// Whether a file begins like one of the command.
+/// Tells whether a file begins like one of the command, in the format that its extension says.
 fn is_made_by(path: &Path, output: Output) -> anyhow::Result<bool> {
     let mut head = Vec::new();
     disk::open_regular(path)
         .and_then(|file| file.take(512).read_to_end(&mut head))
         .with_context(|| format!("cannot read `{}`", path.display()))?;
-    let mark = output.kind.mark(output.maker);
-    Ok(String::from_utf8_lossy(&head).contains(&mark))
+    let mark = output
+        .kind
+        .format(path)
+        .map(|format| format.mark(output.maker));
+    Ok(mark.is_some_and(|mark| String::from_utf8_lossy(&head).contains(&mark)))
 }
 
 #[cfg(test)]
@@ -170,7 +216,7 @@ mod tests {
     const PICTURE: Output = Output {
         flag: "-o",
         maker: "moe figure",
-        kind: Kind::Svg,
+        kind: Kind::Picture,
     };
 
     fn problem(path: &Path) -> String {
@@ -194,10 +240,26 @@ mod tests {
     }
 
     #[test]
+    fn pixels_and_sheets_are_known_as_the_commands_own() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"8\" height=\"4\">\n</svg>\n";
+        for (name, first) in [("a.png", "\u{fffd}PNG"), ("a.PDF", "%PDF-1.7")] {
+            let file = folder.path().join(name);
+            for (maker, refused) in [("moe figure", false), ("moe ablate", true)] {
+                let format = Kind::Picture.format(&file).expect("a format");
+                let bytes = format.bytes(svg, maker).expect("a picture");
+                assert!(String::from_utf8_lossy(&bytes).starts_with(first));
+                fs::write(&file, bytes).expect("a file");
+                assert_eq!(problem(&file).ends_with("or add --force"), refused);
+            }
+        }
+    }
+
+    #[test]
     fn another_extension_is_refused() {
-        for name in ["a.csv", "a", "a.svg.png"] {
+        for name in ["a.csv", "a", "a.svg.jpg"] {
             let problem = problem(&std::env::temp_dir().join(name));
-            assert!(problem.ends_with("this writes .svg; end the name so"));
+            assert!(problem.ends_with("this writes .svg, .png or .pdf; end the name so"));
         }
     }
 

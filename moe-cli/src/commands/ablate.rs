@@ -41,7 +41,7 @@ pub struct AblateArgs {
     #[arg(short, long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: Option<u64>,
-    /// Write a figure: loss, dead experts and load of each arm
+    /// Write a figure (.svg, .png or .pdf): loss, dead experts and load of each arm
     #[arg(short = 'o', long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// A line above the figure
@@ -58,7 +58,7 @@ pub struct AblateArgs {
 const FIGURE: Output = Output {
     flag: "--svg",
     maker: "moe ablate",
-    kind: Kind::Svg,
+    kind: Kind::Picture,
 };
 
 /// Trains what is missing and prints the table.

@@ -46,7 +46,7 @@ pub struct AnalyzeArgs {
 const PAGE: Output = Output {
     flag: "--out",
     maker: "moe analyze",
-    kind: Kind::Html,
+    kind: Kind::Page,
 };
 
 /// Counts, prints the tables and writes the page.

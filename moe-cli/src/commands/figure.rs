@@ -26,7 +26,7 @@ pub struct FigureArgs {
     /// Values of the router, such as router.top_k=1
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// The file to write; with `all`, the folder for NAME.svg of each router
+    /// The file to write (.svg, .png or .pdf); with `all`, the folder for NAME.svg of each router
     #[arg(short, long, value_name = "PATH")]
     out: PathBuf,
     /// Show evaluation and not a training step
@@ -39,7 +39,7 @@ pub struct FigureArgs {
 const PICTURE: Output = Output {
     flag: "--out",
     maker: "moe figure",
-    kind: Kind::Svg,
+    kind: Kind::Picture,
 };
 
 /// A router and where its picture goes.

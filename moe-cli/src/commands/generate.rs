@@ -29,12 +29,12 @@ const MAKER: &str = "moe generate";
 const PAGE: Output = Output {
     flag: "--html",
     maker: MAKER,
-    kind: Kind::Html,
+    kind: Kind::Page,
 };
 const PICTURE: Output = Output {
     flag: "--svg",
     maker: MAKER,
-    kind: Kind::Svg,
+    kind: Kind::Picture,
 };
 
 /// Continues the prompt.

@@ -52,7 +52,7 @@ pub struct GenerateArgs {
     /// Also write a page with the experts of each token
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
-    /// Also write a picture (SVG) with the first expert of each token
+    /// Also write a picture (.svg, .png or .pdf) with the first expert of each token
     #[arg(long, value_name = "FILE")]
     pub(super) svg: Option<PathBuf>,
     #[command(flatten)]

@@ -29,7 +29,7 @@ pub struct ReportArgs {
 const PAGE: Output = Output {
     flag: "--out",
     maker: "moe report",
-    kind: Kind::Html,
+    kind: Kind::Page,
 };
 
 /// Reads the runs, prints their table and writes the page.

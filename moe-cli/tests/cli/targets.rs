@@ -4,11 +4,14 @@ use crate::place::Place;
 use std::fs;
 
 /// The commands that write a picture or a page, each with a name of the right kind.
-fn writers(run: &str) -> [(String, &'static str); 6] {
+fn writers(run: &str) -> [(String, &'static str); 9] {
     let generate = format!("generate {run} -p a -n 4");
     [
         ("figure switch -o".to_owned(), "svg"),
+        ("figure switch -o".to_owned(), "png"),
+        ("figure switch -o".to_owned(), "pdf"),
         (format!("{generate} --svg"), "svg"),
+        (format!("{generate} --svg"), "png"),
         (format!("{generate} --html"), "html"),
         (
             "ablate tiny.toml -x router.top_k=2,1 -s 1 --svg".to_owned(),
@@ -47,7 +50,7 @@ fn every_command_keeps_what_it_did_not_make() {
         // and what the command made itself is replaced without a word
         let again = place.moe(&format!("{command} {name} -q"));
         assert_eq!((again.code, again.stderr.as_str()), (0, ""), "{command}");
-        assert!(fs::read_to_string(place.path(&name)).unwrap().len() > 100);
+        assert!(fs::read(place.path(&name)).unwrap().len() > 100);
 
         let other = place.moe(&format!("{command} other{i}.csv"));
         assert_eq!(other.code, 2, "{command}");
@@ -86,6 +89,8 @@ fn control_characters_of_names_are_shown() {
         "inspect tiny.toml router.\x1b[31m=1",
         "train tiny.toml --device \x1b[31m",
         "eval runs/\u{9b}31m",
+        "list --\x1b[31m",
+        "\x1b[31m",
     ] {
         let ended = place.moe(line);
         assert_eq!(ended.code, 2, "{}", ended.stderr);
