@@ -11,13 +11,16 @@ use thiserror::Error;
 /// Pixels of a PNG to a unit of the SVG: sharp on dense screens and in print at half a page's width.
 const PIXELS: u32 = 2;
 
+/// What 256 MB hold.
+const MOST_PIXELS: u64 = 1 << 26;
+
 /// The reason why a picture has no such file.
 #[derive(Debug, Error)]
 pub enum DrawError {
     /// The SVG cannot be read.
     #[error("the picture cannot be read: {0}")]
     Svg(#[from] usvg::Error),
-    /// There are more pixels than memory or the format takes.
+    /// There are too many pixels.
     #[error("the picture is too large for a PNG ({width} x {height}); write .svg or .pdf")]
     TooLarge {
         /// Its width in pixels.
@@ -43,7 +46,9 @@ pub fn to_png(svg: &str, maker: &str) -> Result<Vec<u8>, DrawError> {
     let size = tree.size();
     let pixels = |length: f32| (length * PIXELS as f32).ceil() as u32;
     let (width, height) = (pixels(size.width()), pixels(size.height()));
-    let mut pixmap = Pixmap::new(width, height).ok_or(DrawError::TooLarge { width, height })?;
+    let is_small = u64::from(width) * u64::from(height) <= MOST_PIXELS;
+    let pixmap = is_small.then(|| Pixmap::new(width, height)).flatten();
+    let mut pixmap = pixmap.ok_or(DrawError::TooLarge { width, height })?;
     // opaque, so that premultiplied colours are the colours themselves
     pixmap.fill(Color::WHITE);
     let scale = Transform::from_scale(PIXELS as f32, PIXELS as f32);
