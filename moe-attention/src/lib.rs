@@ -9,6 +9,7 @@
 //! Axis legend, used by every module: B batch, L query length, S key length (cached tokens
 //! included), D model width, H query heads, Hkv key/value heads, G = H / Hkv, Dh head width.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![deny(unsafe_code)]
 
 // Without a kernel nobody reads what kernels need.

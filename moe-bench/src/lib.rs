@@ -1,5 +1,7 @@
 //! Benchmarks of the workbench.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod attention;
 pub mod compare;
 pub mod contest;

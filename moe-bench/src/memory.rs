@@ -6,10 +6,11 @@ use crate::table::thousands;
 use crate::workloads::Workload;
 use burn::tensor::Device;
 use moe_experts::Activation;
+use moe_models::disk;
 use moe_router::Router;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs;
+use std::path::Path;
 
 /// The peak memory of forward and backward, bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,13 +75,14 @@ impl LayerMemory {
 /// Makes the present the peak.
 fn forget_peak() -> Result<(), String> {
     let path = "/proc/self/clear_refs";
-    fs::write(path, "5").map_err(|error| format!("{path}: {error}"))
+    disk::write_whole(Path::new(path), b"5").map_err(|error| format!("{path}: {error}"))
 }
 
 /// A line of the process's status, in bytes.
 fn status(key: &str) -> Result<usize, String> {
     let path = "/proc/self/status";
-    let status = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let status =
+        disk::read_text(Path::new(path), 1 << 20).map_err(|error| format!("{path}: {error}"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(key));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
     kib.map(|kib| 1024 * kib)

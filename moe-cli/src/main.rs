@@ -3,6 +3,8 @@
 //! Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
 //! configuration, 3 finished but out of tolerance, 130 interrupted after saving.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod allocator;
 mod args;
 mod backends;

@@ -3,6 +3,7 @@
 //! Axis legend: T tokens, D model width, E experts, K experts a token, C capacity, A assignments,
 //! N rows (kept assignments), S slots, F expert hidden width.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![deny(unsafe_code)]
 
 mod account;

@@ -2,6 +2,8 @@
 //!
 //! A model returns the [`Routing`](moe_router::Routing) of each of its MoE layers beside its output.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod account;
 pub mod bounds;
 pub mod checkpoint;

@@ -32,6 +32,8 @@
 //! let routing = router.route(RouterInput::new(tokens));
 //! assert_eq!(routing.load().kept.iter().sum::<f64>(), 64.0); // 32 tokens, 2 experts each
 //! ```
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #[macro_use]
 mod cpu;
 #[macro_use]

@@ -1,5 +1,7 @@
 //! Data, training, evaluation and ablation of mixture-of-experts models.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod ablate;
 pub mod analyze;
 pub mod audit;

@@ -3,6 +3,7 @@
 use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
 use crate::terminal::{si, thousands};
+use moe_models::disk::{MOST_TEXT, read_text};
 use moe_train::config::RunConfig;
 use moe_train::data::Corpus;
 use std::fs;
@@ -213,7 +214,7 @@ fn config_row(path: &Path) -> Vec<Cell> {
 
 /// The comment that a file begins with, up to the end of its first sentence.
 fn first_comment(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = read_text(path, MOST_TEXT).unwrap_or_default();
     let lines = text.lines().map_while(|line| line.strip_prefix('#'));
     let comment: Vec<&str> = lines
         .map(str::trim)

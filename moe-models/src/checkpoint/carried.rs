@@ -4,10 +4,9 @@
 use super::CheckpointError;
 use super::error::file_error;
 use super::files::INDEX;
-use crate::disk::open_regular;
+use crate::disk::{read_at_most, write_new};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 /// Larger files are left: no text that belongs to a model is as large.
@@ -39,11 +38,9 @@ pub(super) fn carry(from: &Path, to: &Path) -> Result<Carried, CheckpointError> 
             carried.left.push(name);
             continue;
         }
-        let mut bytes = Vec::new();
-        let read = open_regular(&path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
-        read.map_err(file_error("read", &path))?;
+        let bytes = read_at_most(&path, LARGEST).map_err(file_error("read", &path))?;
         let target = to.join(&name);
-        fs::write(&target, bytes).map_err(file_error("write", &target))?;
+        write_new(&target, &bytes).map_err(file_error("write", &target))?;
         carried.copied.push(name);
     }
     carried.copied.sort();

@@ -2,9 +2,9 @@
 
 use super::CheckpointError;
 use super::error::file_error;
+use crate::disk::{MOST_TEXT, read_at_most};
 use crate::published::{PublishedConfig, PublishedError};
 use serde_json::{Map, Value};
-use std::fs;
 use std::path::Path;
 
 /// The text of `config.json` of `folder`, of a decoder's `config` if it is one: as it is, unless it promises
@@ -15,7 +15,7 @@ pub(super) fn copied_config(
     is_fp8: bool,
 ) -> Result<Vec<u8>, CheckpointError> {
     let path = folder.join("config.json");
-    let text = fs::read(&path).map_err(file_error("read", &path))?;
+    let text = read_at_most(&path, MOST_TEXT).map_err(file_error("read", &path))?;
     let parsed: Result<Map<String, Value>, _> = serde_json::from_slice(&text);
     let before = parsed.map_err(|error| PublishedError::Json {
         path,

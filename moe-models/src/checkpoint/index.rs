@@ -2,9 +2,9 @@
 
 use super::CheckpointError;
 use super::error::file_error;
+use crate::disk::{MOST_TEXT, read_at_most};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ pub(super) fn read_index(
     folder: &Path,
     path: &Path,
 ) -> Result<BTreeMap<PathBuf, Vec<String>>, CheckpointError> {
-    let text = fs::read(path).map_err(file_error("read", path))?;
+    let text = read_at_most(path, MOST_TEXT).map_err(file_error("read", path))?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| problem(path, error))?;
     let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (tensor, shard) in index.weight_map {

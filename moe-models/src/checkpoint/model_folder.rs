@@ -11,10 +11,10 @@ use super::native::{NativeFiles, is_native, write_native};
 use super::stored::stored_tensors;
 use super::write::{collect, whole_folder, write_files};
 use super::{CheckpointError, Entry, error::file_error, source};
+use crate::disk::{MOST_TEXT, read_at_most};
 use crate::published::{PublishedError, PublishedSwitch, PublishedVmoe, ends};
 use burn::module::Module;
 use burn::tensor::Device;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A published configuration that stands for a model and its tensors.
@@ -169,7 +169,7 @@ impl<P: PublishedFamily> ModelFolder<P> {
         }
         let tensors = collect(model, entries)?;
         let path = self.folder.join("config.json");
-        let text = fs::read(&path).map_err(file_error("read", &path))?;
+        let text = read_at_most(&path, MOST_TEXT).map_err(file_error("read", &path))?;
         whole_folder(folder, |folder| write_files(folder, &text, tensors))
     }
 

@@ -8,14 +8,13 @@ use super::layout::ByParameter;
 use super::load::{Precision, held};
 use super::write::{collect, whole_folder, write_files};
 use super::{CheckpointError, TensorCopy, error::file_error};
-use crate::disk::open_regular;
+use crate::disk::{open_regular, write_new};
 use crate::not_finite;
 use crate::path::ParameterPath;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Tensor};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 const MODEL: &str = "model.bpk";
@@ -165,7 +164,7 @@ pub(super) fn write_native<M: Module>(
 ) -> Result<Carried, CheckpointError> {
     whole_folder(target, |folder| {
         let path = folder.join(CONFIG);
-        fs::write(&path, config_text).map_err(file_error("write", &path))?;
+        write_new(&path, config_text).map_err(file_error("write", &path))?;
         keep(folder)?;
         let path = folder.join(MODEL);
         let record = model.into_record();

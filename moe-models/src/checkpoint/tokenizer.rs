@@ -2,8 +2,8 @@
 
 use super::CheckpointError;
 use super::error::file_error;
+use crate::disk::{MOST_TEXT, read_at_most};
 use crate::pointer::LFS_PREFIX;
-use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
@@ -44,7 +44,7 @@ impl PublishedTokenizer {
         if !path.is_file() {
             return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(file_error("read", &path))?;
+        let bytes = read_at_most(&path, MOST_TEXT).map_err(file_error("read", &path))?;
         if bytes.starts_with(LFS_PREFIX) {
             return Err(CheckpointError::Pointer(path));
         }

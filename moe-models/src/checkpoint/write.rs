@@ -6,7 +6,7 @@ use super::error::file_error;
 use super::layout::{ByParameter, Layout};
 use super::published_values::published;
 use crate::AnyDecoder;
-use crate::disk::Draft;
+use crate::disk::{Draft, write_new};
 use crate::path::ParameterPath;
 use crate::published::PublishedConfig;
 use burn::module::{Module, ModuleVisitor, Param};
@@ -82,7 +82,7 @@ pub(super) fn write_files<V: View>(
     tensors: Vec<(String, V)>,
 ) -> Result<(), CheckpointError> {
     let config = folder.join("config.json");
-    fs::write(&config, config_text).map_err(file_error("write", &config))?;
+    write_new(&config, config_text).map_err(file_error("write", &config))?;
     let path = folder.join(SHARD);
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(metadata), &path).map_err(|source| {

@@ -1,7 +1,7 @@
 //! Folders that appear whole or not at all.
 
-use super::{builder, parent, sync_folder, sync_name};
-use std::fs::{self, OpenOptions};
+use super::{builder, parent, sync, sync_name};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -33,10 +33,9 @@ impl Draft {
     /// as it is: this is an error then.
     pub(crate) fn publish(mut self) -> io::Result<()> {
         for file in fs::read_dir(self.folder.path())? {
-            let mut options = OpenOptions::new();
-            options.write(true).open(file?.path())?.sync_all()?;
+            sync(&file?.path())?;
         }
-        sync_folder(self.folder.path())?;
+        sync(self.folder.path())?;
         fs::rename(self.folder.path(), &self.target)?;
         let _ = self.folder.keep(); // the path that it had
         sync_name(parent(&self.target));

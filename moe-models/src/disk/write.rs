@@ -22,6 +22,20 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Writes a file that must not be there yet, for folders that nobody else sees before they are whole.
+///
+/// # Errors
+///
+/// Returns the system's error, also where the name is taken, by a link too.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .create_new(true)
+        .open(path)?
+        .write_all(bytes)
+}
+
 /// Says whether [`write_whole`] could take a path, as far as that can be seen without writing.
 ///
 /// # Errors

@@ -6,11 +6,10 @@ use super::error::{PublishedError, Refusal};
 use super::mixtral::{MixtralFields, PublishedMixtral};
 use super::olmoe::{OlmoeFields, PublishedOlmoe};
 use super::{Common, MODEL_TYPES};
-use crate::disk::open_regular;
+use crate::disk::{MOST_TEXT, read_at_most};
 use crate::pointer::LFS_PREFIX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
 use std::path::Path;
 
 /// A model as its publisher describes it.
@@ -115,11 +114,7 @@ pub fn model_type(path: &Path) -> Result<String, PublishedError> {
 
 /// The text of `config.json`.
 pub(super) fn read_text(path: &Path) -> Result<Vec<u8>, PublishedError> {
-    let read = || {
-        let mut text = Vec::new();
-        open_regular(path)?.read_to_end(&mut text).map(|_| text)
-    };
-    let text = read().map_err(|source| PublishedError::Read {
+    let text = read_at_most(path, MOST_TEXT).map_err(|source| PublishedError::Read {
         path: path.to_owned(),
         source,
     })?;

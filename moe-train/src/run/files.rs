@@ -21,13 +21,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
 
 /// Waits until a file, or the names in a folder, are on the disk.
 pub(super) fn sync(path: &Path) -> Result<(), RunError> {
-    if cfg!(not(unix)) && path.is_dir() {
-        return Ok(()); // cannot be opened there
-    }
-    let mut options = fs::OpenOptions::new();
-    let file = options.read(true).write(!path.is_dir()).open(path);
-    file.and_then(|file| file.sync_all())
-        .map_err(file_error("sync", path))
+    disk::sync(path).map_err(file_error("sync", path))
 }
 
 /// Writes a value as indented JSON.

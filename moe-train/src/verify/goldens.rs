@@ -2,9 +2,9 @@
 
 use super::VerifyError;
 use moe_models::checkpoint::{HostTensor, HostValues, read_tensors};
+use moe_models::disk::{MOST_TEXT, read_at_most};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ impl Goldens {
             path: beside.clone(),
             what,
         };
-        let norms = match fs::read(&beside) {
+        let norms = match read_at_most(&beside, MOST_TEXT) {
             Ok(text) => serde_json::from_slice(&without_infinities(&text))
                 .map_err(|error| problem(error.to_string()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Norms::default(),
