@@ -10,7 +10,7 @@ use moe_attention::{
     AttentionInput, GroupedQueryAttention, GroupedQueryAttentionConfig, KeysValues, KvCache,
     LatentForm, MultiHeadLatentAttention, MultiHeadLatentAttentionConfig,
 };
-use moe_train::stats::median;
+use moe_lab::stats::median;
 use serde::Serialize;
 use std::fmt;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Timing several things against each other: their samples alternate, so that noise hits all alike.
 
 use crate::timing::Timing;
-use moe_train::stats::median;
+use moe_lab::stats::median;
 use serde::Serialize;
 use std::time::Instant;
 

@@ -6,7 +6,7 @@ use crate::table::thousands;
 use crate::workloads::Workload;
 use burn::tensor::Device;
 use moe_experts::Activation;
-use moe_models::disk;
+use moe_checkpoint::disk;
 use moe_router::Router;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Repeated timing of one piece of work.
 
-use moe_train::stats::median;
+use moe_lab::stats::median;
 use serde::Serialize;
 use std::time::Instant;
 

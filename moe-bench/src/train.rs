@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use moe_train::config::RunConfig;
 use moe_train::data::DataError;
 use moe_train::run::Trainer;
-use moe_train::stats::median;
+use moe_lab::stats::median;
 use moe_train::task::TaskData;
 use serde::Serialize;
 use std::fmt;

@@ -1,9 +1,9 @@
 //! How the program ends: exit codes, and errors without backtraces.
 
 use crate::terminal::say;
-use moe_train::ablate::AblateError;
-use moe_train::analyze::AnalyzeError;
-use moe_train::report::ReportError;
+use moe_lab::ablate::AblateError;
+use moe_lab::analyze::AnalyzeError;
+use moe_lab::report::ReportError;
 use moe_train::run::RunError;
 use std::fmt;
 use std::io;

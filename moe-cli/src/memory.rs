@@ -3,8 +3,8 @@
 use crate::commands::training_bytes;
 use crate::exit::Usage;
 use crate::shared::Shared;
-use crate::terminal::bytes;
-use moe_models::memory;
+use moe_view::bytes;
+use moe_checkpoint::memory;
 use moe_train::config::RunConfig;
 
 /// Backends that compute in the memory of this machine.

@@ -283,7 +283,7 @@ fn every_command_has_help() {
 #[test]
 fn a_checkpoint_that_differs_from_its_goldens_exits_with_3() {
     let place = Place::new();
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-models/tests/fixtures");
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-checkpoint/tests/fixtures");
     let equal = place.moe(&format!("verify {fixtures}/mixtral_base"));
     assert_eq!(equal.code, 0, "{}", equal.stdout);
     let others = format!("--goldens {fixtures}/mixtral_swa/goldens.safetensors --forward-only");
@@ -528,7 +528,7 @@ fn an_audit_names_a_leak_of_training_alone_and_lets_a_declared_one_pass() {
 #[test]
 fn convert_checks_both_ends_before_it_writes_and_when_it_would() {
     let place = Place::new();
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-models/tests/fixtures");
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-checkpoint/tests/fixtures");
     let source = format!("{fixtures}/mixtral_swa");
     fs::create_dir(place.path("broken")).unwrap();
     fs::copy(
@@ -559,7 +559,7 @@ fn convert_checks_both_ends_before_it_writes_and_when_it_would() {
 fn inspect_refuses_what_cannot_be_counted() {
     let place = Place::new();
     let mut config: serde_json::Value = serde_json::from_str(include_str!(
-        "../../moe-models/src/published/known/mixtral-8x7b.json"
+        "../../moe-checkpoint/src/published/known/mixtral-8x7b.json"
     ))
     .unwrap();
     fs::create_dir(place.path("edited")).unwrap();

@@ -1,43 +1,33 @@
 //! Grouped matrix products and the fused mixture feed-forward, as operations of their own.
 //!
+//! ```text
+//! operation   what Burn sees: dispatch over backends, and the backward pass
+//! kernels     what a backend computes, without knowing of differentiation
+//! portable    those composed from any backend's primitives
+//! cpu         those on the memory of Burn's CPU backend, with the one unsafe module, `cpu::kernel`
+//! ```
+//!
 //! Rows sorted by expert meet a stack of expert matrices, the layout of MegaBlocks
 //! (arXiv 2211.15841) and of grouped GEMM kernels. Slicing the stack under automatic differentiation
 //! would allocate a full-size gradient per slice, so both operations bring their own backward pass.
 //! On Burn's CPU backend they run on the tensors' memory; elsewhere they compose the backend's
 //! primitives, and on a backend whose feature is off they fall back to [`reference`](crate::reference).
 
-mod backend;
 mod biased;
 #[cfg(feature = "flex")]
-mod curve;
-#[cfg(feature = "flex")]
-mod few;
-#[cfg(feature = "flex")]
-mod flex;
-mod generic;
-#[cfg(feature = "flex")]
-#[allow(unsafe_code)] // the one module that has it
-mod kernel;
+mod cpu;
 mod kernels;
-#[cfg(feature = "flex")]
-mod native;
-#[cfg(feature = "flex")]
-mod native_backward;
-#[cfg(feature = "flex")]
-mod native_ffn;
+mod operation;
+mod portable;
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "flex")]
-mod tile;
-#[cfg(feature = "flex")]
-mod weight;
 
 use std::sync::Arc;
 
 use burn::backend::{Dispatch, DispatchTensor, DispatchTensorKind};
 use burn::tensor::{DType, Tensor, assert_shape};
 
-use self::backend::MoeBackend;
+use self::operation::MoeBackend;
 use crate::{Activation, RowPlan, reference};
 
 /// The weight stacks of a bank of experts.

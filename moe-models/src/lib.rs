@@ -6,19 +6,14 @@
 
 mod account;
 pub mod bounds;
-pub mod checkpoint;
 mod decoder;
 pub mod deepseek;
-pub mod disk;
 mod error;
 mod finite;
 mod generate;
 mod half;
-pub mod memory;
 pub mod mixtral;
 mod path;
-mod pointer;
-pub mod published;
 mod seed;
 pub mod switch;
 pub mod vmoe;

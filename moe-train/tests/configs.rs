@@ -1,7 +1,7 @@
 //! Every shipped configuration resolves, and says at its head what it costs and what to expect.
 #![allow(clippy::unwrap_used)]
 
-use moe_train::ablate::{Claim, Plan};
+use moe_lab::ablate::{Claim, Plan};
 use moe_train::config::{AttentionConfig, RunConfig};
 use moe_train::data::Split;
 use moe_train::task::{Task, TaskData};

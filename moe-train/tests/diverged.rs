@@ -3,7 +3,7 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use moe_train::analyze::{AnalyzeError, AnalyzeOptions, analyze};
+use moe_lab::analyze::{AnalyzeError, AnalyzeOptions, analyze};
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
 use moe_train::run::{

@@ -4,7 +4,7 @@
 //! `MOE_FUZZ=N` makes N changed files instead of a few.
 #![allow(clippy::unwrap_used)]
 
-use moe_train::ablate::{Claim, Plan};
+use moe_lab::ablate::{Claim, Plan};
 use moe_train::config::RunConfig;
 use moe_train::resolve::ConfigFile;
 use moe_train::task::TaskData;

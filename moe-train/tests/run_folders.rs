@@ -7,7 +7,7 @@
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
-use moe_train::report::Report;
+use moe_lab::report::Report;
 use moe_train::run::{
     EvalMetrics, Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Silent,
     Summary, Watch, evaluate_run, run_folder, train,

@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{Progress, print, print_json};
 use clap::Args;
-use moe_train::ablate::{
+use moe_lab::ablate::{
     AblateError, AblationReport, Claim, Decision, FigureConfig, Panel, Plan, execute, figure,
 };
 use moe_train::config::RunConfig;
@@ -136,7 +136,7 @@ fn show(
     if shared.json {
         print_json(report)?;
     } else {
-        print(&report.to_string())?;
+        print(&ablation_text(&report))?;
     }
     if let Some((target, config)) = drawn {
         target.write(&figure(report, &config), shared)?;

@@ -1,6 +1,6 @@
 use super::listing::{Cell, Listing};
 use super::topics::toml_files;
-use moe_train::ablate::Claim;
+use moe_lab::ablate::Claim;
 use std::path::Path;
 
 /// The claims of the folder `configs/claims`.

@@ -6,7 +6,7 @@ use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
-use moe_models::checkpoint::{
+use moe_checkpoint::{
     AnyCheckpoint, Carried, PublishedCheckpoint, ReleasedVmoe, check_target, is_native,
 };
 use serde_json::json;

@@ -3,7 +3,8 @@
 use crate::backends::{BACKENDS, OpenDevice};
 use crate::exit::Status;
 use crate::shared::Shared;
-use crate::terminal::{pairs, print, print_json, significant};
+use moe_view::{pairs, significant};
+use crate::terminal::{print, print_json};
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 use moe_train::run::BURN_VERSION;

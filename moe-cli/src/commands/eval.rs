@@ -7,9 +7,8 @@ use crate::exit::{Status, run_error};
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
-use crate::terminal::{
-    Progress, domain_table, evaluated_with, layer_table, print, print_json, thousands, writing,
-};
+use crate::terminal::{Progress, print, print_json};
+use moe_view::{domain_table, evaluated_with, layer_table, thousands, writing};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_train::data::Split;

@@ -1,7 +1,7 @@
 //! `moe figure`: what a router does, as a picture.
 
 use crate::exit::{OrUsage, Status, Usage};
-use crate::figure::{Caption, LETTERS, N_EXPERTS, Scene, accent, figure};
+use moe_view::router::{Caption, LETTERS, N_EXPERTS, Scene, accent, figure};
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};

@@ -3,7 +3,8 @@
 use crate::exit::{Status, Usage};
 use crate::generation::Writer;
 use crate::shared::Shared;
-use crate::terminal::{print, print_json, visible};
+use crate::terminal::{print, print_json};
+use moe_view::visible;
 use burn::tensor::Device;
 use moe_models::Sampling;
 use moe_train::data::pairs::fills_between;

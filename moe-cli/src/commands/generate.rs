@@ -6,16 +6,16 @@ use super::fill::{Filling, Trained};
 use super::plan::ReadPlan;
 use crate::backends::OpenDevice;
 use crate::exit::{Status, Usage, run_error};
-use crate::generation::{
-    Generation, TextModel, Trace, Writer, bracketed, coloured, legend, page, picture,
-};
+use crate::generation::{Generation, TextModel, Writer};
+use moe_view::generation::{Trace, bracketed, coloured, legend, page, picture};
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Target};
-use crate::terminal::{has_colour, print_json, print_raw, visible};
+use moe_view::{has_colour, visible};
+use crate::terminal::{print_json, print_raw};
 use burn::tensor::Device;
-use moe_models::checkpoint::{AnyCheckpoint, PublishedCheckpoint, SwitchCheckpoint};
+use moe_checkpoint::{AnyCheckpoint, PublishedCheckpoint, SwitchCheckpoint};
 use moe_models::{Drafts, Sampling};
 use moe_train::data::{DataConfig, PairName};
 use moe_train::run::LoadedRun;

@@ -2,7 +2,8 @@
 
 use crate::exit::{Status, Usage};
 use crate::shared::Shared;
-use crate::terminal::{Align, columns, print, print_json, say};
+use moe_view::{Align, columns};
+use crate::terminal::{print, print_json, say};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_experts::laws::{ExecutorSubject, check_executor, executors};

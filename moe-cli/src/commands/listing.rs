@@ -1,6 +1,6 @@
 //! A list of things as text, Markdown or JSON.
 
-use crate::terminal::{Align, columns, markdown};
+use moe_view::{Align, columns, markdown};
 use serde_json::{Map, Value, json};
 
 /// A cell of a list.

@@ -3,7 +3,8 @@
 use super::causality;
 use crate::exit::{OrUsage, Status, run_error};
 use crate::shared::Shared;
-use crate::terminal::{bytes, pairs, print, print_json, si, thousands};
+use moe_view::{bytes, pairs, si, thousands};
+use crate::terminal::{print, print_json};
 use moe_models::Account;
 use moe_router::Causality;
 use moe_train::config::RunConfig;

@@ -4,8 +4,9 @@ use super::parameters::{ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, FOOTNOTES
 use super::precision::Precision;
 use crate::exit::{OrUsage, Status, Usage};
 use crate::shared::Shared;
-use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
-use moe_models::published::{
+use moe_view::{bytes, pairs, si, significant, thousands};
+use crate::terminal::{print, print_json};
+use moe_checkpoint::published::{
     KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedAccount, PublishedConfig, known_name,
 };
 use moe_train::resolve::nearest;

@@ -1,13 +1,14 @@
 //! `moe report`: runs side by side, as a page.
 
 use crate::exit::{Status, report_error};
-use crate::pages::report_page;
+use moe_view::pages::report_page;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
-use crate::terminal::{Align, columns, counted, print, print_json, significant};
+use moe_view::{Align, columns, counted, significant};
+use crate::terminal::{print, print_json};
 use clap::Args;
-use moe_train::report::{Question, Report};
+use moe_lab::report::{Question, Report};
 use std::path::{Path, PathBuf};
 
 /// The arguments of `moe report`.
@@ -72,7 +73,7 @@ fn existing(path: &Path, runs: &Path) -> PathBuf {
 fn text(report: &Report) -> String {
     let mut parts = vec![questions(report)];
     match &report.paired.table {
-        Some(table) => parts.push(table.to_string()),
+        Some(table) => parts.push(ablation_text(table)),
         None => parts.push("no paired comparison:".to_owned()),
     }
     parts.push(report.paired.notes.join("\n"));

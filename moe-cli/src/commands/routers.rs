@@ -3,7 +3,7 @@
 use super::causality;
 use super::list::Format;
 use super::listing::{Cell, Listing};
-use crate::terminal::pairs;
+use moe_view::pairs;
 use moe_router::{RouterConfig, RouterKey};
 
 /// What each router is good for, in the order of the list.

@@ -2,8 +2,8 @@
 
 use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
-use crate::terminal::{si, thousands};
-use moe_models::disk::{MOST_TEXT, read_text};
+use moe_view::{si, thousands};
+use moe_checkpoint::disk::{MOST_TEXT, read_text};
 use moe_train::config::RunConfig;
 use moe_train::data::Corpus;
 use std::fs;

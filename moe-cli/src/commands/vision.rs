@@ -4,9 +4,10 @@ use super::parameters::{ACTIVE, FOOTNOTES};
 use super::published::no_overrides;
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
-use crate::terminal::{bytes, pairs, print, print_json, si, significant, thousands};
+use moe_view::{bytes, pairs, si, significant, thousands};
+use crate::terminal::{print, print_json};
 use moe_models::Account;
-use moe_models::published::{PublishedVmoe, model_type};
+use moe_checkpoint::published::{PublishedVmoe, model_type};
 use serde::Serialize;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 use super::words::parse;
 use crate::exit::Usage;
-use moe_models::checkpoint::PublishedTokenizer;
+use moe_checkpoint::PublishedTokenizer;
 use moe_train::data::{UnigramVocab, Vocab};
 
 /// Text to tokens and back for an encoder with a decoder, where a text may have gaps: `<extra_id_0>`,

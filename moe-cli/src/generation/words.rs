@@ -1,5 +1,5 @@
 use crate::exit::Usage;
-use moe_models::checkpoint::{PublishedTokenizer, TokenStream};
+use moe_checkpoint::{PublishedTokenizer, TokenStream};
 use moe_train::data::{StreamDecoder, Vocab};
 
 /// Text to tokens and back.

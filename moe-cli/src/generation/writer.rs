@@ -4,7 +4,7 @@ use super::marked::MarkedWords;
 use crate::exit::Usage;
 use anyhow::Context;
 use burn::tensor::Device;
-use moe_models::checkpoint::{Precision, PublishedTokenizer, SwitchCheckpoint};
+use moe_checkpoint::{Precision, PublishedTokenizer, SwitchCheckpoint};
 use moe_models::switch::{Switch, SwitchGenerator};
 use moe_models::{NotFinite, Sampling};
 use moe_train::data::UnigramVocab;

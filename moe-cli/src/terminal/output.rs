@@ -1,6 +1,6 @@
 //! The one way to stdout, and the one to stderr.
 
-use super::visible;
+use moe_view::visible;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -3,7 +3,8 @@
 mod eta;
 mod words;
 
-use super::{duration, say, si, significant, thousands};
+use moe_view::{duration, si, significant, thousands};
+use super::say;
 use crate::shared::Shared;
 use console::Term;
 use eta::Pace;

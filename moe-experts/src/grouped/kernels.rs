@@ -2,7 +2,7 @@
 
 use burn::backend::{Backend, tensor::FloatTensor};
 
-use super::generic;
+use super::portable;
 use crate::{Activation, RowPlan};
 
 /// Inputs of the mixture feed-forward; `T` is a backend's tensor.
@@ -40,7 +40,7 @@ pub struct FfnTracked<T> {
 pub trait MoeKernels: Backend {
     /// `[n_rows, d_out]` from `x [n_rows, d_in]` and `w [n_experts, d_in, d_out]`.
     fn product(x: FloatTensor<Self>, w: FloatTensor<Self>, ends: &[u32]) -> FloatTensor<Self> {
-        generic::product::<Self>(x, w, ends)
+        portable::product::<Self>(x, w, ends)
     }
 
     /// Gradients of `x` and `w` from that of the product.
@@ -50,8 +50,8 @@ pub trait MoeKernels: Backend {
         ends: &[u32],
         d_y: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        let d_x = generic::product_transposed::<Self>(d_y.clone(), w, ends);
-        [d_x, generic::outer::<Self>(x, d_y, ends)]
+        let d_x = portable::product_transposed::<Self>(d_y.clone(), w, ends);
+        [d_x, portable::outer::<Self>(x, d_y, ends)]
     }
 
     /// `[n_tokens, d_model]`, keeping nothing.
@@ -60,7 +60,7 @@ pub trait MoeKernels: Backend {
         plan: &RowPlan,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        generic::ffn::<Self>(inputs, plan, activation).out
+        portable::ffn::<Self>(inputs, plan, activation).out
     }
 
     /// `[n_tokens, d_model]`, with what the backward pass reads.
@@ -69,7 +69,7 @@ pub trait MoeKernels: Backend {
         plan: &RowPlan,
         activation: Activation,
     ) -> FfnTracked<FloatTensor<Self>> {
-        generic::ffn::<Self>(inputs, plan, activation)
+        portable::ffn::<Self>(inputs, plan, activation)
     }
 
     /// Gradients of all inputs.
@@ -80,6 +80,6 @@ pub trait MoeKernels: Backend {
         activation: Activation,
         d_out: FloatTensor<Self>,
     ) -> FfnInputs<FloatTensor<Self>> {
-        generic::ffn_backward::<Self>(inputs, kept, plan, activation, d_out)
+        portable::ffn_backward::<Self>(inputs, kept, plan, activation, d_out)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::DataError;
 use flate2::read::MultiGzDecoder;
-use moe_models::{disk, memory};
+use moe_checkpoint::{disk, memory};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;

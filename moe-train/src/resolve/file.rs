@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use moe_models::disk;
+use moe_checkpoint::disk;
 use toml::de::DeTable;
 
 use super::ResolveError;

@@ -1,7 +1,7 @@
 //! Files that are written whole or not at all.
 
 use super::RunError;
-use moe_models::disk;
+use moe_checkpoint::disk;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use super::RunError;
 use super::files::file_error;
 use crate::config::RunConfig;
-use moe_models::disk;
+use moe_checkpoint::disk;
 use std::fs;
 use std::path::{Path, PathBuf};
 

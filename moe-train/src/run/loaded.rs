@@ -129,7 +129,11 @@ pub fn evaluate_run(
 }
 
 /// Refuses a model whose scores of a batch are not finite.
-pub(crate) fn check_scores(
+///
+/// # Errors
+///
+/// Returns an error that names the run if a score is not finite.
+pub fn check_scores(
     run: &LoadedRun,
     data: &TaskData,
     split: Split,

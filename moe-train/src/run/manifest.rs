@@ -1,6 +1,6 @@
 //! Where, when and with what a run was made: everything that may differ between two equal runs.
 
-use moe_models::disk;
+use moe_checkpoint::disk;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::Command;

@@ -155,7 +155,7 @@ pub struct Summary {
 
 /// The load and the entropy of a layer, summed over batches.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LayerMeter {
+pub struct LayerMeter {
     pub(super) load: Load,
     /// Assignments that experts with a network computed; not a number of a soft plan.
     computed: f64,
@@ -164,14 +164,16 @@ pub(crate) struct LayerMeter {
 }
 
 impl LayerMeter {
-    pub(crate) fn add(&mut self, routing: &Routing) {
+    /// Adds the routing of a batch.
+    pub fn add(&mut self, routing: &Routing) {
         let load = routing.load();
         self.computed += computed(routing, &load);
         self.entropy_sum += metrics::entropy(routing) * load.n_tokens;
         self.load = std::mem::take(&mut self.load).merge(&load);
     }
 
-    pub(crate) fn metrics(&self) -> LayerMetrics {
+    /// The metrics of all batches that were added.
+    pub fn metrics(&self) -> LayerMetrics {
         LayerMetrics {
             load_share: self.load.share(),
             load_entropy: load_entropy(&self.load),

@@ -4,7 +4,7 @@
 use super::files::{damaged, file_error};
 use super::seal::{hash_up_to, hex};
 use super::{RunError, RunFolder};
-use moe_models::disk;
+use moe_checkpoint::disk;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;

@@ -4,7 +4,7 @@ use super::files::{damaged, file_error, foreign};
 use super::seal::hash_file;
 use super::{RunError, RunFolder};
 use crate::config::RunConfig;
-use moe_models::disk;
+use moe_checkpoint::disk;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

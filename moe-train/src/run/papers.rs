@@ -69,6 +69,15 @@ pub(crate) fn belongs(folder: &RunFolder, config: &RunConfig) -> Result<Papers, 
     Ok(papers)
 }
 
+/// The summary of a finished run of this configuration; none of a run that is not finished.
+///
+/// # Errors
+///
+/// Returns an error that names the file which is damaged or belongs to something else.
+pub fn read_summary(folder: &RunFolder, config: &RunConfig) -> Result<Option<Summary>, RunError> {
+    Ok(belongs(folder, config)?.summary)
+}
+
 /// Refuses the folder of a run, or of one of its checkpoints, whose files do not belong together.
 ///
 /// # Errors

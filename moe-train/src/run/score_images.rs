@@ -55,7 +55,7 @@ pub(super) fn score_images(
 }
 
 /// The images that must come together.
-pub(crate) fn group_images(model: &Vmoe) -> usize {
+pub fn group_images(model: &Vmoe) -> usize {
     match model.config.grouping {
         Grouping::Images(n_images) if !model.config.moe_layers.is_empty() => n_images,
         Grouping::Images(_) => 1,

@@ -3,7 +3,7 @@
 
 use super::RunError;
 use super::files::{damaged, file_error, write_whole};
-use moe_models::disk;
+use moe_checkpoint::disk;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;

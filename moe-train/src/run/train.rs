@@ -16,7 +16,7 @@ use crate::config::RunConfig;
 use crate::data::{DataError, Split, Vocab};
 use crate::task::{TaskBatches, TaskData};
 use burn::tensor::Device;
-use moe_models::disk;
+use moe_checkpoint::disk;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ pub struct TaskOutput {
 ///
 /// - logits: `[B, n_classes]`
 /// - output: `[B]`
-pub(crate) fn best_classes(logits: &Tensor<2>) -> Vec<usize> {
+pub fn best_classes(logits: &Tensor<2>) -> Vec<usize> {
     let [_, n_classes] = logits.dims();
     let scores = to_vec(logits.clone().detach());
     let best =

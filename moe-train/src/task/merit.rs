@@ -1,5 +1,14 @@
-use crate::stats::Goal;
 use serde::{Deserialize, Serialize};
+
+/// The better direction of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// Lower values are better, as for a loss.
+    Lower,
+    /// Higher values are better, as for an accuracy.
+    Higher,
+}
 
 /// What a held-out score is: its name, its unit and which direction is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

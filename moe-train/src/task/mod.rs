@@ -12,6 +12,6 @@ pub use check::Checked;
 pub use data::{TaskBatch, TaskBatches, TaskData, TaskSummary};
 pub use kind::Task;
 pub use learn::TaskOutput;
-pub(crate) use learn::best_classes;
-pub use merit::Merit;
+pub use learn::best_classes;
+pub use merit::{Goal, Merit};
 pub use model::{AnyModel, AnyModelConfig};

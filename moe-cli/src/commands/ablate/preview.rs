@@ -3,10 +3,11 @@
 use crate::commands::causality;
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
-use crate::terminal::{Align, columns, counted, duration, print, print_json, si, thousands};
+use moe_view::{Align, columns, counted, duration, si, thousands};
+use crate::terminal::{print, print_json};
 use burn::tensor::Device;
 use moe_router::Causality;
-use moe_train::ablate::{Plan, PlannedArm};
+use moe_lab::ablate::{Plan, PlannedArm};
 use serde::Serialize;
 use std::path::Path;
 

@@ -1,0 +1,13 @@
+//! What others have published: checkpoints in their own layouts, their configurations, and the numbers that
+//! their reference implementations compute.
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
+pub mod disk;
+mod files;
+pub mod memory;
+mod pointer;
+pub mod published;
+pub mod verify;
+
+pub use files::*;

@@ -1,0 +1,22 @@
+use super::{Goldens, Scope, Verification, VerifyError, verify, verify_switch, verify_vmoe};
+use burn::tensor::Device;
+use crate::AnyCheckpoint;
+
+/// Holds a checkpoint of any kind to its goldens, in f32.
+///
+/// # Errors
+///
+/// Returns an error if the checkpoint cannot be read or the goldens cannot be used. A difference is no
+/// error.
+pub fn verify_any(
+    checkpoint: &AnyCheckpoint,
+    goldens: &Goldens,
+    scope: Scope,
+    device: &Device,
+) -> Result<Verification, VerifyError> {
+    match checkpoint {
+        AnyCheckpoint::Decoder(checkpoint) => verify(checkpoint, goldens, scope, device),
+        AnyCheckpoint::Switch(checkpoint) => verify_switch(checkpoint, goldens, scope, device),
+        AnyCheckpoint::Vmoe(checkpoint) => verify_vmoe(checkpoint, goldens, scope, device),
+    }
+}

@@ -1,0 +1,19 @@
+use crate::CheckpointError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a checkpoint could not be held to its goldens.
+#[derive(Error, Debug)]
+pub enum VerifyError {
+    /// The checkpoint, or the file of goldens.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Goldens that cannot be used.
+    #[error("{path}: {what}; docs/verify.md describes the format")]
+    Goldens {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+}

@@ -1,0 +1,171 @@
+//! The native path on Burn's CPU backend: its tensors' memory goes to the kernels as slices.
+
+mod backward;
+mod curve;
+mod few_rows;
+mod forward;
+mod grouped_product;
+#[allow(unsafe_code)] // the one module that has it
+mod kernel;
+mod tile;
+mod weight;
+
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{Bytes, DType, Shape, bf16};
+use burn_flex::{FlexTensor, Layout};
+
+use super::portable;
+use super::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels};
+use self::grouped_product::Product;
+use self::forward::{Ffn, PreActivations};
+use self::weight::Weight;
+use crate::{Activation, RowPlan};
+
+impl MoeKernels for Flex {
+    fn product(x: FlexTensor, w: FlexTensor, ends: &[u32]) -> FlexTensor {
+        let shape = [x.shape()[0], w.shape()[2]];
+        let [x, w] = [x.to_contiguous(), w.to_contiguous()];
+        match (x.dtype(), w.dtype()) {
+            (DType::F32, DType::F32) => tensor(product::<f32>(&x, &w, ends).forward(), shape),
+            (DType::F32, DType::BF16) => tensor(product::<bf16>(&x, &w, ends).forward(), shape),
+            _ => portable::product::<Self>(x, w, ends),
+        }
+    }
+
+    fn product_backward(
+        x: FlexTensor,
+        w: FlexTensor,
+        ends: &[u32],
+        d_y: FlexTensor,
+    ) -> [FlexTensor; 2] {
+        if !all_f32(&[&x, &w, &d_y]) {
+            let d_x = portable::product_transposed::<Self>(d_y.clone(), w, ends);
+            return [d_x, portable::outer::<Self>(x, d_y, ends)];
+        }
+        let [x, w, d_y] = [x.to_contiguous(), w.to_contiguous(), d_y.to_contiguous()];
+        let product = product::<f32>(&x, &w, ends);
+        [
+            tensor(product.d_x(d_y.storage()), x.shape()),
+            tensor(product.d_w(d_y.storage()), w.shape()),
+        ]
+    }
+
+    fn ffn(inputs: FfnInputs<FlexTensor>, plan: &RowPlan, activation: Activation) -> FlexTensor {
+        if let Some(inputs) = contiguous(&inputs, DType::F32) {
+            let out = ffn::<f32>(&inputs, plan, activation).forward();
+            return tensor(out, inputs.x.shape());
+        }
+        if let Some(inputs) = contiguous(&inputs, DType::BF16) {
+            let out = ffn::<bf16>(&inputs, plan, activation).forward();
+            return tensor(out, inputs.x.shape());
+        }
+        portable::ffn::<Self>(inputs, plan, activation).out
+    }
+
+    fn ffn_tracked(
+        inputs: FfnInputs<FlexTensor>,
+        plan: &RowPlan,
+        activation: Activation,
+    ) -> FfnTracked<FlexTensor> {
+        let Some(inputs) = contiguous(&inputs, DType::F32) else {
+            return portable::ffn::<Self>(inputs, plan, activation);
+        };
+        let mut pre = PreActivations::default();
+        let out = ffn::<f32>(&inputs, plan, activation).forward_keeping(&mut pre);
+        let shape = [plan.n_rows(), inputs.up.shape()[2]];
+        FfnTracked {
+            out: tensor(out, inputs.x.shape()),
+            kept: FfnKept {
+                gate: inputs.gate.is_some().then(|| tensor(pre.gate, shape)),
+                up: tensor(pre.up, shape),
+            },
+        }
+    }
+
+    fn ffn_backward(
+        inputs: FfnInputs<FlexTensor>,
+        mut kept: FfnKept<FlexTensor>,
+        plan: &RowPlan,
+        activation: Activation,
+        d_out: FlexTensor,
+    ) -> FfnInputs<FlexTensor> {
+        let Some(inputs) = contiguous(&inputs, DType::F32).filter(|_| all_f32(&[&d_out])) else {
+            return portable::ffn_backward::<Self>(inputs, kept, plan, activation, d_out);
+        };
+        let d_out = d_out.to_contiguous();
+        let pre_gate = kept.gate.as_mut().map(|t| t.storage_mut::<f32>());
+        let grads = ffn::<f32>(&inputs, plan, activation).backward(
+            pre_gate.unwrap_or_default(),
+            kept.up.storage_mut(),
+            d_out.storage(),
+        );
+        FfnInputs {
+            x: tensor(grads.x, inputs.x.shape()),
+            gate: inputs.gate.map(|w| tensor(grads.gate, w.shape())),
+            up: tensor(grads.up, inputs.up.shape()),
+            down: tensor(grads.down, inputs.down.shape()),
+            gates: tensor(grads.gates, inputs.gates.shape()),
+        }
+    }
+}
+
+fn product<'a, W: Weight>(x: &'a FlexTensor, w: &'a FlexTensor, ends: &'a [u32]) -> Product<'a, W> {
+    Product {
+        x: x.storage(),
+        w: W::of(w),
+        ends,
+        d_in: w.shape()[1],
+        d_out: w.shape()[2],
+    }
+}
+
+fn ffn<'a, W: Weight>(
+    inputs: &'a FfnInputs<FlexTensor>,
+    plan: &'a RowPlan,
+    activation: Activation,
+) -> Ffn<'a, W> {
+    Ffn {
+        x: inputs.x.storage(),
+        gate: inputs.gate.as_ref().map(W::of),
+        up: W::of(&inputs.up),
+        down: W::of(&inputs.down),
+        gates: inputs.gates.storage(),
+        plan,
+        activation,
+        d_model: inputs.up.shape()[1],
+        d_expert: inputs.up.shape()[2],
+    }
+}
+
+/// The inputs as plain row-major memory, or nothing if the stacks are not of type `weights` or anything
+/// else is not f32.
+fn contiguous(inputs: &FfnInputs<FlexTensor>, weights: DType) -> Option<FfnInputs<FlexTensor>> {
+    let FfnInputs {
+        x,
+        gate,
+        up,
+        down,
+        gates,
+    } = inputs;
+    let mut stacks = [up, down].into_iter().chain(gate);
+    let fits = all_f32(&[x, gates]) && stacks.all(|stack| stack.dtype() == weights);
+    fits.then(|| FfnInputs {
+        x: x.to_contiguous(),
+        gate: gate.as_ref().map(FlexTensor::to_contiguous),
+        up: up.to_contiguous(),
+        down: down.to_contiguous(),
+        gates: gates.to_contiguous(),
+    })
+}
+
+fn all_f32(tensors: &[&FlexTensor]) -> bool {
+    tensors.iter().all(|t| t.dtype() == DType::F32)
+}
+
+fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(shape.into()),
+        DType::F32,
+    )
+}

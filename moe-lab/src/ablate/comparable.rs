@@ -1,0 +1,180 @@
+//! The rule of a fair comparison: the same budget for both arms.
+
+use super::outcome::SeedResult;
+use crate::stats::mean;
+
+/// Largest relative difference of a cost that still counts as equal.
+const COST_TOLERANCE: f64 = 0.01;
+
+/// Why an arm may not be compared with the baseline, with both numbers; `None` if it may.
+///
+/// Both must be causal or both not. Steps and tokens must be equal, both losses must be finite, and active
+/// parameters may differ by 1 % of the baseline's: those that the configuration gives, and those that tokens
+/// did use, since some routers decide how many experts a token meets. The same holds of measured FLOP. What was
+/// measured is compared as the scores are, by its mean over the seeds: what buffers drop varies from seed to
+/// seed. Results are paired in order.
+pub(super) fn obstacle(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {
+    baseline
+        .iter()
+        .zip(arm)
+        .find_map(|(baseline, arm)| obstacle_of_seed(baseline, arm))
+        .or_else(|| obstacle_of_cost(baseline, arm))
+}
+
+fn obstacle_of_seed(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
+    let seed = arm.seed;
+    if !baseline.loss.is_finite() {
+        Some(format!("the baseline's loss is not finite for seed {seed}"))
+    } else if !arm.loss.is_finite() {
+        Some(format!("its loss is not finite for seed {seed}"))
+    } else if arm.causal != baseline.causal {
+        Some("one is causal and the other is not".to_owned())
+    } else if arm.steps != baseline.steps {
+        Some(against("steps differ", [baseline.steps, arm.steps]))
+    } else if arm.tokens != baseline.tokens {
+        Some(against("tokens differ", [baseline.tokens, arm.tokens]))
+    } else {
+        None
+    }
+}
+
+fn obstacle_of_cost(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {
+    let flops = |result: &SeedResult| Some(result.measured?.flops_per_token as f64);
+    let configured = |result: &SeedResult| Some(result.params_active as f64);
+    let used = |result: &SeedResult| Some(result.params_used() as f64);
+    [
+        ("active parameters", costs(baseline, arm, configured)),
+        ("measured active parameters", costs(baseline, arm, used)),
+        ("measured FLOP a token", costs(baseline, arm, flops)),
+    ]
+    .into_iter()
+    .filter_map(|(what, costs)| Some((what, costs?)))
+    .find(|(_, [baseline, arm])| (arm - baseline).abs() > COST_TOLERANCE * baseline)
+    .map(|(what, costs)| {
+        let costs = costs.map(|cost| cost.round() as u64);
+        against(&format!("{what} differ by more than 1 %"), costs)
+    })
+}
+
+/// A cost of both arms, mean over the seeds; none if it was not measured for each.
+fn costs(
+    baseline: &[SeedResult],
+    arm: &[SeedResult],
+    of: impl Fn(&SeedResult) -> Option<f64>,
+) -> Option<[f64; 2]> {
+    let mean_of = |seeds: &[SeedResult]| {
+        let all: Option<Vec<f64>> = seeds.iter().map(&of).collect();
+        all.filter(|all| !all.is_empty()).map(|all| mean(&all))
+    };
+    Some([mean_of(baseline)?, mean_of(arm)?])
+}
+
+fn against(what: &str, [baseline, arm]: [u64; 2]) -> String {
+    format!("{what}: {arm} against {baseline}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use moe_train::run::Measured;
+
+    fn result() -> SeedResult {
+        SeedResult {
+            seed: 3,
+            loss: 2.5,
+            accuracy: None,
+            exact_match: None,
+            tokens_per_s: 1000.0,
+            max_vio: 0.5,
+            entropy: 0.9,
+            drop_rate: 0.0,
+            dead_experts: 0.0,
+            steps: 200,
+            tokens: 6400,
+            params_active: 1000,
+            causal: true,
+            causal_in_training: true,
+            measured: None,
+        }
+    }
+
+    fn reason(change: impl Fn(&mut SeedResult)) -> Option<String> {
+        let mut arm = result();
+        change(&mut arm);
+        // The first seed is as it should be: every seed is looked at.
+        obstacle(&[result(), result()], &[result(), arm])
+    }
+
+    #[test]
+    fn equal_budgets_are_comparable() {
+        assert_eq!(reason(|_| ()), None);
+        assert_eq!(reason(|arm| arm.loss = 9.0), None);
+    }
+
+    #[test]
+    fn reasons_give_both_numbers() {
+        assert_eq!(
+            reason(|arm| arm.steps = 100),
+            Some("steps differ: 100 against 200".into())
+        );
+        assert_eq!(
+            reason(|arm| arm.tokens = 3200),
+            Some("tokens differ: 3200 against 6400".into())
+        );
+    }
+
+    #[test]
+    fn one_percent_of_parameters_is_tolerated() {
+        let reason = |params_active| {
+            let arm = SeedResult {
+                params_active,
+                ..result()
+            };
+            obstacle(&[result(), result()], &[arm.clone(), arm])
+        };
+        assert_eq!(reason(1010), None);
+        assert_eq!(reason(990), None);
+        assert_eq!(
+            reason(1011),
+            Some("active parameters differ by more than 1 %: 1011 against 1000".into())
+        );
+    }
+
+    #[test]
+    fn a_router_that_decides_how_many_experts_is_held_to_what_it_used() {
+        let used = |params_active, flops_per_token| {
+            Some(Measured {
+                experts_per_token: 2.5,
+                params_active,
+                flops_per_token,
+            })
+        };
+        // of two seeds one: the mean of 1000 and 1020 is 1 % above 1000
+        assert_eq!(reason(|arm| arm.measured = used(1020, 1)), None);
+        assert_eq!(
+            reason(|arm| arm.measured = used(1300, 1)),
+            Some("measured active parameters differ by more than 1 %: 1150 against 1000".into())
+        );
+        let [mut baseline, mut arm] = [result(), result()];
+        (baseline.measured, arm.measured) = (used(1000, 100), used(1000, 102));
+        assert_eq!(
+            obstacle(&[baseline], &[arm]),
+            Some("measured FLOP a token differ by more than 1 %: 102 against 100".into())
+        );
+    }
+
+    #[test]
+    fn a_diverged_run_is_not_compared() {
+        assert_eq!(
+            reason(|arm| arm.loss = f64::NAN),
+            Some("its loss is not finite for seed 3".into())
+        );
+
+        let mut diverged = result();
+        diverged.loss = f64::INFINITY;
+        assert_eq!(
+            obstacle(&[diverged], &[result()]),
+            Some("the baseline's loss is not finite for seed 3".into())
+        );
+    }
+}

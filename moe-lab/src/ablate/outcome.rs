@@ -1,0 +1,221 @@
+use moe_train::config::RunConfig;
+use moe_train::run::{EvalMetrics, LayerMetrics, Manifest, Measured, Summary};
+use moe_train::task::Merit;
+use serde::{Deserialize, Serialize};
+
+/// What an arm gave, over its seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    /// Name of the arm, such as `router.name=switch`.
+    pub label: String,
+    /// How its runs were evaluated, if in several ways: it is compared with the first arm of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<String>,
+    /// One result a seed.
+    pub seeds: Vec<SeedResult>,
+}
+
+/// What one run of an arm gave. Numbers that are not finite are `null` in JSON and come back as
+/// not-a-number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedResult {
+    /// The seed; arms are paired by it.
+    pub seed: u64,
+    /// Validation loss: of text bits per byte, of images nats an image, of pairs of texts nats a target token.
+    #[serde(with = "nullable")]
+    pub loss: f64,
+    /// The share of validation images named right, of a classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// The share of gaps filled, or texts translated, as they had been, of an encoder with a decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_match: Option<f64>,
+    /// Training speed, tokens per second.
+    #[serde(with = "nullable")]
+    pub tokens_per_s: f64,
+    /// Largest load over mean load, minus one; 0 is perfect balance.
+    #[serde(with = "nullable")]
+    pub max_vio: f64,
+    /// Entropy of the experts' load over that of a balanced one, in \[0, 1\]; 1 is perfect balance.
+    #[serde(with = "nullable")]
+    pub entropy: f64,
+    /// Share of the assignments that were dropped, in \[0, 1\].
+    #[serde(with = "nullable")]
+    pub drop_rate: f64,
+    /// Number of experts without any token.
+    #[serde(with = "nullable")]
+    pub dead_experts: f64,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Training tokens.
+    pub tokens: u64,
+    /// Parameters that one token uses, by the configuration.
+    pub params_active: u64,
+    /// Whether no later token influences an earlier one.
+    pub causal: bool,
+    /// Whether the same holds while training.
+    pub causal_in_training: bool,
+    /// What a token did cost in training; `None` where that was not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+}
+
+impl SeedResult {
+    /// The result of a run that is finished.
+    pub(crate) fn new(summary: &Summary, manifest: &Manifest) -> Self {
+        let result = Self {
+            seed: summary.seed,
+            loss: f64::NAN,
+            accuracy: None,
+            exact_match: None,
+            tokens_per_s: manifest.tokens_per_s,
+            max_vio: f64::NAN,
+            entropy: f64::NAN,
+            drop_rate: f64::NAN,
+            dead_experts: f64::NAN,
+            steps: summary.steps,
+            tokens: summary.tokens,
+            params_active: summary.params_active as u64,
+            causal: summary.causal,
+            causal_in_training: summary.causal_in_training,
+            measured: summary.measured,
+        };
+        result.scored(&summary.validation)
+    }
+
+    /// The same run with the scores of an evaluation.
+    pub(crate) fn scored(self, validation: &EvalMetrics) -> Self {
+        let layers = &validation.layers;
+        let mean = |metric: fn(&LayerMetrics) -> f64| {
+            layers.iter().map(metric).sum::<f64>() / layers.len().max(1) as f64
+        };
+        Self {
+            loss: validation.bits_per_byte.unwrap_or(validation.loss),
+            accuracy: validation.accuracy,
+            exact_match: validation.exact_match,
+            max_vio: mean(|layer| layer.max_vio),
+            entropy: mean(|layer| layer.load_entropy),
+            drop_rate: mean(|layer| layer.drop_rate),
+            dead_experts: mean(|layer| layer.dead_experts as f64),
+            ..self
+        }
+    }
+
+    /// The result of a run whose loss was not a number any more.
+    pub(crate) fn diverged(config: &RunConfig) -> Self {
+        Self {
+            seed: config.seed,
+            loss: f64::NAN,
+            accuracy: match config.model.task().merit() {
+                Merit::Accuracy => Some(f64::NAN),
+                Merit::BitsPerByte | Merit::TargetLoss => None,
+            },
+            exact_match: match config.model.task().merit() {
+                Merit::TargetLoss => Some(f64::NAN),
+                Merit::BitsPerByte | Merit::Accuracy => None,
+            },
+            tokens_per_s: f64::NAN,
+            max_vio: f64::NAN,
+            entropy: f64::NAN,
+            drop_rate: f64::NAN,
+            dead_experts: f64::NAN,
+            steps: config.train.steps,
+            tokens: config.train.steps * config.tokens_per_step(),
+            params_active: config.account().params_active as u64,
+            causal: config.is_causal(),
+            causal_in_training: config.is_causal_in_training(),
+            measured: None,
+        }
+    }
+
+    /// What arms are compared by.
+    pub fn merit(&self) -> Merit {
+        match (self.accuracy, self.exact_match) {
+            (Some(_), _) => Merit::Accuracy,
+            (None, Some(_)) => Merit::TargetLoss,
+            (None, None) => Merit::BitsPerByte,
+        }
+    }
+
+    /// The score that arms are compared by: the accuracy if there is one, and else the loss.
+    pub fn score(&self) -> f64 {
+        self.accuracy.unwrap_or(self.loss)
+    }
+
+    /// The parameters that one token did use, or by the configuration where that was not counted.
+    pub fn params_used(&self) -> u64 {
+        self.measured
+            .map_or(self.params_active, |cost| cost.params_active)
+    }
+}
+
+/// Numbers that may be not finite, which JSON cannot write.
+pub(super) mod nullable {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            serializer.serialize_f64(*value)
+        } else {
+            serializer.serialize_none()
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(input)?.unwrap_or(f64::NAN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn result() -> SeedResult {
+        SeedResult {
+            seed: 3,
+            loss: 2.5,
+            accuracy: None,
+            exact_match: None,
+            tokens_per_s: 1000.0,
+            max_vio: 0.5,
+            entropy: 0.9,
+            drop_rate: 0.125,
+            dead_experts: 0.0,
+            steps: 100,
+            tokens: 6400,
+            params_active: 5000,
+            causal: true,
+            causal_in_training: true,
+            measured: None,
+        }
+    }
+
+    #[test]
+    fn json_round_trip() {
+        let text = serde_json::to_string(&result()).unwrap();
+        assert_eq!(serde_json::from_str::<SeedResult>(&text).unwrap(), result());
+    }
+
+    #[test]
+    fn a_result_without_a_measurement_is_read() {
+        let text = serde_json::to_string(&result()).unwrap();
+        assert!(!text.contains("measured"), "{text}");
+        let back: SeedResult = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.params_used(), 5000);
+    }
+
+    #[test]
+    fn a_diverged_loss_survives_json() {
+        let diverged = SeedResult {
+            loss: f64::NAN,
+            ..result()
+        };
+        let text = serde_json::to_string(&diverged).unwrap();
+
+        assert!(text.contains("\"loss\":null"), "{text}");
+        let back: SeedResult = serde_json::from_str(&text).unwrap();
+        assert!(back.loss.is_nan());
+        assert_eq!(back.tokens_per_s, 1000.0);
+    }
+}

@@ -1,0 +1,589 @@
+//! The table of an ablation: every arm against the baseline, seed against same seed.
+//!
+//! The first arm is the baseline. An arm with another budget is reported as not comparable and gets
+//! neither a p-value nor a place in Holm's correction. The text form is in [`AblationReport`]'s
+//! `Display`; the value itself is the JSON document.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::claim::Claim;
+use super::comparable::obstacle;
+use super::error::TableError;
+use super::outcome::{ArmResult, SeedResult, nullable};
+use super::rule::{ClaimReport, Decision, together};
+use super::sweep::Sweep;
+use moe_train::run::Measured;
+use crate::stats::{
+    BootstrapConfig, Comparison, Goal, Verdict, compare, holm, mean, sample_std, smallest_holm,
+    smallest_p,
+};
+use moe_train::task::Merit;
+
+/// How the arms are compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AblationConfig {
+    /// The largest corrected p-value that counts as a difference. Default: 0.05
+    pub alpha: f64,
+    /// How the intervals are made.
+    pub bootstrap: BootstrapConfig,
+}
+
+impl Default for AblationConfig {
+    fn default() -> Self {
+        Self {
+            alpha: 0.05,
+            bootstrap: BootstrapConfig::default(),
+        }
+    }
+}
+
+/// Mean and sample standard deviation over seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The mean; `null` in JSON where a value is not finite.
+    #[serde(with = "nullable")]
+    pub mean: f64,
+    /// The standard deviation (n - 1); `None` with one seed or where a value is not finite.
+    pub std: Option<f64>,
+}
+
+impl Spread {
+    /// Summarises the values of all seeds.
+    ///
+    /// # Panics
+    ///
+    /// Panics without values.
+    pub fn of(values: &[f64]) -> Self {
+        Self {
+            mean: mean(values),
+            std: sample_std(values).filter(|std| std.is_finite()),
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmReport {
+    /// Name of the arm.
+    pub label: String,
+    /// How its runs were evaluated, if in several ways. The first arm of each evaluation is its baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<String>,
+    /// Whether this arm had the baseline's budget; true for the baseline.
+    pub comparable: bool,
+    /// Why it is not comparable, with both numbers.
+    pub reason: Option<String>,
+    /// Whether no later token influences an earlier one, in all seeds.
+    pub causal: bool,
+    /// Whether the same holds while training; where not, the training loss flatters the arm.
+    pub causal_in_training: bool,
+    /// What a token did cost, mean over the seeds, where that differs from what the configuration gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// Validation loss: of text bits per byte, of images nats an image.
+    pub loss: Spread,
+    /// The share of validation images named right, of a classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Spread>,
+    /// Training speed, tokens per second.
+    pub tokens_per_s: Spread,
+    /// Largest load over mean load, minus one.
+    pub max_vio: Spread,
+    /// Entropy of the experts' load over that of a balanced one, in \[0, 1\].
+    pub entropy: Spread,
+    /// Share of dropped assignments, in \[0, 1\].
+    pub drop_rate: Spread,
+    /// Experts without any token.
+    pub dead_experts: Spread,
+    /// The comparison with the baseline, without a test where not comparable; `None` for the baseline
+    /// and where a loss is not finite.
+    pub comparison: Option<Comparison>,
+    /// The verdict; `None` for the baseline.
+    pub verdict: Option<Verdict>,
+    /// The results of each seed, ordered by seed.
+    pub seeds: Vec<SeedResult>,
+}
+
+/// The whole table; serialise it for the JSON document, display it for the text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AblationReport {
+    /// What arms are compared by, in words: "validation bits per byte".
+    pub metric: String,
+    /// The same as a value.
+    #[serde(default)]
+    pub merit: Merit,
+    /// Which direction of it is better.
+    pub goal: Goal,
+    /// Name of the baseline, the first arm.
+    pub baseline: String,
+    /// The seeds that every arm ran.
+    pub seeds: Vec<u64>,
+    /// The largest corrected p-value that counts as a difference.
+    pub alpha: f64,
+    /// How the intervals are made.
+    pub bootstrap: BootstrapConfig,
+    /// Number of arms that were compared, which Holm's correction corrects for.
+    pub n_compared: usize,
+    /// The smallest p-value that these seeds can reach.
+    pub smallest_p: f64,
+    /// The same after Holm's correction.
+    pub smallest_p_holm: f64,
+    /// The arms, the baseline first.
+    pub arms: Vec<ArmReport>,
+    /// The arms that make a curve, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
+    /// The claim that the arms decide, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimReport>,
+}
+
+impl AblationReport {
+    /// Compares all arms with the first, or with the first of the same evaluation.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] without arms or seeds, with a name or a seed twice, or where an arm and the
+    /// baseline have different seeds.
+    pub fn new(results: &[ArmResult], config: &AblationConfig) -> Result<Self, TableError> {
+        let mut arms = results
+            .iter()
+            .map(ArmReport::new)
+            .collect::<Result<Vec<_>, _>>()?;
+        check_arms(&arms)?;
+        for i in 1..arms.len() {
+            let (before, rest) = arms.split_at_mut(i);
+            let arm = &mut rest[0];
+            let baseline = before
+                .iter()
+                .find(|other| other.evaluation == arm.evaluation);
+            if let Some(baseline) = baseline {
+                arm.compare(baseline, config);
+            }
+        }
+        let n_compared = correct(&mut arms);
+        for arm in &mut arms {
+            arm.draw_verdict(config.alpha);
+        }
+        let baseline = arms.first().ok_or(TableError::NoArms)?;
+        let seeds: Vec<u64> = baseline.seeds.iter().map(|result| result.seed).collect();
+        let smallest_p = smallest_p(seeds.len());
+        let merit = baseline.merit();
+
+        Ok(Self {
+            metric: merit.of_validation().into(),
+            merit,
+            goal: merit.goal(),
+            baseline: baseline.label.clone(),
+            seeds,
+            alpha: config.alpha,
+            bootstrap: config.bootstrap,
+            n_compared,
+            smallest_p,
+            smallest_p_holm: smallest_holm(smallest_p, n_compared),
+            arms,
+            sweep: None,
+            claim: None,
+        })
+    }
+
+    /// Decides a claim by the results of its arms; not if the runs were changed by something.
+    pub fn decide(&mut self, claim: &Claim, changed_by: Option<&str>) {
+        let mut rules: Vec<_> = claim
+            .rules
+            .iter()
+            .flat_map(|rule| rule.decide(self))
+            .collect();
+        if changed_by.is_some() {
+            rules
+                .iter_mut()
+                .for_each(|rule| rule.decision = Decision::NotDecided);
+        }
+        self.claim = Some(ClaimReport {
+            hypothesis: claim.hypothesis.clone(),
+            source: claim.source.clone(),
+            decision: together(&rules),
+            changed_by: changed_by.map(str::to_owned),
+            rules,
+        });
+    }
+}
+
+impl ArmReport {
+    fn new(result: &ArmResult) -> Result<Self, TableError> {
+        let mut seeds = result.seeds.clone();
+        seeds.sort_by_key(|result| result.seed);
+        if let Some(pair) = seeds.windows(2).find(|pair| pair[0].seed == pair[1].seed) {
+            return Err(TableError::DuplicateSeed {
+                label: result.label.clone(),
+                seed: pair[0].seed,
+            });
+        }
+        if seeds.is_empty() {
+            return Err(TableError::NoSeeds {
+                label: result.label.clone(),
+            });
+        }
+        let spread = |field: fn(&SeedResult) -> f64| {
+            Spread::of(&seeds.iter().map(field).collect::<Vec<_>>())
+        };
+
+        Ok(Self {
+            label: result.label.clone(),
+            evaluation: result.evaluation.clone(),
+            comparable: true,
+            reason: None,
+            causal: seeds.iter().all(|result| result.causal),
+            causal_in_training: seeds.iter().all(|result| result.causal_in_training),
+            measured: measured(&seeds),
+            loss: spread(|result| result.loss),
+            accuracy: seeds[0]
+                .accuracy
+                .map(|_| spread(|result| result.accuracy.unwrap_or(f64::NAN))),
+            tokens_per_s: spread(|result| result.tokens_per_s),
+            max_vio: spread(|result| result.max_vio),
+            entropy: spread(|result| result.entropy),
+            drop_rate: spread(|result| result.drop_rate),
+            dead_experts: spread(|result| result.dead_experts),
+            comparison: None,
+            verdict: None,
+            seeds,
+        })
+    }
+
+    /// What the arm is compared by.
+    pub fn merit(&self) -> Merit {
+        self.seeds
+            .first()
+            .map_or_else(Merit::default, SeedResult::merit)
+    }
+
+    /// The score that the arm is compared by.
+    pub fn score(&self) -> Spread {
+        self.accuracy.unwrap_or(self.loss)
+    }
+
+    fn scores(&self) -> Vec<f64> {
+        self.seeds.iter().map(SeedResult::score).collect()
+    }
+
+    /// Whether others are compared with it, and it with none.
+    pub(super) fn is_baseline(&self) -> bool {
+        self.comparable && self.comparison.is_none()
+    }
+
+    fn compare(&mut self, baseline: &Self, config: &AblationConfig) {
+        self.reason = obstacle(&baseline.seeds, &self.seeds);
+        self.comparable = self.reason.is_none();
+        let (theirs, ours) = (baseline.scores(), self.scores());
+        let finite = theirs.iter().chain(&ours).all(|score| score.is_finite());
+        self.comparison = finite
+            .then(|| compare(&theirs, &ours, &config.bootstrap))
+            .map(|comparison| match self.comparable {
+                true => comparison,
+                false => comparison.without_test(),
+            });
+    }
+
+    fn draw_verdict(&mut self, alpha: f64) {
+        self.verdict = match (&self.reason, &self.comparison) {
+            (Some(reason), _) => Some(Verdict::NotComparable {
+                reason: reason.clone(),
+            }),
+            (None, Some(comparison)) => Some(comparison.verdict(self.merit().goal(), alpha)),
+            (None, None) => None,
+        };
+    }
+}
+
+/// The mean cost over the seeds, if all were counted and one differs from its configuration.
+fn measured(seeds: &[SeedResult]) -> Option<Measured> {
+    let costs: Option<Vec<Measured>> = seeds.iter().map(|result| result.measured).collect();
+    let differs = |result: &SeedResult| result.params_used() != result.params_active;
+    costs
+        .filter(|_| seeds.iter().any(differs))
+        .map(|costs| Measured::mean(&costs))
+}
+
+/// Fills in Holm's correction over all compared arms and returns their number.
+fn correct(arms: &mut [ArmReport]) -> usize {
+    let mut comparisons: Vec<&mut Comparison> = arms
+        .iter_mut()
+        .filter(|arm| arm.comparable)
+        .filter_map(|arm| arm.comparison.as_mut())
+        .collect();
+    let n_compared = comparisons.len();
+    let p: Vec<f64> = comparisons.iter().filter_map(|c| c.p).collect();
+    let adjusted = holm(&p);
+    for comparison in &mut comparisons {
+        comparison.smallest_p_holm = smallest_holm(comparison.smallest_p, n_compared);
+    }
+    // Either all comparisons have a p-value or, with one seed, none has.
+    for (comparison, adjusted) in comparisons.into_iter().zip(adjusted) {
+        comparison.p_holm = Some(adjusted);
+    }
+
+    n_compared
+}
+
+fn check_arms(arms: &[ArmReport]) -> Result<(), TableError> {
+    let mut labels = BTreeSet::new();
+    for arm in arms {
+        if !labels.insert(&arm.label) {
+            return Err(TableError::DuplicateLabel {
+                label: arm.label.clone(),
+            });
+        }
+        let (seeds, baseline_seeds) = (seed_list(arm), seed_list(&arms[0]));
+        if seeds != baseline_seeds {
+            return Err(TableError::Unpaired {
+                label: arm.label.clone(),
+                seeds,
+                baseline: arms[0].label.clone(),
+                baseline_seeds,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn seed_list(arm: &ArmReport) -> String {
+    let seeds: Vec<String> = arm.seeds.iter().map(|r| r.seed.to_string()).collect();
+    seeds.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::stats::Interval;
+
+    fn seed(seed: u64, loss: f64) -> SeedResult {
+        SeedResult {
+            seed,
+            loss,
+            accuracy: None,
+            exact_match: None,
+            tokens_per_s: 1000.0,
+            max_vio: 0.5,
+            entropy: 0.9,
+            drop_rate: 0.0,
+            dead_experts: 1.0,
+            steps: 200,
+            tokens: 6400,
+            params_active: 1000,
+            causal: true,
+            causal_in_training: true,
+            measured: None,
+        }
+    }
+
+    fn arm(label: &str, losses: &[f64]) -> ArmResult {
+        ArmResult {
+            label: label.into(),
+            evaluation: None,
+            seeds: (0..).zip(losses).map(|(i, loss)| seed(i, *loss)).collect(),
+        }
+    }
+
+    fn report(results: &[ArmResult]) -> AblationReport {
+        AblationReport::new(results, &AblationConfig::default()).unwrap()
+    }
+
+    fn error(results: &[ArmResult]) -> TableError {
+        AblationReport::new(results, &AblationConfig::default()).unwrap_err()
+    }
+
+    #[test]
+    fn three_seeds_by_hand() {
+        // b - a = 1, 2, 3: mean 2, p = 2/8; c - a = 1, 2, -1: p = 6/8. Holm over two tests:
+        // 2 * 0.25 = 0.5 and 0.75.
+        let report = report(&[
+            arm("a", &[1.0, 1.0, 1.0]),
+            arm("b", &[2.0, 3.0, 4.0]),
+            arm("c", &[2.0, 3.0, 0.0]),
+        ]);
+        let b = report.arms[1].comparison.as_ref().unwrap();
+        let c = report.arms[2].comparison.as_ref().unwrap();
+
+        assert_eq!(
+            (b.mean_difference, b.p, b.p_holm),
+            (2.0, Some(0.25), Some(0.5))
+        );
+        assert_eq!((c.p, c.p_holm), (Some(0.75), Some(0.75)));
+        assert_eq!(
+            b.interval,
+            Some(Interval {
+                low: 1.0,
+                high: 3.0
+            })
+        );
+        assert_eq!(
+            report.arms[1].loss,
+            Spread {
+                mean: 3.0,
+                std: Some(1.0)
+            }
+        );
+        assert_eq!((report.smallest_p, report.smallest_p_holm), (0.25, 0.5));
+        assert_eq!(
+            report.arms[1].verdict,
+            Some(Verdict::TooFewSeeds { smallest_p: 0.5 })
+        );
+        assert_eq!(
+            (report.n_compared, report.arms[0].verdict.clone()),
+            (2, None)
+        );
+    }
+
+    #[test]
+    fn arms_are_compared_within_an_evaluation() {
+        let evaluated = |label: &str, way: &str, losses: &[f64]| ArmResult {
+            evaluation: Some(way.into()),
+            ..arm(label, losses)
+        };
+        // b - a is 1 in the first evaluation and -2 in the second, and no arm is compared across them
+        let report = report(&[
+            evaluated("a, 1", "1", &[1.0, 1.0]),
+            evaluated("b, 1", "1", &[2.0, 2.0]),
+            evaluated("a, 2", "2", &[7.0, 7.0]),
+            evaluated("b, 2", "2", &[5.0, 5.0]),
+        ]);
+        let difference = |i: usize| {
+            report.arms[i]
+                .comparison
+                .as_ref()
+                .map(|c| c.mean_difference)
+        };
+        assert_eq!(
+            [0, 1, 2, 3].map(difference),
+            [None, Some(1.0), None, Some(-2.0)]
+        );
+        let baselines: Vec<bool> = report.arms.iter().map(ArmReport::is_baseline).collect();
+        assert_eq!(baselines, [true, false, true, false]);
+        assert_eq!(
+            (report.n_compared, report.arms[2].verdict.clone()),
+            (2, None)
+        );
+        let text = report.to_string();
+        assert!(
+            text.contains("minus the first arm of the same evaluation"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn six_seeds_decide() {
+        let base = [2.0; 6];
+        let report = report(&[arm("a", &base), arm("b", &[1.9, 1.8, 1.9, 1.7, 1.9, 1.8])]);
+
+        assert_eq!(report.arms[1].verdict, Some(Verdict::Better));
+        assert_eq!(
+            report.arms[1].comparison.as_ref().unwrap().p_holm,
+            Some(0.03125)
+        );
+    }
+
+    #[test]
+    fn an_arm_that_is_not_comparable_gets_no_p() {
+        let mut short = arm("short", &[0.5, 0.5, 0.5]);
+        short.seeds[2].steps = 100;
+        let report = report(&[arm("a", &[1.0; 3]), short, arm("b", &[2.0, 3.0, 4.0])]);
+        let short = &report.arms[1];
+
+        assert!(!short.comparable);
+        let comparison = short.comparison.as_ref().unwrap();
+        assert_eq!((comparison.p, comparison.p_holm), (None, None));
+        assert_eq!(
+            short.verdict.as_ref().unwrap().to_string(),
+            "not comparable: steps differ: 100 against 200"
+        );
+        // Only `b` is tested, so its p-value is not multiplied.
+        assert_eq!(report.n_compared, 1);
+        assert_eq!(
+            report.arms[2].comparison.as_ref().unwrap().p_holm,
+            Some(0.25)
+        );
+    }
+
+    #[test]
+    fn seeds_pair_by_number() {
+        let mut shuffled = arm("b", &[2.0, 3.0, 4.0]);
+        shuffled.seeds.reverse();
+        let report = report(&[arm("a", &[1.0, 2.0, 3.0]), shuffled]);
+
+        let comparison = report.arms[1].comparison.as_ref().unwrap();
+        assert_eq!(comparison.std_difference, Some(0.0));
+    }
+
+    #[test]
+    fn one_seed_has_no_test() {
+        let report = report(&[arm("a", &[1.0]), arm("b", &[2.0])]);
+
+        assert_eq!(report.arms[1].verdict, Some(Verdict::OneSeed));
+        assert_eq!(report.arms[1].comparison.as_ref().unwrap().p_holm, None);
+    }
+
+    #[test]
+    fn one_seed_that_leaks_marks_the_arm() {
+        let mut leaky = arm("b", &[2.0, 2.0]);
+        leaky.seeds[1].causal = false;
+        let report = report(&[arm("a", &[1.0, 1.0]), leaky]);
+
+        assert!(report.arms[0].causal && !report.arms[1].causal);
+    }
+
+    #[test]
+    fn json_is_one_document() {
+        let mut diverged = arm("b", &[2.0, f64::NAN]);
+        diverged.seeds[1].causal = false;
+        let report = report(&[arm("a", &[1.0, 1.5]), diverged, arm("c", &[2.0, 2.5])]);
+        let json = serde_json::to_value(&report).unwrap();
+
+        assert_eq!(json["metric"], "validation bits per byte");
+        assert_eq!(json["goal"], "lower");
+        assert_eq!(json["baseline"], "a");
+        assert_eq!(json["seeds"], serde_json::json!([0, 1]));
+        assert_eq!(json["arms"][0]["verdict"], serde_json::Value::Null);
+        assert_eq!(json["arms"][0]["loss"]["mean"], 1.25);
+        assert_eq!(json["arms"][1]["comparable"], false);
+        assert_eq!(
+            json["arms"][1]["reason"],
+            "its loss is not finite for seed 1"
+        );
+        assert_eq!(json["arms"][1]["verdict"]["kind"], "not_comparable");
+        assert_eq!(json["arms"][1]["loss"]["mean"], serde_json::Value::Null);
+        assert_eq!(json["arms"][2]["comparison"]["mean_difference"], 1.0);
+        assert_eq!(json["arms"][2]["verdict"]["kind"], "too_few_seeds");
+
+        let back: AblationReport = serde_json::from_value(json).unwrap();
+        assert_eq!(back.arms[2], report.arms[2]);
+        assert!(back.arms[1].loss.mean.is_nan());
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        assert_eq!(error(&[]), TableError::NoArms);
+        assert_eq!(
+            error(&[arm("a", &[])]).to_string(),
+            "the arm `a` has no seeds; run it first"
+        );
+        assert_eq!(
+            error(&[arm("a", &[1.0]), arm("a", &[1.0])]).to_string(),
+            "two arms are called `a`; give each its own name"
+        );
+        assert_eq!(
+            error(&[arm("a", &[1.0, 1.0, 1.0]), arm("b", &[1.0, 1.0])]).to_string(),
+            "the arm `b` has seeds 0, 1, but the baseline `a` has 0, 1, 2; run the missing seeds, \
+             since arms are compared seed by seed"
+        );
+        let mut twice = arm("a", &[1.0, 1.0]);
+        twice.seeds[1].seed = 0;
+        assert_eq!(
+            error(&[twice]).to_string(),
+            "the arm `a` has seed 0 twice; keep one result a seed"
+        );
+    }
+}

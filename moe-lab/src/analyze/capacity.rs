@@ -1,0 +1,191 @@
+//! The same model at other capacities than it was trained with: a capacity is no parameter.
+
+use super::AnalyzeError;
+use super::pictures::PatchPlan;
+use super::reading::Reading;
+use super::takes::takes;
+use moe_train::config::{ConfigError, RunConfig};
+use moe_train::run::{LayerMeter, LoadedRun, RunError};
+use moe_train::task::AnyModel;
+use burn::tensor::Device;
+use moe_models::vmoe::Vmoe;
+use moe_router::RouterConfig;
+use serde::Serialize;
+use toml::{Table, Value};
+
+/// The capacity factors that are looked at unless others are given.
+pub const DEFAULT_CAPACITIES: [f64; 4] = [1.0, 0.5, 0.25, 0.1];
+
+/// The keys of routers that are the capacity factor of evaluation, the first that there is.
+const KEYS: [&str; 2] = ["eval_capacity_factor", "capacity_factor"];
+
+/// What becomes of images at a capacity.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AtCapacity {
+    /// The capacity factor.
+    pub capacity: f64,
+    /// Whether it is the run's own.
+    pub is_own: bool,
+    /// The share of images named right.
+    pub accuracy: f64,
+    /// What each layer drops.
+    pub layers: Vec<CapacityLayer>,
+    /// The patches of each shown image that no expert of each layer computes: `[pictures][layers]`.
+    pub dropped: Vec<Vec<Vec<usize>>>,
+}
+
+/// What a layer drops at a capacity.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CapacityLayer {
+    /// The share of assignments that were dropped.
+    pub drop_rate: f64,
+    /// The share of patches that no expert computes.
+    pub without_expert: f64,
+}
+
+/// The capacity factor of a router in evaluation; none of one that has no capacity, or a fixed one.
+pub(super) fn capacity_of(router: &RouterConfig) -> Option<f64> {
+    let table = table(router);
+    let is_unlimited = table.get("capacity").and_then(Value::as_str) == Some("none");
+    if is_unlimited || table.contains_key("expert_capacity") {
+        return None;
+    }
+    KEYS.iter().find_map(|key| table.get(*key)?.as_float())
+}
+
+/// The configuration with another capacity factor in evaluation.
+///
+/// # Errors
+///
+/// If the router does not take it.
+fn at_capacity(config: &RunConfig, capacity: f64) -> Result<RunConfig, ConfigError> {
+    let table = table(&config.router);
+    let key = KEYS.iter().find(|key| table.contains_key(**key));
+    let value = key.map(|key| format!("router.{key}={capacity:?}"));
+    config.evaluated_with(&Vec::from_iter(value))
+}
+
+fn table(router: &RouterConfig) -> Table {
+    Table::try_from(router).expect("numbers, strings and booleans are TOML")
+}
+
+/// The configurations of the capacities to look at, the run's own first; none if the router has none.
+///
+/// # Errors
+///
+/// If some are asked for that the router does not take.
+pub(super) fn capacities(
+    config: &RunConfig,
+    asked: Option<&[f64]>,
+) -> Result<Vec<(f64, RunConfig)>, AnalyzeError> {
+    let Some(own) = capacity_of(&config.router) else {
+        let what = format!("the router `{}`", config.router.name());
+        return match asked {
+            Some(_) => Err(AnalyzeError::NoCapacity { what }),
+            None => Ok(Vec::new()),
+        };
+    };
+    let mut all = vec![(own, config.clone())];
+    for &capacity in asked.unwrap_or(&DEFAULT_CAPACITIES) {
+        let config = at_capacity(config, capacity).map_err(RunError::from)?;
+        if all.iter().all(|(other, _)| *other != capacity) {
+            all.push((capacity, config));
+        }
+    }
+    Ok(all)
+}
+
+/// The trained model by a configuration with another capacity.
+pub(super) fn model_of(config: &RunConfig, run: &LoadedRun, device: &Device) -> Vmoe {
+    let model = config.init_model(device).with_record(run.model.record());
+    match model.expect("a capacity changes no parameter") {
+        AnyModel::Vision(model) => model,
+        _ => panic!("the model reads images"),
+    }
+}
+
+/// Reads all images with the model at a capacity, and looks at `shown` of them.
+pub(super) fn look(
+    reading: &Reading<'_>,
+    model: &Vmoe,
+    capacity: f64,
+    shown: &[usize],
+) -> AtCapacity {
+    let mut layers: Vec<DropCounts> = Vec::new();
+    let mut dropped = vec![Vec::new(); shown.len()];
+    let accuracy = reading.each(model, |seen| {
+        layers.resize_with(seen.routings.len(), DropCounts::default);
+        for (counts, routing) in layers.iter_mut().zip(&seen.routings) {
+            let plans = PatchPlan::of(routing, &takes(routing), &reading.grid);
+            counts.meter.add(routing);
+            for (i, plan) in plans[..seen.places.len()].iter().enumerate() {
+                let none = plan.dropped();
+                counts.n_patches += reading.grid.n_patches();
+                counts.n_without += none.len();
+                if let Some(place) = shown.iter().position(|place| *place == seen.places[i]) {
+                    dropped[place].push(none);
+                }
+            }
+        }
+    });
+    AtCapacity {
+        capacity,
+        is_own: false,
+        accuracy,
+        layers: layers.iter().map(DropCounts::finish).collect(),
+        dropped,
+    }
+}
+
+/// What a layer dropped so far.
+#[derive(Debug, Default)]
+struct DropCounts {
+    meter: LayerMeter,
+    n_patches: usize,
+    n_without: usize,
+}
+
+impl DropCounts {
+    fn finish(&self) -> CapacityLayer {
+        CapacityLayer {
+            drop_rate: self.meter.metrics().drop_rate,
+            without_expert: self.n_without as f64 / self.n_patches.max(1) as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(router: &str) -> RunConfig {
+        let router = format!("router.name={router}");
+        RunConfig::of_overrides(&["model.family=vmoe", &router]).expect("a router of the list")
+    }
+
+    #[test]
+    fn each_router_has_its_own_key() {
+        let of = |router| capacity_of(&config(router).router);
+        assert_eq!(of("v_moe"), Some(1.05));
+        assert_eq!(of("st_moe"), Some(2.0)); // in training 1.25
+        for router in ["composed", "mixtral", "mixture_of_depths", "soft"] {
+            assert_eq!(of(router), None, "{router}");
+        }
+    }
+
+    #[test]
+    fn only_the_capacity_changes() {
+        for router in ["v_moe", "st_moe", "expert_choice", "switch", "gshard"] {
+            let before = config(router);
+            let after = at_capacity(&before, 0.25).expect("a capacity");
+            assert_eq!(capacity_of(&after.router), Some(0.25), "{router}");
+            let own = capacity_of(&before.router).expect("it has one");
+            assert_eq!(
+                at_capacity(&after, own).expect("a capacity"),
+                before,
+                "{router}"
+            );
+            assert!(at_capacity(&before, -1.0).is_err(), "{router}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use super::capacity::{capacities, look, model_of};
+use super::image_layer::PatchCounts;
+use super::reading::Reading;
+use super::takes::takes;
+use super::whole::AnalyzeOptions;
+use super::{AnalyzeError, AtCapacity, ImageLayer, PatchGrid, PatchPlan, Picture};
+use moe_train::data::{ImageData, Split};
+use moe_train::run::{LoadedRun, group_images};
+use burn::tensor::Device;
+use moe_models::vmoe::Vmoe;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What the experts of a trained vision transformer do with held-out images.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImageAnalysis {
+    /// The run folder.
+    pub folder: PathBuf,
+    /// The step of the checkpoint.
+    pub step: u64,
+    /// The router's name.
+    pub router: String,
+    /// Values of the router that are not those of the training.
+    pub evaluated_with: Vec<String>,
+    /// The part of the images.
+    pub split: Split,
+    /// The images that were read.
+    pub n_images: usize,
+    /// The share of them that was named right.
+    pub accuracy: f64,
+    /// How images are cut into patches.
+    pub grid: PatchGrid,
+    /// How many images are routed together.
+    pub group_images: usize,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// Each layer with experts.
+    pub layers: Vec<ImageLayer>,
+    /// Some images: the first of each class.
+    pub pictures: Vec<Picture>,
+    /// What is dropped at each capacity, the run's own first; none if the router has no capacity.
+    pub capacities: Vec<AtCapacity>,
+}
+
+/// Reads images, and reads them again at each capacity.
+pub(super) fn analyze_images(
+    run: &LoadedRun,
+    model: &Vmoe,
+    data: &ImageData,
+    options: &AnalyzeOptions,
+    device: &Device,
+) -> Result<ImageAnalysis, AnalyzeError> {
+    let capacities = capacities(&run.config, options.capacities.as_deref())?;
+    let reading = Reading {
+        data,
+        options,
+        device,
+        batch_size: run.config.train.batch_size,
+        group_images: group_images(model),
+        grid: PatchGrid::of(&model.config),
+    };
+    let shown = reading.shown();
+    let mut analysis = ImageAnalysis {
+        folder: run.folder.clone(),
+        step: run.step,
+        router: run.config.router.name().to_owned(),
+        evaluated_with: options.evaluated_with.clone(),
+        split: options.split,
+        n_images: 0,
+        accuracy: 0.0,
+        grid: reading.grid,
+        group_images: reading.group_images,
+        classes: data.class_names().to_vec(),
+        layers: Vec::new(),
+        pictures: Vec::new(),
+        capacities: Vec::new(),
+    };
+    analysis.read(&reading, model, &shown);
+    for (i, (capacity, config)) in capacities.iter().enumerate() {
+        let at = look(&reading, &model_of(config, run, device), *capacity, &shown);
+        let is_own = i == 0;
+        analysis.capacities.push(AtCapacity { is_own, ..at });
+    }
+    Ok(analysis)
+}
+
+impl ImageAnalysis {
+    /// Reads all images with the model as it was trained.
+    fn read(&mut self, reading: &Reading<'_>, model: &Vmoe, shown: &[usize]) {
+        let grid = &reading.grid;
+        let mut layers: Vec<PatchCounts> = Vec::new();
+        let mut pictures: Vec<Option<Picture>> = vec![None; shown.len()];
+        self.accuracy = reading.each(model, |seen| {
+            self.n_images += seen.places.len();
+            if layers.is_empty() {
+                let counts = |routing| PatchCounts::like(routing, reading);
+                layers = seen.routings.iter().map(counts).collect();
+            }
+            let mut plans = Vec::new();
+            for (counts, routing) in layers.iter_mut().zip(&seen.routings) {
+                let takes = takes(routing);
+                counts.add(routing, &takes, seen, grid);
+                plans.push(PatchPlan::of(routing, &takes, grid));
+            }
+            for (i, place) in seen.places.iter().enumerate() {
+                if let Some(at) = shown.iter().position(|other| other == place) {
+                    pictures[at] = Some(Picture {
+                        image: *place,
+                        class: reading.class_of(*place),
+                        answer: reading.class(seen.answers[i]),
+                        layers: plans.iter().map(|of_layer| of_layer[i].clone()).collect(),
+                        pixels: reading.pixels(*place),
+                    });
+                }
+            }
+        });
+        self.pictures = pictures.into_iter().flatten().collect();
+        let blocks = &model.config.moe_layers;
+        let name = |i: usize| format!("MoE layer {i} (block {})", blocks[i]);
+        let finish = |(i, counts): (usize, PatchCounts)| counts.finish(name(i), reading);
+        self.layers = layers.into_iter().enumerate().map(finish).collect();
+    }
+}

@@ -1,0 +1,75 @@
+use super::companions::PairCounts;
+use super::visits::Visit;
+use super::{Companions, Domains};
+use moe_train::run::{LayerMeter, LayerMetrics};
+use moe_router::metrics::LabelCounts;
+use moe_router::{Plan, Routing};
+use serde::Serialize;
+
+/// What the experts of a layer do, of text and of images alike.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerAnalysis {
+    /// Which layer it is, such as `MoE layer 0`.
+    pub name: String,
+    /// Load, entropy, drops.
+    pub routing: LayerMetrics,
+    /// How many tokens each expert computed, `[E]`; of a soft plan, how much of them.
+    pub computed: Vec<f64>,
+    /// How many experts, the last ones, have no network.
+    pub n_free: usize,
+    /// The domains or classes of what each expert takes.
+    pub domains: Domains,
+    /// Which experts compute the same tokens; none where tokens have one expert each, and of a soft plan,
+    /// in which all experts compute all.
+    pub companions: Option<Companions>,
+}
+
+/// Counts of a layer over batches.
+#[derive(Debug)]
+pub(super) struct LayerCounts {
+    meter: LayerMeter,
+    n_free: usize,
+    labels: LabelCounts,
+    pairs: PairCounts,
+}
+
+impl LayerCounts {
+    /// Counts nothing yet of a layer that routes so.
+    pub(super) fn like(routing: &Routing, n_labels: usize) -> Self {
+        let n_experts = routing.n_experts();
+        Self {
+            meter: LayerMeter::default(),
+            n_free: n_experts - routing.n_computed_experts(),
+            labels: LabelCounts::new(n_experts, n_labels),
+            pairs: PairCounts::new(n_experts),
+        }
+    }
+
+    /// Adds a routing with its visits; a token without a label counts only in the load.
+    pub(super) fn add(&mut self, routing: &Routing, visits: &[Visit], labels_t: &[Option<usize>]) {
+        self.meter.add(routing);
+        let mut experts_t: Vec<Vec<usize>> = vec![Vec::new(); labels_t.len()];
+        for visit in visits {
+            let Some(label) = labels_t[visit.token] else {
+                continue;
+            };
+            self.labels.counts[visit.expert][label] += visit.mass;
+            experts_t[visit.token].push(visit.expert);
+        }
+        if let Plan::Sparse(_) = routing.plan {
+            experts_t.iter().for_each(|experts| self.pairs.add(experts));
+        }
+    }
+
+    pub(super) fn finish(self, name: String) -> LayerAnalysis {
+        let sum = |row: &Vec<f64>| row.iter().sum();
+        LayerAnalysis {
+            name,
+            routing: self.meter.metrics(),
+            computed: self.labels.counts.iter().map(sum).collect(),
+            n_free: self.n_free,
+            domains: Domains::of(&self.labels),
+            companions: self.pairs.companions(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use super::TextLayer;
+use super::stream::{Labelled, StreamCounts};
+use super::whole::AnalyzeOptions;
+use moe_train::data::{
+    BatchTensors, EvalBatch, PairBatch, PairData, Split, TextData, UnigramVocab, Vocab,
+};
+use moe_train::run::LoadedRun;
+use burn::tensor::Device;
+use moe_models::switch::Switch;
+use moe_models::{AnyDecoder, Decoder, DecoderInput};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What the experts of a trained model of text do with held-out text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TextAnalysis {
+    /// The run folder.
+    pub folder: PathBuf,
+    /// The step of the checkpoint.
+    pub step: u64,
+    /// The router's name.
+    pub router: String,
+    /// Values of the router that are not those of the training.
+    pub evaluated_with: Vec<String>,
+    /// The part of the text.
+    pub split: Split,
+    /// What was read: `window`, or `pair` of texts.
+    pub unit: &'static str,
+    /// How many of them.
+    pub n_units: usize,
+    /// The tokens that were counted.
+    pub n_tokens: u64,
+    /// The names of the domains.
+    pub domains: Vec<String>,
+    /// Each layer with experts; of an encoder with a decoder the encoder's first.
+    pub layers: Vec<TextLayer>,
+}
+
+impl TextAnalysis {
+    /// The analysis of a run before anything was read.
+    fn empty(run: &LoadedRun, options: &AnalyzeOptions, domains: Vec<String>) -> Self {
+        Self {
+            folder: run.folder.clone(),
+            step: run.step,
+            router: run.config.router.name().to_owned(),
+            evaluated_with: options.evaluated_with.clone(),
+            split: options.split,
+            unit: "window",
+            n_units: 0,
+            n_tokens: 0,
+            domains,
+            layers: Vec::new(),
+        }
+    }
+}
+
+/// Reads windows of text and counts every token once: in windows that overlap, where it has more text
+/// before it.
+pub(super) fn analyze_decoder(
+    run: &LoadedRun,
+    model: &AnyDecoder,
+    data: &TextData,
+    options: &AnalyzeOptions,
+    device: &Device,
+) -> TextAnalysis {
+    let windows = data.eval_windows(options.split, data.seq_length() / 2, options.most);
+    let mut counts = StreamCounts::new(data.vocab().size(), data.domain_names().len());
+    for batch in windows.batches(run.config.train.batch_size) {
+        let inputs = BatchTensors::new(&batch.batch, device).inputs;
+        let routings = model.forward(DecoderInput::new(inputs)).routings;
+        counts.add(&routings, &labelled(&batch));
+    }
+    TextAnalysis {
+        n_units: windows.len(),
+        n_tokens: counts.n_tokens() as u64,
+        layers: counts.finish(|i| format!("MoE layer {i}"), names(data.vocab())),
+        ..TextAnalysis::empty(run, options, data.domain_names().to_vec())
+    }
+}
+
+/// Reads pairs of texts. The encoder's layers see the one text, the decoder's the other as they write it,
+/// behind a padding token as its start.
+pub(super) fn analyze_pairs(
+    run: &LoadedRun,
+    model: &Switch,
+    data: &PairData,
+    options: &AnalyzeOptions,
+    device: &Device,
+) -> TextAnalysis {
+    let domains = data.domain_names();
+    let new_counts = || StreamCounts::new(data.vocab().size(), domains.len());
+    let [mut read, mut written] = [new_counts(), new_counts()];
+    let batches = data.eval_batches(options.split, options.most, run.config.train.batch_size);
+    for batch in &batches {
+        let output = model.forward(batch.input(device));
+        read.add(&output.encoder_routings, &labelled_inputs(batch));
+        written.add(&output.decoder_routings, &labelled_targets(batch));
+    }
+    let n_tokens = read.n_tokens() + written.n_tokens();
+    let mut layers = read.finish(|i| format!("Encoder MoE layer {i}"), names(data.vocab()));
+    layers.extend(written.finish(|i| format!("Decoder MoE layer {i}"), names(data.vocab())));
+    TextAnalysis {
+        unit: "pair",
+        n_units: batches.iter().map(|batch| batch.pairs.len()).sum(),
+        n_tokens: n_tokens as u64,
+        layers,
+        ..TextAnalysis::empty(run, options, domains)
+    }
+}
+
+fn names(vocab: &Vocab) -> impl Fn(u32) -> String {
+    |id| vocab.token_text(id)
+}
+
+/// The windows; a token that an earlier one counted has no domain.
+fn labelled(batch: &EvalBatch) -> Labelled {
+    let length = batch.batch.seq_length;
+    let domain =
+        |(t, &counts): (usize, &bool)| counts.then(|| usize::from(batch.batch.domains[t / length]));
+    Labelled {
+        ids_t: batch.batch.inputs.clone(),
+        domains_t: batch.scored.iter().enumerate().map(domain).collect(),
+    }
+}
+
+fn labelled_inputs(batch: &PairBatch) -> Labelled {
+    let texts = batch.pairs.iter().map(|pair| pair.input.clone());
+    padded(texts, batch.length(), &batch.domains)
+}
+
+fn labelled_targets(batch: &PairBatch) -> Labelled {
+    let texts = batch.pairs.iter().map(|pair| {
+        let before_last = &pair.target[..pair.target.len() - 1];
+        [&[UnigramVocab::PAD], before_last].concat()
+    });
+    padded(texts, batch.target_length(), &batch.domains)
+}
+
+/// Texts as rows of one length; what fills them up has no domain.
+fn padded(texts: impl Iterator<Item = Vec<u32>>, length: usize, domains: &[u16]) -> Labelled {
+    let mut all = Labelled::default();
+    for (mut ids, &domain) in texts.zip(domains) {
+        let n_tokens = ids.len();
+        ids.resize(length, UnigramVocab::PAD);
+        all.ids_t.extend(ids);
+        let counts = |t| (t < n_tokens).then_some(usize::from(domain));
+        all.domains_t.extend((0..length).map(counts));
+    }
+    all
+}

@@ -1,0 +1,10 @@
+//! Run folders to an answer: paired statistics, ablations and claims, analyses of routing, audits of causality,
+//! and reports.
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
+pub mod ablate;
+pub mod analyze;
+pub mod audit;
+pub mod report;
+pub mod stats;

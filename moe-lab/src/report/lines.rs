@@ -1,0 +1,77 @@
+use moe_train::run::{EvalMetrics, StepMetrics};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The lines of a run's `metrics.jsonl`, by kind and step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MetricLines {
+    /// The optimizer steps that were logged.
+    pub steps: Vec<StepMetrics>,
+    /// The evaluations.
+    pub evals: Vec<EvalMetrics>,
+    /// How many lines could not be read, such as one torn by a kill.
+    pub unread: usize,
+}
+
+impl MetricLines {
+    /// Reads the text of a `metrics.jsonl`.
+    pub fn parse(text: &str) -> Self {
+        let mut lines = Self::default();
+        for line in text.lines() {
+            match Line::parse(line) {
+                Some(Line::Step(step)) => lines.steps.push(*step),
+                Some(Line::Eval(eval)) => lines.evals.push(*eval),
+                None => lines.unread += 1,
+            }
+        }
+        lines.steps.sort_by_key(|line| line.step);
+        lines.evals.sort_by_key(|line| line.step);
+        lines
+    }
+
+    /// The last step that a line is about; 0 without lines.
+    pub fn last_step(&self) -> u64 {
+        let steps = self.steps.iter().map(|line| line.step);
+        steps
+            .chain(self.evals.iter().map(|line| line.step))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+enum Line {
+    Step(Box<StepMetrics>),
+    Eval(Box<EvalMetrics>),
+}
+
+impl Line {
+    fn parse(line: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(line).ok()?;
+        match value.get("kind")?.as_str()? {
+            "train" => Some(Self::Step(Box::new(StepMetrics::deserialize(value).ok()?))),
+            "eval" => Some(Self::Eval(Box::new(EvalMetrics::deserialize(value).ok()?))),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn torn_lines_are_counted() {
+        let step = r#"{"kind": "train", "step": 5, "tokens": 10, "loss": 2.0, "lm_loss": 1.5, "balance": {},
+            "lr": 0.1, "grad_norm": 1.0, "layers": [], "tokens_per_s": 3.0}"#
+            .replace('\n', " ");
+        let lines = MetricLines::parse(&format!(
+            "{step}\n{}\n{{\"kind\": \"other\"}}\n",
+            &step[..40]
+        ));
+        assert_eq!(
+            (lines.steps.len(), lines.evals.len(), lines.unread),
+            (1, 0, 2)
+        );
+        assert_eq!((lines.steps[0].lm_loss, lines.last_step()), (1.5, 5));
+    }
+}

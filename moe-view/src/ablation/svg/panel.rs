@@ -1,0 +1,92 @@
+//! The panels of the figure: which there are, which are drawn, and which direction is better in each.
+
+use super::values;
+use moe_lab::ablate::Metric;
+use moe_lab::ablate::AblationReport;
+use crate::svg::Origin;
+use moe_lab::stats::Goal;
+use moe_train::task::Merit;
+
+/// A number of each arm that the figure can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Panel {
+    /// What arms are compared by: the loss, or the accuracy of a classifier.
+    Loss,
+    /// Experts without any token.
+    DeadExperts,
+    /// The largest load over the mean, minus one.
+    MaxVio,
+}
+
+impl Panel {
+    /// All panels, from left to right.
+    pub const ALL: [Self; 3] = [Self::Loss, Self::DeadExperts, Self::MaxVio];
+
+    /// Its name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::DeadExperts => "dead_experts",
+            Self::MaxVio => "max_vio",
+        }
+    }
+
+    pub(super) fn metric(self, report: &AblationReport) -> Metric {
+        match self {
+            Self::Loss if report.merit == Merit::Accuracy => Metric::Accuracy,
+            Self::Loss => Metric::Loss,
+            Self::DeadExperts => Metric::DeadExperts,
+            Self::MaxVio => Metric::MaxVio,
+        }
+    }
+
+    pub(super) fn title(self, report: &AblationReport) -> &'static str {
+        match (self, report.merit) {
+            (Self::Loss, Merit::BitsPerByte) => "loss (bits/byte)",
+            (Self::Loss, Merit::TargetLoss) => "loss (nats/token)",
+            (Self::Loss, Merit::Accuracy) => "accuracy (%)",
+            (Self::DeadExperts, _) => "dead experts (of a layer)",
+            (Self::MaxVio, _) => "MaxVio (max load / mean - 1)",
+        }
+    }
+
+    /// The better direction, as an arrow along the axis of the rows.
+    pub(super) fn direction(self, report: &AblationReport) -> &'static str {
+        if self == Self::Loss && report.goal == Goal::Higher {
+            "higher is better \u{2192}"
+        } else {
+            "\u{2190} lower is better"
+        }
+    }
+
+    pub(super) fn origin(self) -> Origin {
+        if self == Self::Loss {
+            Origin::Data
+        } else {
+            Origin::Zero
+        }
+    }
+
+    /// Tells whether there is something to see: two different values.
+    fn varies(self, report: &AblationReport) -> bool {
+        let metric = self.metric(report);
+        let values: Vec<f64> = report
+            .arms
+            .iter()
+            .flat_map(|arm| values(arm, metric))
+            .collect();
+        values.iter().any(|value| *value != values[0])
+    }
+
+    /// The panels that are asked for, in their order; if none are, the loss and what varies.
+    pub(super) fn chosen(asked: &[Self], report: &AblationReport) -> Vec<Self> {
+        let is_drawn = |panel: &Self| {
+            if asked.is_empty() {
+                *panel == Self::Loss || panel.varies(report)
+            } else {
+                asked.contains(panel)
+            }
+        };
+        Self::ALL.into_iter().filter(is_drawn).collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! The tables of an analysis.
+
+use super::{Align, columns, counted, evaluated_with, layer_table, significant, thousands};
+use moe_lab::analyze::{
+    Analysis, AtCapacity, ImageAnalysis, LayerAnalysis, TextAnalysis, TextLayer,
+};
+use moe_train::run::LayerMetrics;
+
+/// So many tokens or classes of an expert are printed; the page has more.
+const MOST: usize = 6;
+
+/// What the experts of each layer take.
+pub fn analysis_text(analysis: &Analysis) -> String {
+    let parts = match analysis {
+        Analysis::Text(text) => of_text(text),
+        Analysis::Images(images) => of_images(images),
+    };
+    parts.join("\n\n")
+}
+
+fn of_text(analysis: &TextAnalysis) -> Vec<String> {
+    let head = format!(
+        "{}, step {}: {} tokens of {} of the {} part{}",
+        analysis.folder.display(),
+        analysis.step,
+        thousands(analysis.n_tokens),
+        counted(analysis.n_units, analysis.unit),
+        analysis.split,
+        evaluated_with(&analysis.evaluated_with),
+    );
+    let layers = analysis.layers.iter().map(|found| &found.layer);
+    let mut parts = vec![head, loads(layers)];
+    parts.extend(analysis.layers.iter().map(tokens));
+    parts
+}
+
+fn of_images(analysis: &ImageAnalysis) -> Vec<String> {
+    let head = format!(
+        "{}, step {}: {} of the {} part, {} % named right{}",
+        analysis.folder.display(),
+        analysis.step,
+        counted(analysis.n_images, "image"),
+        analysis.split,
+        significant(100.0 * analysis.accuracy, 4),
+        evaluated_with(&analysis.evaluated_with),
+    );
+    let layers = || analysis.layers.iter().map(|found| &found.layer);
+    let mut parts = vec![head, loads(layers())];
+    parts.extend(layers().map(|layer| classes(layer, &analysis.classes)));
+    if !analysis.capacities.is_empty() {
+        parts.push(capacities(analysis));
+    }
+    parts
+}
+
+fn loads<'a>(layers: impl Iterator<Item = &'a LayerAnalysis>) -> String {
+    let metrics: Vec<LayerMetrics> = layers.map(|layer| layer.routing.clone()).collect();
+    layer_table(&metrics)
+}
+
+/// A layer's name, and how much its experts tell of the domain.
+fn heading(layer: &LayerAnalysis, what: &str) -> String {
+    format!(
+        "{}: the expert tells {} bits of the {what} ({} by chance, {} at most)",
+        layer.name,
+        significant(layer.domains.mutual_information, 3),
+        significant(layer.domains.by_chance, 2),
+        significant(layer.domains.domain_entropy, 3),
+    )
+}
+
+fn tokens(found: &TextLayer) -> String {
+    let words = found.tokens.iter().map(|tokens| {
+        let token =
+            |t: &moe_lab::analyze::TokenLift| format!("`{}` ×{}", t.text, significant(t.lift, 2));
+        tokens.iter().take(MOST).map(token).collect()
+    });
+    experts(
+        &found.layer,
+        heading(&found.layer, "domain"),
+        "tokens ×lift",
+        words,
+    )
+}
+
+fn classes(layer: &LayerAnalysis, names: &[String]) -> String {
+    let words = layer.domains.share.iter().map(|row| {
+        let lift = |(i, share): (usize, &f64)| (i, share / layer.domains.base[i]);
+        let mut lifts: Vec<(usize, f64)> = row.iter().enumerate().map(lift).collect();
+        lifts.retain(|(_, lift)| *lift > 1.0);
+        lifts.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let class = |(i, lift): &(usize, f64)| format!("{} ×{}", names[*i], significant(*lift, 2));
+        lifts.iter().take(MOST).map(class).collect()
+    });
+    experts(layer, heading(layer, "class"), "classes ×lift", words)
+}
+
+/// A row an expert, with its most telling words.
+fn experts(
+    layer: &LayerAnalysis,
+    heading: String,
+    column: &str,
+    words: impl Iterator<Item = Vec<String>>,
+) -> String {
+    let header = ["expert", "computed", column].map(String::from).to_vec();
+    let row = |((i, words), computed): ((usize, Vec<String>), &f64)| {
+        let computed = thousands(computed.round() as u64);
+        vec![format!("e{i}"), computed, words.join("  ")]
+    };
+    let rows = words.enumerate().zip(&layer.computed).map(row);
+    let rows: Vec<Vec<String>> = [header].into_iter().chain(rows).collect();
+    let align = [Align::Left, Align::Right, Align::Left];
+    format!("{heading}\n{}", columns(&rows, &align))
+}
+
+fn capacities(analysis: &ImageAnalysis) -> String {
+    let mut header = vec!["capacity".to_owned(), "accuracy (%)".to_owned()];
+    let places = 0..analysis.layers.len();
+    header.extend(places.map(|i| format!("layer {i}: without expert (%)")));
+    let percent = |share: f64| significant(100.0 * share, 3);
+    let row = |at: &AtCapacity| {
+        let own = if at.is_own { " (own)" } else { "" };
+        let mut row = vec![format!("{}{own}", at.capacity), percent(at.accuracy)];
+        row.extend(at.layers.iter().map(|layer| percent(layer.without_expert)));
+        row
+    };
+    let rows = analysis.capacities.iter().map(row);
+    let mut align = vec![Align::Left];
+    align.resize(header.len(), Align::Right);
+    let rows: Vec<Vec<String>> = [header].into_iter().chain(rows).collect();
+    columns(&rows, &align)
+}

@@ -1,0 +1,24 @@
+//! Values to text, SVG and HTML: numbers and tables, figures of routers, ablations and generated text, and pages
+//! that stand alone.
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
+pub mod ablation;
+mod analysis;
+mod colour;
+pub mod drawing;
+pub mod generation;
+mod numbers;
+pub mod pages;
+pub mod router;
+mod scores;
+pub mod svg;
+mod table;
+mod visible;
+
+pub use analysis::analysis_text;
+pub use colour::{EXPERT_COLOURS, ExpertStyle, has_colour};
+pub use numbers::{bytes, counted, duration, si, significant, thousands};
+pub use scores::{domain_table, evaluated_with, layer_table, writing};
+pub use table::{Align, columns, markdown, pairs};
+pub use visible::visible;

@@ -1,0 +1,50 @@
+use super::super::html::Html;
+use super::super::page::Page;
+use super::capacities::capacities;
+use super::image_layer::image_layer;
+use super::overview::overview;
+use super::picture::definitions;
+use super::styles;
+use crate::{counted, evaluated_with, significant};
+use moe_lab::analyze::{ImageAnalysis, LayerAnalysis};
+
+/// What the experts of a run do with held-out images.
+pub fn images_page(analysis: &ImageAnalysis) -> String {
+    let title = format!("What the experts take: {}, images", analysis.router);
+    let layers: Vec<&LayerAnalysis> = analysis.layers.iter().map(|found| &found.layer).collect();
+    let mut page = Page::new(&title)
+        .style(&styles(layers.iter().copied()))
+        .head(lead(analysis))
+        .head(definitions(&analysis.pictures))
+        .section("layers", "All layers", overview(&layers, "class"));
+    for (i, layer) in layers.iter().enumerate() {
+        let body = image_layer(analysis, i);
+        page = page.section(&format!("layer-{i}"), &layer.name, body);
+    }
+    page.section("capacity", "What is dropped", capacities(analysis))
+        .finish()
+}
+
+fn lead(analysis: &ImageAnalysis) -> Html {
+    let grid = &analysis.grid;
+    let class_token = match grid.has_class_token {
+        true => {
+            " A class token stands before the patches; it counts in the tables and is not drawn."
+        }
+        false => "",
+    };
+    let text = format!(
+        "{}, step {}: {} of the {} part, {} % named right{}. Each image is {} × {} patches of {} × {} pixels.{class_token}",
+        analysis.folder.display(),
+        analysis.step,
+        counted(analysis.n_images, "image"),
+        analysis.split,
+        significant(100.0 * analysis.accuracy, 4),
+        evaluated_with(&analysis.evaluated_with),
+        grid.rows,
+        grid.columns,
+        grid.side,
+        grid.side,
+    );
+    Html::paragraph("lead", &text)
+}

@@ -1,0 +1,33 @@
+//! The page of `moe analyze`.
+
+mod badge;
+mod capacities;
+mod companions;
+mod domains;
+mod heat_grid;
+mod image_layer;
+mod images;
+mod overview;
+mod patches;
+mod picture;
+mod text;
+mod tokens;
+
+use crate::generation::expert_styles;
+use images::images_page;
+use moe_lab::analyze::{Analysis, LayerAnalysis};
+use text::text_page;
+
+/// What the experts of a run do with held-out data.
+pub fn analysis_page(analysis: &Analysis) -> String {
+    match analysis {
+        Analysis::Text(text) => text_page(text),
+        Analysis::Images(images) => images_page(images),
+    }
+}
+
+/// The rules of the experts' colours.
+fn styles<'a>(layers: impl Iterator<Item = &'a LayerAnalysis>) -> String {
+    let n_experts = layers.map(|layer| layer.computed.len());
+    expert_styles(n_experts.max().unwrap_or(0))
+}

@@ -1,0 +1,42 @@
+use super::super::heat::legend;
+use super::super::html::Html;
+use super::super::page::Page;
+use super::companions::companions;
+use super::domains::domain_table;
+use super::overview::overview;
+use super::styles;
+use super::tokens::tokens;
+use crate::{counted, evaluated_with, thousands};
+use moe_lab::analyze::{LayerAnalysis, TextAnalysis};
+
+/// What the experts of a run do with held-out text.
+pub fn text_page(analysis: &TextAnalysis) -> String {
+    let title = format!("What the experts take: {}, text", analysis.router);
+    let layers: Vec<&LayerAnalysis> = analysis.layers.iter().map(|found| &found.layer).collect();
+    let mut page = Page::new(&title)
+        .style(&styles(layers.iter().copied()))
+        .head(lead(analysis))
+        .section("layers", "All layers", overview(&layers, "domain"));
+    for (i, found) in analysis.layers.iter().enumerate() {
+        let layer = &found.layer;
+        let body = tokens(found)
+            .then(domain_table(layer, &analysis.domains, "domain"))
+            .then(companions(layer))
+            .then(legend("Colours of a share over another:"));
+        page = page.section(&format!("layer-{i}"), &layer.name, body);
+    }
+    page.finish()
+}
+
+fn lead(analysis: &TextAnalysis) -> Html {
+    let text = format!(
+        "{}, step {}: {} tokens of {} of the {} part, each counted once{}.",
+        analysis.folder.display(),
+        analysis.step,
+        thousands(analysis.n_tokens),
+        counted(analysis.n_units, analysis.unit),
+        analysis.split,
+        evaluated_with(&analysis.evaluated_with),
+    );
+    Html::paragraph("lead", &text)
+}
