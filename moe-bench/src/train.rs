@@ -1,10 +1,10 @@
 //! The speed of training: optimizer steps of a run's configuration, timed one by one.
 
 use burn::tensor::Device;
+use moe_lab::stats::median;
 use moe_train::config::RunConfig;
 use moe_train::data::DataError;
 use moe_train::run::Trainer;
-use moe_lab::stats::median;
 use moe_train::task::TaskData;
 use serde::Serialize;
 use std::fmt;

@@ -1,10 +1,10 @@
 //! What is accepted as a checkpoint, and what is refused with the names of file and tensor.
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use moe_checkpoint::{
-    CheckpointError, Layout, Precision, PublishedCheckpoint, PublishedFamily,
+use moe_checkpoint::published::{
+    KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedConfig, PublishedSwitch,
 };
-use moe_checkpoint::published::{KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedConfig, PublishedSwitch};
+use moe_checkpoint::{CheckpointError, Layout, Precision, PublishedCheckpoint, PublishedFamily};
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use moe_router::AnyRouter;
 use safetensors::tensor::TensorView;

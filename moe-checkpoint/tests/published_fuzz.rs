@@ -4,8 +4,8 @@ mod fuzzing;
 
 use burn::tensor::Device;
 use fuzzing::{mutate_bytes, mutate_json, mutations};
-use moe_checkpoint::{AnyCheckpoint, Precision, PublishedTokenizer};
 use moe_checkpoint::published::{PublishedConfig, PublishedSwitch, PublishedVmoe};
+use moe_checkpoint::{AnyCheckpoint, Precision, PublishedTokenizer};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};

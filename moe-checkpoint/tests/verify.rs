@@ -1,10 +1,10 @@
 //! Every published family held to its reference implementation, and that the check can fail.
 
 use burn::tensor::Device;
+use moe_checkpoint::verify::{Goldens, Scope, Verification, VerifyError, verify};
 use moe_checkpoint::{
     HostTensor, HostValues, PublishedCheckpoint, from_native, read_tensors, to_native,
 };
-use moe_checkpoint::verify::{Goldens, Scope, Verification, VerifyError, verify};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

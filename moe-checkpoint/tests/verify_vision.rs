@@ -2,8 +2,8 @@
 //! fail.
 
 use burn::tensor::Device;
-use moe_checkpoint::{AnyCheckpoint, HostValues, Precision, VmoeCheckpoint, read_tensors};
 use moe_checkpoint::verify::{Goldens, Scope, Verification, verify_any};
+use moe_checkpoint::{AnyCheckpoint, HostValues, Precision, VmoeCheckpoint, read_tensors};
 use std::fs;
 use std::path::{Path, PathBuf};
 

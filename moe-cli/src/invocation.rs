@@ -1,6 +1,7 @@
 //! How the reader started this program, to print commands that can be pasted.
 
 use crate::backends::Backend;
+use moe_view::quote;
 use std::path::{Path, PathBuf};
 
 /// The beginning of a command: `cargo run --release --` under cargo, else the program's name if a shell finds
@@ -48,16 +49,6 @@ pub fn arguments() -> String {
     arguments.join(" ")
 }
 
-/// An argument as a shell reads it back.
-pub fn quote(argument: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
-    if !argument.is_empty() && argument.chars().all(is_plain) {
-        argument.to_owned()
-    } else {
-        format!("'{}'", argument.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,19 +72,5 @@ mod tests {
         assert_eq!(typed(&here, &[]), "bin/moe");
         assert_eq!(typed(&bin, &[]), "./moe");
         assert_eq!(typed(&other, &[]), program.display().to_string());
-    }
-
-    #[test]
-    fn quotes_what_a_shell_would_split() {
-        let cases = [
-            ("train.lr=3e-4", "train.lr=3e-4"),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-            ("$HOME", "'$HOME'"),
-        ];
-        for (argument, quoted) in cases {
-            assert_eq!(quote(argument), quoted);
-        }
     }
 }

@@ -3,9 +3,9 @@
 use crate::commands::training_bytes;
 use crate::exit::Usage;
 use crate::shared::Shared;
-use moe_view::bytes;
 use moe_checkpoint::memory;
 use moe_train::config::RunConfig;
+use moe_view::bytes;
 
 /// Backends that compute in the memory of this machine.
 const ON_THE_HOST: [&str; 3] = ["flex", "cpu", "ndarray"];

@@ -1,8 +1,8 @@
 //! Finding a run by the path that the reader gives.
 
 use crate::exit::Usage;
-use crate::invocation::quote;
 use moe_train::resolve::nearest;
+use moe_view::quote;
 use std::fs;
 use std::path::{Path, PathBuf};
 

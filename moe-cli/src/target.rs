@@ -1,11 +1,11 @@
 //! A file that a command writes: looked at before any work, and then written whole.
 
-use moe_view::drawing::{DrawError, to_pdf, to_png};
 use crate::exit::Usage;
 use crate::shared::Shared;
 use anyhow::Context;
 use clap::Args;
 use moe_checkpoint::disk;
+use moe_view::drawing::{DrawError, to_pdf, to_png};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

@@ -283,7 +283,10 @@ fn every_command_has_help() {
 #[test]
 fn a_checkpoint_that_differs_from_its_goldens_exits_with_3() {
     let place = Place::new();
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-checkpoint/tests/fixtures");
+    let fixtures = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../moe-checkpoint/tests/fixtures"
+    );
     let equal = place.moe(&format!("verify {fixtures}/mixtral_base"));
     assert_eq!(equal.code, 0, "{}", equal.stdout);
     let others = format!("--goldens {fixtures}/mixtral_swa/goldens.safetensors --forward-only");
@@ -528,7 +531,10 @@ fn an_audit_names_a_leak_of_training_alone_and_lets_a_declared_one_pass() {
 #[test]
 fn convert_checks_both_ends_before_it_writes_and_when_it_would() {
     let place = Place::new();
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-checkpoint/tests/fixtures");
+    let fixtures = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../moe-checkpoint/tests/fixtures"
+    );
     let source = format!("{fixtures}/mixtral_swa");
     fs::create_dir(place.path("broken")).unwrap();
     fs::copy(

@@ -7,13 +7,13 @@
 //! gain            = log2 V - loss in bits, on fresh uniform tokens: 0 unless a target is seen
 //! ```
 
-use moe_train::config::RunConfig;
-use moe_train::run::adamw;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput, token_losses};
 use moe_router::parts::{mix_seed, uniform_below};
 use moe_router::{Causality, Plan, Routing, to_vec};
+use moe_train::config::RunConfig;
+use moe_train::run::adamw;
 use serde::Serialize;
 
 /// How thorough an audit is.

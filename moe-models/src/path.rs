@@ -35,7 +35,7 @@ impl ParameterPath {
 
     /// Whether the parameter of `rank` axes here is a matrix of a decoder that tokens are multiplied by:
     /// of experts, attention or head.
-    pub(crate) fn is_product_weight(&self, rank: usize) -> bool {
+    pub fn is_product_weight(&self, rank: usize) -> bool {
         const ATTENTIONS: [&str; 2] = [
             "Struct:GroupedQueryAttention",
             "Struct:MultiHeadLatentAttention",

@@ -8,11 +8,11 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor};
 use moe_attention::GroupedQueryAttentionConfig;
 use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_lab::stats::{BootstrapConfig, Goal, compare};
 use moe_models::{Decoder, DecoderInput, MixtralConfig};
 use moe_router::laws::{Options, Subject, check_all};
 use moe_router::parts::{gather_weights, token_choice};
 use moe_router::{Causality, Preset, Router, RouterInput, RouterShape, Routing};
-use moe_lab::stats::{BootstrapConfig, Goal, compare};
 
 /// Each token goes to its two best experts, weighted by the sigmoids of their scores.
 #[derive(Module, Debug)]

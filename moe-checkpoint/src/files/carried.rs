@@ -3,7 +3,7 @@
 
 use super::CheckpointError;
 use super::error::file_error;
-use super::files::INDEX;
+use super::tensor_files::INDEX;
 use crate::disk::{read_at_most, write_new};
 use std::ffi::OsStr;
 use std::fs;

@@ -2,18 +2,18 @@
 
 use super::carried::{Carried, carry};
 use super::copied::copied_config;
-use super::files::TensorFiles;
 use super::kept::Kept;
 use super::layout::Layout;
 use super::load::{Precision, fill};
 use super::native::{NativeFiles, is_native, write_native};
 use super::published_values::each_parameter;
 use super::stored::stored_tensors;
+use super::tensor_files::TensorFiles;
 use super::write::whole_folder;
 use super::{CheckpointError, source};
-use moe_models::AnyDecoder;
 use crate::published::{PublishedConfig, PublishedDeepSeek, PublishedModel, ends, in_words_of};
 use burn::tensor::Device;
+use moe_models::AnyDecoder;
 use std::path::{Path, PathBuf};
 
 /// A published checkpoint: a folder with `config.json` and its tensors, in safetensors files or in our own

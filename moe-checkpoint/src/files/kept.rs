@@ -5,10 +5,10 @@
 use super::CheckpointError;
 use super::entry::Entry;
 use super::error::file_error;
-use super::files::TensorFiles;
 use super::layout::TensorCopy;
 use super::source::{SCALE, blocks};
 use super::tensor_file::{StoredTensor, TensorFile};
+use super::tensor_files::TensorFiles;
 use super::values::{Matrix, to_e4m3};
 use super::write::Pending;
 use safetensors::tensor::TensorInfo;

@@ -2,13 +2,13 @@
 
 use super::CheckpointError;
 use super::entry::Entry;
-use super::files::TensorFiles;
 use super::layout::ByParameter;
 use super::source;
-use moe_models::WeightType;
-use moe_models::path::ParameterPath;
+use super::tensor_files::TensorFiles;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Element, ElementConversion, Tensor, TensorData, bf16, f16};
+use moe_models::ParameterPath;
+use moe_models::WeightType;
 use safetensors::Dtype;
 use serde::Serialize;
 

@@ -2,13 +2,13 @@
 
 use super::carried::{Carried, carry};
 use super::copied::copied_config;
-use super::files::TensorFiles;
 use super::folder::Tensors;
 use super::kept::Kept;
 use super::layout::{ByParameter, TensorCopy, grouped};
 use super::load::{Precision, fill};
 use super::native::{NativeFiles, is_native, write_native};
 use super::stored::stored_tensors;
+use super::tensor_files::TensorFiles;
 use super::write::{collect, whole_folder, write_files};
 use super::{CheckpointError, Entry, error::file_error, source};
 use crate::disk::{MOST_TEXT, read_at_most};

@@ -9,11 +9,11 @@ use super::load::{Precision, held};
 use super::write::{collect, whole_folder, write_files};
 use super::{CheckpointError, TensorCopy, error::file_error};
 use crate::disk::{open_regular, write_new};
-use moe_models::not_finite;
-use moe_models::path::ParameterPath;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Tensor};
+use moe_models::ParameterPath;
+use moe_models::not_finite;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

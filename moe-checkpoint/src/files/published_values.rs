@@ -2,9 +2,9 @@
 
 use super::entry::Entry;
 use super::layout::ByParameter;
-use moe_models::path::ParameterPath;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use moe_models::ParameterPath;
 use moe_router::to_vec;
 
 /// A published tensor with our values.

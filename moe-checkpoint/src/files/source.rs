@@ -2,9 +2,9 @@
 
 use super::CheckpointError;
 use super::entry::{Entry, Fused};
-use super::files::TensorFiles;
 use super::layout::{Layout, TensorCopy};
 use super::tensor_file::StoredTensor;
+use super::tensor_files::TensorFiles;
 use super::values::{BLOCK, Matrix, is_weight};
 use safetensors::Dtype;
 use std::collections::HashSet;

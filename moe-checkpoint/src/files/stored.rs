@@ -2,10 +2,10 @@
 
 use super::CheckpointError;
 use super::entry::Entry;
-use super::files::TensorFiles;
 use super::layout::TensorCopy;
 use super::source::{self, Place};
 use super::tensor_file::StoredTensor;
+use super::tensor_files::TensorFiles;
 use super::write::write_files;
 use safetensors::{Dtype, View};
 use std::borrow::Cow;

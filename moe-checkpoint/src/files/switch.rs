@@ -4,9 +4,9 @@ use super::entry::Entry;
 use super::layout::TensorCopy;
 use super::model_folder::PublishedFamily;
 use crate::published::{PublishedError, PublishedSwitch};
-use moe_models::switch::{Switch, SwitchStackConfig};
 use burn::tensor::Device;
 use moe_experts::Activation;
+use moe_models::switch::{Switch, SwitchStackConfig};
 use std::path::Path;
 
 const SHARED: &str = "shared.weight";

@@ -3,10 +3,10 @@
 use super::entry::Entry;
 use super::layout::TensorCopy;
 use super::model_folder::PublishedFamily;
-use moe_models::Vmoe;
 use crate::published::{PublishedError, PublishedVmoe, PublishedVmoeExperts, PublishedVmoeRouter};
-use moe_models::vmoe::{PatchPositions, Pooling};
 use burn::tensor::Device;
+use moe_models::Vmoe;
+use moe_models::vmoe::{PatchPositions, Pooling};
 use std::path::Path;
 
 impl PublishedFamily for PublishedVmoe {

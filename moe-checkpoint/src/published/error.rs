@@ -1,7 +1,7 @@
 //! Why a published configuration could not be read.
 
-use moe_models::bounds::LARGEST_SIZE;
 use crate::pointer::LFS_POINTER;
+use moe_models::bounds::LARGEST_SIZE;
 use std::path::PathBuf;
 use thiserror::Error;
 

@@ -4,13 +4,13 @@ use super::{
     Common, DeepSeekGeneration, PublishedConfig, PublishedDeepSeek, PublishedLatent,
     PublishedMixtral,
 };
-use moe_models::deepseek::{DeepSeekAttentionConfig, DeepSeekConfig};
-use moe_models::{AnyDecoder, DecoderConfig, MixtralConfig};
 use burn::tensor::Device;
 use moe_attention::{
     GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig, RotaryLayout, YarnConfig,
 };
 use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_models::deepseek::{DeepSeekAttentionConfig, DeepSeekConfig};
+use moe_models::{AnyDecoder, DecoderConfig, MixtralConfig};
 use moe_router::{
     DeepSeekMoeConfig, DeepSeekV2Config, DeepSeekV3Config, MixtralConfig as MixtralRouterConfig,
     RouterConfig, RouterShape,

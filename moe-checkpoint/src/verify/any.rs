@@ -1,6 +1,6 @@
 use super::{Goldens, Scope, Verification, VerifyError, verify, verify_switch, verify_vmoe};
-use burn::tensor::Device;
 use crate::AnyCheckpoint;
+use burn::tensor::Device;
 
 /// Holds a checkpoint of any kind to its goldens, in f32.
 ///

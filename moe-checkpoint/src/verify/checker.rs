@@ -1,7 +1,7 @@
 use super::goldens::Goldens;
 use super::quantity::{Quantity, Tolerance};
-use burn::tensor::Tensor;
 use crate::{HostTensor, HostValues};
+use burn::tensor::Tensor;
 use moe_router::to_vec;
 use std::collections::BTreeSet;
 

@@ -5,8 +5,8 @@ use super::checker::Checker;
 use super::goldens::Ids;
 use super::objective::{injected, pooled};
 use super::quantity::Tolerance;
-use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::published::PublishedConfig;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_models::{AnyDecoder, Decoder, DecoderInput, DecoderOutput};
 use moe_router::{Plan, Routing, to_vec};
 

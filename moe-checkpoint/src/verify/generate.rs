@@ -3,9 +3,9 @@
 use super::VerifyError;
 use super::checker::Checker;
 use super::goldens::{Goldens, Ids};
+use crate::PublishedCheckpoint;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use moe_attention::Positions;
-use crate::PublishedCheckpoint;
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 
 /// Compares the continuations of prompts, `gen.*`, and of prompts padded on the left, `gen_leftpad.*`.

@@ -1,8 +1,8 @@
 //! Files of goldens: tensors, and norms in a JSON file beside them.
 
 use super::VerifyError;
-use crate::{HostTensor, HostValues, read_tensors};
 use crate::disk::{MOST_TEXT, read_at_most};
+use crate::{HostTensor, HostValues, read_tensors};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

@@ -1,8 +1,8 @@
 //! What each family is trained on, as its published code has it.
 
 use super::training::BalanceReport;
-use burn::tensor::{Int, Tensor};
 use crate::published::{DeepSeekGeneration, PublishedConfig};
+use burn::tensor::{Int, Tensor};
 use moe_models::{DecoderOutput, token_losses};
 use moe_router::Routing;
 use moe_router::balance::{expert, load_balance_pooled};

@@ -7,10 +7,10 @@ use super::objective::Losses;
 use super::switch_writing::Writer;
 use super::training::{self, BalanceReport, Trained};
 use super::{Scope, Verification, VerifyError};
+use crate::published::PublishedSwitch;
+use crate::{Precision, PublishedFamily, SwitchCheckpoint};
 use burn::tensor::{Device, Int, Tensor};
 use moe_models::DecoderTrace;
-use crate::{Precision, PublishedFamily, SwitchCheckpoint};
-use crate::published::PublishedSwitch;
 use moe_models::switch::{
     StackLosses, Switch, SwitchInput, SwitchOutput, SwitchStackConfig, stack_losses, target_losses,
 };

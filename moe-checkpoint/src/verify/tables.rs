@@ -3,9 +3,9 @@
 use super::VerifyError;
 use super::checker::Checker;
 use super::quantity::Tolerance;
+use crate::{PublishedCheckpoint, e4m3_table};
 use burn::tensor::Device;
 use moe_models::AnyDecoder;
-use crate::{PublishedCheckpoint, e4m3_table};
 use moe_models::deepseek::DeepSeekAttention;
 
 const FREQUENCY: Tolerance = Tolerance::Relative(1e-6);

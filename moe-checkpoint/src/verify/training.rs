@@ -4,10 +4,10 @@ use super::checker::{Checker, scalar};
 use super::forward::LOSS;
 use super::objective::Losses;
 use super::quantity::{Quantity, Tolerance};
+use crate::{ByParameter, each_gradient, each_parameter};
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Gradients, Tensor};
-use crate::{ByParameter, each_gradient, each_parameter};
 use std::collections::BTreeMap;
 
 const GRADIENT: Tolerance = Tolerance::Relative(1e-4);

@@ -6,9 +6,9 @@ use super::objective::{balance_report, losses};
 use super::quantity::Quantity;
 use super::training::Trained;
 use super::{VerifyError, forward, further, generate, tables, training};
-use burn::tensor::Device;
-use crate::{Precision, PublishedCheckpoint};
 use crate::published::PublishedConfig;
+use crate::{Precision, PublishedCheckpoint};
+use burn::tensor::Device;
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use serde::Serialize;
 

@@ -4,9 +4,9 @@ use super::checker::{Checker, scalar};
 use super::forward::LOSS;
 use super::quantity::Tolerance;
 use super::vision::Tolerances;
+use crate::published::{PublishedVmoeExperts, PublishedVmoeRouter};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
-use crate::published::{PublishedVmoeExperts, PublishedVmoeRouter};
 use moe_router::balance::{first_choice, v_moe_importance, v_moe_load};
 use moe_router::{Assignments, NoisyLogits, Plan, Routing, SoftPlan, to_vec};
 

@@ -12,12 +12,11 @@ use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{Progress, print, print_json};
 use clap::Args;
-use moe_lab::ablate::{
-    AblateError, AblationReport, Claim, Decision, FigureConfig, Panel, Plan, execute, figure,
-};
+use moe_lab::ablate::{AblateError, AblationReport, Claim, Decision, Plan, execute};
 use moe_train::config::RunConfig;
 use moe_train::run::{finished, run_folder};
 use moe_train::task::TaskData;
+use moe_view::ablation::{FigureConfig, Panel, ablation_text, figure};
 use preview::Preview;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -136,7 +135,7 @@ fn show(
     if shared.json {
         print_json(report)?;
     } else {
-        print(&ablation_text(&report))?;
+        print(&ablation_text(report))?;
     }
     if let Some((target, config)) = drawn {
         target.write(&figure(report, &config), shared)?;

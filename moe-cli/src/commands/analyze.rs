@@ -3,17 +3,17 @@
 use super::eval::HeldOut;
 use super::plan::ReadPlan;
 use crate::exit::{Status, analyze_error, run_error};
-use crate::invocation::quote;
-use moe_view::pages::analysis_page;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
-use moe_view::analysis_text;
 use crate::terminal::{print, print_json};
 use clap::Args;
 use moe_lab::analyze::{AnalyzeOptions, analyze};
 use moe_train::data::Split;
 use moe_train::run::LoadedRun;
+use moe_view::analysis_text;
+use moe_view::pages::analysis_page;
+use moe_view::quote;
 use std::path::PathBuf;
 
 /// The arguments of `moe analyze`.

@@ -3,13 +3,13 @@
 use crate::exit::{Status, Usage};
 use crate::memory;
 use crate::shared::Shared;
-use moe_view::{Align, columns, significant};
 use crate::terminal::{print, print_json, say};
 use burn::tensor::Device;
 use clap::Args;
-use moe_router::{Causality, Router, RouterShape};
 use moe_lab::audit::{Audit, AuditOptions, LayerLeak, Leak, UniformTraining, audit};
+use moe_router::{Causality, Router, RouterShape};
 use moe_train::config::RunConfig;
+use moe_view::{Align, columns, significant};
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -3,11 +3,11 @@
 use crate::backends::{BACKENDS, OpenDevice};
 use crate::exit::Status;
 use crate::shared::Shared;
-use moe_view::{pairs, significant};
 use crate::terminal::{print, print_json};
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 use moe_train::run::BURN_VERSION;
+use moe_view::{pairs, significant};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;

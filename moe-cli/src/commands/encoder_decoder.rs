@@ -4,10 +4,10 @@ use super::parameters::{ACTIVE, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES};
 use super::published::{Options, no_overrides, of_name_or_folder};
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
-use moe_view::{bytes, pairs, si, significant, thousands};
 use crate::terminal::{print, print_json};
-use moe_models::Account;
 use moe_checkpoint::published::{KNOWN_SWITCH_MODELS, PublishedSwitch, model_type};
+use moe_models::Account;
+use moe_view::{bytes, pairs, si, significant, thousands};
 use serde::Serialize;
 use std::path::Path;
 

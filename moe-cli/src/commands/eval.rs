@@ -8,12 +8,12 @@ use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::terminal::{Progress, print, print_json};
-use moe_view::{domain_table, evaluated_with, layer_table, thousands, writing};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_train::data::Split;
 use moe_train::run::{EvalMetrics, LoadedRun, Watch, evaluate_run};
 use moe_train::task::Task;
+use moe_view::{domain_table, evaluated_with, layer_table, thousands, writing};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,6 @@
 //! `moe figure`: what a router does, as a picture.
 
 use crate::exit::{OrUsage, Status, Usage};
-use moe_view::router::{Caption, LETTERS, N_EXPERTS, Scene, accent, figure};
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
@@ -11,6 +10,7 @@ use clap::Args;
 use moe_router::RouterConfig;
 use moe_train::config::RunConfig;
 use moe_train::resolve::Override;
+use moe_view::router::{Caption, LETTERS, N_EXPERTS, Scene, accent, figure};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,10 +4,10 @@ use crate::exit::{Status, Usage};
 use crate::generation::Writer;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
-use moe_view::visible;
 use burn::tensor::Device;
 use moe_models::Sampling;
 use moe_train::data::pairs::fills_between;
+use moe_view::visible;
 use serde_json::json;
 
 /// A text about which another is written.

@@ -2,7 +2,6 @@
 
 use crate::exit::{Status, Usage};
 use crate::shared::Shared;
-use moe_view::{Align, columns};
 use crate::terminal::{print, print_json, say};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
@@ -12,6 +11,7 @@ use moe_router::laws::{
     LossSubject, Options, Report, Subject, Verdict, check_all, check_loss, loss_subjects,
 };
 use moe_train::resolve::nearest;
+use moe_view::{Align, columns};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::panic;

@@ -3,13 +3,13 @@
 use super::causality;
 use crate::exit::{OrUsage, Status, run_error};
 use crate::shared::Shared;
-use moe_view::{bytes, pairs, si, thousands};
 use crate::terminal::{print, print_json};
 use moe_models::Account;
 use moe_router::Causality;
 use moe_train::config::RunConfig;
 use moe_train::run::{LoadedRun, RunFolder, finished, run_folder};
 use moe_train::task::{Checked, Task, TaskData};
+use moe_view::{bytes, pairs, si, thousands};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -4,12 +4,12 @@ use super::parameters::{ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, FOOTNOTES
 use super::precision::Precision;
 use crate::exit::{OrUsage, Status, Usage};
 use crate::shared::Shared;
-use moe_view::{bytes, pairs, si, significant, thousands};
 use crate::terminal::{print, print_json};
 use moe_checkpoint::published::{
     KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedAccount, PublishedConfig, known_name,
 };
 use moe_train::resolve::nearest;
+use moe_view::{bytes, pairs, si, significant, thousands};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -1,14 +1,15 @@
 //! `moe report`: runs side by side, as a page.
 
 use crate::exit::{Status, report_error};
-use moe_view::pages::report_page;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
-use moe_view::{Align, columns, counted, significant};
 use crate::terminal::{print, print_json};
 use clap::Args;
 use moe_lab::report::{Question, Report};
+use moe_view::ablation::ablation_text;
+use moe_view::pages::report_page;
+use moe_view::{Align, columns, counted, significant};
 use std::path::{Path, PathBuf};
 
 /// The arguments of `moe report`.

@@ -3,8 +3,8 @@
 use super::causality;
 use super::list::Format;
 use super::listing::{Cell, Listing};
-use moe_view::pairs;
 use moe_router::{RouterConfig, RouterKey};
+use moe_view::pairs;
 
 /// What each router is good for, in the order of the list.
 const PURPOSES: [(&str, &str); 28] = [

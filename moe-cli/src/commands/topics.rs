@@ -2,10 +2,10 @@
 
 use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
-use moe_view::{si, thousands};
 use moe_checkpoint::disk::{MOST_TEXT, read_text};
 use moe_train::config::RunConfig;
 use moe_train::data::Corpus;
+use moe_view::{si, thousands};
 use std::fs;
 use std::path::{Path, PathBuf};
 

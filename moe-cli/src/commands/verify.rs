@@ -3,11 +3,11 @@
 use crate::exit::{Status, Usage};
 use crate::runs::shown;
 use crate::shared::Shared;
-use moe_view::{Align, columns};
 use crate::terminal::{print, print_json, say};
 use clap::Args;
-use moe_checkpoint::{AnyCheckpoint, PublishedCheckpoint};
 use moe_checkpoint::verify::{Goldens, Quantity, Scope, Tolerance, Verification, verify_any};
+use moe_checkpoint::{AnyCheckpoint, PublishedCheckpoint};
+use moe_view::{Align, columns};
 use serde::Serialize;
 use std::path::PathBuf;
 

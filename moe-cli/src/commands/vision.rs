@@ -4,10 +4,10 @@ use super::parameters::{ACTIVE, FOOTNOTES};
 use super::published::no_overrides;
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
-use moe_view::{bytes, pairs, si, significant, thousands};
 use crate::terminal::{print, print_json};
-use moe_models::Account;
 use moe_checkpoint::published::{PublishedVmoe, model_type};
+use moe_models::Account;
+use moe_view::{bytes, pairs, si, significant, thousands};
 use serde::Serialize;
 use std::path::Path;
 

@@ -3,8 +3,8 @@
 use super::words::Words;
 use anyhow::Context;
 use burn::tensor::Device;
-use moe_checkpoint::{PublishedCheckpoint, PublishedTokenizer};
 use moe_checkpoint::published::PublishedConfig;
+use moe_checkpoint::{PublishedCheckpoint, PublishedTokenizer};
 use moe_models::{AnyDecoder, WeightType};
 use moe_train::run::LoadedRun;
 

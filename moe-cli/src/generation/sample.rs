@@ -1,9 +1,10 @@
 //! Continuing a prompt, with the experts of each token.
 
-use super::{Piece, TextModel, Trace};
+use super::TextModel;
 use anyhow::ensure;
 use burn::tensor::Device;
 use moe_models::{Decoder, Generator, Sampling};
+use moe_view::generation::{Piece, Trace};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -3,7 +3,6 @@
 mod eta;
 mod words;
 
-use moe_view::{duration, si, significant, thousands};
 use super::say;
 use crate::shared::Shared;
 use console::Term;
@@ -11,6 +10,7 @@ use eta::Pace;
 use indicatif::{ProgressBar, ProgressStyle};
 use moe_train::run::{EvalMetrics, Event, Observer, StepMetrics};
 use moe_train::task::TaskSummary;
+use moe_view::{duration, si, significant, thousands};
 use std::f64::consts::LN_2;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};

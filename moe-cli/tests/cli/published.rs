@@ -6,7 +6,10 @@ use std::fs;
 
 /// The first tokens of the tokenizer below.
 const SPECIAL: [&str; 3] = ["<pad>", "</s>", "<extra_id_0>"];
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../moe-checkpoint/tests/fixtures");
+const FIXTURES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../moe-checkpoint/tests/fixtures"
+);
 
 /// A copy of the Switch fixture with a tokenizer of the words `w2`, `w3`, ... and three special tokens.
 fn with_tokenizer(place: &Place) {

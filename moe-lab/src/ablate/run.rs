@@ -2,13 +2,13 @@
 
 use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult};
 use super::{Plan, PlannedArm, SeedResult, TestedArm};
+use burn::tensor::Device;
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
 use moe_train::run::{
     LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Watch, evaluate_run,
     read_manifest, run_folder, train,
 };
-use burn::tensor::Device;
 use std::sync::atomic::AtomicBool;
 
 /// Makes the runs that are missing, evaluates them in other ways if the plan says so, and compares all of

@@ -66,7 +66,7 @@ impl Sweep {
     }
 
     /// All values of all curves, rising.
-    pub(super) fn values(&self) -> Vec<f64> {
+    pub fn values(&self) -> Vec<f64> {
         let points = self.lines.iter().flat_map(|line| &line.points);
         let mut values: Vec<f64> = points.map(|point| point.value).collect();
         values.sort_by(f64::total_cmp);

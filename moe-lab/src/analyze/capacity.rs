@@ -4,12 +4,12 @@ use super::AnalyzeError;
 use super::pictures::PatchPlan;
 use super::reading::Reading;
 use super::takes::takes;
-use moe_train::config::{ConfigError, RunConfig};
-use moe_train::run::{LayerMeter, LoadedRun, RunError};
-use moe_train::task::AnyModel;
 use burn::tensor::Device;
 use moe_models::vmoe::Vmoe;
 use moe_router::RouterConfig;
+use moe_train::config::{ConfigError, RunConfig};
+use moe_train::run::{LayerMeter, LoadedRun, RunError};
+use moe_train::task::AnyModel;
 use serde::Serialize;
 use toml::{Table, Value};
 

@@ -4,10 +4,10 @@ use super::reading::Reading;
 use super::takes::takes;
 use super::whole::AnalyzeOptions;
 use super::{AnalyzeError, AtCapacity, ImageLayer, PatchGrid, PatchPlan, Picture};
-use moe_train::data::{ImageData, Split};
-use moe_train::run::{LoadedRun, group_images};
 use burn::tensor::Device;
 use moe_models::vmoe::Vmoe;
+use moe_train::data::{ImageData, Split};
+use moe_train::run::{LoadedRun, group_images};
 use serde::Serialize;
 use std::path::PathBuf;
 

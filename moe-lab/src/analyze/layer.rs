@@ -1,9 +1,9 @@
 use super::companions::PairCounts;
 use super::visits::Visit;
 use super::{Companions, Domains};
-use moe_train::run::{LayerMeter, LayerMetrics};
 use moe_router::metrics::LabelCounts;
 use moe_router::{Plan, Routing};
+use moe_train::run::{LayerMeter, LayerMetrics};
 use serde::Serialize;
 
 /// What the experts of a layer do, of text and of images alike.

@@ -1,11 +1,11 @@
 use super::pictures::chosen;
 use super::whole::AnalyzeOptions;
 use super::{PatchGrid, Pixels};
-use moe_train::data::ImageData;
-use moe_train::task::best_classes;
 use burn::tensor::Device;
 use moe_models::vmoe::{Vmoe, VmoeInput};
 use moe_router::Routing;
+use moe_train::data::ImageData;
+use moe_train::task::best_classes;
 
 /// The images that are read, and how.
 pub(super) struct Reading<'a> {

@@ -1,13 +1,13 @@
 use super::TextLayer;
 use super::stream::{Labelled, StreamCounts};
 use super::whole::AnalyzeOptions;
+use burn::tensor::Device;
+use moe_models::switch::Switch;
+use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use moe_train::data::{
     BatchTensors, EvalBatch, PairBatch, PairData, Split, TextData, UnigramVocab, Vocab,
 };
 use moe_train::run::LoadedRun;
-use burn::tensor::Device;
-use moe_models::switch::Switch;
-use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use serde::Serialize;
 use std::path::PathBuf;
 

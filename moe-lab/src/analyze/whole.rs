@@ -3,10 +3,10 @@
 use super::images::analyze_images;
 use super::text::{analyze_decoder, analyze_pairs};
 use super::{AnalyzeError, ImageAnalysis, TextAnalysis};
+use burn::tensor::Device;
 use moe_train::data::Split;
 use moe_train::run::{LoadedRun, check_scores};
 use moe_train::task::{AnyModel, TaskData};
-use burn::tensor::Device;
 use serde::Serialize;
 use std::sync::atomic::AtomicBool;
 

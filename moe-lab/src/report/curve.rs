@@ -1,8 +1,8 @@
 //! A number of each run over training tokens, with its mean and range over seeds.
 
 use super::{Merit, Run};
-use moe_train::run::LayerMetrics;
 use crate::stats::mean;
+use moe_train::run::LayerMetrics;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! The experts' shares of the load over time.
 
 use super::Run;
-use moe_train::run::StepMetrics;
 use crate::stats::mean;
+use moe_train::run::StepMetrics;
 use serde::Serialize;
 
 /// More logged steps than this are averaged in groups of neighbours.

@@ -1,5 +1,5 @@
-use moe_train::run::EvalMetrics;
 use crate::stats::Goal;
+use moe_train::run::EvalMetrics;
 use moe_train::task::Task;
 use serde::Serialize;
 

@@ -1,9 +1,9 @@
 //! A run as its folder tells it.
 
 use super::{LoadMap, MetricLines};
+use moe_checkpoint::disk;
 use moe_train::config::RunConfig;
 use moe_train::run::{Manifest, RunError, RunFolder, Summary, read_manifest, read_summary};
-use moe_checkpoint::disk;
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
 

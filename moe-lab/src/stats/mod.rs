@@ -19,8 +19,8 @@ mod verdict;
 
 pub use bootstrap::{BootstrapConfig, Interval, mean_interval};
 pub use holm::{holm, seeds_needed, smallest_holm};
+pub use moe_train::task::Goal;
 pub use paired::{Comparison, compare};
 pub use sign_flip::{sign_flip, smallest_p};
 pub use summary::{mean, median, sample_std};
-pub use moe_train::task::Goal;
 pub use verdict::{Evidence, Verdict};

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Goal;
 use super::bootstrap::{BootstrapConfig, Interval, mean_interval};
 use super::sign_flip::{sign_flip, smallest_p};
 use super::summary::{mean, sample_std};
-use super::verdict::{Evidence, Goal, Verdict};
+use super::verdict::{Evidence, Verdict};
 
 /// The numbers of a paired comparison; differences are arm minus baseline.
 ///

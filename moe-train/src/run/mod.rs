@@ -42,7 +42,6 @@ pub use metrics::LayerMeter;
 pub use metrics::{EvalMetrics, LayerMetrics, StepMetrics, Summary};
 pub use observer::{Event, Observer, Silent, Watch};
 pub use optimizer::adamw;
-pub(crate) use papers::belongs;
 pub use papers::{check_run, read_summary};
 pub use schedule::learning_rate;
 pub use score_images::group_images;

@@ -45,7 +45,7 @@ struct Files {
 /// # Errors
 ///
 /// Returns an error that names the file which is damaged or belongs to something else.
-pub(crate) fn belongs(folder: &RunFolder, config: &RunConfig) -> Result<Papers, RunError> {
+pub(super) fn belongs(folder: &RunFolder, config: &RunConfig) -> Result<Papers, RunError> {
     let is_finished = folder.summary().exists();
     let has_begun = folder.data_hash().exists() || !folder.checkpoint_steps()?.is_empty();
     if !is_finished && !has_begun {

@@ -4,12 +4,12 @@ mod curve;
 mod dots;
 mod panel;
 
-use moe_lab::ablate::Metric;
-use moe_lab::ablate::{AblationReport, ArmReport};
 use crate::svg::escape;
-use moe_train::task::Merit;
 use curve::curves;
 use dots::dots;
+use moe_lab::ablate::Metric;
+use moe_lab::ablate::{AblationReport, ArmReport};
+use moe_train::task::Merit;
 pub use panel::Panel;
 
 const MARGIN: f64 = 16.0;

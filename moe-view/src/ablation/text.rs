@@ -22,25 +22,25 @@ pub fn ablation_text(report: &AblationReport) -> String {
 
 /// The table as text, a row an arm under a header; the first and the last column are words.
 pub fn rows(report: &AblationReport) -> Vec<Vec<String>> {
-        let mut rows = vec![header(report)];
-        rows.extend(report.arms.iter().map(row));
-        if report.arms.iter().any(|arm| arm.measured.is_some()) {
-            insert(&mut rows, &report.arms, "experts/token", |arm| {
-                arm.measured.map_or("as configured".to_owned(), |cost| {
-                    significant(cost.experts_per_token, 3)
-                })
-            });
-        }
-        let active = |arm: &ArmReport| arm.seeds.first().map_or(0, |run| run.params_active);
-        if self
-            .arms
-            .iter()
-            .any(|arm| active(arm) != active(&report.arms[0]))
-        {
-            insert(&mut rows, &report.arms, "active parameters", |arm| {
-                active(arm).to_string()
-            });
-        }
+    let mut rows = vec![header(report)];
+    rows.extend(report.arms.iter().map(row));
+    if report.arms.iter().any(|arm| arm.measured.is_some()) {
+        insert(&mut rows, &report.arms, "experts/token", |arm| {
+            arm.measured.map_or("as configured".to_owned(), |cost| {
+                significant(cost.experts_per_token, 3)
+            })
+        });
+    }
+    let active = |arm: &ArmReport| arm.seeds.first().map_or(0, |run| run.params_active);
+    if report
+        .arms
+        .iter()
+        .any(|arm| active(arm) != active(&report.arms[0]))
+    {
+        insert(&mut rows, &report.arms, "active parameters", |arm| {
+            active(arm).to_string()
+        });
+    }
     rows
 }
 
@@ -382,6 +382,19 @@ mod tests {
         assert_eq!(signed(-2.22e-15), signed(0.0));
         assert_eq!(signed(0.5), "+0.500");
         assert_eq!(signed(-0.5), "-0.500");
+    }
+
+    #[test]
+    fn differences_within_an_evaluation_are_said_to_be() {
+        let evaluated = |label: &str, way: &str| ArmResult {
+            evaluation: Some(way.into()),
+            ..arm(label, &[1.0, 1.0])
+        };
+        let text = text(&[evaluated("a, 1", "1"), evaluated("a, 2", "2")]);
+        assert!(
+            text.contains("minus the first arm of the same evaluation"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The experts of a text as a stand-alone page: no script, no link, light and dark.
 
 use super::trace::{Piece, Share, Trace, expert_name};
-use crate::{EXPERT_COLOURS, ExpertStyle, visible};
 use crate::svg::escape;
+use crate::{EXPERT_COLOURS, ExpertStyle, visible};
 
 /// Marks of the second, third and fourth eight experts.
 const BORDERS: [&str; 4] = ["none", "2px solid", "2px dashed", "4px double"];

@@ -1,8 +1,8 @@
 //! The experts of a text as a picture (SVG): no script, no link, light and dark.
 
 use super::trace::{Trace, expert_name};
-use crate::{EXPERT_COLOURS, ExpertStyle, visible};
 use crate::svg::escape;
+use crate::{EXPERT_COLOURS, ExpertStyle, visible};
 use std::fmt::Write;
 
 const COLUMNS: usize = 84;

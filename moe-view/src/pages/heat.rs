@@ -2,8 +2,8 @@
 
 use super::html::Html;
 use super::level::Level;
-use crate::{si, significant};
 use crate::svg::escape;
+use crate::{si, significant};
 use moe_lab::report::LoadMap;
 use std::fmt::Write;
 

@@ -1,7 +1,19 @@
+//! Pictures of pixels inside of pages.
+
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
+use moe_lab::analyze::Pixels;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// A picture as an address that holds it whole: `data:image/png;base64,...`.
+pub fn uri(pixels: &Pixels) -> String {
+    png_uri(
+        &pixels.bytes,
+        [pixels.height, pixels.width],
+        pixels.n_channels,
+    )
+}
 
 /// Pixels as an address that holds the whole picture, so that a page needs no other file.
 ///

@@ -1,10 +1,10 @@
 use super::array::{Chunk, ChunkedArray};
 use super::data::{Chunks, read_chunks};
 use super::index::{Index, IndexedArray, dtype};
+use crate::disk::open_regular;
 use crate::files::error::file_error;
 use crate::files::write::{whole_folder, write_files};
 use crate::{CheckpointError, VmoeCheckpoint};
-use crate::disk::open_regular;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

@@ -3,11 +3,11 @@
 use crate::commands::causality;
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
-use moe_view::{Align, columns, counted, duration, si, thousands};
 use crate::terminal::{print, print_json};
 use burn::tensor::Device;
-use moe_router::Causality;
 use moe_lab::ablate::{Plan, PlannedArm};
+use moe_router::Causality;
+use moe_view::{Align, columns, counted, duration, si, thousands};
 use serde::Serialize;
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! Data in words, before and once it is read.
 
-use super::super::{counted, thousands};
 use moe_train::data::DataConfig;
 use moe_train::task::TaskSummary;
+use moe_view::{counted, thousands};
 
 /// The line before data is read.
 pub(super) fn loading(data: &DataConfig, vocab_size: Option<usize>) -> String {

@@ -14,8 +14,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernel::{Mat, Written, fresh, hidden_row_backward};
 use super::forward::Ffn;
+use super::kernel::{Mat, Written, fresh, hidden_row_backward};
 use super::tile::{
     Piece, TILE_ROWS, Term, Tile, gemm_nt, nt_scratch, pieces, split_rows, tiles, with_scratch,
 };

@@ -14,11 +14,11 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape, bf16};
 use burn_flex::{FlexTensor, Layout};
 
-use super::portable;
-use super::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels};
-use self::grouped_product::Product;
 use self::forward::{Ffn, PreActivations};
+use self::grouped_product::Product;
 use self::weight::Weight;
+use super::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels};
+use super::portable;
 use crate::{Activation, RowPlan};
 
 impl MoeKernels for Flex {

@@ -28,9 +28,18 @@ pub struct Domain {
 const NINE_DOMAINS: [(&str, &str); 9] = [
     ("drama_en", include_str!("../../../data/drama_en.txt")),
     ("novel_en", include_str!("../../../data/novel_en.txt")),
-    ("scripture_en", include_str!("../../../data/scripture_en.txt")),
-    ("scripture_es", include_str!("../../../data/scripture_es.txt")),
-    ("scripture_fr", include_str!("../../../data/scripture_fr.txt")),
+    (
+        "scripture_en",
+        include_str!("../../../data/scripture_en.txt"),
+    ),
+    (
+        "scripture_es",
+        include_str!("../../../data/scripture_es.txt"),
+    ),
+    (
+        "scripture_fr",
+        include_str!("../../../data/scripture_fr.txt"),
+    ),
     ("politics_en", include_str!("../../../data/politics_en.txt")),
     ("poetry_zh", include_str!("../../../data/poetry_zh.txt")),
     (

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::formats::table_kind;
-use crate::data::read::{check_stop, io_error, read_text};
 use super::table::{TableError, documents};
+use crate::data::read::{check_stop, io_error, read_text};
 use crate::data::{Corpus, DataError, Domain};
 use std::sync::atomic::AtomicBool;
 

@@ -1,6 +1,6 @@
 //! Token ids in as few bytes as the vocabulary allows.
 
-use crate::data::{DataError, Vocab, vocab::chunks, read::check_stop};
+use crate::data::{DataError, Vocab, read::check_stop, vocab::chunks};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;

@@ -12,10 +12,10 @@ use tokenizers::{
     pre_tokenizers::byte_level::ByteLevel,
 };
 
-use crate::data::DataError;
 use super::byte_level::{
     N_BYTES, byte_chars, chunks, learned, save_tokenizer, words, words_of_bytes,
 };
+use crate::data::DataError;
 use crate::data::read::check_stop;
 use std::sync::atomic::AtomicBool;
 

@@ -40,7 +40,7 @@ const MOST_WORD_BYTES: usize = 1 << 10;
 ///
 /// The pre-tokenizer always starts a word at a single space between two visible characters. A text that has
 /// none for a megabyte is cut in the middle of a word.
-pub(super) fn chunks(text: &str) -> Vec<&str> {
+pub(in crate::data) fn chunks(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
     let starts_word = |i: &usize| {
         bytes[*i] == b' ' && bytes[*i - 1].is_ascii_graphic() && bytes[*i + 1].is_ascii_graphic()

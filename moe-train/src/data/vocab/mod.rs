@@ -8,7 +8,7 @@ mod byte_level;
 mod unigram;
 
 pub use bpe::*;
-pub(super) use byte_level::chunks;
+pub(in crate::data) use byte_level::chunks;
 pub use unigram::UnigramVocab;
 
 use std::path::Path;

@@ -2,10 +2,10 @@
 //! span powers of ten and often include zero.
 
 use super::{CHARACTER, GAP, PANEL, Panel, values};
+use crate::svg::{Scale, escape, label};
+use moe_lab::ablate::AblationReport;
 use moe_lab::ablate::Metric;
 use moe_lab::ablate::{Sweep, SweepLine};
-use moe_lab::ablate::AblationReport;
-use crate::svg::{Scale, escape, label};
 use moe_lab::stats::{mean, sample_std};
 use std::fmt::Write;
 

@@ -1,9 +1,9 @@
 //! One row an arm: a dot for each seed, their mean, and a bar of one standard deviation.
 
 use super::{GAP, MARGIN, PANEL, Panel, ROW, values};
+use crate::svg::{Scale, escape, label};
 use moe_lab::ablate::Metric;
 use moe_lab::ablate::{AblationReport, ArmReport};
-use crate::svg::{Scale, escape, label};
 use moe_lab::stats::{mean, sample_std};
 use std::fmt::Write;
 

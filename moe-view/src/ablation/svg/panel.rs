@@ -1,9 +1,9 @@
 //! The panels of the figure: which there are, which are drawn, and which direction is better in each.
 
 use super::values;
-use moe_lab::ablate::Metric;
-use moe_lab::ablate::AblationReport;
 use crate::svg::Origin;
+use moe_lab::ablate::AblationReport;
+use moe_lab::ablate::Metric;
 use moe_lab::stats::Goal;
 use moe_train::task::Merit;
 

@@ -1,7 +1,7 @@
 use super::super::html::Html;
 use super::super::level::Level;
-use moe_lab::analyze::PatchGrid;
 use crate::svg::escape;
+use moe_lab::analyze::PatchGrid;
 
 /// The patches of an image in the colours of a number over an even one.
 pub fn heat_grid(ratios: &[f64], grid: &PatchGrid, title: &str) -> Html {

@@ -1,9 +1,9 @@
 use super::super::html::{Column, Html, Table};
 use super::badge::badge;
 use super::heat_grid::{places, share_grid};
+use crate::svg::{escape, uri};
 use crate::{significant, thousands};
 use moe_lab::analyze::{ImageLayer, PatchGrid, TopPatch};
-use crate::svg::escape;
 
 /// The side of an image, or of what is shown of it, on the page.
 const SIDE: f64 = 60.0;

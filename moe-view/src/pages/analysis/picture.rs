@@ -1,9 +1,9 @@
 //! Images with what becomes of their patches drawn over them.
 
 use super::super::html::Html;
+use crate::svg::{escape, uri};
 use crate::{EXPERT_COLOURS, ExpertStyle};
 use moe_lab::analyze::{PatchGrid, PatchPlan, Picture};
-use crate::svg::escape;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
 //! The paired comparison of a report: its table and its figure.
 
 use super::super::html::{Column, Html, Table};
-use crate::ablation::{FigureConfig, figure, notes, rows};
+use crate::ablation::{FigureConfig, figure, notes as footnotes, rows};
 use moe_lab::ablate::AblationReport;
 use moe_lab::report::Report;
 
@@ -21,7 +21,7 @@ pub fn comparison(report: &Report) -> Html {
                     "Score and balance of each seed",
                     &figure(table, &FigureConfig::default()),
                 ))
-                .then(Html::list("notes", &notes(table)))
+                .then(Html::list("notes", &footnotes(table)))
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::super::html::{Column, Html, Table};
-use crate::invocation::quote;
+use crate::quote;
 use crate::{bytes, duration};
 use moe_lab::report::{Report, Run};
 use moe_train::run::Manifest;

@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::Device;
+use moe_lab::report::Report;
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
-use moe_lab::report::Report;
 use moe_train::run::{
     EvalMetrics, Event, LoadedRun, Observer, Outcome, RunError, RunFolder, RunOptions, Silent,
     Summary, Watch, evaluate_run, run_folder, train,
