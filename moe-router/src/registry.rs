@@ -17,36 +17,42 @@ macro_rules! routers {
                 #[doc = concat!("The router named `", $name, "`.")]
                 $router($router),
             )+
+            /// The router of another crate.
+            Outside($crate::OutsideRouter),
         }
 
         impl $crate::Router for AnyRouter {
             fn route(&self, input: $crate::RouterInput) -> $crate::Routing {
                 match self {
                     $(Self::$router(router) => router.route(input),)+
+                    Self::Outside(router) => router.route(input),
                 }
             }
 
             fn causality(&self) -> $crate::Causality {
                 match self {
                     $(Self::$router(router) => router.causality(),)+
+                    Self::Outside(router) => router.causality(),
                 }
             }
 
             fn competes(&self) -> bool {
                 match self {
                     $(Self::$router(router) => router.competes(),)+
+                    Self::Outside(router) => router.competes(),
                 }
             }
 
             fn advance(self, load: &$crate::Load) -> Self {
                 match self {
                     $(Self::$router(router) => Self::$router(router.advance(load)),)+
+                    Self::Outside(router) => Self::Outside(router.advance(load)),
                 }
             }
         }
 
-        /// The configuration of any router of the list: its name and its values.
-        #[derive(serde::Serialize, serde::Deserialize, Debug, Clone, PartialEq)]
+        /// The configuration of any router: its name and its values.
+        #[derive(serde::Serialize, Debug, Clone, PartialEq)]
         #[serde(tag = "name")]
         pub enum RouterConfig {
             $(
@@ -54,18 +60,61 @@ macro_rules! routers {
                 #[serde(rename = $name)]
                 $router($config),
             )+
+            /// The router of another crate, by the name that its registry gave.
+            #[serde(untagged)]
+            Outside($crate::OutsideConfig),
+        }
+
+        impl<'de> serde::Deserialize<'de> for RouterConfig {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use serde::de::Error;
+                let mut values = serde_json::Map::deserialize(deserializer)?;
+                let name = match values.remove("name") {
+                    Some(serde_json::Value::String(name)) => name,
+                    Some(_) => return Err(D::Error::custom("`name` is no text")),
+                    None => return Err(D::Error::missing_field("name")),
+                };
+                Self::from_values(&name, values).map_err(D::Error::custom)
+            }
         }
 
         impl RouterConfig {
-            /// The names of all routers, in the order of the list.
+            /// The names of the list, in its order.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// The names of the list, and those that other crates gave.
+            pub fn names() -> Vec<&'static str> {
+                let outside = $crate::outside::registered_names();
+                Self::NAMES.iter().copied().chain(outside).collect()
+            }
+
+            /// The configuration of a named router from its values; those that are left out have their
+            /// defaults.
+            fn from_values(
+                name: &str,
+                values: serde_json::Map<String, serde_json::Value>,
+            ) -> Result<Self, serde_json::Error> {
+                use serde::de::Error;
+                match name {
+                    $($name => {
+                        serde_json::from_value(serde_json::Value::Object(values)).map(Self::$router)
+                    })+
+                    _ => match $crate::outside::registered(name) {
+                        Some(entry) => entry.config(values).map(Self::Outside),
+                        None => Err(serde_json::Error::unknown_variant(name, Self::NAMES)),
+                    },
+                }
+            }
 
             /// The default configuration of a named router, if there is one of that name or alias.
             pub fn from_name(name: &str) -> Option<Self> {
                 let alias = Self::ALIASES.iter().find(|(alias, _)| *alias == name);
                 match alias.map_or(name, |(_, listed)| *listed) {
                     $($name => Some(Self::$router($config::default())),)+
-                    _ => None,
+                    _ => {
+                        let entry = $crate::outside::registered(name)?;
+                        entry.config(Default::default()).ok().map(Self::Outside)
+                    }
                 }
             }
 
@@ -73,6 +122,7 @@ macro_rules! routers {
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$router(_) => $name,)+
+                    Self::Outside(config) => config.name(),
                 }
             }
 
@@ -83,6 +133,7 @@ macro_rules! routers {
                         include_str!(concat!(stringify!($module), ".rs")),
                         stringify!($config),
                     ),)+
+                    Self::Outside(config) => config.keys(),
                 }
             }
 
@@ -94,6 +145,7 @@ macro_rules! routers {
                         family: $crate::Preset::family(config),
                         ..<$config as $crate::Preset>::INFO
                     },)+
+                    Self::Outside(config) => config.info(),
                 }
             }
 
@@ -105,6 +157,7 @@ macro_rules! routers {
             pub fn validate(&self, n_experts: usize) -> Result<(), $crate::RouterError> {
                 match self {
                     $(Self::$router(config) => $crate::Preset::validate(config, n_experts),)+
+                    Self::Outside(config) => config.validate(n_experts),
                 }
             }
 
@@ -112,6 +165,7 @@ macro_rules! routers {
             pub fn extras(&self) -> Vec<$crate::Extra> {
                 match self {
                     $(Self::$router(config) => $crate::Preset::extras(config),)+
+                    Self::Outside(config) => config.extras(),
                 }
             }
 
@@ -119,6 +173,7 @@ macro_rules! routers {
             pub fn balance(&self) -> $crate::BalanceConfig {
                 match self {
                     $(Self::$router(config) => $crate::Preset::balance(config),)+
+                    Self::Outside(config) => config.balance(),
                 }
             }
 
@@ -128,6 +183,7 @@ macro_rules! routers {
                     $(Self::$router(config) => {
                         $crate::Preset::experts_per_token(config, n_experts)
                     })+
+                    Self::Outside(config) => config.experts_per_token(n_experts),
                 }
             }
 
@@ -137,6 +193,7 @@ macro_rules! routers {
                     $(Self::$router(config) => {
                         $crate::Preset::rows_per_token(config, n_experts, seq_length)
                     })+
+                    Self::Outside(config) => config.rows_per_token(n_experts, seq_length),
                 }
             }
 
@@ -144,6 +201,7 @@ macro_rules! routers {
             pub fn n_params(&self, shape: &$crate::RouterShape) -> usize {
                 match self {
                     $(Self::$router(config) => $crate::Preset::n_params(config, shape),)+
+                    Self::Outside(config) => config.n_params(shape),
                 }
             }
 
@@ -157,6 +215,7 @@ macro_rules! routers {
                     $(Self::$router(config) => {
                         AnyRouter::$router($crate::Preset::init(config, shape, device))
                     })+
+                    Self::Outside(config) => AnyRouter::Outside(config.init(shape, device)),
                 }
             }
         }

@@ -113,7 +113,7 @@ impl FigureArgs {
             )));
         }
         let plan = |name: &&str| self.plan(name, &svg_in(&self.out, name));
-        RouterConfig::NAMES.iter().map(plan).collect()
+        RouterConfig::names().iter().map(plan).collect()
     }
 
     fn plan(&self, name: &str, file: &Path) -> anyhow::Result<Plan> {

@@ -93,13 +93,11 @@ pub fn run(args: &LawsArgs, shared: &Shared) -> anyhow::Result<Status> {
 
 fn configs(name: Option<&str>) -> anyhow::Result<Vec<RouterConfig>> {
     let Some(name) = name else {
-        let all = RouterConfig::NAMES.iter();
-        return Ok(all
-            .filter_map(|name| RouterConfig::from_name(name))
-            .collect());
+        let all = RouterConfig::names().into_iter();
+        return Ok(all.filter_map(RouterConfig::from_name).collect());
     };
     let config = RouterConfig::from_name(name).ok_or_else(|| {
-        let near = nearest(name, RouterConfig::NAMES.iter().copied());
+        let near = nearest(name, RouterConfig::names());
         let hint = near.map_or("see `moe list routers`".to_owned(), |near| {
             format!("did you mean `{near}`?")
         });

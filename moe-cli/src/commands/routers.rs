@@ -62,12 +62,13 @@ pub fn routers(format: Format) -> Listing {
         Format::Md => (),
         Format::Json => header.push("keys"),
     }
-    let names = RouterConfig::NAMES.iter();
+    let names = RouterConfig::names();
     Listing {
         topic: "routers",
         header,
         rows: names
-            .filter_map(|name| RouterConfig::from_name(name))
+            .into_iter()
+            .filter_map(RouterConfig::from_name)
             .map(row)
             .collect(),
         remark: Some(

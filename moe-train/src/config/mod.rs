@@ -255,7 +255,7 @@ fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
         })?;
     let name = selection.get("router.name");
     let router = RouterConfig::from_name(name.unwrap_or(model.router_name()))
-        .ok_or_else(|| selection.unknown("router.name", RouterConfig::NAMES))?;
+        .ok_or_else(|| selection.unknown("router.name", &RouterConfig::names()))?;
     let task = model.task();
     let config = RunConfig {
         seed: 0,
