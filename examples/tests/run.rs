@@ -43,43 +43,6 @@ fn route_tokens_counts_every_token() {
 }
 
 #[test]
-fn own_router_keeps_the_laws_learns_and_is_compared_with_mixtrals() {
-    let text = run(env!("CARGO_BIN_EXE_own_router"));
-    let parts: Vec<&str> = text.split("\n\n").collect();
-    let [laws, training, comparison] = parts[..] else {
-        panic!("three parts: {text}");
-    };
-    assert!(laws.ends_with("breaks no law"), "{text}");
-    let losses: Vec<f64> = training.lines().map(|line| number(line, "loss")).collect();
-    assert_eq!(losses.len(), 7, "{text}");
-    // it starts near a uniform guess, ln 256 = 5.55 nats, and learns the sentence
-    assert!((losses[0] - 5.55).abs() < 0.5, "{text}");
-    assert!(
-        losses.is_sorted_by(|a, b| a > b) && losses[6] < 1.0,
-        "{text}"
-    );
-    let seeds: Vec<Vec<f64>> = comparison
-        .lines()
-        .skip(1)
-        .take(6)
-        .map(|line| {
-            line.split_whitespace()
-                .map(|x| x.parse().expect("a number"))
-                .collect()
-        })
-        .collect();
-    let differences = seeds.iter().map(|row| row[1] - row[2]);
-    let mean = differences.sum::<f64>() / 6.0;
-    assert!(
-        (number(&text, "difference") - mean).abs() < 0.0021,
-        "{text}"
-    );
-    // of the 2^6 patterns of signs at least the observed one and its mirror image count
-    assert!(number(&text, "exact p") >= 2.0 / 64.0 - 1e-4, "{text}");
-    assert!(comparison.contains("against Mixtral's: "), "{text}");
-}
-
-#[test]
 fn count_a_model_gives_the_published_sizes() {
     let text = run(env!("CARGO_BIN_EXE_count_a_model"));
     let row = |name: &str| -> Vec<f64> {

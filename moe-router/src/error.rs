@@ -65,7 +65,11 @@ pub enum RouterError {
 }
 
 /// Checks that a token can choose `top_k` of `n_experts` experts.
-pub(crate) fn check_top_k(top_k: usize, n_experts: usize) -> Result<(), RouterError> {
+///
+/// # Errors
+///
+/// Returns an error if it can choose none, or more than there are.
+pub fn check_top_k(top_k: usize, n_experts: usize) -> Result<(), RouterError> {
     if top_k == 0 {
         return Err(RouterError::Range {
             key: "top_k",

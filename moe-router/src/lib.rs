@@ -60,7 +60,7 @@ mod trace;
 
 pub use assignments::Assignments;
 pub use balance::{BalanceConfig, LossTerm};
-pub use error::RouterError;
+pub use error::{RouterError, check_top_k};
 pub use extras::{Admission, Bypass, NoisyLogits, VectorMix};
 pub use keys::RouterKey;
 pub use load::Load;
