@@ -86,7 +86,7 @@ macro_rules! routers {
                 }
             }
 
-            /// What is known about the router, in this configuration.
+            /// Properties of the router in this configuration.
             pub fn info(&self) -> $crate::RouterInfo {
                 match self {
                     $(Self::$router(config) => $crate::RouterInfo {
@@ -108,7 +108,7 @@ macro_rules! routers {
                 }
             }
 
-            /// What the routings of a training step carry for balance losses.
+            /// Extras that the routings of a training step carry for balance losses.
             pub fn extras(&self) -> Vec<$crate::Extra> {
                 match self {
                     $(Self::$router(config) => $crate::Preset::extras(config),)+
@@ -122,7 +122,7 @@ macro_rules! routers {
                 }
             }
 
-            /// How many experts compute an average token.
+            /// Experts that compute an average token.
             pub fn experts_per_token(&self, n_experts: usize) -> f64 {
                 match self {
                     $(Self::$router(config) => {
@@ -131,7 +131,7 @@ macro_rules! routers {
                 }
             }
 
-            /// How many rows the experts compute for an average token of a sequence.
+            /// Rows that the experts compute for an average token of a sequence.
             pub fn rows_per_token(&self, n_experts: usize, seq_length: usize) -> f64 {
                 match self {
                     $(Self::$router(config) => {

@@ -1,3 +1,5 @@
+//! Histograms that a router counts to advance its state.
+
 use std::sync::Arc;
 
 /// A histogram of one quantity for each expert: what a router counts besides its assignments so that its
@@ -52,7 +54,7 @@ impl Tally {
         }
     }
 
-    /// How many values of each expert lie in each bin, `[E, N_BINS]` row by row.
+    /// Values of each expert in each bin, `[E, N_BINS]` row by row.
     pub fn counts(&self) -> Vec<f64> {
         let mut counts = vec![0.0; self.n_experts * Self::N_BINS];
         for row_e in self.values_ne.chunks(self.n_experts) {

@@ -1,3 +1,5 @@
+//! The loss of a predictor of admissions (Mixture-of-Depths, arXiv 2404.02258, section 3.5).
+
 use crate::Routing;
 use burn::tensor::{Tensor, activation::softplus};
 

@@ -1,3 +1,5 @@
+//! The load balance loss of MoE++ for zero-computation experts (arXiv 2410.07348, section 3.3).
+
 use super::mean_over_tokens;
 use crate::Routing;
 use burn::tensor::Tensor;

@@ -1,3 +1,5 @@
+//! The load loss of V-MoE (arXiv 2106.05974, appendix A).
+
 use super::experts_per_token;
 use super::sequences::{mean_cv_squared, means};
 use crate::parts::top_k;

@@ -1,3 +1,5 @@
+//! Biases of the choice, balanced without an auxiliary loss (arXiv 2408.15664, algorithm 1).
+
 use crate::{Load, routing::to_vec};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};

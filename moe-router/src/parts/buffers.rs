@@ -6,7 +6,7 @@ use crate::{Assignments, Causality, RouterInput};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Which tokens of a group claim their places first.
+/// Priorities by which the tokens of a group claim their places.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
@@ -31,7 +31,7 @@ pub enum FillOrder {
     ChoiceByChoice,
 }
 
-/// What becomes of a choice whose expert is full.
+/// Treatment of a choice whose expert is full.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
@@ -43,18 +43,18 @@ pub enum Overflow {
     NextChoice,
 }
 
-/// How the experts' buffers are filled.
+/// Rule that fills the experts' buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Buffers {
-    /// Who comes first.
+    /// Tokens that come first.
     pub priority: Priority,
     /// Token by token, or choice by choice.
     pub order: FillOrder,
-    /// What becomes of a choice whose expert is full.
+    /// Treatment of a choice whose expert is full.
     pub overflow: Overflow,
 }
 
-/// What the buffers are filled from.
+/// Choices, scores and groups that the buffers are filled from.
 #[derive(Debug, Clone, Copy)]
 pub struct Claims<'a> {
     /// The choices: one token after the other, those of a token from best to worst.
@@ -69,8 +69,8 @@ pub struct Claims<'a> {
 }
 
 impl Buffers {
-    /// Whether later tokens of a group can take a place from earlier ones, for up to `k` choices a
-    /// token.
+    /// Causality of the fill: later tokens of a group may take a place from earlier ones, for up to `k`
+    /// choices a token.
     pub fn causality(&self, k: usize) -> Causality {
         match (self.priority, self.order) {
             (Priority::Score, _) => Causality::Leaks(

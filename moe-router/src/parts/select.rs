@@ -1,3 +1,5 @@
+//! Rules that select experts by their scores.
+
 use super::{top_k, top_k_of_rows};
 use crate::{Assignments, RouterInput};
 

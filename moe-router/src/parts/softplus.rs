@@ -55,7 +55,7 @@ fn log_1p_exp(x: f32) -> f32 {
     2.0 * s * odd.into_iter().fold(0.0, |sum, c| sum * s * s + c)
 }
 
-/// What a function makes of the values, computed by all threads.
+/// Applies a function to the values in blocks, on all threads.
 fn by_blocks(mut values: Vec<f32>, function: fn(&mut [f32])) -> Vec<f32> {
     values.par_chunks_mut(BLOCK).for_each(function);
     values

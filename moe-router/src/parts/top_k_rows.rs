@@ -48,9 +48,10 @@ pub fn top_k_of_rows(scores_te: &[f32], n_experts: usize, k: usize) -> Vec<u32> 
 
 /// A block of rows on one thread.
 fn block(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
-    let n_abreast = match k <= MOST_ABREAST.min(n_experts) {
-        true => scores_te.len() / (ABREAST * n_experts) * ABREAST,
-        false => 0,
+    let n_abreast = if k <= MOST_ABREAST.min(n_experts) {
+        scores_te.len() / (ABREAST * n_experts) * ABREAST
+    } else {
+        0
     };
     let (abreast_te, rest_te) = scores_te.split_at(n_abreast * n_experts);
     let (abreast_tk, rest_tk) = best_tk.split_at_mut(n_abreast * k);

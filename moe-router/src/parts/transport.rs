@@ -1,3 +1,5 @@
+//! Balanced transport of tokens to experts by Sinkhorn's iteration.
+
 use crate::RouterInput;
 use rayon::prelude::*;
 
@@ -34,7 +36,7 @@ pub fn balance_columns(input: &RouterInput, logits_te: &mut [f32], n_experts: us
         });
 }
 
-/// How often rows and columns are scaled at most.
+/// Limit of the number of times that rows and columns are scaled.
 pub const MAX_ITERATIONS: usize = 100;
 
 /// The mass below which a sum counts as this much, so that nothing is divided by zero.

@@ -1,8 +1,10 @@
+//! Weights of selected experts.
+
 use crate::{Assignments, routing::to_vec};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of the scores of the selected experts before they weigh.
+/// Functions from the scores of the selected experts to their weights.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalise {

@@ -26,7 +26,7 @@ pub struct MoePlusPlusConfig {
     pub n_copy: usize,
     /// The number of experts that mix the token with a vector of their own. Default: 2
     pub n_constant: usize,
-    /// What a free expert weighs in the balance loss; below 1, free experts take more than the
+    /// Weight of a zero-computation expert in the balance loss; below 1, such experts take more than the
     /// others. Default: 0.75
     pub tau: f64,
 }
@@ -50,7 +50,7 @@ pub struct MoePlusPlus {
     pub n_zero: usize,
     /// The number of experts that return the token.
     pub n_copy: usize,
-    /// What a free expert weighs in the balance loss.
+    /// Weight of a zero-computation expert in the balance loss.
     pub tau: f64,
 }
 
@@ -163,7 +163,7 @@ impl Constants {
 }
 
 impl MoePlusPlus {
-    /// What the free experts add: `w_copy x + sum_z w_z (a_1z x + a_2z v_z)`.
+    /// Contribution of the zero-computation experts: `w_copy x + sum_z w_z (a_1z x + a_2z v_z)`.
     fn free(&self, input: &RouterInput, probs_te: &Tensor<2>, assignments: &Assignments) -> Bypass {
         let weights_te = probs_te.clone() * chosen(assignments, probs_te);
         let [n_tokens, n_experts] = probs_te.dims();

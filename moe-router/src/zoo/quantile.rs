@@ -28,7 +28,7 @@ pub struct QuantileConfig {
     pub top_k: usize,
     /// The affinity: `sigmoid` or `softmax`. Default: sigmoid
     pub affinity: Affinity,
-    /// Whether the chosen weights are divided by their sum, if there are at least two. Default: true
+    /// Divide the chosen weights by their sum, if there are at least two. Default: true
     pub norm_topk_prob: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct Quantile {
     /// The affinity.
     #[module(skip)]
     pub affinity: Affinity,
-    /// Whether the chosen weights are divided by their sum.
+    /// Divides the chosen weights by their sum.
     pub norm_topk_prob: bool,
 }
 
@@ -100,7 +100,7 @@ impl Preset for QuantileConfig {
     }
 }
 
-/// Who is chosen, and what was missing for each expert to be: below zero for those that were.
+/// Chosen experts, and the margin that each expert missed: below zero for those that were chosen.
 struct Choice {
     assignments: Assignments,
     missing_ne: Vec<f32>,

@@ -23,7 +23,7 @@ pub struct ReMoeConfig {
     /// The multiplier before training, `lambda_0`. From the default it takes some 90 steps until the loss
     /// matters (`1.2^90 = 1.3e7`): a run of a few hundred steps wants more. Default: 1e-8
     pub lambda: f64,
-    /// What the multiplier is multiplied or divided by in a step, `alpha`. Default: 1.2
+    /// Factor by which the multiplier rises or falls in a step, `alpha`. Default: 1.2
     pub alpha: f64,
 }
 
@@ -41,7 +41,7 @@ pub struct ReMoe {
     pub lambda: Param<Tensor<1>>,
     /// The number of experts that the multiplier steers an average token to.
     pub top_k: usize,
-    /// What the multiplier is multiplied or divided by in a step.
+    /// Factor by which the multiplier rises or falls in a step.
     pub alpha: f64,
 }
 

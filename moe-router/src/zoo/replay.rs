@@ -38,7 +38,7 @@ pub struct Replay {
     pub gate: Linear,
     /// The number of experts a token without a trace.
     pub top_k: usize,
-    /// What is replayed; without it, experts by turns.
+    /// Traces that are replayed; without them, experts by turns.
     #[module(skip)]
     pub trace: Option<Arc<Trace>>,
 }

@@ -26,7 +26,7 @@ pub struct SwitchConfig {
     /// factor: what published models have. Default: none
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expert_capacity: Option<usize>,
-    /// Whether the gate has a bias, as some published models have. Default: no
+    /// Bias of the gate, which some published models have. Default: no
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gate_bias: bool,
 }

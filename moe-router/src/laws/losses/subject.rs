@@ -1,3 +1,5 @@
+//! Balance losses under examination.
+
 use super::case::LossCase;
 use super::closed_form::{Known, known};
 use super::laws::LOSS_LAWS;

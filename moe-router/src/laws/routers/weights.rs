@@ -1,3 +1,5 @@
+//! The law that weights sum to the same for every token, or follow the scores.
+
 use crate::Family;
 use crate::laws::host::{Entry, Table, show};
 use crate::laws::law::{applies, ensure};
