@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan, moe_ffn, reference};
 
-/// How the experts are computed.
+/// Algorithm that computes the experts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dispatch {
@@ -36,7 +36,7 @@ pub struct ExpertsConfig {
     /// The non-linearity. Default: SwiGLU.
     #[config(default = "Activation::SwiGlu")]
     pub activation: Activation,
-    /// Whether every projection has a bias. Default: false
+    /// Biases of every projection. Default: false
     #[config(default = false)]
     pub bias: bool,
 }

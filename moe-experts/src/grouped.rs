@@ -211,7 +211,7 @@ fn readable(stack: Tensor<3>, x: &Tensor<2>) -> Tensor<3> {
     }
 }
 
-/// Whether the backend of a stack in bf16 has products that read it as it is.
+/// Returns `true` if the backend of a stack in bf16 has products that read it as it is.
 fn reads_bf16(stack: &Tensor<3>) -> bool {
     let DispatchTensor { kind, .. } = stack.clone().into_dispatch();
     match kind {
@@ -222,7 +222,7 @@ fn reads_bf16(stack: &Tensor<3>) -> bool {
     }
 }
 
-/// Whether the operations know the tensor's backend, that is, whether this crate has its feature.
+/// Returns `true` if the operations know the tensor's backend, that is, if this crate has its feature.
 fn is_listed(x: &Tensor<2>) -> bool {
     fn is_listed_kind(kind: &DispatchTensorKind) -> bool {
         match kind {

@@ -34,9 +34,9 @@ pub struct MoeLayerConfig {
     pub n_shared_experts: usize,
     /// The experts' activation.
     pub activation: Activation,
-    /// Whether the experts' projections have biases.
+    /// Biases of the experts' projections.
     pub bias: bool,
-    /// How the experts are computed.
+    /// Algorithm that computes the experts.
     pub dispatch: Dispatch,
     /// In which precision tokens travel to the experts and back.
     pub exchange: Exchange,
@@ -52,7 +52,7 @@ pub struct MoeLayer<R: Router = AnyRouter> {
     pub experts: Experts,
     /// One expert as wide as all shared experts together, which is the same thing.
     pub shared: Option<Experts>,
-    /// How the experts are computed.
+    /// Algorithm that computes the experts.
     #[module(skip)]
     pub dispatch: Dispatch,
     /// In which precision tokens travel to the experts and back.
@@ -60,12 +60,12 @@ pub struct MoeLayer<R: Router = AnyRouter> {
     pub exchange: Exchange,
 }
 
-/// What a [`MoeLayer`] returns.
+/// Output of a [`MoeLayer`].
 #[derive(Debug, Clone)]
 pub struct MoeOutput {
     /// The tokens, `[T, D]`. A token that no expert kept gets zeros (plus the shared experts).
     pub output: Tensor<2>,
-    /// Who went where.
+    /// Assignments of tokens to experts.
     pub routing: Routing,
 }
 

@@ -29,8 +29,8 @@ struct Task<'a, W> {
     partial: &'a mut [f32],
 }
 
-/// Whether reading the matrices is what costs. Few tokens make few rows whoever they go to, so the
-/// same tokens beside others that are routed elsewhere are computed in the same way.
+/// Returns `true` if reading the matrices is what costs. Few tokens make few rows whichever experts they go
+/// to. So the same tokens beside others that are routed elsewhere are computed in the same way.
 pub(super) fn is_few(n_tokens: usize, ends: &[u32]) -> bool {
     n_tokens <= MAX_STREAM_ROWS
         && (0..ends.len()).all(|expert| block(ends, expert).len() <= MAX_STREAM_ROWS)

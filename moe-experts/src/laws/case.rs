@@ -1,9 +1,11 @@
+//! Generated cases of the laws of executors.
+
 use crate::Activation;
 use crate::laws::problem::{Entry, Problem, ProblemBiases};
 use moe_router::parts::{mix_seed, uniform_below, uniform_unit};
 use proptest::prelude::*;
 
-/// Who goes where in a case.
+/// Patterns of assignments in a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pattern {
     /// Every token to the same number of experts.
@@ -33,11 +35,11 @@ pub struct ExecutorCase {
     pub d_expert: usize,
     /// The non-linearity.
     pub activation: Activation,
-    /// Who goes where.
+    /// Pattern of the assignments.
     pub pattern: Pattern,
     /// The experts of a token, or the tokens of an expert, at most.
     pub k: usize,
-    /// How many of four assignments are dropped, on average.
+    /// Dropped assignments of four, on average.
     pub dropped_of_4: usize,
     /// The seed of tokens, weights and assignments.
     pub seed: u64,

@@ -1,3 +1,5 @@
+//! Problems on the host: the operands of an executor.
+
 use super::outcome::{Outcome, Part};
 use super::subject::Executor;
 use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan};

@@ -1,3 +1,5 @@
+//! Executors under examination.
+
 use super::outcome::Outcome;
 use super::problem::{Place, Problem};
 use super::{EXECUTOR_LAWS, ExecutorCase};
@@ -43,9 +45,10 @@ impl<'a> ExecutorSubject<'a> {
             name: name.to_owned(),
             device: device.clone(),
             dtype: DType::F32,
-            exact: match computes_in_f64(device) {
-                true => DType::F64,
-                false => DType::F32,
+            exact: if computes_in_f64(device) {
+                DType::F64
+            } else {
+                DType::F32
             },
             run: Box::new(run),
         }
@@ -99,7 +102,7 @@ pub fn executors(device: &Device) -> Vec<ExecutorSubject<'static>> {
     subjects
 }
 
-/// Whether f64 is f64 on a device: some hold such numbers and work their functions out in f32, or worse.
+/// Returns `true` if f64 is f64 on a device: some hold such numbers and compute functions in f32, or worse.
 fn computes_in_f64(device: &Device) -> bool {
     const X: f64 = 0.9;
     if !device.supports_dtype(DType::F64) {
