@@ -39,8 +39,8 @@ pub struct GroupedQueryAttentionConfig {
     /// each call. Defaults to 2048.
     #[config(default = 2048)]
     pub max_seq_length: usize,
-    /// How many keys a query attends, its own counted and the latest first. Defaults to all. The
-    /// cache keeps all tokens all the same.
+    /// Number of keys that a query attends: its own and those just before it. Defaults to all. The cache
+    /// keeps all tokens all the same.
     #[config(default = "None")]
     pub sliding_window: Option<usize>,
     /// The initializer of the four weights. Defaults to Burn's for linear layers.
@@ -78,7 +78,7 @@ pub struct GroupedQueryAttention {
     pub n_kv_heads: usize,
     /// The width of one head.
     pub head_dim: usize,
-    /// How many keys a query attends.
+    /// Number of keys that a query attends.
     #[module(skip)]
     pub sliding_window: Option<usize>,
 }

@@ -1,4 +1,4 @@
-//! Which position of its sequence each token has.
+//! Positions of tokens in their sequences.
 
 use burn::tensor::{Bool, Int, Tensor};
 

@@ -17,7 +17,7 @@ use std::f64::consts::PI;
 
 use crate::error::AttentionError;
 
-/// How rotary positions are stretched beyond the length of the training texts.
+/// Extension of rotary positions beyond the length of the training texts.
 ///
 /// It holds for every position, however short the sequence.
 #[derive(Config, Debug, Copy, PartialEq)]
