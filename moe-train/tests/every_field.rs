@@ -216,7 +216,7 @@ fn is_without_effect(case: &str, path: &str) -> bool {
     is_listed(case, path, name) || ELSEWHERE.iter().any(here)
 }
 
-/// What came of changes of one field.
+/// Results of changing one field.
 #[derive(Default)]
 struct Changes {
     /// Those that changed the numbers.

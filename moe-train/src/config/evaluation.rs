@@ -1,3 +1,5 @@
+//! Configurations with another router for evaluation.
+
 use super::{ConfigError, RunConfig};
 use crate::resolve::{ConfigFile, Override};
 use toml::{Table, Value};
@@ -32,14 +34,13 @@ impl RunConfig {
             ..self.clone()
         };
         let parameters = |config: &Self| (config.router.name(), config.account().params_total);
-        match parameters(&config) == parameters(self) {
-            true => Ok(config),
-            false => {
-                let texts: Vec<&str> = overrides.iter().map(AsRef::as_ref).collect();
-                Err(ConfigError::OtherParameters {
-                    texts: texts.join(" "),
-                })
-            }
+        if parameters(&config) == parameters(self) {
+            Ok(config)
+        } else {
+            let texts: Vec<&str> = overrides.iter().map(AsRef::as_ref).collect();
+            Err(ConfigError::OtherParameters {
+                texts: texts.join(" "),
+            })
         }
     }
 }

@@ -41,9 +41,9 @@ pub struct MixtralModel {
     pub n_layers: usize,
     /// The epsilon of the RMS norms. Default: 1e-5
     pub norm_eps: f64,
-    /// Whether the output head is the embedding, transposed. Default: false
+    /// Use the embedding, transposed, as output head. Default: false
     pub tied_embeddings: bool,
-    /// Whether a decoder accepts a router that is not causal. Default: false
+    /// Accept a router that is not causal in a decoder. Default: false
     pub allow_leak: bool,
 }
 
@@ -67,9 +67,9 @@ pub struct DeepSeekModel {
     pub mtp_weight: f64,
     /// The epsilon of the RMS norms. Default: 1e-6
     pub norm_eps: f64,
-    /// Whether the output head is the embedding, transposed. Default: false
+    /// Use the embedding, transposed, as output head. Default: false
     pub tied_embeddings: bool,
-    /// Whether a decoder accepts a router that is not causal. Default: false
+    /// Accept a router that is not causal in a decoder. Default: false
     pub allow_leak: bool,
 }
 
@@ -115,7 +115,7 @@ impl ModelConfig {
         }
     }
 
-    /// What the family learns.
+    /// Task of the family.
     pub fn task(&self) -> Task {
         match self {
             Self::Mixtral(_) | Self::DeepSeekMoe(_) | Self::DeepSeekV2(_) | Self::DeepSeekV3(_) => {

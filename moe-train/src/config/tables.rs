@@ -19,7 +19,7 @@ pub struct ExpertsConfig {
     /// The activation: swiglu, gelu, relu or silu. Default: swiglu, of vision transformers gelu, with biases, of
     /// an encoder with a decoder relu
     pub activation: Activation,
-    /// How the experts are computed: grouped, or reference (slow and readable). Default: grouped
+    /// Algorithm that computes the experts: grouped, or reference (slow and readable). Default: grouped
     pub dispatch: Dispatch,
 }
 

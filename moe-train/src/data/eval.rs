@@ -21,7 +21,7 @@ pub struct EvalWindows<'a> {
 pub struct EvalBatch {
     /// The tokens; the last batch of an evaluation may have fewer rows.
     pub batch: Batch,
-    /// Whether the loss of a position counts: `[B * L]`, in each row from some position to the end.
+    /// Mask of the positions whose loss counts: `[B * L]`, in each row from some position to the end.
     pub scored: Vec<bool>,
 }
 

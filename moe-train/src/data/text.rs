@@ -12,7 +12,7 @@ use super::table::{TableError, documents};
 use super::{Corpus, DataError, Domain};
 use std::sync::atomic::AtomicBool;
 
-/// What becomes one domain: a file, or all files below a folder.
+/// Source of one domain: a file, or all files below a folder.
 struct Source {
     name: String,
     path: PathBuf,

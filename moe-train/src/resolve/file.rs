@@ -90,7 +90,7 @@ impl ConfigFile {
         &self.path
     }
 
-    /// What the file says, unchecked.
+    /// Content of the file, unchecked.
     pub fn table(&self) -> &toml::Table {
         &self.table
     }

@@ -1,3 +1,5 @@
+//! Layers of a configuration and their merge.
+
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -5,7 +7,7 @@ use super::known::{lookup, split};
 use super::merge::{Origin, merge};
 use super::{ConfigFile, Override, ResolveError, Selection};
 
-/// What lies over the defaults: a file, then overrides in the order of the command line.
+/// Layers over the defaults: a file, then overrides in the order of the command line.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layers {
     /// The configuration file, if there is one.
@@ -145,7 +147,7 @@ fn merge_overrides(table: &mut Table, overrides: &[Override]) -> Result<(), Reso
     Ok(())
 }
 
-/// What is left of a file while its selectors change.
+/// Tables of a file that are left while its selectors change.
 struct Kept<'a> {
     file: &'a ConfigFile,
     selectors: Vec<&'a str>,

@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 
-/// What a checkpoint holds beside tensors. The data order and all noise are functions of the seed and
-/// these numbers.
+/// State of a run beside tensors. The data order and all noise are functions of the seed and these numbers.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(super) struct CheckpointState {
     /// The steps made.
@@ -31,11 +30,11 @@ pub(super) struct CheckpointState {
     pub(super) lm_loss: f64,
     /// True if the evaluation after the step was interrupted.
     pub(super) owes_evaluation: bool,
-    /// What tokens have cost so far.
+    /// Cost of tokens so far.
     pub(super) cost: CostMeter,
     /// The run that it is of.
     pub(super) origin: Origin,
-    /// What `metrics.jsonl` held.
+    /// Extent of `metrics.jsonl`.
     pub(super) metrics: Extent,
     /// The hashes of the files beside it, which saving fills in.
     pub(super) records: Records,

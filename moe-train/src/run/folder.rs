@@ -59,7 +59,7 @@ impl RunFolder {
         self.path.join("metrics.jsonl")
     }
 
-    /// What a finished run came to.
+    /// Results of a finished run.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")
     }
@@ -69,7 +69,7 @@ impl RunFolder {
         self.path.join("files.json")
     }
 
-    /// What happened, in words.
+    /// Events of the run, in words.
     pub fn log(&self) -> PathBuf {
         self.path.join("log.txt")
     }
@@ -94,7 +94,7 @@ impl RunFolder {
         self.checkpoints().join(format!("step-{step}"))
     }
 
-    /// What the checkpoint after a step holds beside tensors.
+    /// State of the checkpoint after a step, beside tensors.
     pub fn state(&self, step: u64) -> PathBuf {
         self.checkpoint(step).join("state.json")
     }

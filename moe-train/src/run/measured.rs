@@ -1,5 +1,5 @@
-//! What a token cost while training. Some routers decide how many experts a token meets, and buffers drop
-//! assignments, so the configuration alone does not say it.
+//! Measured cost of a token in training. Some routers decide how many experts a token meets, and buffers
+//! drop assignments, so the configuration alone does not say it.
 
 use super::LayerMetrics;
 use crate::config::RunConfig;

@@ -1,4 +1,4 @@
-//! What a run reports.
+//! Reports of a run.
 
 use super::Measured;
 use crate::task::Merit;
@@ -103,7 +103,7 @@ pub struct EvalMetrics {
 }
 
 impl EvalMetrics {
-    /// What the score is.
+    /// Merit of the score.
     pub fn merit(&self) -> Merit {
         match (self.accuracy, self.exact_match) {
             (Some(_), _) => Merit::Accuracy,
@@ -122,7 +122,7 @@ impl EvalMetrics {
     }
 }
 
-/// What a finished run came to. Holds no time: the same configuration gives the same summary.
+/// Results of a finished run. Holds no time: the same configuration gives the same summary.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The name of the question: the run folder's parent.
@@ -137,13 +137,13 @@ pub struct Summary {
     pub params_total: usize,
     /// The parameters that a token passes through.
     pub params_active: usize,
-    /// Whether no later token influences an earlier one; if not, the loss is not that of a language model.
-    /// True of a model that is not asked to be causal, such as an encoder of images.
+    /// `true` if no later token influences an earlier one; if not, the loss is not that of a language
+    /// model. Also `true` of a model that is not asked to be causal, such as an encoder of images.
     pub causal: bool,
-    /// Whether the same holds while training; if not, `lm_loss` flatters the model.
+    /// `true` if the same holds while training; if not, `lm_loss` flatters the model.
     #[serde(default)]
     pub causal_in_training: bool,
-    /// What a token cost, averaged over training; none of a soft router, and of a run by a version that
+    /// Cost of a token, averaged over training; `None` for a soft router, and for a run by a version that
     /// did not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,

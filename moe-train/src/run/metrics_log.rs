@@ -63,7 +63,7 @@ impl MetricsLog {
         Ok(())
     }
 
-    /// What the file holds now, on the disk.
+    /// Extent of the file now, on the disk.
     pub(super) fn extent(&self) -> Result<Extent, RunError> {
         let synced = self.file.sync_data();
         synced.map_err(file_error("write", &self.path))?;

@@ -1,3 +1,5 @@
+//! The schedule of the learning rate.
+
 use crate::config::TrainConfig;
 use std::f64::consts::PI;
 

@@ -1,7 +1,9 @@
+//! The metrics of held-out scores.
+
 use crate::stats::Goal;
 use serde::{Deserialize, Serialize};
 
-/// What a held-out score is: its name, its unit and which direction is better.
+/// Metric of a held-out score: its name, its unit and its better direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Merit {
@@ -15,7 +17,7 @@ pub enum Merit {
 }
 
 impl Merit {
-    /// What is measured, in a word: `loss` or `accuracy`.
+    /// Quantity that is measured, in a word: `loss` or `accuracy`.
     pub fn quantity(self) -> &'static str {
         match self {
             Self::BitsPerByte | Self::TargetLoss => "loss",
@@ -23,7 +25,7 @@ impl Merit {
         }
     }
 
-    /// What the score of a run on its validation part is.
+    /// Name of the score of a run on its validation part.
     pub fn of_validation(self) -> &'static str {
         match self {
             Self::BitsPerByte => "validation bits per byte",
@@ -41,7 +43,7 @@ impl Merit {
         }
     }
 
-    /// What a score is multiplied by to stand in that unit.
+    /// Factor of a score to stand in that unit.
     pub fn scale(self) -> f64 {
         match self {
             Self::BitsPerByte | Self::TargetLoss => 1.0,
@@ -49,7 +51,7 @@ impl Merit {
         }
     }
 
-    /// Which direction is better.
+    /// Better direction.
     pub fn goal(self) -> Goal {
         match self {
             Self::BitsPerByte | Self::TargetLoss => Goal::Lower,

@@ -124,7 +124,7 @@ impl ImageData {
         &self.parts[split as usize]
     }
 
-    /// What is done to training images.
+    /// Changes of training images.
     pub fn augment(&self) -> &Augment {
         &self.augment
     }
@@ -216,7 +216,7 @@ impl ScoredImages<'_> {
     }
 }
 
-/// What `data.path` of the user's own pictures is.
+/// Description of `data.path` for the user's own pictures.
 pub(super) const PICTURES: &str = "a folder of class folders of PNG or JPEG files";
 
 /// The shape of the user's own pictures.

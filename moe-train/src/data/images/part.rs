@@ -35,7 +35,7 @@ impl ImagePart {
         self.labels.len()
     }
 
-    /// Whether there is no image.
+    /// Returns `true` if there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }

@@ -4,7 +4,7 @@ use super::{PairError, SpanShape};
 use crate::data::{TextConfig, TextName, UnigramVocab, VocabKind};
 use serde::{Deserialize, Serialize};
 
-/// How pairs are made.
+/// Kinds of pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PairName {
@@ -19,7 +19,7 @@ pub enum PairName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PairConfig {
-    /// How pairs are made: spans or translation. Default: spans
+    /// Kind of pairs: spans or translation. Default: spans
     pub name: PairName,
     /// For spans your own text, a file, a folder or several separated by commas, or empty for the nine
     /// domains; for translation a table of two columns divided by a tab. Default: empty
@@ -68,7 +68,7 @@ impl Default for PairConfig {
 }
 
 impl PairConfig {
-    /// Whether the data is part of the program, and so cannot change.
+    /// Returns `true` if the data is part of the program, and so cannot change.
     pub fn is_embedded(&self) -> bool {
         self.name == PairName::Spans && self.path.is_empty()
     }

@@ -88,7 +88,7 @@ impl PairData {
         })
     }
 
-    /// How the pairs are made.
+    /// Kind of the pairs.
     pub fn name(&self) -> PairName {
         self.config.name
     }
