@@ -23,6 +23,7 @@ impl Load {
     ///
     /// Panics if the two have different numbers of experts, or statistics of different lengths.
     pub fn merge(mut self, other: &Load) -> Load {
+        // the default load, from which sums start, knows no number of experts
         if self.kept.is_empty() {
             return other.clone();
         }

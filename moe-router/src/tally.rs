@@ -90,6 +90,7 @@ impl Bins {
         let width = f64::from(self.high - self.low) / Tally::N_BINS as f64;
         let mut below = 0.0;
         for (bin, &count) in histogram.iter().enumerate() {
+            // nothing can be interpolated in an empty bin
             if count > 0.0 && below + count >= wanted {
                 let within = (wanted - below) / count;
                 return self.value(f64::from(self.low) + width * (bin as f64 + within));

@@ -73,6 +73,7 @@ impl Stall {
         self.prices[self.cheapest] += raise;
         let old = self.holders[self.cheapest].replace(bidder);
         let places = 0..self.prices.len();
+        // `min_by` returns the first of equal prices, so the auction is the same in every run
         self.cheapest = places
             .min_by(|&a, &b| self.prices[a].total_cmp(&self.prices[b]))
             .unwrap_or(0);
@@ -114,6 +115,7 @@ impl Auction {
 
     /// Lets those without a place bid until nobody is.
     fn run(&mut self) {
+        // popped from the end: bidders without a place bid in the order of tokens, blank ones last
         let mut waiting: Vec<usize> = (0..self.n_bidders).rev().collect();
         while let Some(bidder) = waiting.pop() {
             let bid = if bidder < self.n_tokens {
@@ -136,6 +138,7 @@ impl Auction {
         let mut expert_m = vec![0; self.n_tokens];
         for (s, stall) in self.stalls.iter().enumerate() {
             for &holder in stall.holders.iter().flatten() {
+                // holders beyond the tokens are blank bidders
                 if let Some(expert) = expert_m.get_mut(holder) {
                     *expert = (s % self.n_experts) as u32;
                 }
@@ -159,6 +162,7 @@ fn best<'a>(stalls: &[Stall], values: impl Iterator<Item = &'a f64>) -> Bid {
             second = worth;
         }
     }
+    // one stall alone has no second best, and its price rises by epsilon
     let margin = if second.is_finite() {
         first - second
     } else {

@@ -127,6 +127,7 @@ impl Buffers {
                     let gates_e = &claims.gates_te[t * n_experts..(t + 1) * n_experts];
                     gates_e.iter().copied().fold(f32::NEG_INFINITY, f32::max)
                 };
+                // the sort is stable: equal gates keep the order of their positions
                 order.sort_by(|&a, &b| best(b).total_cmp(&best(a)));
             }
         }
@@ -204,6 +205,7 @@ impl<'a> Filling<'a> {
                 *first.expect("a token makes no more choices than it has candidates")
             }
         };
+        // asked again: an expert that was recorded without room is full
         let kept = !full(expert, &self.taken_ge);
         self.taken_ge[group * self.n_experts + expert as usize] += usize::from(kept);
         self.served_n[n] = Some((expert, kept));

@@ -137,6 +137,8 @@ impl Capacity {
         assert!(n_experts > 0, "a capacity is that of an expert");
         let (m, e, k) = (n_tokens as f64, n_experts as f64, self.top_k as f64);
         let f = self.factor;
+        // the cast drops the fraction as `int` of the sources does; the minimum comes first, for factors
+        // without limit
         let int = |capacity: f64| capacity.min(m) as usize;
         match self.rule {
             CapacityRule::None => n_tokens,

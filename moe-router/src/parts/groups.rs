@@ -106,6 +106,7 @@ impl GroupScore {
     fn of(self, group: &[f32]) -> f32 {
         let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
         for &score in group {
+            // false for what is not a number, which so counts as the least, as in `top_k`
             if score > first {
                 second = first;
                 first = score;

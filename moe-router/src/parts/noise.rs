@@ -49,6 +49,7 @@ fn draws(
     let blocks = values.par_chunks_mut(BLOCK).enumerate();
     blocks.for_each(|(stream, block)| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // a stream for each block, so that the draws do not depend on the number of threads
         rng.set_stream(stream as u64);
         fill(&mut rng, block);
     });

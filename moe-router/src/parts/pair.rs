@@ -42,6 +42,7 @@ pub fn best_pair(
     let mut taken = Vec::with_capacity(both.len());
     for (n, &weight) in host_n.iter().enumerate() {
         let (token, expert) = (both.tokens()[n], both.experts()[n]);
+        // two assignments a token, the best first, which is always taken
         if n % 2 == 0 || take(token as usize, weight) {
             assignments.push(token, expert);
             taken.push(n as i64);

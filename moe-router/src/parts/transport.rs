@@ -64,6 +64,7 @@ fn column_factors(kernel_me: &[f32], n_experts: usize) -> Vec<f32> {
                 .zip(row_e)
                 .for_each(|(c, k)| *c += k * u);
         }
+        // tested before the update: the factors that are returned are those that were found balanced
         let balanced = column_e
             .iter()
             .zip(&v_e)

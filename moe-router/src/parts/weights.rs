@@ -39,6 +39,8 @@ impl Normalise {
                     let logits_tk = logits_n.reshape([assignments.len() / k, k]);
                     return softmax(logits_tk, 1).reshape([assignments.len()]);
                 }
+                // an exponential of a large logit would overflow; the largest of a token cancels in the
+                // quotient
                 let largest_n = largest_of_token(logits_n.clone(), assignments);
                 divide_by_sum((logits_n - largest_n).exp(), assignments)
             }

@@ -305,6 +305,7 @@ impl Composed {
                 token_choice(input, &ranking_te, config.top_k)
             }
             Select::TopP => {
+                // a share of mass needs a distribution, which sigmoid and relu are not
                 let share_te = config.score.distribution(scores_te.clone());
                 top_p(input, &common::host(&share_te), config.top_p)
             }

@@ -133,6 +133,7 @@ impl Router for DeepSeekV3 {
         let affinity_te = sigmoid(logits_te.clone());
         let n_experts = logits_te.dims()[1];
 
+        // the bias chooses alone: weights are gathered from the affinities without it
         let bias_e = self.bias.val().detach().unsqueeze();
         let mut choice_te = common::host(&(affinity_te.clone().detach() + bias_e));
         let groups = groups(self.n_groups, self.topk_groups);

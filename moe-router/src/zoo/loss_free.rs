@@ -108,6 +108,7 @@ impl Router for LossFree {
         let affinity_te = self.affinity.forward(logits_te.clone());
 
         let mut choice_te = common::host(&affinity_te);
+        // the bias chooses alone: weights are gathered from the affinities without it
         common::add_to_rows(&mut choice_te, &common::host(&self.bias.val()));
         let assignments = token_choice(&input, &choice_te, self.top_k);
         let mut weights_n = gather_weights(&affinity_te, &assignments);

@@ -137,6 +137,7 @@ impl MixtureOfDepths {
                 .filter(|&t| !input.is_padding(t))
                 .collect();
             let exact = (tokens.len() as f64 * self.capacity) as usize;
+            // a short sequence lets one token in, and one of padding alone none
             let capacity = exact.max(1).min(tokens.len());
             let scores: Vec<f32> = tokens.iter().map(|&t| score_t[t]).collect();
             for best in top_k(&scores, capacity) {

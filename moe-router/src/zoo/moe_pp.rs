@@ -167,6 +167,7 @@ impl MoePlusPlus {
     fn free(&self, input: &RouterInput, probs_te: &Tensor<2>, assignments: &Assignments) -> Bypass {
         let weights_te = probs_te.clone() * chosen(assignments, probs_te);
         let [n_tokens, n_experts] = probs_te.dims();
+        // zero experts add nothing and have no columns here
         let first_copy = self.n_experts + self.n_zero;
         let columns = |first, n| weights_te.clone().narrow(1, first, n);
         let mut bypass = Bypass {

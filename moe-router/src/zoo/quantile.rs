@@ -202,6 +202,7 @@ impl Router for Quantile {
             "the load's tally is that of another number of experts"
         );
         let old_e = common::host(&self.bias.val());
+        // the bins that `route` filled: the bias has not moved since
         let bins = self.bins(&old_e);
         let share = self.top_k as f64 / n_experts as f64;
         let bias_e: Vec<f64> = old_e
@@ -209,6 +210,7 @@ impl Router for Quantile {
             .zip(load.statistic.chunks(Tally::N_BINS))
             .map(|(&old, histogram)| f64::from(old) + bins.quantile(histogram, share))
             .collect();
+        // a common shift changes no choice, so biases are centred and cannot drift
         let mean = bias_e.iter().sum::<f64>() / n_experts as f64;
         let centred_e: Vec<f32> = bias_e.iter().map(|b| (b - mean) as f32).collect();
         self.bias = self.bias.map(|old| {

@@ -90,6 +90,7 @@ impl Router for Sinkhorn {
         let n_experts = logits_te.dims()[1];
 
         let mut choice_te = common::host(&logits_te);
+        // in evaluation later tokens would move the plan, and so a token's experts
         if input.noise.is_some() {
             balance_columns(&input, &mut choice_te, n_experts);
         }

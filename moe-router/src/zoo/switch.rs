@@ -138,6 +138,7 @@ impl Router for Switch {
         let probs_te = softmax(logits_te.clone(), 1);
         let n_experts = logits_te.dims()[1];
 
+        // logits and not probabilities, which may round to ties where logits differ
         let host_te = common::host(&logits_te);
         let claims = Claims {
             asked: &token_choice(&input, &host_te, 1),
