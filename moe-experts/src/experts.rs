@@ -74,6 +74,7 @@ impl ExpertsConfig {
     /// one expert's projection, as [`Linear`](burn::nn::Linear) does, and every bias zero.
     pub fn init(&self, device: &Device) -> Experts {
         let stack = |d_in, d_out| {
+            // the bound is `gain sqrt(3 / fan_in)`, so this gain leaves `sqrt(1 / fan_in)`
             let initializer = Initializer::KaimingUniform {
                 gain: 1.0 / 3f64.sqrt(),
                 fan_out_only: false,

@@ -136,6 +136,7 @@ pub fn moe_ffn(
     if !is_listed(&x) {
         return reference::moe_ffn(x, weights, gates, &plan, activation);
     }
+    // behind the reference, which adds the biases itself
     match weights.biases.take() {
         Some(biases) => biased::moe_ffn(x, weights, biases, gates, plan, activation),
         None => fused(x, weights, gates, plan, activation),
@@ -217,6 +218,7 @@ fn reads_bf16(stack: &Tensor<3>) -> bool {
     match kind {
         #[cfg(feature = "flex")]
         DispatchTensorKind::Flex(_) => stack.dtype() == DType::BF16,
+        // an autodiff tensor too: gradients of stacks are computed in f32 alone
         #[allow(unreachable_patterns)]
         _ => false,
     }

@@ -114,6 +114,7 @@ impl<R: Router> MoeLayer<R> {
             Plan::Soft(plan) => self.soft(x_td.clone(), plan),
         };
         if let Some(bypass) = &routing.bypass {
+            // computed in f32 and rounded once
             output_td = output_td + bypass.output(x_td.clone()).cast(x_td.dtype());
         }
         if let Some(shared) = &self.shared {

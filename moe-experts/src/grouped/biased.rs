@@ -23,6 +23,7 @@ pub(super) fn moe_ffn(
     activation: Activation,
 ) -> Tensor<2> {
     let [n_tokens, d_model] = x.dims();
+    // without a kept assignment no bias counts
     if plan.n_rows() == 0 {
         return fused(x, weights, gates, plan, activation);
     }

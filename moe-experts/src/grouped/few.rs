@@ -50,7 +50,9 @@ impl FewRows<'_> {
             for stack in stacks {
                 rest = self.cut(stack, rest, &mut tasks);
             }
+            // one task at a time: they differ in rows, and a thread that is done takes the next
             tasks.into_par_iter().with_max_len(1).for_each(|task| {
+                // scratch memory holds what an earlier call left
                 task.partial.fill(0.0);
                 stream(task.x, self.d_in, task.first, task.w, task.partial);
             });

@@ -136,6 +136,7 @@ impl ExecutorCase {
                 })
                 .collect(),
             Pattern::Slots => (0..t).map(|row| (row, row * e / t)).collect(),
+            // there is no number below zero to draw
             Pattern::AnyPairs if t == 0 => Vec::new(),
             Pattern::AnyPairs => (0..t * self.k)
                 .map(|a| (self.below(t, 20, a), self.below(e, 21, a)))

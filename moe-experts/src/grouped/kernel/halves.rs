@@ -112,6 +112,7 @@ mod native {
                 // SAFETY: both halves are 16 numbers long, and 32 numbers in bf16 are 16 pairs.
                 let pairs: [u32; LANES] = unsafe {
                     let [low, high] = [0, LANES].map(|at| _mm512_loadu_ps(&raw const numbers[at]));
+                    // the instruction takes the upper half first
                     transmute::<__m512bh, [u32; LANES]>(_mm512_cvtne2ps_pbh(high, low))
                 };
                 packed.extend(pairs);
@@ -136,6 +137,7 @@ mod native {
                         *packed = pair(upper.to_bits(), lower.to_bits());
                     }
                 }
+                // the last of an odd number of summands is paired with zero
                 None => {
                     for (packed, upper) in packed.iter_mut().zip(upper) {
                         *packed = pair(upper.to_bits(), 0);
