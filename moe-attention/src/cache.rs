@@ -90,6 +90,7 @@ impl KvCache {
     /// Forgets all tokens from the `len`-th on, if there are so many: drafts that were refused.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        // an empty cache may be filled with tokens of other sizes
         if self.len == 0 {
             self.buffers.clear();
         }
@@ -99,6 +100,7 @@ impl KvCache {
         let [.., added, _] = new[0].dims();
         let start = self.len;
         self.len += added;
+        // taken and not cloned: a buffer that nobody else holds is written in place
         let mut held = std::mem::take(&mut self.buffers).into_iter();
         assert!(
             held.len() == 0 || held.len() == N,

@@ -154,6 +154,7 @@ impl RotaryEmbedding {
                 .swap_dims(3, 4)
                 .reshape([batch, heads, length, head_dim]),
         };
+        // Cosines and sines are computed in f32: bf16 rounds large positions to their neighbours.
         let dtype = x.dtype();
         rotate(x, angles.cos.cast(dtype), angles.sin.cast(dtype))
     }
