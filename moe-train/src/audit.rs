@@ -224,6 +224,7 @@ fn decision(routing: &Routing, t: usize) -> Vec<(u32, u32)> {
             let a = &plan.assignments;
             let own = (0..a.len()).filter(|&n| a.tokens()[n] as usize == t && a.kept()[n]);
             let mut entries: Vec<_> = own.map(|n| (a.experts()[n], weights[n])).collect();
+            // the order of a token's assignments decides nothing
             entries.sort_unstable();
             entries
         }

@@ -70,17 +70,21 @@ pub(super) fn save(
         model: hash_file(&model)?,
         optimizer: hash_file(&optimizer)?,
     };
+    // the state is written last, since it vouches for the files beside it
     let state = &CheckpointState {
         records,
         ..state.clone()
     };
     write_sealed(&temporary.join("state.json"), state)?;
 
+    // before the rename, which must not reach the disk ahead of what it names
     for file in [&model, &optimizer, &temporary] {
         sync(file)?;
     }
+    // a folder with files cannot be renamed over
     remove(&target)?;
     fs::rename(&temporary, &target).map_err(file_error("rename", &target))?;
+    // a rename is on the disk once the folder that holds the name is
     sync(&folder.checkpoints())?;
     Ok(target)
 }
@@ -160,6 +164,7 @@ fn check_record(path: &Path, folder: &RunFolder, hash: &str) -> Result<(), RunEr
 /// Deletes a checkpoint, which first loses its name: a killed process leaves a whole one or none.
 fn remove_step(folder: &RunFolder, step: u64) -> Result<(), RunError> {
     let hidden = folder.checkpoints().join(format!(".step-{step}-old"));
+    // a killed process may have left one, over which nothing can be renamed
     remove(&hidden)?;
     let checkpoint = folder.checkpoint(step);
     fs::rename(&checkpoint, &hidden).map_err(file_error("rename", &checkpoint))?;

@@ -25,6 +25,7 @@ pub(super) fn sync(path: &Path) -> Result<(), RunError> {
         return Ok(()); // cannot be opened there
     }
     let mut options = fs::OpenOptions::new();
+    // a folder cannot be opened for writing, and Windows syncs no file that is not
     let file = options.read(true).write(!path.is_dir()).open(path);
     file.and_then(|file| file.sync_all())
         .map_err(file_error("sync", path))

@@ -179,6 +179,7 @@ impl LayerMeter {
             max_vio: max_vio(&self.load),
             drop_rate: drop_rate(&self.load),
             dead_experts: dead_experts(&self.load),
+            // JSON has no NaN, which this is for a soft plan and without tokens
             experts_per_token: Some(self.computed / self.load.n_tokens).filter(|k| k.is_finite()),
         }
     }
