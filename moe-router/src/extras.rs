@@ -12,9 +12,9 @@ pub struct NoisyLogits {
     pub std: Tensor<2>,
 }
 
-/// The last experts of a routing, if they have no network of their own (Jin et al. 2024,
-/// arXiv 2410.07348): each adds a share of the token, or of a vector of its own. The router says how much
-/// of what, and the layer adds it up. Assignments to them count in losses and metrics as any other.
+/// Zero-computation experts, the last of a routing (Jin et al. 2024, arXiv 2410.07348): each adds a share
+/// of the token, or of a vector of its own. The router says how much of what, and the layer adds it up.
+/// Assignments to them count in losses and metrics as any other.
 #[derive(Debug, Clone)]
 pub struct Bypass {
     /// Number of zero-computation experts.
@@ -56,7 +56,7 @@ impl Bypass {
 /// (Raposo et al. 2024, arXiv 2404.02258, section 3.5).
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// The predictor's logits, `[T]`: a token is let in if it is positive.
+    /// The predictor's logits, `[T]`: a token is admitted if its logit is positive.
     pub predicted: Tensor<1>,
     /// Mask of the admitted tokens, `[T]`.
     pub admitted: Arc<[bool]>,

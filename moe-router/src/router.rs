@@ -49,9 +49,9 @@ pub struct RouterInput {
     pub start: usize,
     /// The seed of this call's noise. Present while training, absent in evaluation.
     pub noise: Option<u64>,
-    /// Noise of standard deviation 1 in the shape of the router's scores, in place of what the seed
-    /// would draw, for routers that add normal noise to their scores: what a comparison with another
-    /// implementation gives. Default: none
+    /// Noise of standard deviation 1 in the shape of the router's scores, in place of what the seed would
+    /// draw. It is for routers that add normal noise to their scores, in a comparison with another
+    /// implementation. Default: none
     pub drawn_noise: Option<Tensor<2>>,
     /// Mask of the padding tokens, `[T]`, which go to no expert. Default: none.
     pub padding: Option<Arc<[bool]>>,
@@ -209,7 +209,7 @@ pub enum Extra {
     Gate,
     /// Noisy scores, [`Routing::noisy`].
     Noise,
-    /// Experts without a network, [`Routing::bypass`].
+    /// Zero-computation experts, [`Routing::bypass`].
     FreeExperts,
     /// Admission decisions and the predictor's scores, [`Routing::admission`].
     Admission,

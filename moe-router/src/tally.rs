@@ -22,8 +22,8 @@ pub struct Bins {
     pub low: f32,
     /// The upper edge of the last bin, above `low`.
     pub high: f32,
-    /// With a unit, edges are in `asinh(value / unit)`: bins are about equally wide up to the unit, and
-    /// beyond it as wide as a fraction of the value.
+    /// Unit of the edges. With one, edges are in `asinh(value / unit)`: bins are about equally wide up to
+    /// the unit, and beyond it as wide as a fraction of the value.
     pub unit: Option<f32>,
 }
 

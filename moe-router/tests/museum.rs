@@ -22,7 +22,7 @@ use wrapped::{Change, wrapped};
 struct Exhibit {
     /// Name of the fault.
     name: &'static str,
-    /// Where it happened: project and issue, or empty.
+    /// Place where it happened: project and issue, or empty.
     history: &'static str,
     /// The laws that fail, all of them, first the one that names the mistake; empty for a survivor.
     killed_by: &'static [&'static str],

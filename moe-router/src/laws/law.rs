@@ -18,7 +18,7 @@ pub struct Law {
 /// Outcome of a law on one case.
 pub type Held = Result<(), Stop>;
 
-/// Why a check ended without a pass.
+/// Reason why a check ended without a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// The law is broken, in this way.

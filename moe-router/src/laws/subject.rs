@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Subject<'a> {
     /// The name that reports print.
     pub name: String,
-    /// Where it runs.
+    /// Device that it runs on.
     pub device: Device,
     /// Family of the router, if it is known.
     pub family: Option<Family>,

@@ -1,14 +1,14 @@
 //! Balanced linear assignment by an auction (Bertsekas 1979; for equal objects Bertsekas and Castanon
 //! 1989).
 
-/// The expert of each token such that every expert gets `M / E` of the `M` tokens, rounded down or up, and
-/// the sum of the scores is within `(M + E) * epsilon` of the largest that is possible.
+/// The expert of each token in a balanced assignment. Every expert gets `M / E` of the `M` tokens, rounded
+/// down or up. The sum of the scores is within `(M + E) * epsilon` of the largest that is possible.
 ///
 /// Tokens bid for places at experts, one after the other. A token values an expert at its score less the
-/// price of the expert's cheapest place, takes that place of its best expert, and raises its price until
-/// its second best would do as well, plus `epsilon`; who held the place bids again. If `E` does not divide
-/// `M`, each expert has one more place than `M / E`, and blank bidders without a preference take those
-/// that stay free.
+/// price of the expert's cheapest place. It takes that place of its best expert, and raises its price until
+/// its second best would do as well, plus `epsilon`. The token that held the place bids again. If `E` does
+/// not divide `M`, each expert has one more place than `M / E`, and blank bidders without a preference take
+/// those that stay free.
 ///
 /// # Shapes
 ///
@@ -42,7 +42,8 @@ struct Auction {
     n_tokens: usize,
     n_experts: usize,
     epsilon: f64,
-    /// For each expert its `M / E` places; then, if `E` does not divide `M`, for each one more.
+    /// Stalls of the experts: for each its `M / E` places; then, if `E` does not divide `M`, for each one
+    /// more.
     stalls: Vec<Stall>,
     /// The first of the stalls that blank bidders may use.
     first_optional: usize,

@@ -20,7 +20,7 @@ pub enum Priority {
     Random,
 }
 
-/// In which order a group's choices are served.
+/// Order in which a group's choices are served.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum FillOrder {
@@ -59,8 +59,8 @@ pub struct Buffers {
 pub struct Claims<'a> {
     /// The choices: one token after the other, those of a token from best to worst.
     pub asked: &'a Assignments,
-    /// By which a token ranks its experts `[T, E]`; minus infinity for one that it may not use.
-    /// What is not a number ranks last.
+    /// Scores by which a token ranks its experts, `[T, E]`; minus infinity for one that it may not use.
+    /// Not-a-number ranks last.
     pub ranking_te: &'a [f32],
     /// The gates by which tokens are compared `[T, E]`.
     pub gates_te: &'a [f32],
@@ -86,8 +86,8 @@ impl Buffers {
         }
     }
 
-    /// Fills the buffers and returns the choices in the order in which they were given, those without
-    /// a place marked as dropped, those that moved with their new expert.
+    /// Fills the buffers and returns the choices in the order in which they were given. Choices without a
+    /// place are marked as dropped; those that moved have their new expert.
     ///
     /// # Panics
     ///
@@ -163,7 +163,7 @@ struct Filling<'a> {
     claims: &'a Claims<'a>,
     group_size: usize,
     n_experts: usize,
-    /// Where in the list a token's choices stand, `[T]`.
+    /// Range of a token's choices in the list, `[T]`.
     choices_t: Vec<Range<usize>>,
     /// Places taken, `[G, E]`.
     taken_ge: Vec<usize>,

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-/// So many draws have a generator of their own, so that all threads can draw.
+/// Draws of one generator: each block has its own, so that all threads can draw.
 const BLOCK: usize = 4096;
 
 /// Independent draws from the standard normal distribution.

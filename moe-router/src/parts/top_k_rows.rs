@@ -14,8 +14,8 @@ const ABREAST: usize = 8;
 #[repr(align(32))]
 struct OfRows<T>([T; ABREAST]);
 
-/// Up to this many scores a row are kept side by side. Each score is held against all that are kept, so for
-/// more of them it is faster to search row by row, where most scores are held against the least alone.
+/// Most scores a row that are kept side by side. Each score is compared with all that are kept. For more of
+/// them it is faster to search row by row, where most scores are compared with the least alone.
 const MOST_ABREAST: usize = 16;
 
 /// The `k` largest scores of each row, largest first, as [`top_k`](super::top_k()) finds them, `[T, K]`. Rows
@@ -67,8 +67,8 @@ fn block(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
 
 for_every_cpu!(abreast, abreast_body, (scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize));
 
-/// [`ABREAST`] rows at once. No branch depends on a score, so that the processor cannot guess wrong, and all
-/// rows take the same step, so that compilers make one instruction of it.
+/// Searches [`ABREAST`] rows at once. No branch depends on a score, so the processor cannot guess wrong.
+/// All rows take the same step, so compilers make one instruction of it.
 #[inline(always)]
 fn abreast_body(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
     // what is not a number is an empty place

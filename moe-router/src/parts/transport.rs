@@ -3,9 +3,9 @@
 use crate::RouterInput;
 use rayon::prelude::*;
 
-/// Turns logits into scores of a balanced choice, each group by itself: `z_te + ln v_e`, with the `v` that
-/// gives every expert the same share of the group's transport plan `P_te = u_t exp(z_te) v_e` whose rows
-/// sum to 1 (Sinkhorn and Knopp 1967). The order of a token's scores is that of its row of `P`.
+/// Turns logits into scores of a balanced choice, each group by itself: `z_te + ln v_e`. The `v` give every
+/// expert the same share of the group's transport plan `P_te = u_t exp(z_te) v_e`, whose rows sum to 1
+/// (Sinkhorn and Knopp 1967). The order of a token's scores is that of its row of `P`.
 ///
 /// Rows and columns are scaled in turn until every column's mass is within one part in a thousand of its
 /// share, or for [`MAX_ITERATIONS`] times. Padding takes no part.

@@ -88,7 +88,7 @@ fn same_number_a_token(assignments: &Assignments) -> Option<usize> {
     (in_order && of_tokens.all(is_whole)).then_some(k)
 }
 
-/// For each assignment the largest of its token's values, without a gradient.
+/// Finds for each assignment the largest of its token's values, without a gradient.
 fn largest_of_token(values_n: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
     let device = values_n.device();
     let host_n = to_vec(values_n.detach());

@@ -27,16 +27,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Select {
-    /// Those of the `top_k` largest scores.
+    /// Experts of the `top_k` largest scores.
     #[default]
     TopK,
-    /// Those of the `top_k` largest scores within its `topk_groups` best groups of experts.
+    /// Experts of the `top_k` largest scores within its `topk_groups` best groups of experts.
     GroupLimited,
     /// The fewest whose share of the scores is at least `top_p`.
     TopP,
-    /// Those of scores above `threshold`; a token may get none.
+    /// Experts of scores above `threshold`; a token may get none.
     Threshold,
-    /// Those of positive scores; a token may get none.
+    /// Experts of positive scores; a token may get none.
     Positive,
     /// Experts take tokens, as many as their capacity, and not the other way round.
     ExpertChoice,
@@ -103,7 +103,7 @@ pub struct ComposedConfig {
     pub min_capacity: usize,
     /// Tokens that come first: position, score or random. Default: position
     pub priority: Priority,
-    /// In which order choices are served: token_by_token or choice_by_choice. Default: token_by_token
+    /// Order in which choices are served: token_by_token or choice_by_choice. Default: token_by_token
     pub fill: FillOrder,
     /// Treatment of a choice whose expert is full: drop or next_choice. Default: drop
     pub overflow: Overflow,

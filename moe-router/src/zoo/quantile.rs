@@ -37,9 +37,9 @@ pub struct QuantileConfig {
 ///
 /// The quantiles are read from a histogram of all tokens of the step (a [`Tally`] in the load) of what was
 /// missing for a choice. Its bins are as wide as a fraction of the distance from zero, of 2 per cent and
-/// less, and narrow around zero, where the quantile lies once the load is balanced: a softmax over
-/// hundreds of experts, whose affinities differ in thousandths, balances as well as a sigmoid. Differs
-/// from the article: one pass over the step's tokens with the bias that routed them, no iteration.
+/// less. Around zero, where the quantile lies once the load is balanced, they are narrow. So a softmax over
+/// hundreds of experts, whose affinities differ in thousandths, balances as well as a sigmoid. Differs from
+/// the article: one pass over the step's tokens with the bias that routed them, no iteration.
 #[derive(Module, Debug)]
 pub struct Quantile {
     /// The gate, `[d_model, n_experts]`.

@@ -36,7 +36,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     )
 }
 
-/// Of two experts of a token, the one with the larger probability does not weigh less.
+/// Checks that of two experts of a token, the one with the larger probability does not weigh less.
 fn within_tokens(table: &Table) -> Held {
     for (t, row) in table.rows.iter().enumerate() {
         for a in row {
