@@ -61,11 +61,11 @@ pub struct Experts {
 /// The biases of a bank of experts.
 #[derive(Module, Debug)]
 pub struct Biases {
-    /// Those of the gate projections `[n_experts, d_expert]`, if the activation is gated.
+    /// Biases of the gate projections `[n_experts, d_expert]`, if the activation is gated.
     pub gate: Option<Param<Tensor<2>>>,
-    /// Those of the up projections `[n_experts, d_expert]`.
+    /// Biases of the up projections `[n_experts, d_expert]`.
     pub up: Param<Tensor<2>>,
-    /// Those of the down projections `[n_experts, d_model]`.
+    /// Biases of the down projections `[n_experts, d_model]`.
     pub down: Param<Tensor<2>>,
 }
 

@@ -56,12 +56,12 @@ pub struct ExpertWeights {
 /// The biases of a bank of experts.
 #[derive(Clone, Debug)]
 pub struct ExpertBiases {
-    /// Those of the gate projections, `[n_experts, d_expert]`; present if and only if the activation is
+    /// Biases of the gate projections, `[n_experts, d_expert]`; present if and only if the activation is
     /// gated.
     pub gate: Option<Tensor<2>>,
-    /// Those of the up projections, `[n_experts, d_expert]`.
+    /// Biases of the up projections, `[n_experts, d_expert]`.
     pub up: Tensor<2>,
-    /// Those of the down projections, `[n_experts, d_model]`.
+    /// Biases of the down projections, `[n_experts, d_model]`.
     pub down: Tensor<2>,
 }
 

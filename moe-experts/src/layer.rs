@@ -9,7 +9,7 @@ use moe_router::{AnyRouter, Plan, Router, RouterInput, Routing, SoftPlan, Sparse
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// In which precision tokens travel to the experts and their outputs back.
+/// Precision of tokens on the way to the experts, and of outputs on the way back.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Exchange {
@@ -38,7 +38,7 @@ pub struct MoeLayerConfig {
     pub bias: bool,
     /// Algorithm that computes the experts.
     pub dispatch: Dispatch,
-    /// In which precision tokens travel to the experts and back.
+    /// Precision of tokens on the way to the experts and back.
     pub exchange: Exchange,
 }
 
@@ -55,7 +55,7 @@ pub struct MoeLayer<R: Router = AnyRouter> {
     /// Algorithm that computes the experts.
     #[module(skip)]
     pub dispatch: Dispatch,
-    /// In which precision tokens travel to the experts and back.
+    /// Precision of tokens on the way to the experts and back.
     #[module(skip)]
     pub exchange: Exchange,
 }

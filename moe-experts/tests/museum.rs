@@ -19,7 +19,7 @@ type Executor = fn(Tensor<2>, ExpertWeights, Tensor<1>, Arc<RowPlan>, Activation
 struct Exhibit {
     /// Name of the fault.
     name: &'static str,
-    /// Where it happened: project and issue, or empty.
+    /// Place where it happened: project and issue, or empty.
     history: &'static str,
     /// The laws that fail, all of them, first the one that names the mistake.
     killed_by: &'static [&'static str],

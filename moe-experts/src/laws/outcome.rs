@@ -15,7 +15,7 @@ pub(super) struct Part {
 }
 
 impl Outcome {
-    /// Without the gradients of the stacks.
+    /// Drops the gradients of the stacks.
     pub fn without_stacks(mut self) -> Self {
         self.parts.retain(|part| !part.is_stack());
         self

@@ -46,7 +46,7 @@ pub(super) struct ProblemBiases {
     pub down: Vec<f64>,
 }
 
-/// Where numbers live, and in which precision.
+/// Device and precision of numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub device: Device,
@@ -54,7 +54,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Where a tensor is.
+    /// Device and precision of a tensor.
     pub fn of<const D: usize>(tensor: &Tensor<D>) -> Self {
         Self {
             device: tensor.device(),

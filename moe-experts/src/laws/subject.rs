@@ -19,11 +19,11 @@ pub(super) type Executor<'a> =
 pub struct ExecutorSubject<'a> {
     /// The name that reports print.
     pub name: String,
-    /// Where it runs.
+    /// Device that it runs on.
     pub device: Device,
-    /// In which precision. Default: f32
+    /// Precision that it runs in. Default: f32
     pub dtype: DType,
-    /// In which precision the expected numbers are worked out there.
+    /// Precision of the expected numbers there.
     exact: DType,
     run: Box<Executor<'a>>,
 }
@@ -68,7 +68,7 @@ impl<'a> ExecutorSubject<'a> {
         problem.measure(&*self.run, &place)
     }
 
-    /// Where the expected numbers are worked out: in f64 if the device computes in it.
+    /// Device and precision of the expected numbers: f64 if the device computes in it.
     pub(super) fn exact_place(&self) -> Place {
         Place {
             device: self.device.clone(),

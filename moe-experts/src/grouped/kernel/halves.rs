@@ -28,7 +28,7 @@ pub(in super::super) fn product_bf16(dst: &mut [f32], x: &[f32], w: &[bf16], d_o
     widened(dst, x, w, d_out);
 }
 
-/// Its memory is its own: the thread's scratch is lent to the task that calls this.
+/// Widens the matrix into memory of its own: the thread's scratch is lent to the task that calls this.
 fn widened(dst: &mut [f32], x: &[f32], w: &[bf16], d_out: usize) {
     thread_local! {
         static WIDE: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
