@@ -167,9 +167,9 @@ impl GroupedQueryAttentionConfig {
 
     /// The mean FLOP of one token's forward pass in a sequence of `context` tokens.
     ///
-    /// One multiply-add counts 2 FLOP. A token attends `(context + 1) / 2` tokens on average, fewer
-    /// with a window, and each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP.
-    /// Softmax and rotation are not counted.
+    /// One multiply-add counts 2 FLOP. A token attends `(context + 1) / 2` tokens on average, fewer with a
+    /// window. Each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP. Softmax and rotation
+    /// are not counted.
     pub fn flops_per_token(&self, context: usize) -> u64 {
         // Tokens 1..=w attend 1..=w keys, the others w.
         let window = self.sliding_window.unwrap_or(context).min(context);

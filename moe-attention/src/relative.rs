@@ -18,9 +18,9 @@ use crate::error::AttentionError;
 /// Sides of a query on which keys are told apart by distance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Directions {
-    /// Those before and those after it, half of the buckets for each: an encoder.
+    /// Keys before and after a query, half of the buckets for each: an encoder.
     Both,
-    /// Those before it; all after it are at distance 0: a decoder, which hides them.
+    /// Keys before a query; all after it are at distance 0: a decoder, which hides them.
     Past,
 }
 

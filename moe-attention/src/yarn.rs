@@ -22,7 +22,7 @@ use crate::error::AttentionError;
 /// It holds for every position, however short the sequence.
 #[derive(Config, Debug, Copy, PartialEq)]
 pub struct YarnConfig {
-    /// By how much the context grows.
+    /// Growth of the context, as a factor.
     pub factor: f64,
     /// The length of the training texts, tokens.
     pub original_max_seq_length: usize,
