@@ -102,7 +102,7 @@ impl Contest {
 }
 
 impl Samples {
-    /// Their summary.
+    /// Summary of the times.
     pub fn timing(&self) -> Timing {
         Timing::of(&self.seconds)
     }

@@ -31,8 +31,9 @@ pub struct LayerMemory {
 }
 
 impl LayerMemory {
-    /// Builds the layer and runs forward and backward three times; building it is not measured. What the allocator kept from earlier
-    /// work would hide part of it, so this is for a process that has done nothing else.
+    /// Builds the layer and runs forward and backward three times; building it is not measured. Memory that
+    /// the allocator kept from earlier work would hide part of it, so this is for a process that has done
+    /// nothing else.
     ///
     /// # Errors
     ///

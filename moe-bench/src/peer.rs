@@ -32,7 +32,7 @@ pub enum PeerError {
         peer: String,
         /// Program that was to be run.
         program: String,
-        /// Why it was not.
+        /// Error of the system.
         source: io::Error,
     },
     /// The process ended, or its pipe broke.
