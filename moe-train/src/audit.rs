@@ -1,6 +1,7 @@
-//! Does a model see the future? Later tokens are replaced and earlier positions compared, layer by layer,
-//! once as in evaluation and once as in training, where routers draw noise and may choose by another rule;
-//! and the model is trained on tokens drawn uniformly, which nobody can predict better than by chance.
+//! Audit of causality: does a model see the future? Later tokens are replaced and earlier positions
+//! compared, layer by layer. This is done once as in evaluation and once as in training, where routers draw
+//! noise and may choose by another rule. The model is also trained on uniform tokens, which nobody can
+//! predict better than by chance.
 //!
 //! ```text
 //! leak of layer l = max over earlier positions of |z_l(x) - z_l(x')|,  x' = x up to position p
@@ -151,7 +152,7 @@ fn decoder(config: &RunConfig, device: &Device) -> AnyDecoder {
     model.expect("only a decoder must not see the future")
 }
 
-/// Where the texts of a trial part: spread from the second position to the last, both included.
+/// Place where the texts of a trial part, spread from the second position to the last, both included.
 fn cut(trial: u64, trials: u64, length: usize) -> usize {
     let steps = (trials - 1).max(1);
     1 + (trial as usize * (length - 2)) / steps as usize

@@ -219,9 +219,9 @@ fn is_without_effect(case: &str, path: &str) -> bool {
 /// Results of changing one field.
 #[derive(Default)]
 struct Changes {
-    /// Those that changed the numbers.
+    /// Changes that changed the numbers.
     n_noticed: usize,
-    /// Those that were accepted and changed nothing.
+    /// Changes that were accepted and changed nothing.
     unnoticed: Vec<String>,
 }
 

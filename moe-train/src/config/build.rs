@@ -1,4 +1,4 @@
-//! From a configuration to the things that it describes.
+//! The model that a configuration describes, its causality and its sizes.
 
 use super::{AttentionConfig, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
 use crate::data::{DataConfig, VocabKind};

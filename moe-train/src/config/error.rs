@@ -1,4 +1,4 @@
-//! Why a configuration is refused.
+//! Reasons why a configuration is refused.
 
 use crate::data::DataError;
 use crate::resolve::ResolveError;

@@ -5,8 +5,9 @@ use crate::resolve::{ConfigFile, Override};
 use toml::{Table, Value};
 
 impl RunConfig {
-    /// The configuration with other values of its router, for evaluation: another capacity than in training,
-    /// another order of priority. The model keeps its parameters, so a trained one can be evaluated so.
+    /// The configuration with other values of its router, for evaluation: another capacity than in
+    /// training, say, or another order of priority. The parameters stay, so a trained model can be
+    /// evaluated with it.
     ///
     /// # Errors
     ///

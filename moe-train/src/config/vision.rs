@@ -40,7 +40,7 @@ pub enum PositionKind {
     /// Fixed sines and cosines of column and row.
     #[serde(rename = "sin_cos_2d")]
     SinCos2d,
-    /// Not at all.
+    /// No positions.
     None,
 }
 

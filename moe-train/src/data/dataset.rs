@@ -9,7 +9,7 @@ use super::{
 };
 use std::sync::atomic::AtomicBool;
 
-/// Where the text comes from.
+/// Source of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextName {
@@ -44,7 +44,7 @@ pub struct TextData {
     corpus: String,
     vocab: Vocab,
     domain_names: Vec<String>,
-    /// For each domain its parts in the order of [`Split::ALL`].
+    /// Parts of each domain, in the order of [`Split::ALL`].
     parts: Vec<[Part; 3]>,
     seq_length: usize,
 }

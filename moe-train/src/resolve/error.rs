@@ -1,8 +1,8 @@
-//! Why a configuration could not be resolved.
+//! Reasons why a configuration could not be resolved.
 
 use std::path::PathBuf;
 
-/// Why a configuration could not be resolved.
+/// Reason why a configuration could not be resolved.
 ///
 /// Every message says what is wrong, where (file and line, or the text of the override) and what
 /// to do about it.

@@ -65,10 +65,10 @@ pub type Defaults<'a> = &'a dyn Fn(&Selection) -> Result<Table, ResolveError>;
 /// `selectors` are the dotted keys, such as `router.name`, whose value selects the defaults of the
 /// table they stand in.
 ///
-/// Rule of selectors: the file is checked first, on its own. Where the overrides then change the
-/// choice of a selector (directly, or because another selector's defaults choose differently), the
-/// file's other keys of that selector's table, inner tables included, are dropped: they were
-/// written for the file's choice. Overrides are never dropped.
+/// Rule of selectors: the file is checked first, on its own. The overrides may then change the choice of a
+/// selector, directly or because another selector's defaults choose differently. If so, the file's other
+/// keys of that selector's table are dropped, inner tables included: they were written for the file's
+/// choice. Overrides are never dropped.
 ///
 /// # Errors
 ///

@@ -28,7 +28,7 @@ pub(super) struct CheckpointState {
     pub(super) wall_s: f64,
     /// The task's own loss at the last step.
     pub(super) lm_loss: f64,
-    /// True if the evaluation after the step was interrupted.
+    /// `true` if the evaluation after the step was interrupted.
     pub(super) owes_evaluation: bool,
     /// Cost of tokens so far.
     pub(super) cost: CostMeter,

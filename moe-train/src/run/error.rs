@@ -7,7 +7,7 @@ use moe_models::NotFinite;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a run could not go on.
+/// Reason why a run could not go on.
 #[derive(Error, Debug)]
 pub enum RunError {
     /// The configuration.

@@ -18,7 +18,7 @@ pub struct StepMetrics {
     pub loss: f64,
     /// The task's own loss: of a language model nats a token, of a classifier nats an image.
     pub lm_loss: f64,
-    /// The loss of further tokens, not weighted, if the model predicts them.
+    /// The loss of multi-token prediction, not weighted, if the model has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtp_loss: Option<f64>,
     /// The share of training images named right, of a classifier.
@@ -64,12 +64,12 @@ pub struct EvalMetrics {
     pub step: u64,
     /// The part of the data: `validation` or `test`.
     pub split: String,
-    /// True if the whole part was scored, false if evenly spaced windows, images or pairs of it were.
+    /// `true` if the whole part was scored, `false` if evenly spaced windows, images or pairs of it were.
     pub whole: bool,
     /// The windows, images or pairs that were scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_scored: Option<usize>,
-    /// Those that the part has.
+    /// Windows, images or pairs of the part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_part: Option<usize>,
     /// Bits per byte, of text.
@@ -149,7 +149,8 @@ pub struct Summary {
     pub measured: Option<Measured>,
     /// The training loss of the last step, nats a token or an image.
     pub lm_loss: f64,
-    /// The last evaluation: of the whole validation part, or of the windows that `train.final_eval_windows` allows.
+    /// The last evaluation: of the whole validation part, or of the windows that `train.final_eval_windows`
+    /// allows.
     pub validation: EvalMetrics,
 }
 
@@ -185,7 +186,8 @@ impl LayerMeter {
     }
 }
 
-/// The assignments that experts with a network compute: without the dropped ones and the free experts.
+/// The assignments that experts with a network compute: without the dropped ones and the zero-computation
+/// experts.
 fn computed(routing: &Routing, load: &Load) -> f64 {
     let n_free = routing.bypass.as_ref().map_or(0, |bypass| bypass.n_free);
     match routing.plan {

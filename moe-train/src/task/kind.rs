@@ -6,11 +6,11 @@ use crate::data::{DataConfig, ImageConfig, ImageName, PairConfig, PairName, Text
 /// Tasks of models; the family decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// To predict the next token of a text.
+    /// Prediction of the next token of a text.
     Language,
-    /// To name the class of an image.
+    /// Classification of an image.
     Images,
-    /// To write a text about another.
+    /// Generation of a text from another.
     Pairs,
 }
 

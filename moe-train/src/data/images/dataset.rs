@@ -16,7 +16,7 @@ pub struct ImageData {
     set: String,
     shape: ImageShape,
     class_names: Vec<String>,
-    /// In the order of [`Split::ALL`].
+    /// Parts in the order of [`Split::ALL`].
     parts: [ImagePart; 3],
     augment: Augment,
 }
@@ -45,8 +45,8 @@ impl ImageData {
         Ok(Self { augment, ..data })
     }
 
-    /// Checks a set as [`load`](Self::load) does, but keeps one pixel of each of the user's own pictures,
-    /// so that the size they are read at takes no memory.
+    /// Checks a set as [`load`](Self::load) does, but keeps one pixel of each picture of the user's own:
+    /// their size then takes no memory.
     ///
     /// # Errors
     ///

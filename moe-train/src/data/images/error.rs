@@ -65,7 +65,7 @@ pub enum ImageError {
         folder: PathBuf,
         /// The file's name.
         file: String,
-        /// Where to get it.
+        /// Place to get it from.
         hint: &'static str,
     },
     /// A file that does not begin as an IDX file of its kind.
