@@ -215,6 +215,7 @@ impl TextData {
     pub fn fingerprint(&self, stop: &AtomicBool) -> Result<String, DataError> {
         let mut hash = Fingerprint::new(stop);
         for part in self.parts.iter().flatten() {
+            // with the lengths, the same tokens cut into other parts have another hash
             hash.length(part.tokens.len());
             for start in (0..part.tokens.len()).step_by(HASHED) {
                 let end = part.tokens.len().min(start + HASHED);

@@ -60,6 +60,7 @@ impl<'a> Sampler<'a> {
     /// The windows of one epoch in the order of their use.
     fn order(&self, epoch: u64) -> Vec<Window> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        // a stream for each epoch, so that a run resumes in one without drawing those before it
         rng.set_stream(epoch);
         let seq_length = self.data.seq_length();
         let offset = rng.random_range(0..seq_length);
