@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// What a program prints; it must succeed.
+/// Runs a program, which must succeed; returns its stdout.
 fn run(program: &str) -> String {
     let output = Command::new(program).output().expect("a built program");
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -91,7 +91,7 @@ pub type AttentionBackward<B> =
 pub type RotationKernel<B> =
     fn(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTensor<B>) -> FloatTensor<B>;
 
-/// What causal attention is computed from.
+/// Operands of causal attention.
 #[derive(Debug, Clone)]
 pub struct AttentionInputs<B: Backend> {
     /// `[B,H,L,Dh]`
@@ -106,7 +106,7 @@ pub struct AttentionInputs<B: Backend> {
     pub window: Option<usize>,
 }
 
-/// What causal attention computes, and what its backward pass needs of it.
+/// Output of causal attention, and what its backward pass needs.
 #[derive(Debug, Clone)]
 pub struct Attended<B: Backend> {
     /// `[B,H,L,Dv]`

@@ -1,10 +1,9 @@
-//! What a decoder keeps of the tokens that it has already seen.
+//! The cache of a decoder: keys and values, or latents, of the tokens already seen.
 
 use burn::tensor::Tensor;
 
-/// What one attention layer keeps of each token, appended to while generating: keys and values, or
-/// the latent from which multi-head latent attention makes them. The first tokens appended settle
-/// which.
+/// Cache of one attention layer: keys and values of each token, or the latent from which multi-head latent
+/// attention makes them. The first tokens appended settle which of the two.
 ///
 /// The buffers double when they are full, so appending `n` tokens one by one copies O(n) entries,
 /// not O(n^2). Meant for inference, on a device without autodiff.
@@ -35,7 +34,7 @@ impl KvCache {
         self.len
     }
 
-    /// Whether no token is held.
+    /// Returns `true` if no token is held.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -91,6 +90,7 @@ impl KvCache {
     /// Forgets all tokens from the `len`-th on, if there are so many: drafts that were refused.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        // an empty cache may be filled with tokens of other sizes
         if self.len == 0 {
             self.buffers.clear();
         }
@@ -100,6 +100,7 @@ impl KvCache {
         let [.., added, _] = new[0].dims();
         let start = self.len;
         self.len += added;
+        // taken and not cloned: a buffer that nobody else holds is written in place
         let mut held = std::mem::take(&mut self.buffers).into_iter();
         assert!(
             held.len() == 0 || held.len() == N,

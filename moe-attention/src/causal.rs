@@ -16,7 +16,7 @@ use burn::tensor::{Bool, Shape, Tensor, assert_shape};
 
 use crate::backend::{AttentionBackend, AttentionInputs};
 
-/// How [`causal_attention`] weighs keys and which of them it hides. A bare scale converts to it.
+/// Scale, padding and window of [`causal_attention`]. A bare scale converts to it.
 #[derive(Debug, Clone)]
 pub struct CausalOptions {
     scale: f64,
@@ -116,7 +116,7 @@ pub fn causal_attention(
     ))
 }
 
-/// Which keys each of `length` queries must not attend, `[B,1,L,S]`.
+/// Keys that each of `length` queries must not attend, `[B,1,L,S]`.
 fn hidden_keys(mask_pad: Tensor<2, Bool>, length: usize, window: Option<usize>) -> Tensor<4, Bool> {
     let [batch, keys] = mask_pad.dims();
     let device = mask_pad.device();
@@ -181,9 +181,10 @@ pub(crate) fn composed_attention<B: Backend>(inputs: AttentionInputs<B>) -> Floa
     let v = repeat_heads::<B>(v, heads);
     // LibTorch attends what a mask hides, and where keys outnumber queries lets the first query see the first
     // key alone. So backends are asked for what all of them mean alike, the rest is composed.
-    let attend = match mask.is_none() && length == keys {
-        true => B::attention,
-        false => attention_fallback::<B>,
+    let attend = if mask.is_none() && length == keys {
+        B::attention
+    } else {
+        attention_fallback::<B>
     };
     attend(q, k, v, mask, None, options)
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with an attention configuration.
+//! Errors of attention configurations.
 
 use thiserror::Error;
 

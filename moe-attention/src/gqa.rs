@@ -39,8 +39,8 @@ pub struct GroupedQueryAttentionConfig {
     /// each call. Defaults to 2048.
     #[config(default = 2048)]
     pub max_seq_length: usize,
-    /// How many keys a query attends, its own counted and the latest first. Defaults to all. The
-    /// cache keeps all tokens all the same.
+    /// Number of keys that a query attends: its own and those just before it. Defaults to all. The cache
+    /// keeps all tokens all the same.
     #[config(default = "None")]
     pub sliding_window: Option<usize>,
     /// The initializer of the four weights. Defaults to Burn's for linear layers.
@@ -78,7 +78,7 @@ pub struct GroupedQueryAttention {
     pub n_kv_heads: usize,
     /// The width of one head.
     pub head_dim: usize,
-    /// How many keys a query attends.
+    /// Number of keys that a query attends.
     #[module(skip)]
     pub sliding_window: Option<usize>,
 }
@@ -167,9 +167,9 @@ impl GroupedQueryAttentionConfig {
 
     /// The mean FLOP of one token's forward pass in a sequence of `context` tokens.
     ///
-    /// One multiply-add counts 2 FLOP. A token attends `(context + 1) / 2` tokens on average, fewer
-    /// with a window, and each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP.
-    /// Softmax and rotation are not counted.
+    /// One multiply-add counts 2 FLOP. A token attends `(context + 1) / 2` tokens on average, fewer with a
+    /// window. Each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP. Softmax and rotation
+    /// are not counted.
     pub fn flops_per_token(&self, context: usize) -> u64 {
         // Tokens 1..=w attend 1..=w keys, the others w.
         let window = self.sliding_window.unwrap_or(context).min(context);

@@ -1,4 +1,4 @@
-//! What goes into an attention layer.
+//! Inputs of attention layers.
 
 use burn::tensor::{Bool, Tensor};
 

@@ -1,4 +1,4 @@
-//! Which position of its sequence each token has.
+//! Positions of tokens in their sequences.
 
 use burn::tensor::{Bool, Int, Tensor};
 
@@ -9,7 +9,7 @@ use burn::tensor::{Bool, Int, Tensor};
 pub enum Positions {
     /// `start`, `start + 1` and so on, in every sequence.
     From(usize),
-    /// Of each token, `[batch_size, seq_length]`, none negative: for sequences padded at the left.
+    /// Position of each token, `[batch_size, seq_length]`, none negative: for sequences padded at the left.
     Each(Tensor<2, Int>),
 }
 

@@ -15,12 +15,12 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::error::AttentionError;
 
-/// Which keys a query tells apart by their distance.
+/// Sides of a query on which keys are told apart by distance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Directions {
-    /// Those before and those after it, half of the buckets for each: an encoder.
+    /// Keys before and after a query, half of the buckets for each: an encoder.
     Both,
-    /// Those before it; all after it are at distance 0: a decoder, which hides them.
+    /// Keys before a query; all after it are at distance 0: a decoder, which hides them.
     Past,
 }
 
@@ -54,7 +54,7 @@ pub struct RelativePositionBias {
     pub table: Embedding,
     /// Distances from here on share the last bucket.
     pub max_distance: usize,
-    /// Which keys are told apart.
+    /// Sides on which keys are told apart.
     #[module(skip)]
     pub directions: Directions,
 }
@@ -136,7 +136,7 @@ impl RelativePositionBias {
     }
 }
 
-/// How distances are put in buckets.
+/// Rule that puts distances in buckets.
 #[derive(Debug, Clone, Copy)]
 struct Buckets {
     n: usize,

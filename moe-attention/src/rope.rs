@@ -20,7 +20,7 @@ use crate::backend::AttentionBackend;
 use crate::positions::Positions;
 use crate::yarn::YarnConfig;
 
-/// Which coordinates of a query or key turn together.
+/// Pairs of coordinates of a query or key that turn together.
 #[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub enum RotaryLayout {
     /// `i` with `i + d/2`: Llama, Mixtral, DeepSeekMoE.
@@ -42,7 +42,7 @@ pub struct RotaryEmbeddingConfig {
     /// Defaults to 2048.
     #[config(default = 2048)]
     pub max_seq_length: usize,
-    /// Which coordinates turn together. Defaults to halves.
+    /// Pairs of coordinates that turn together. Defaults to halves.
     #[config(default = "RotaryLayout::Halves")]
     pub layout: RotaryLayout,
     /// Stretches positions for long texts. Defaults to none.
@@ -154,6 +154,7 @@ impl RotaryEmbedding {
                 .swap_dims(3, 4)
                 .reshape([batch, heads, length, head_dim]),
         };
+        // Cosines and sines are computed in f32: bf16 rounds large positions to their neighbours.
         let dtype = x.dtype();
         rotate(x, angles.cos.cast(dtype), angles.sin.cast(dtype))
     }

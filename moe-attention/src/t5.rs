@@ -58,8 +58,7 @@ pub struct T5Attention {
     pub head_dim: usize,
 }
 
-/// What is added to the scores of attention, and which keys are hidden. The default adds nothing and
-/// hides nothing.
+/// Bias and mask of the attention scores. The default adds nothing and hides nothing.
 #[derive(Debug, Clone, Default)]
 pub struct ScoreBias {
     /// `[1, n_heads, seq_length, key_length]`

@@ -17,12 +17,12 @@ use std::f64::consts::PI;
 
 use crate::error::AttentionError;
 
-/// How rotary positions are stretched beyond the length of the training texts.
+/// Extension of rotary positions beyond the length of the training texts.
 ///
 /// It holds for every position, however short the sequence.
 #[derive(Config, Debug, Copy, PartialEq)]
 pub struct YarnConfig {
-    /// By how much the context grows.
+    /// Growth of the context, as a factor.
     pub factor: f64,
     /// The length of the training texts, tokens.
     pub original_max_seq_length: usize,

@@ -22,7 +22,7 @@ const HEAD_DIM: usize = 128;
 const KV_LORA_RANK: usize = 512;
 const ROPE_DIM: usize = 64;
 
-/// How decoding with one attention layer costs, by the length of the context.
+/// Cost of decoding with one attention layer, by the length of the context.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AttentionBench {
     /// One a length of context, ascending.
@@ -60,7 +60,7 @@ pub struct DecodeLayers {
     absorbed: MultiHeadLatentAttention,
 }
 
-/// What one layer costs at one length of context.
+/// Cost of one layer at one length of context.
 struct Measured {
     ms: f64,
     cache_bytes: usize,

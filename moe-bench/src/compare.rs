@@ -1,25 +1,25 @@
-//! How many times as long a layer takes as the other things that were timed with it.
+//! Times of a layer as multiples of those of the other things timed with it.
 
 use crate::contest::{Ratio, Samples};
 use crate::layer::{Speed, Subject};
 use serde::Serialize;
 
-/// How many times as long a layer takes as something else, round by round.
+/// Time of a layer as a multiple of another's, round by round.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// The layer's workload.
     pub workload: &'static str,
     /// The layer's device.
     pub device: String,
-    /// What it is compared with.
+    /// Kind of the other.
     pub to: Against,
-    /// Which one that was.
+    /// Name of the other.
     pub name: String,
     /// The times as long.
     pub ratio: Ratio,
 }
 
-/// What a layer is compared with.
+/// Kinds of things that a layer is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Against {

@@ -16,7 +16,7 @@ impl<E> std::fmt::Debug for Contestant<'_, E> {
     }
 }
 
-/// How often is timed.
+/// Numbers of rounds, before the clock starts and on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Contest {
     /// Rounds before the clock starts.
@@ -31,7 +31,7 @@ pub struct Samples {
     seconds: Vec<f64>,
 }
 
-/// How many times as long one takes as another, round by round.
+/// Time of one entry as a multiple of another's, round by round.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Ratio {
     /// The median.
@@ -102,12 +102,12 @@ impl Contest {
 }
 
 impl Samples {
-    /// Their summary.
+    /// Summary of the times.
     pub fn timing(&self) -> Timing {
         Timing::of(&self.seconds)
     }
 
-    /// How many times as long as `other` this takes, round by round.
+    /// Time of this as a multiple of `other`'s, round by round.
     ///
     /// # Panics
     ///

@@ -30,10 +30,10 @@ pub struct DispatchBench {
     pub rows: Vec<PartSpeed>,
 }
 
-/// How fast a part is.
+/// Speed of a part.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartSpeed {
-    /// What it is.
+    /// The part.
     pub part: Part,
     /// Seconds a call.
     pub time: Timing,
@@ -99,7 +99,7 @@ impl Part {
         }
     }
 
-    /// How many of the expert's matrices it multiplies with.
+    /// Number of the expert's matrices that it multiplies with.
     fn n_products(self, activation: Activation) -> usize {
         match self {
             Self::ProductIn | Self::ProductOut | Self::ProductInBackward => 1,
@@ -113,7 +113,7 @@ impl Part {
     }
 }
 
-/// What the parts need, on one device with or without gradients.
+/// Operands of the parts, on one device with or without gradients.
 struct Scene {
     experts: Experts,
     assignments: Arc<Assignments>,

@@ -1,5 +1,5 @@
-//! How long a layer of experts takes, beside the dense layers of equal active FLOP, the machine's limits,
-//! and other frameworks.
+//! Times of a layer of experts, beside dense layers of equal active FLOP, the machine's limits and other
+//! frameworks.
 
 use crate::compare::{Comparison, Timed, comparisons};
 use crate::contest::{Contest, Contestant};
@@ -14,7 +14,7 @@ use moe_router::{Plan, RouterInput};
 use serde::Serialize;
 use std::cell::RefCell;
 
-/// What is done with the layer.
+/// Passes through the layer that are timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Pass {
     /// The output alone.
@@ -32,18 +32,18 @@ pub struct BenchDevice {
     pub name: String,
     /// The device, without automatic differentiation.
     pub device: Device,
-    /// What it can do at best.
+    /// Limits of the machine.
     pub machine: Machine,
 }
 
-/// What is timed in one contest.
+/// Workloads, activation and pass of one contest.
 #[derive(Debug, Clone)]
 pub struct LayerCase {
     /// The workloads.
     pub group: WorkloadGroup,
     /// The experts' activation.
     pub activation: Activation,
-    /// What is done.
+    /// Pass that is timed.
     pub pass: Pass,
 }
 
@@ -56,15 +56,15 @@ pub struct LayerBench {
     pub workloads: Vec<Workload>,
     /// The experts' activation.
     pub activation: Activation,
-    /// What was done.
+    /// Pass that was timed.
     pub pass: Pass,
     /// All that was timed.
     pub rows: Vec<Speed>,
-    /// How many times as long a layer takes as something else.
+    /// Times of layers as multiples of those of others.
     pub comparisons: Vec<Comparison>,
 }
 
-/// What was timed.
+/// Subjects of a contest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
@@ -78,10 +78,10 @@ pub enum Subject {
     Peer(String),
 }
 
-/// How fast something is.
+/// Speed of a subject.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Speed {
-    /// What it is.
+    /// The subject.
     pub subject: Subject,
     /// The workload's name.
     pub workload: &'static str,
@@ -154,7 +154,7 @@ impl LayerCase {
         })
     }
 
-    /// Whether the time is that of reading weights: one token, forward.
+    /// Returns `true` if the time is that of reading weights: one token, forward.
     fn reads_weights_once(&self) -> bool {
         let single = self.group.workloads.iter().all(|w| w.n_tokens == 1);
         single && self.pass == Pass::Forward
@@ -323,7 +323,7 @@ fn n_rows(plan: &Plan) -> usize {
 }
 
 impl Speed {
-    /// What it is and where, in words.
+    /// Name of the subject and of its device, in words.
     pub fn name(&self) -> String {
         match &self.subject {
             Subject::Layer => format!("{} on {}", self.workload, self.place),

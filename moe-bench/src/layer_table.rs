@@ -27,18 +27,20 @@ impl fmt::Display for LayerBench {
 }
 
 fn header(reads: bool) -> Vec<String> {
-    let limit = match reads {
-        true => ["GB/s", "of memory"],
-        false => ["GFLOP/s", "of product"],
+    let limit = if reads {
+        ["GB/s", "of memory"]
+    } else {
+        ["GFLOP/s", "of product"]
     };
     let names = ["", "ms", "fastest", "slowest", limit[0], limit[1]];
     names.map(str::to_owned).to_vec()
 }
 
 fn cells(row: &Speed, reads: bool) -> Vec<String> {
-    let (rate, share) = match reads {
-        true => (row.gb_per_s, row.share_of_read),
-        false => (Some(row.gflop_per_s), row.share_of_gemm),
+    let (rate, share) = if reads {
+        (row.gb_per_s, row.share_of_read)
+    } else {
+        (Some(row.gflop_per_s), row.share_of_gemm)
     };
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
     vec![

@@ -1,4 +1,4 @@
-//! What the machine can do at best: the limits beside which a speed is stated.
+//! Limits of the machine, beside which a speed is stated.
 
 use crate::timing::Timing;
 use burn::tensor::{Device, Distribution, Tensor};

@@ -19,21 +19,22 @@ pub struct LayerMemory {
     pub workload: String,
     /// The experts' activation.
     pub activation: Activation,
-    /// What the process has at its peak beyond what it had before the layer was built.
+    /// Peak of the process beyond its memory before the layer was built.
     pub peak: usize,
     /// The weights of the layer.
     pub weights: usize,
     /// Tokens, output, and the gradients of both.
     pub tokens: usize,
-    /// What is left of the peak without weights, as many gradients, and tokens.
+    /// Peak less the weights, as many gradients, and tokens.
     pub beyond: usize,
     /// One value for each assignment and hidden unit, to compare with.
     pub hidden: usize,
 }
 
 impl LayerMemory {
-    /// Builds the layer and runs forward and backward three times; building it is not measured. What the allocator kept from earlier
-    /// work would hide part of it, so this is for a process that has done nothing else.
+    /// Builds the layer and runs forward and backward three times; building it is not measured. Memory that
+    /// the allocator kept from earlier work would hide part of it, so this is for a process that has done
+    /// nothing else.
     ///
     /// # Errors
     ///

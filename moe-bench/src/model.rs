@@ -8,7 +8,7 @@ use moe_router::RouterConfig;
 use serde::Serialize;
 use std::fmt;
 
-/// How much is timed.
+/// Amount of work that is timed, and the type of the matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ModelBenchConfig {
     /// The number of tokens of the prompt.
@@ -23,7 +23,7 @@ pub struct ModelBenchConfig {
     pub weights: WeightType,
 }
 
-/// How fast a model with random weights reads and writes, batch 1.
+/// Speed of a model with random weights in reading and in writing, batch 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelBench {
     /// The model's name.

@@ -20,7 +20,7 @@ use crate::layer::Pass;
 
 const SCRIPT: &str = include_str!("../peers/torch_layer.py");
 
-/// What keeps a peer from being timed.
+/// Reasons why a peer cannot be timed.
 #[derive(Debug, Error)]
 pub enum PeerError {
     /// The program does not start.
@@ -30,9 +30,9 @@ pub enum PeerError {
     Start {
         /// The peer's name.
         peer: String,
-        /// What was to be run.
+        /// Program that was to be run.
         program: String,
-        /// Why it was not.
+        /// Error of the system.
         source: io::Error,
     },
     /// The process ended, or its pipe broke.
@@ -42,7 +42,7 @@ pub enum PeerError {
     Ended {
         /// The peer's name.
         peer: String,
-        /// What was noticed.
+        /// Fault that was noticed.
         reason: String,
     },
     /// The process answered with an error or with something else than was asked for.
@@ -50,7 +50,7 @@ pub enum PeerError {
     Answer {
         /// The peer's name.
         peer: String,
-        /// What it answered.
+        /// Answer of the peer.
         reason: String,
     },
 }
@@ -81,7 +81,7 @@ pub struct Peer {
     stdout: BufReader<ChildStdout>,
 }
 
-/// What a peer's process says first.
+/// First message of a peer's process.
 #[derive(serde::Deserialize)]
 struct Greeting {
     version: String,

@@ -1,4 +1,4 @@
-//! How long every router takes, beside the layer of experts that it routes for.
+//! Times of every router, beside the layer of experts that it routes for.
 //!
 //! 4,096 tokens of width 512 in 16 sequences, 64 experts, 8 of them a token where the router can be told
 //! so. The layer is workload B of [`workloads`](crate::workloads), whose experts these are.
@@ -29,7 +29,7 @@ pub const SHAPE: RouterShape = RouterShape {
     layer: 0,
 };
 
-/// Whether a router trains, with its noise, or does not.
+/// Modes of a router: training, with its noise, or evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -54,7 +54,7 @@ pub struct RouterBench {
     pub rows: Vec<RouterSpeed>,
 }
 
-/// How fast the layer is.
+/// Speed of the layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerSpeed {
     /// Its activation.
@@ -63,12 +63,12 @@ pub struct LayerSpeed {
     pub time: Timing,
 }
 
-/// How fast a router is.
+/// Speed of a router.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RouterSpeed {
     /// Its name.
     pub router: &'static str,
-    /// Whether it trains.
+    /// Training or evaluation.
     pub mode: Mode,
     /// Seconds a call.
     pub time: Timing,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 
-/// How fast a configuration trains.
+/// Training speed of a configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrainBench {
     /// The run's name.

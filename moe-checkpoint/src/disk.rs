@@ -63,6 +63,7 @@ pub fn sync(path: &Path) -> io::Result<()> {
     if cfg!(not(unix)) && path.is_dir() {
         return Ok(()); // cannot be opened there
     }
+    // a folder cannot be opened for writing, and Windows syncs no file that is not
     let mut options = OpenOptions::new();
     options.read(true).write(!path.is_dir());
     options.open(path)?.sync_all()

@@ -216,12 +216,12 @@ fn is_without_effect(case: &str, path: &str) -> bool {
     is_listed(case, path, name) || ELSEWHERE.iter().any(here)
 }
 
-/// What came of changes of one field.
+/// Results of changing one field.
 #[derive(Default)]
 struct Changes {
-    /// Those that changed the numbers.
+    /// Changes that changed the numbers.
     n_noticed: usize,
-    /// Those that were accepted and changed nothing.
+    /// Changes that were accepted and changed nothing.
     unnoticed: Vec<String>,
 }
 

@@ -32,7 +32,7 @@ fn copy(case: &str) -> tempfile::TempDir {
     folder
 }
 
-/// Where the bytes of a tensor begin in a file.
+/// Offset of a tensor's bytes in a file.
 fn place(file: &[u8], tensor: &str) -> usize {
     let length = u64::from_le_bytes(file[..8].try_into().expect("8 bytes")) as usize;
     let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).expect("a header");

@@ -1,4 +1,4 @@
-//! What an expert bank holds and costs, without building it.
+//! Parameters and FLOP of an expert bank, without building it.
 //!
 //! A multiplication with its addition counts as 2 FLOP. Activations, routing and normalisation are
 //! left out: the counts are those of the matrix products.

@@ -22,7 +22,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Whether the experts have a third weight stack, the gate projection.
+    /// Returns `true` if the experts have a third weight stack, the gate projection.
     pub fn is_gated(self) -> bool {
         self == Self::SwiGlu
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan, moe_ffn, reference};
 
-/// How the experts are computed.
+/// Algorithm that computes the experts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dispatch {
@@ -36,7 +36,7 @@ pub struct ExpertsConfig {
     /// The non-linearity. Default: SwiGLU.
     #[config(default = "Activation::SwiGlu")]
     pub activation: Activation,
-    /// Whether every projection has a bias. Default: false
+    /// Biases of every projection. Default: false
     #[config(default = false)]
     pub bias: bool,
 }
@@ -61,11 +61,11 @@ pub struct Experts {
 /// The biases of a bank of experts.
 #[derive(Module, Debug)]
 pub struct Biases {
-    /// Those of the gate projections `[n_experts, d_expert]`, if the activation is gated.
+    /// Biases of the gate projections `[n_experts, d_expert]`, if the activation is gated.
     pub gate: Option<Param<Tensor<2>>>,
-    /// Those of the up projections `[n_experts, d_expert]`.
+    /// Biases of the up projections `[n_experts, d_expert]`.
     pub up: Param<Tensor<2>>,
-    /// Those of the down projections `[n_experts, d_model]`.
+    /// Biases of the down projections `[n_experts, d_model]`.
     pub down: Param<Tensor<2>>,
 }
 
@@ -74,6 +74,7 @@ impl ExpertsConfig {
     /// one expert's projection, as [`Linear`](burn::nn::Linear) does, and every bias zero.
     pub fn init(&self, device: &Device) -> Experts {
         let stack = |d_in, d_out| {
+            // the bound is `gain sqrt(3 / fan_in)`, so this gain leaves `sqrt(1 / fan_in)`
             let initializer = Initializer::KaimingUniform {
                 gain: 1.0 / 3f64.sqrt(),
                 fan_out_only: false,

@@ -46,12 +46,12 @@ pub struct ExpertWeights {
 /// The biases of a bank of experts.
 #[derive(Clone, Debug)]
 pub struct ExpertBiases {
-    /// Those of the gate projections, `[n_experts, d_expert]`; present if and only if the activation is
+    /// Biases of the gate projections, `[n_experts, d_expert]`; present if and only if the activation is
     /// gated.
     pub gate: Option<Tensor<2>>,
-    /// Those of the up projections, `[n_experts, d_expert]`.
+    /// Biases of the up projections, `[n_experts, d_expert]`.
     pub up: Tensor<2>,
-    /// Those of the down projections, `[n_experts, d_model]`.
+    /// Biases of the down projections, `[n_experts, d_model]`.
     pub down: Tensor<2>,
 }
 
@@ -126,6 +126,7 @@ pub fn moe_ffn(
     if !is_listed(&x) {
         return reference::moe_ffn(x, weights, gates, &plan, activation);
     }
+    // behind the reference, which adds the biases itself
     match weights.biases.take() {
         Some(biases) => biased::moe_ffn(x, weights, biases, gates, plan, activation),
         None => fused(x, weights, gates, plan, activation),
@@ -201,18 +202,19 @@ fn readable(stack: Tensor<3>, x: &Tensor<2>) -> Tensor<3> {
     }
 }
 
-/// Whether the backend of a stack in bf16 has products that read it as it is.
+/// Returns `true` if the backend of a stack in bf16 has products that read it as it is.
 fn reads_bf16(stack: &Tensor<3>) -> bool {
     let DispatchTensor { kind, .. } = stack.clone().into_dispatch();
     match kind {
         #[cfg(feature = "flex")]
         DispatchTensorKind::Flex(_) => stack.dtype() == DType::BF16,
+        // an autodiff tensor too: gradients of stacks are computed in f32 alone
         #[allow(unreachable_patterns)]
         _ => false,
     }
 }
 
-/// Whether the operations know the tensor's backend, that is, whether this crate has its feature.
+/// Returns `true` if the operations know the tensor's backend, that is, if this crate has its feature.
 fn is_listed(x: &Tensor<2>) -> bool {
     fn is_listed_kind(kind: &DispatchTensorKind) -> bool {
         match kind {

@@ -9,7 +9,7 @@ use moe_router::{AnyRouter, Plan, Router, RouterInput, Routing, SoftPlan, Sparse
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// In which precision tokens travel to the experts and their outputs back.
+/// Precision of tokens on the way to the experts, and of outputs on the way back.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Exchange {
@@ -34,11 +34,11 @@ pub struct MoeLayerConfig {
     pub n_shared_experts: usize,
     /// The experts' activation.
     pub activation: Activation,
-    /// Whether the experts' projections have biases.
+    /// Biases of the experts' projections.
     pub bias: bool,
-    /// How the experts are computed.
+    /// Algorithm that computes the experts.
     pub dispatch: Dispatch,
-    /// In which precision tokens travel to the experts and back.
+    /// Precision of tokens on the way to the experts and back.
     pub exchange: Exchange,
 }
 
@@ -52,20 +52,20 @@ pub struct MoeLayer<R: Router = AnyRouter> {
     pub experts: Experts,
     /// One expert as wide as all shared experts together, which is the same thing.
     pub shared: Option<Experts>,
-    /// How the experts are computed.
+    /// Algorithm that computes the experts.
     #[module(skip)]
     pub dispatch: Dispatch,
-    /// In which precision tokens travel to the experts and back.
+    /// Precision of tokens on the way to the experts and back.
     #[module(skip)]
     pub exchange: Exchange,
 }
 
-/// What a [`MoeLayer`] returns.
+/// Output of a [`MoeLayer`].
 #[derive(Debug, Clone)]
 pub struct MoeOutput {
     /// The tokens, `[T, D]`. A token that no expert kept gets zeros (plus the shared experts).
     pub output: Tensor<2>,
-    /// Who went where.
+    /// Assignments of tokens to experts.
     pub routing: Routing,
 }
 
@@ -114,6 +114,7 @@ impl<R: Router> MoeLayer<R> {
             Plan::Soft(plan) => self.soft(x_td.clone(), plan),
         };
         if let Some(bypass) = &routing.bypass {
+            // computed in f32 and rounded once
             output_td = output_td + bypass.output(x_td.clone()).cast(x_td.dtype());
         }
         if let Some(shared) = &self.shared {

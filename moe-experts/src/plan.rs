@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-/// Which row of which expert every kept assignment became, and back.
+/// Map from kept assignments to rows of experts, and back.
 ///
 /// Made on the host in O(N + A + E + T) by a counting sort that keeps the order of assignments
 /// within an expert, hence a pure function of its arguments.

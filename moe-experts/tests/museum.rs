@@ -17,13 +17,13 @@ type Executor = fn(Tensor<2>, ExpertWeights, Tensor<1>, Arc<RowPlan>, Activation
 
 /// A mistake on display.
 struct Exhibit {
-    /// What is wrong.
+    /// Name of the fault.
     name: &'static str,
-    /// Where it happened: project and issue, or empty.
+    /// Place where it happened: project and issue, or empty.
     history: &'static str,
     /// The laws that fail, all of them, first the one that names the mistake.
     killed_by: &'static [&'static str],
-    /// What the first law's message says.
+    /// Message of the first law, in part.
     says: &'static str,
     executor: Executor,
 }

@@ -1,6 +1,7 @@
-//! Does a model see the future? Later tokens are replaced and earlier positions compared, layer by layer,
-//! once as in evaluation and once as in training, where routers draw noise and may choose by another rule;
-//! and the model is trained on tokens drawn uniformly, which nobody can predict better than by chance.
+//! Audit of causality: does a model see the future? Later tokens are replaced and earlier positions
+//! compared, layer by layer. This is done once as in evaluation and once as in training, where routers draw
+//! noise and may choose by another rule. The model is also trained on uniform tokens, which nobody can
+//! predict better than by chance.
 //!
 //! ```text
 //! leak of layer l = max over earlier positions of |z_l(x) - z_l(x')|,  x' = x up to position p
@@ -16,7 +17,7 @@ use moe_train::config::RunConfig;
 use moe_train::run::adamw;
 use serde::Serialize;
 
-/// How thorough an audit is.
+/// Effort of an audit.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditOptions {
     /// The number of times that later tokens are replaced. Default: 8
@@ -27,27 +28,27 @@ pub struct AuditOptions {
     pub max_length: usize,
 }
 
-/// What an audit found.
+/// Findings of an audit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Audit {
-    /// What later tokens changed in evaluation.
+    /// Influence of later tokens in evaluation.
     pub evaluation: Leak,
-    /// What they changed in training mode, with the same noise before and after.
+    /// Influence of later tokens in training mode, with the same noise before and after.
     pub training: Leak,
-    /// What training on uniform tokens gained.
+    /// Gain of training on uniform tokens.
     pub uniform: Option<UniformTraining>,
 }
 
-/// What later tokens changed at earlier positions.
+/// Influence of later tokens at earlier positions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Leak {
     /// The largest change of the output scores.
     pub logits: f64,
-    /// What reached earlier positions in each MoE layer.
+    /// Influence at earlier positions in each MoE layer.
     pub layers: Vec<LayerLeak>,
 }
 
-/// What later tokens changed at earlier positions in a layer.
+/// Influence of later tokens at earlier positions in a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LayerLeak {
     /// The layer's index.
@@ -82,8 +83,8 @@ impl Default for AuditOptions {
 }
 
 impl Audit {
-    /// Whether the model of a router that declares `causality` saw more of the future than it may: in
-    /// evaluation anything, in training anything that is not declared.
+    /// Returns `true` if the model of a router that declares `causality` saw more of the future than it
+    /// may. In evaluation that is anything; in training, anything that is not declared.
     pub fn forbids(&self, causality: Causality) -> bool {
         let declared = !causality.is_causal_in_training();
         self.evaluation.found() || (self.training.found() && !declared)
@@ -91,7 +92,7 @@ impl Audit {
 }
 
 impl Leak {
-    /// Whether later tokens changed anything earlier.
+    /// Returns `true` if later tokens changed anything earlier.
     pub fn found(&self) -> bool {
         self.logits > 0.0 || self.layers.iter().any(LayerLeak::leaks)
     }
@@ -110,7 +111,7 @@ impl Leak {
 }
 
 impl LayerLeak {
-    /// Whether later tokens changed anything earlier in this layer.
+    /// Returns `true` if later tokens changed anything earlier in this layer.
     pub fn leaks(&self) -> bool {
         self.scores > 0.0 || self.rerouted > 0
     }
@@ -151,7 +152,7 @@ fn decoder(config: &RunConfig, device: &Device) -> AnyDecoder {
     model.expect("only a decoder must not see the future")
 }
 
-/// Where the texts of a trial part: spread from the second position to the last, both included.
+/// Place where the texts of a trial part, spread from the second position to the last, both included.
 fn cut(trial: u64, trials: u64, length: usize) -> usize {
     let steps = (trials - 1).max(1);
     1 + (trial as usize * (length - 2)) / steps as usize
@@ -174,7 +175,7 @@ impl Replacement {
     }
 }
 
-/// What one replacement changed; with noise, as in training.
+/// Compares outputs before and after one replacement; with noise, as in training.
 fn compare(model: &AnyDecoder, texts: &Replacement, noise: Option<u64>) -> Leak {
     let cut = texts.cut;
     let run = |tokens| {
@@ -215,7 +216,7 @@ fn largest<const D: usize>(difference: Tensor<D>) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// What a routing decides for a token, comparable bit by bit: experts and weights, or shares of slots.
+/// Decision of a routing for a token, comparable bit by bit: experts and weights, or shares of slots.
 fn decision(routing: &Routing, t: usize) -> Vec<(u32, u32)> {
     let bits = |x: Tensor<1>| -> Vec<u32> { to_vec(x).iter().map(|x| x.to_bits()).collect() };
     match &routing.plan {
@@ -224,6 +225,7 @@ fn decision(routing: &Routing, t: usize) -> Vec<(u32, u32)> {
             let a = &plan.assignments;
             let own = (0..a.len()).filter(|&n| a.tokens()[n] as usize == t && a.kept()[n]);
             let mut entries: Vec<_> = own.map(|n| (a.experts()[n], weights[n])).collect();
+            // the order of a token's assignments decides nothing
             entries.sort_unstable();
             entries
         }

@@ -91,7 +91,7 @@ struct Place {
     expected: BTreeMap<&'static str, [Numbers; 2]>,
 }
 
-/// What reading a run gives, without what differs from run to run.
+/// Reading of a run, without what differs from run to run.
 #[derive(Debug, PartialEq)]
 struct Numbers {
     summary: Option<Summary>,

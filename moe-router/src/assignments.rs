@@ -1,3 +1,5 @@
+//! The list of assignments of a sparse router.
+
 use std::iter::repeat_n;
 
 /// The list of (token, expert) pairs that a sparse router chose, in the order in which it chose them.
@@ -67,7 +69,7 @@ impl Assignments {
         &self.experts
     }
 
-    /// Whether each assignment is kept, `[N]`; `false` means dropped.
+    /// Mask of the kept assignments, `[N]`; `false` means dropped.
     pub fn kept(&self) -> &[bool] {
         &self.kept
     }
@@ -77,7 +79,7 @@ impl Assignments {
         self.tokens.len()
     }
 
-    /// Whether there is no assignment at all.
+    /// Returns `true` if there is no assignment at all.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

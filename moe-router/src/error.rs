@@ -1,6 +1,8 @@
+//! Errors of router configurations, and the checks that several routers share.
+
 use thiserror::Error;
 
-/// What is wrong with a router's configuration.
+/// Errors of router configurations.
 #[derive(Error, Debug, Clone, PartialEq)]
 pub enum RouterError {
     /// More experts a token than there are.
@@ -20,7 +22,7 @@ pub enum RouterError {
         key: &'static str,
         /// The value given.
         value: f64,
-        /// What it must be.
+        /// Range of valid values.
         range: &'static str,
     },
     /// Groups of experts that do not fit together.
@@ -59,7 +61,7 @@ pub enum RouterError {
         loss: &'static str,
         /// The router.
         router: &'static str,
-        /// What the router's routings would have to carry.
+        /// Parts that the router's routings would have to carry.
         needs: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! What some routers say besides their plan.
+//! Outputs of some routers besides their plan.
 
 use burn::tensor::{DType, Tensor};
 use std::sync::Arc;
@@ -12,22 +12,22 @@ pub struct NoisyLogits {
     pub std: Tensor<2>,
 }
 
-/// The last experts of a routing, if they have no network of their own (Jin et al. 2024,
-/// arXiv 2410.07348): each adds a share of the token, or of a vector of its own. The router says how much
-/// of what, and the layer adds it up. Assignments to them count in losses and metrics as any other.
+/// Zero-computation experts, the last of a routing (Jin et al. 2024, arXiv 2410.07348): each adds a share
+/// of the token, or of a vector of its own. The router says how much of what, and the layer adds it up.
+/// Assignments to them count in losses and metrics as any other.
 #[derive(Debug, Clone)]
 pub struct Bypass {
-    /// How many of the last experts have no network.
+    /// Number of zero-computation experts.
     pub n_free: usize,
-    /// How much of itself each token gets, weights included, `[T, 1]`.
+    /// Share of itself that each token gets, weights included, `[T, 1]`.
     pub of_token: Tensor<2>,
-    /// What is added besides, if some of them have a vector.
+    /// Contribution of constant experts, if there are any.
     pub of_vectors: Option<VectorMix>,
-    /// What one of them weighs in the loss [`heterogeneous`](crate::balance::heterogeneous()).
+    /// Weight of a zero-computation expert in the loss [`heterogeneous`](crate::balance::heterogeneous()).
     pub tau: f64,
 }
 
-/// How much of each vector each token gets.
+/// Shares of each vector that each token gets.
 #[derive(Debug, Clone)]
 pub struct VectorMix {
     /// The weight of each of `V` vectors for each token, `[T, V]`.
@@ -37,7 +37,7 @@ pub struct VectorMix {
 }
 
 impl Bypass {
-    /// What the free experts add to the tokens, in f32.
+    /// Adds up what the zero-computation experts give to the tokens, in f32.
     ///
     /// # Shapes
     ///
@@ -52,12 +52,12 @@ impl Bypass {
     }
 }
 
-/// Who was let in by comparison with later tokens, and what was predicted without them (Raposo et al.
-/// 2024, arXiv 2404.02258, section 3.5).
+/// Admission decisions, made by comparison with later tokens, and the predictor's scores, made without them
+/// (Raposo et al. 2024, arXiv 2404.02258, section 3.5).
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// The predictor's logits, `[T]`: a token is let in if it is positive.
+    /// The predictor's logits, `[T]`: a token is admitted if its logit is positive.
     pub predicted: Tensor<1>,
-    /// Whether each token `[T]` was let in.
+    /// Mask of the admitted tokens, `[T]`.
     pub admitted: Arc<[bool]>,
 }

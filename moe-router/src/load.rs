@@ -1,4 +1,6 @@
-/// How many assignments each expert received, summed over any number of routings.
+//! Loads: assignments counted for each expert.
+
+/// Assignments that each expert received, summed over any number of routings.
 ///
 /// Loads are additive: the load of a training step is the sum over its micro-batches.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -9,8 +11,8 @@ pub struct Load {
     pub asked: Vec<f64>,
     /// Tokens that were routed.
     pub n_tokens: f64,
-    /// What else the router counts to advance its state by, in a layout of its own: the counts of the
-    /// routing's [`Tally`](crate::Tally). Empty for most routers.
+    /// Counts by which the router advances its state besides its assignments, in a layout of its own. They
+    /// are the counts of the routing's [`Tally`](crate::Tally), and empty for most routers.
     pub statistic: Vec<f64>,
 }
 
@@ -21,6 +23,7 @@ impl Load {
     ///
     /// Panics if the two have different numbers of experts, or statistics of different lengths.
     pub fn merge(mut self, other: &Load) -> Load {
+        // the default load, from which sums start, knows no number of experts
         if self.kept.is_empty() {
             return other.clone();
         }

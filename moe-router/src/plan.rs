@@ -1,3 +1,5 @@
+//! Sparse and soft plans.
+
 use crate::{Assignments, to_vec};
 use burn::tensor::Tensor;
 use std::sync::Arc;
@@ -23,10 +25,11 @@ pub struct SparsePlan {
 /// Slots owned by experts: slot `s` belongs to expert `s / (S / E)`.
 #[derive(Debug, Clone)]
 pub struct SoftPlan {
-    /// How much of each token a slot takes, `[G, M, S]`; each slot's column sums to 1. Zero for padding.
+    /// Dispatch weights: the share of each token that a slot takes, `[G, M, S]`. Each slot's column sums to
+    /// 1; padding has 0.
     pub dispatch: Tensor<3>,
-    /// How much of each slot's output a token gets, `[G, M, S]`; each token's row sums to 1. Zero for
-    /// padding.
+    /// Combine weights: the share of each slot's output that a token gets, `[G, M, S]`. Each token's row
+    /// sums to 1; padding has 0.
     pub combine: Tensor<3>,
 }
 

@@ -137,7 +137,7 @@ macro_rules! routers {
                 }
             }
 
-            /// What is known about the router, in this configuration.
+            /// Properties of the router in this configuration.
             pub fn info(&self) -> $crate::RouterInfo {
                 match self {
                     $(Self::$router(config) => $crate::RouterInfo {
@@ -161,7 +161,7 @@ macro_rules! routers {
                 }
             }
 
-            /// What the routings of a training step carry for balance losses.
+            /// Extras that the routings of a training step carry for balance losses.
             pub fn extras(&self) -> Vec<$crate::Extra> {
                 match self {
                     $(Self::$router(config) => $crate::Preset::extras(config),)+
@@ -177,7 +177,7 @@ macro_rules! routers {
                 }
             }
 
-            /// How many experts compute an average token.
+            /// Experts that compute an average token.
             pub fn experts_per_token(&self, n_experts: usize) -> f64 {
                 match self {
                     $(Self::$router(config) => {
@@ -187,7 +187,7 @@ macro_rules! routers {
                 }
             }
 
-            /// How many rows the experts compute for an average token of a sequence.
+            /// Rows that the experts compute for an average token of a sequence.
             pub fn rows_per_token(&self, n_experts: usize, seq_length: usize) -> f64 {
                 match self {
                     $(Self::$router(config) => {

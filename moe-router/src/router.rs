@@ -1,3 +1,5 @@
+//! The traits of routers and of their configurations.
+
 use crate::parts::jitter;
 use crate::{BalanceConfig, Load, RouterError, Routing};
 use burn::module::Module;
@@ -17,11 +19,11 @@ pub trait Router: Module {
     /// - output: a [`Routing`] of `T` tokens
     fn route(&self, input: RouterInput) -> Routing;
 
-    /// Whether later tokens of a sequence can influence what happens to earlier ones.
+    /// Causality of the router: the influence of later tokens of a sequence on earlier ones.
     fn causality(&self) -> Causality;
 
-    /// Whether the tokens of a call claim places that are limited, so that a token can go elsewhere
-    /// among others than by itself, earlier ones included. Default: no
+    /// Returns `true` if the tokens of a call claim places that are limited. A token can then go elsewhere
+    /// among others than by itself, even if they are earlier ones. Default: no
     fn competes(&self) -> bool {
         false
     }
@@ -47,11 +49,11 @@ pub struct RouterInput {
     pub start: usize,
     /// The seed of this call's noise. Present while training, absent in evaluation.
     pub noise: Option<u64>,
-    /// Noise of standard deviation 1 in the shape of the router's scores, in place of what the seed
-    /// would draw, for routers that add normal noise to their scores: what a comparison with another
-    /// implementation gives. Default: none
+    /// Noise of standard deviation 1 in the shape of the router's scores, in place of what the seed would
+    /// draw. It is for routers that add normal noise to their scores, in a comparison with another
+    /// implementation. Default: none
     pub drawn_noise: Option<Tensor<2>>,
-    /// Which tokens `[T]` are padding, and so go to no expert. Default: none.
+    /// Mask of the padding tokens, `[T]`, which go to no expert. Default: none.
     pub padding: Option<Arc<[bool]>>,
 }
 
@@ -143,13 +145,13 @@ impl RouterInput {
         self.n_tokens() / self.n_groups
     }
 
-    /// Whether token `t` is padding.
+    /// Returns `true` if token `t` is padding.
     pub fn is_padding(&self, t: usize) -> bool {
         self.padding.as_ref().is_some_and(|padding| padding[t])
     }
 }
 
-/// Whether later tokens of a sequence can influence what happens to earlier ones.
+/// Influence of later tokens of a sequence on earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Causality {
     /// They cannot: the router may be used in a decoder.
@@ -162,18 +164,19 @@ pub enum Causality {
 }
 
 impl Causality {
-    /// Whether the router may be used in a decoder: in evaluation no token influences earlier ones.
+    /// Returns `true` if the router may be used in a decoder: in evaluation no token influences earlier
+    /// ones.
     pub fn is_causal(self) -> bool {
         !matches!(self, Causality::Leaks(_))
     }
 
-    /// Whether the same holds while training.
+    /// Returns `true` if the same holds while training.
     pub fn is_causal_in_training(self) -> bool {
         self == Causality::Causal
     }
 }
 
-/// What decides: the token, the expert, nobody (a mixture of all), or a fixed rule.
+/// Families of routers by what decides: the token, the expert, nobody (a mixture of all), or a fixed rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
@@ -199,25 +202,25 @@ impl Family {
     }
 }
 
-/// What a routing may carry for a balance loss besides assignments, weights and probabilities.
+/// Extras that a routing may carry for a balance loss besides assignments, weights and probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extra {
     /// The gate whose columns score the experts, [`Routing::gate`].
     Gate,
     /// Noisy scores, [`Routing::noisy`].
     Noise,
-    /// Experts without a network, [`Routing::bypass`].
+    /// Zero-computation experts, [`Routing::bypass`].
     FreeExperts,
-    /// Who was let in and who was predicted to be, [`Routing::admission`].
+    /// Admission decisions and the predictor's scores, [`Routing::admission`].
     Admission,
 }
 
-/// What is known about a router before it is built.
+/// Properties of a router that are known before it is built.
 #[derive(Debug, Clone, Copy)]
 pub struct RouterInfo {
-    /// What decides.
+    /// Family of the router.
     pub family: Family,
-    /// Whether it may be used in a decoder, in its default configuration.
+    /// Causality of the default configuration, which decides on its use in a decoder.
     pub causality: Causality,
     /// Authors and year of the source.
     pub paper: &'static str,
@@ -227,7 +230,7 @@ pub struct RouterInfo {
     pub rule: &'static str,
 }
 
-/// What a router must know of the layer that it serves.
+/// Shape of the layer that a router serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouterShape {
     /// The width of the tokens.
@@ -243,20 +246,21 @@ pub trait Preset: Serialize + DeserializeOwned + Default + Clone {
     /// The router that this configures.
     type Router: Router;
 
-    /// What is known about the router.
+    /// Properties of the router.
     const INFO: RouterInfo;
 
-    /// Whether this configuration may be used in a decoder. Default: what [`INFO`](Self::INFO) says.
+    /// Causality of this configuration, which decides on its use in a decoder. Default: that of
+    /// [`INFO`](Self::INFO).
     fn causality(&self) -> Causality {
         Self::INFO.causality
     }
 
-    /// What decides in this configuration. Default: what [`INFO`](Self::INFO) says.
+    /// Family of this configuration. Default: that of [`INFO`](Self::INFO).
     fn family(&self) -> Family {
         Self::INFO.family
     }
 
-    /// What the routings of a training step carry for balance losses. Default: the gate alone.
+    /// Extras that the routings of a training step carry for balance losses. Default: the gate alone.
     fn extras(&self) -> Vec<Extra> {
         vec![Extra::Gate]
     }
@@ -273,12 +277,11 @@ pub trait Preset: Serialize + DeserializeOwned + Default + Clone {
         BalanceConfig::default()
     }
 
-    /// How many experts' parameters an average token passes through: what active parameters are
-    /// counted by.
+    /// Experts whose parameters an average token passes through: the measure of active parameters.
     fn experts_per_token(&self, n_experts: usize) -> f64;
 
-    /// How many rows the experts compute for an average token of a sequence: what FLOP are counted by.
-    /// Default: as many as experts.
+    /// Rows that the experts compute for an average token of a sequence: the measure of FLOP. Default: as
+    /// many as experts.
     fn rows_per_token(&self, n_experts: usize, _seq_length: usize) -> f64 {
         self.experts_per_token(n_experts)
     }

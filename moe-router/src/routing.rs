@@ -1,12 +1,14 @@
+//! The routing: a plan, with the scores and statistics that losses and metrics read.
+
 use crate::parts::ExpertGroups;
 use crate::{Admission, Assignments, Bypass, Load, NoisyLogits, Plan, SoftPlan, SparsePlan, Tally};
 use burn::tensor::{Tensor, activation::softmax, assert_shape};
 use std::sync::Arc;
 
-/// Which token goes to which expert with which weight: what every router returns.
+/// Assignment of tokens to experts with their weights: the output of every router.
 #[derive(Debug, Clone)]
 pub struct Routing {
-    /// Who goes where.
+    /// Assignments, or mixtures of a soft router.
     pub plan: Plan,
     /// The router's raw scores, `[T, E]`.
     pub logits: Tensor<2>,
@@ -15,22 +17,21 @@ pub struct Routing {
     pub probs: Option<Tensor<2>>,
     /// The number of sequences that the tokens belong to.
     pub n_groups: usize,
-    /// Which tokens `[T]` are padding; they count in no loss and no metric.
+    /// Mask of the padding tokens, `[T]`; they count in no loss and no metric.
     pub padding: Option<Arc<[bool]>>,
     /// The noisy scores of a router that trains its noise, present while training.
     pub noisy: Option<NoisyLogits>,
     /// The gate whose columns score the experts `[D, E]`, if there is one.
     pub gate: Option<Tensor<2>>,
-    /// How the experts are grouped, if the router limits a token to some of the groups.
+    /// Groups of experts; `Some` if the router limits a token to some of the groups.
     pub expert_groups: Option<ExpertGroups>,
-    /// What the router advances its state by besides counts of assignments, if there is such.
+    /// Histograms by which the router advances its state besides counts of assignments, if it does.
     pub tally: Option<Tally>,
-    /// What experts without a network add, of a router that has such.
+    /// Contribution of zero-computation experts; `Some` if the router has any.
     pub bypass: Option<Bypass>,
-    /// What the loss [`l1`](crate::balance::l1()) is multiplied by, `[1]`, of a router that adapts it.
+    /// Multiplier of the loss [`l1`](crate::balance::l1()), `[1]`; `Some` if the router adapts it.
     pub l1_multiplier: Option<Tensor<1>>,
-    /// Who was let in, and who was predicted to be, of a router that learns to predict it; present while
-    /// training.
+    /// Admission decisions and the predictor's scores (Mixture-of-Depths); `Some` in training only.
     pub admission: Option<Admission>,
 }
 
@@ -212,7 +213,7 @@ impl Routing {
         self.n_tokens() - padded
     }
 
-    /// How many assignments each expert received.
+    /// Assignments that each expert received.
     pub fn load(&self) -> Load {
         let n_tokens = self.n_routed_tokens() as f64;
         let statistic = self.tally.as_ref().map_or_else(Vec::new, Tally::counts);

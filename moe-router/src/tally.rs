@@ -1,3 +1,5 @@
+//! Histograms that a router counts to advance its state.
+
 use std::sync::Arc;
 
 /// A histogram of one quantity for each expert: what a router counts besides its assignments so that its
@@ -20,8 +22,8 @@ pub struct Bins {
     pub low: f32,
     /// The upper edge of the last bin, above `low`.
     pub high: f32,
-    /// With a unit, edges are in `asinh(value / unit)`: bins are about equally wide up to the unit, and
-    /// beyond it as wide as a fraction of the value.
+    /// Unit of the edges. With one, edges are in `asinh(value / unit)`: bins are about equally wide up to
+    /// the unit, and beyond it as wide as a fraction of the value.
     pub unit: Option<f32>,
 }
 
@@ -52,7 +54,7 @@ impl Tally {
         }
     }
 
-    /// How many values of each expert lie in each bin, `[E, N_BINS]` row by row.
+    /// Values of each expert in each bin, `[E, N_BINS]` row by row.
     pub fn counts(&self) -> Vec<f64> {
         let mut counts = vec![0.0; self.n_experts * Self::N_BINS];
         for row_e in self.values_ne.chunks(self.n_experts) {
@@ -88,6 +90,7 @@ impl Bins {
         let width = f64::from(self.high - self.low) / Tally::N_BINS as f64;
         let mut below = 0.0;
         for (bin, &count) in histogram.iter().enumerate() {
+            // nothing can be interpolated in an empty bin
             if count > 0.0 && below + count >= wanted {
                 let within = (wanted - below) / count;
                 return self.value(f64::from(self.low) + width * (bin as f64 + within));

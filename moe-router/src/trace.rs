@@ -1,7 +1,9 @@
+//! Traces of routings, and their form as text.
+
 use crate::{Assignments, Plan, RouterError, RouterInput, Routing};
 use std::fmt;
 
-/// Who went where in one layer: the experts of each position of each sequence.
+/// Assignments of one layer: the experts of each position of each sequence.
 ///
 /// As text, experts are separated by spaces, tokens by commas, sequences by semicolons: `0 3,1 2;4,5` is
 /// a sequence of two tokens with two experts each, and one of two tokens with one each.
@@ -12,7 +14,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// What a routing did: its kept assignments.
+    /// Trace of a routing: its kept assignments.
     ///
     /// # Panics
     ///

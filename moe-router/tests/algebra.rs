@@ -15,7 +15,7 @@ const SHAPE: RouterShape = RouterShape {
     layer: 1,
 };
 
-/// What is drawn: in evaluation nothing, in training noise.
+/// Modes that are compared: evaluation alone, or training with its noise as well.
 #[derive(Clone, Copy)]
 enum Mode {
     Evaluation,

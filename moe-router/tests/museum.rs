@@ -20,13 +20,13 @@ use wrapped::{Change, wrapped};
 
 /// A mistake on display.
 struct Exhibit {
-    /// What is wrong.
+    /// Name of the fault.
     name: &'static str,
-    /// Where it happened: project and issue, or empty.
+    /// Place where it happened: project and issue, or empty.
     history: &'static str,
     /// The laws that fail, all of them, first the one that names the mistake; empty for a survivor.
     killed_by: &'static [&'static str],
-    /// What the first law's message says.
+    /// Message of the first law, in part.
     says: &'static str,
     report: fn() -> Report,
 }
@@ -219,9 +219,10 @@ fn tables() -> String {
             .iter()
             .map(|law| format!("`{law}`"))
             .collect();
-        let laws = match laws.is_empty() {
-            true => "survives".to_owned(),
-            false => laws.join(", "),
+        let laws = if laws.is_empty() {
+            "survives".to_owned()
+        } else {
+            laws.join(", ")
         };
         text += &format!("| {} | {} | {laws} |\n", exhibit.name, exhibit.history);
     }

@@ -1,4 +1,4 @@
-//! What the list says about its routers; `laws.rs` checks how they route.
+//! Statements of the list about its routers; `laws.rs` checks how they route.
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};

@@ -50,6 +50,7 @@ pub(super) fn gradients(
     let mut dq = token_major([batch, heads, length, width]);
     let mut dk = token_major([batch, kv_heads, keys, width]);
     let mut dv = token_major([batch, kv_heads, keys, value_width]);
+    // One task sums all gradients of a key, tile after tile: the order does not depend on the threads.
     let lanes = tasks(&mut dq, kv_heads, length)
         .into_iter()
         .zip(tasks(&mut dk, kv_heads, keys))

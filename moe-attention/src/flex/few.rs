@@ -43,6 +43,7 @@ fn add_rows<W: Sync>(
             add(sum, &x[part * PART..], w);
         }
     });
+    // In ascending order of parts, in whichever order threads have finished them.
     for part in parts.chunks(out.len()) {
         let out = out.iter_mut();
         out.zip(part).for_each(|(out, part)| *out += part);

@@ -200,6 +200,7 @@ impl Attention<'_> {
             self.sizes.hide(row, first + r / group, &keys);
             let max = row_max(row).max(scratch.max[r]);
             let sum = row_exp2(row, max);
+            // Nothing was summed before the first tile.
             let fade = if write == Write::Set {
                 0.0
             } else {
@@ -207,6 +208,7 @@ impl Attention<'_> {
             };
             scratch.max[r] = max;
             scratch.sum[r] = scratch.sum[r] * fade + sum;
+            // A tile without a larger score leaves the sums as they are.
             if write == Write::Add && fade != 1.0 {
                 scratch.out[r * width..(r + 1) * width]
                     .iter_mut()
@@ -232,6 +234,7 @@ impl Attention<'_> {
 
 impl Scratch {
     fn start(&mut self, rows: usize, width: usize) {
+        // Not cleared: the first tile overwrites it.
         self.out.resize(rows * width, 0.0);
         self.sum.clear();
         self.sum.resize(rows, 0.0);

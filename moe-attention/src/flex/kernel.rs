@@ -70,7 +70,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What a product does with the values at its destination.
+/// Action of a product on the values at its destination.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Write {
     Set,

@@ -11,9 +11,9 @@ pub(super) trait MulAdd {
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 }
 
-/// For machines with fused multiply-add.
+/// Arithmetic of machines with fused multiply-add.
 pub(super) struct Fused;
-/// For machines where the fused one would be a library call.
+/// Arithmetic of machines where the fused one would be a library call.
 pub(super) struct Separate;
 
 impl MulAdd for Fused {

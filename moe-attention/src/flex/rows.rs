@@ -75,6 +75,7 @@ impl Sizes {
 pub(super) fn with_rows(x: &FlexTensor) -> FlexTensor {
     let strides = x.layout().strides();
     let [.., width] = x.layout().shape().dims::<4>();
+    // Rows are slices from an offset on, which a negative stride would leave.
     let in_place = (strides[3] == 1 || width == 1) && strides.iter().all(|&stride| stride >= 0);
     if in_place {
         x.clone()

@@ -1,3 +1,5 @@
+//! Configuration of multi-head latent attention, and the choice between its two forms.
+
 use burn::config::Config;
 use burn::module::Initializer;
 use burn::nn::{Linear, LinearConfig, RmsNormConfig};
@@ -46,14 +48,14 @@ pub struct MultiHeadLatentAttentionConfig {
     /// Stretches positions for long texts. Defaults to none.
     #[config(default = "None")]
     pub yarn: Option<YarnConfig>,
-    /// Which coordinates turn together. Defaults to neighbours, as published.
+    /// Pairs of coordinates that turn together. Defaults to neighbours, as published.
     #[config(default = "RotaryLayout::Neighbours")]
     pub rope_layout: RotaryLayout,
     /// Positions below this have their angles in a table; later ones work, but are computed at
     /// each call. Defaults to 2048.
     #[config(default = 2048)]
     pub max_seq_length: usize,
-    /// Whether the two products that make latents and the output have a bias. Defaults to false.
+    /// Bias of the two products that make latents, and of the output. Defaults to false.
     #[config(default = false)]
     pub attention_bias: bool,
     /// The order of the products. Defaults to whichever is cheaper.
@@ -238,11 +240,11 @@ impl MultiHeadLatentAttentionConfig {
     }
 }
 
-/// What decides which form is cheaper, in multiply-adds of one head.
+/// Work that decides which form is cheaper, in multiply-adds of one head.
 pub(super) struct LatentWork {
     /// The width of a latent.
     pub rank: usize,
-    /// What a latent is expanded to: key without position and value.
+    /// Width that a latent is expanded to: key without position, and value.
     pub up: usize,
     /// A query with a key and its value.
     pub materialised_pair: usize,

@@ -189,6 +189,7 @@ impl MultiHeadLatentAttention {
         let (nope, value) = (self.qk_nope_head_dim, self.v_head_dim);
         let (heads, rank) = (self.n_heads, self.rank());
         let [batch, _, length, _] = q.nope.dims();
+        // The weight may be held in bf16; the products here are in the type of the queries.
         let up = self.kv_b_proj.weight.val().cast(q.nope.dtype());
         let up = up.reshape([rank, heads, nope + value]);
         let to_key = up.clone().narrow(2, 0, nope).permute([1, 2, 0]);

@@ -23,6 +23,7 @@ pub(super) fn moe_ffn(
     activation: Activation,
 ) -> Tensor<2> {
     let [n_tokens, d_model] = x.dims();
+    // without a kept assignment no bias counts
     if plan.n_rows() == 0 {
         return fused(x, weights, gates, plan, activation);
     }
@@ -55,7 +56,7 @@ fn with_bias(stack: Tensor<3>, bias: Tensor<2>) -> Tensor<3> {
     Tensor::cat(vec![stack, bias.unsqueeze_dim(1), zeros], 1)
 }
 
-/// What each expert weighs for each token, `[T, E]`: the sum of the gates of its kept assignments.
+/// Weights of each expert for each token, `[T, E]`: the sums of the gates of kept assignments.
 fn shares(gates: &Tensor<1>, plan: &RowPlan) -> Tensor<2> {
     let (n_tokens, n_experts) = (plan.n_tokens(), plan.n_experts());
     let device = gates.device();

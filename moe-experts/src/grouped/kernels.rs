@@ -1,4 +1,4 @@
-//! What a backend computes, forward and backward, without knowing of differentiation.
+//! Operations that a backend computes, forward and backward, without knowing of differentiation.
 
 use burn::backend::{Backend, tensor::FloatTensor};
 

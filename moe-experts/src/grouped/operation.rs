@@ -192,6 +192,7 @@ impl<B: MoeKernels> Backward<B, 2> for ProductStep {
         let ProductState { x, w, ends } = ops.state;
         let gradients = B::product_backward(x, w, &ends, d_y);
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            // `None` is a parent that needs no gradient
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, gradient);
             }
@@ -269,6 +270,8 @@ fn register_ffn<B: MoeKernels, const N: usize>(
         down,
         gates,
     } = B::ffn_backward(inputs, kept, &plan, activation, d_out);
+    // in the order of the nodes; the gate stack is last, so that the others have one place with and without
+    // it
     let gradients = [Some(x), Some(up), Some(down), Some(gates), gate];
     for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
         if let (Some(parent), Some(gradient)) = (parent, gradient) {

@@ -45,6 +45,7 @@ pub(super) fn outer<B: Backend>(
     let of_expert = |expert| {
         let rows = block(ends, expert);
         if rows.is_empty() {
+            // an expert without rows has its place in the stack of gradients
             return zeros::<B>(shape.clone(), &x);
         }
         let x = rows_of::<B>(&x, rows.clone());
@@ -202,6 +203,7 @@ fn each_expert<B: Backend>(
             f(rows_of::<B>(x, rows), w)
         })
     };
+    // in ascending order of experts, which is the order of the rows
     let parts: Vec<_> = (0..ends.len()).filter_map(of_expert).collect();
     if parts.is_empty() {
         return zeros::<B>(Shape::from(vec![0, width]), x);
@@ -245,6 +247,7 @@ fn row_gates<B: Backend>(gates: FloatTensor<B>, plan: &RowPlan) -> FloatTensor<B
 
 /// `[n_assignments]`: a row's value at its assignment, zero at dropped assignments.
 fn row_to_assignment<B: Backend>(values_n1: FloatTensor<B>, plan: &RowPlan) -> FloatTensor<B> {
+    // dropped assignments take the row of zeros behind the last
     let mut rows = vec![plan.n_rows() as u32; plan.n_assignments()];
     for (row, &a) in plan.rows_assignment().iter().enumerate() {
         rows[a as usize] = row as u32;

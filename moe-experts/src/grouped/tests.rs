@@ -35,7 +35,8 @@ fn tensor<const D: usize>(shape: [usize; D], salt: u32, place: &Place) -> Tensor
     )
 }
 
-/// Where a case runs. The native path takes f32 alone, so f64 runs the composition of primitives.
+/// Device and precision of a case. The native path takes f32 alone, so f64 runs the composition of
+/// primitives.
 struct Place {
     device: Device,
     dtype: DType,

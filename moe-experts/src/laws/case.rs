@@ -1,9 +1,11 @@
+//! Generated cases of the laws of executors.
+
 use crate::Activation;
 use crate::laws::problem::{Entry, Problem, ProblemBiases};
 use moe_router::parts::{mix_seed, uniform_below, uniform_unit};
 use proptest::prelude::*;
 
-/// Who goes where in a case.
+/// Patterns of assignments in a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pattern {
     /// Every token to the same number of experts.
@@ -33,11 +35,11 @@ pub struct ExecutorCase {
     pub d_expert: usize,
     /// The non-linearity.
     pub activation: Activation,
-    /// Who goes where.
+    /// Pattern of the assignments.
     pub pattern: Pattern,
     /// The experts of a token, or the tokens of an expert, at most.
     pub k: usize,
-    /// How many of four assignments are dropped, on average.
+    /// Dropped assignments of four, on average.
     pub dropped_of_4: usize,
     /// The seed of tokens, weights and assignments.
     pub seed: u64,
@@ -134,6 +136,7 @@ impl ExecutorCase {
                 })
                 .collect(),
             Pattern::Slots => (0..t).map(|row| (row, row * e / t)).collect(),
+            // there is no number below zero to draw
             Pattern::AnyPairs if t == 0 => Vec::new(),
             Pattern::AnyPairs => (0..t * self.k)
                 .map(|a| (self.below(t, 20, a), self.below(e, 21, a)))

@@ -1,3 +1,5 @@
+//! Checks of the laws of executors, one function a law.
+
 use super::formula::{dense, first};
 use super::problem::{Entry, Place, Problem, tensor};
 use super::{ExecutorCase, ExecutorSubject};
@@ -9,9 +11,10 @@ fn same(difference: Option<String>) -> Held {
 }
 
 fn applies(condition: bool, reason: &str) -> Held {
-    match condition {
-        true => Ok(()),
-        false => Err(Stop::not_applicable(reason)),
+    if condition {
+        Ok(())
+    } else {
+        Err(Stop::not_applicable(reason))
     }
 }
 

@@ -1,3 +1,5 @@
+//! The list of the laws of executors.
+
 use super::checks;
 use super::{ExecutorCase, ExecutorSubject};
 use moe_router::laws::Held;
@@ -7,7 +9,7 @@ use moe_router::laws::Held;
 pub struct ExecutorLaw {
     /// Its name, as reports print it.
     pub name: &'static str,
-    /// What it holds, in one sentence.
+    /// Statement of the law, in one sentence.
     pub sentence: &'static str,
     pub(super) check: fn(&ExecutorSubject<'_>, &ExecutorCase) -> Held,
 }

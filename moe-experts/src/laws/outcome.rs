@@ -1,4 +1,6 @@
-/// What came out of an executor: its output and its gradients.
+//! Outcomes of executors and their comparison.
+
+/// Output and gradients of an executor.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Outcome {
     pub parts: Vec<Part>,
@@ -13,13 +15,13 @@ pub(super) struct Part {
 }
 
 impl Outcome {
-    /// Without the gradients of the stacks.
+    /// Drops the gradients of the stacks.
     pub fn without_stacks(mut self) -> Self {
         self.parts.retain(|part| !part.is_stack());
         self
     }
 
-    /// How the outcome differs from what is expected by more than a part of the largest number.
+    /// Describes a difference from the expected outcome of more than a part of the largest number.
     pub fn difference(&self, expected: &Outcome, tolerance: f64) -> Option<String> {
         let pairs = self.parts.iter().zip(&expected.parts);
         let mut differences =
@@ -29,7 +31,7 @@ impl Outcome {
 }
 
 impl Part {
-    /// Whether it is of a weight stack, one block an expert.
+    /// Returns `true` for the gradient of a weight stack, one block an expert.
     pub fn is_stack(&self) -> bool {
         self.name.ends_with("stack")
     }

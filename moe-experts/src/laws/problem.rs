@@ -1,3 +1,5 @@
+//! Problems on the host: the operands of an executor.
+
 use super::outcome::{Outcome, Part};
 use super::subject::Executor;
 use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan};
@@ -44,7 +46,7 @@ pub(super) struct ProblemBiases {
     pub down: Vec<f64>,
 }
 
-/// Where numbers live, and in which precision.
+/// Device and precision of numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub device: Device,
@@ -52,7 +54,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Where a tensor is.
+    /// Device and precision of a tensor.
     pub fn of<const D: usize>(tensor: &Tensor<D>) -> Self {
         Self {
             device: tensor.device(),

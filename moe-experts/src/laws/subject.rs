@@ -1,3 +1,5 @@
+//! Executors under examination.
+
 use super::outcome::Outcome;
 use super::problem::{Place, Problem};
 use super::{EXECUTOR_LAWS, ExecutorCase};
@@ -17,11 +19,11 @@ pub(super) type Executor<'a> =
 pub struct ExecutorSubject<'a> {
     /// The name that reports print.
     pub name: String,
-    /// Where it runs.
+    /// Device that it runs on.
     pub device: Device,
-    /// In which precision. Default: f32
+    /// Precision that it runs in. Default: f32
     pub dtype: DType,
-    /// In which precision the expected numbers are worked out there.
+    /// Precision of the expected numbers there.
     exact: DType,
     run: Box<Executor<'a>>,
 }
@@ -43,9 +45,10 @@ impl<'a> ExecutorSubject<'a> {
             name: name.to_owned(),
             device: device.clone(),
             dtype: DType::F32,
-            exact: match computes_in_f64(device) {
-                true => DType::F64,
-                false => DType::F32,
+            exact: if computes_in_f64(device) {
+                DType::F64
+            } else {
+                DType::F32
             },
             run: Box::new(run),
         }
@@ -65,7 +68,7 @@ impl<'a> ExecutorSubject<'a> {
         problem.measure(&*self.run, &place)
     }
 
-    /// Where the expected numbers are worked out: in f64 if the device computes in it.
+    /// Device and precision of the expected numbers: f64 if the device computes in it.
     pub(super) fn exact_place(&self) -> Place {
         Place {
             device: self.device.clone(),
@@ -99,7 +102,7 @@ pub fn executors(device: &Device) -> Vec<ExecutorSubject<'static>> {
     subjects
 }
 
-/// Whether f64 is f64 on a device: some hold such numbers and work their functions out in f32, or worse.
+/// Returns `true` if f64 is f64 on a device: some hold such numbers and compute functions in f32, or worse.
 fn computes_in_f64(device: &Device) -> bool {
     const X: f64 = 0.9;
     if !device.supports_dtype(DType::F64) {

@@ -248,7 +248,7 @@ pub fn weights_detached(
     reference::moe_ffn(x, w, g.detach(), &p, a)
 }
 
-/// Nothing below the layer learns through the experts.
+/// Cuts the gradient of the tokens: nothing below the layer learns through the experts.
 pub fn tokens_detached(
     x: Tensor<2>,
     w: ExpertWeights,

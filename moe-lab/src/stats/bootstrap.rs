@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::summary::mean;
 
-/// How a bootstrap interval is made.
+/// Settings of a bootstrap interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BootstrapConfig {
     /// Number of resamples, and the most draws that are enumerated. Default: 10,000
@@ -40,7 +40,7 @@ impl Default for BootstrapConfig {
 }
 
 impl BootstrapConfig {
-    /// Whether all draws of `n` differences are enumerated, so that the seed has no influence.
+    /// Returns `true` if all draws of `n` differences are enumerated, so that the seed has no influence.
     pub fn is_exact(&self, n: usize) -> bool {
         all_draws(n).is_some_and(|draws| draws <= self.resamples)
     }
@@ -56,7 +56,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether `value` lies in the interval, its ends included.
+    /// Returns `true` if `value` lies in the interval, its ends included.
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::bootstrap::Interval;
 use moe_train::task::Goal;
 
-/// What a verdict is drawn from.
+/// Numbers that a verdict is drawn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
     /// Number of paired seeds.
@@ -24,7 +24,7 @@ pub struct Evidence {
     pub alpha: f64,
 }
 
-/// What a paired comparison says about an arm.
+/// Verdict of a paired comparison about an arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Verdict {
@@ -43,7 +43,7 @@ pub enum Verdict {
     OneSeed,
     /// The arms did not have the same budget.
     NotComparable {
-        /// What differs, with both numbers.
+        /// Quantity that differs, with both numbers.
         reason: String,
     },
 }

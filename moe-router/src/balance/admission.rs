@@ -1,9 +1,11 @@
+//! The loss of a predictor of admissions (Mixture-of-Depths, arXiv 2404.02258, section 3.5).
+
 use crate::Routing;
 use burn::tensor::{Tensor, activation::softplus};
 
-/// The cross-entropy between what a router's predictor says of each token and whether the token was
-/// let in (Raposo et al. 2024, arXiv 2404.02258, section 3.5): what teaches Mixture-of-Depths to
-/// decide without later tokens. 0 for a routing without an [`Admission`](crate::Admission).
+/// The cross-entropy of the predictor's scores and the admission decisions (Raposo et al. 2024, arXiv
+/// 2404.02258, section 3.5). It teaches Mixture-of-Depths to decide without later tokens. 0 for a routing
+/// without an [`Admission`](crate::Admission).
 ///
 /// # Shapes
 ///

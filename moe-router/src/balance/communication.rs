@@ -1,3 +1,5 @@
+//! The communication balance loss of DeepSeek-V2 (arXiv 2405.04434, equations 29 to 31).
+
 use super::sequences::{
     expert_groups, group_probs, group_size, is_padding, mean_product, tokens_by_sequence,
 };
@@ -26,7 +28,7 @@ pub fn communication(routing: &Routing) -> Tensor<1> {
     mean_product(f_gd, group_probs(routing), routing)
 }
 
-/// How many tokens of each sequence are sent to each device, `[G, D]` row by row.
+/// Tokens of each sequence that are sent to each device, `[G, D]` row by row.
 fn sent_by_sequence(routing: &Routing) -> Vec<f32> {
     let groups = expert_groups(routing);
     let (n_devices, group_size) = (groups.n_groups, group_size(routing));

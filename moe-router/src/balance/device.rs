@@ -1,3 +1,5 @@
+//! The device-level balance loss of DeepSeekMoE (arXiv 2401.06066, equations 15 to 17).
+
 use super::sequences::{balanced_share, expert_groups, group_probs, mean_product};
 use crate::Routing;
 use burn::tensor::Tensor;

@@ -1,3 +1,5 @@
+//! The mean entropy of a token's distribution over experts (arXiv 2403.07652).
+
 use super::without_padding;
 use crate::Routing;
 use burn::tensor::Tensor;

@@ -1,3 +1,5 @@
+//! The expert-level balance loss of DeepSeekMoE (arXiv 2401.06066, equations 12 to 14).
+
 use super::sequences::{balanced_share, mean_probs, mean_product};
 use crate::Routing;
 use burn::tensor::Tensor;

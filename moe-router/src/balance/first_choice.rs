@@ -1,3 +1,5 @@
+//! The load balance loss of first choices (GShard, arXiv 2006.16668, section 2.2).
+
 use super::sequences::{group_size, mean_probs, mean_product, tokens_by_sequence};
 use crate::{Plan, Routing};
 use burn::tensor::Tensor;

@@ -1,15 +1,17 @@
+//! The load balance loss of MoE++ for zero-computation experts (arXiv 2410.07348, section 3.3).
+
 use super::mean_over_tokens;
 use crate::Routing;
 use burn::tensor::Tensor;
 
-/// `N * sum_e eta_e f_e P_e`: the load balance loss of MoE++ (Jin et al. 2024, arXiv 2410.07348,
-/// section 3.3), where `eta` is 1 for an expert with a network and `tau` for a free one (see
-/// [`Bypass`](crate::Bypass)), so that free experts may take `1 / tau` times as much.
+/// `N * sum_e eta_e f_e P_e`: the load balance loss of MoE++ (Jin et al. 2024, arXiv 2410.07348, section
+/// 3.3). `eta` is 1 for an expert with a network and `tau` for a zero-computation expert (see
+/// [`Bypass`](crate::Bypass)), which so may take `1 / tau` times as much.
 ///
-/// `f_e` is the share of all assignments asked of expert `e` and `P_e` its mean probability, over all
-/// `N` experts, free ones included. Differs from the paper, whose `f` sums to `k` and which does not
-/// multiply by `N`: so that, as in [`load_balance`](super::load_balance()), which this is without free
-/// experts, perfect balance does not depend on either.
+/// `f_e` is the share of all assignments asked of expert `e` and `P_e` its mean probability, over all `N`
+/// experts. Differs from the paper, whose `f` sums to `k` and which does not multiply by `N`. Here, as in
+/// [`load_balance`](super::load_balance()), perfect balance depends on neither; without zero-computation
+/// experts the two losses are the same.
 ///
 /// # Shapes
 ///

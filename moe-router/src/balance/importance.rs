@@ -1,3 +1,5 @@
+//! The importance loss (arXiv 1701.06538, equations 6 and 7).
+
 use super::{cv_squared, mean_over_tokens};
 use crate::{Plan, Routing};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};

@@ -1,3 +1,5 @@
+//! The divergence of the experts' mean probabilities from the uniform distribution.
+
 use super::{entropy::p_log_p, mean_over_tokens};
 use crate::Routing;
 use burn::tensor::Tensor;

@@ -1,3 +1,5 @@
+//! The load-balanced L1 regularisation of ReMoE (arXiv 2412.14711, section 3.3).
+
 use crate::{Plan, Routing};
 use burn::tensor::{Tensor, TensorData};
 

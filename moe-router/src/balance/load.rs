@@ -1,3 +1,5 @@
+//! The smooth load loss of noisy top-k routing (arXiv 1701.06538, equations 8 to 11).
+
 use super::{cv_squared, experts_per_token, mean_over_tokens};
 use crate::parts::kth_largest;
 use crate::{Load, NoisyLogits, Routing, routing::to_vec};

@@ -1,3 +1,5 @@
+//! The load balance loss of the Switch Transformer (arXiv 2101.03961, equations 4 to 6).
+
 use super::mean_over_tokens;
 use crate::Routing;
 use burn::tensor::Tensor;

@@ -121,6 +121,7 @@ fn experts_per_token(routing: &Routing) -> usize {
     let Plan::Sparse(plan) = &routing.plan else {
         return routing.n_experts();
     };
+    // dropped assignments count: a token asked for them
     let mean = plan.assignments.len() as f64 / routing.n_routed_tokens().max(1) as f64;
     (mean.round() as usize).clamp(1, routing.n_experts())
 }

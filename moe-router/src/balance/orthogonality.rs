@@ -1,3 +1,5 @@
+//! The router orthogonalisation loss of ERNIE 4.5.
+
 use crate::Routing;
 use burn::tensor::{DType, Tensor};
 

@@ -66,6 +66,7 @@ pub fn load_balance_pooled_by_sequence(routings: &[&Routing]) -> Tensor<1> {
     );
     let mut rows_g = vec![0.0f32; n_groups];
     let mut asked_ge = vec![0.0f32; n_groups * n_experts];
+    // layer after layer, so that the sums have one order
     for routing in routings {
         add(&mut rows_g, &tokens_by_sequence(routing));
         add(&mut asked_ge, &asked_by_sequence(routing));

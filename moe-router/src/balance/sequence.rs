@@ -1,3 +1,5 @@
+//! The sequence-wise balance loss of DeepSeek-V3 (arXiv 2412.19437, equations 17 to 20).
+
 use super::sequences::{group_size, is_padding, mean_probs, mean_product, tokens_by_sequence};
 use crate::parts::top_k_into;
 use crate::{Routing, routing::to_vec};

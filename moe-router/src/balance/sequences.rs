@@ -1,11 +1,11 @@
-//! What the losses of single sequences share: counts and mean probabilities of each sequence.
+//! Counts and mean probabilities of each sequence, shared by the losses of single sequences.
 
 use super::{experts_per_token, without_padding};
 use crate::parts::{ExpertGroups, GroupScore};
 use crate::{Plan, Routing, routing::to_vec};
 use burn::tensor::{Tensor, TensorData};
 
-/// Whether token `t` is padding.
+/// Returns `true` if token `t` is padding.
 pub(super) fn is_padding(routing: &Routing, t: usize) -> bool {
     routing.padding.as_ref().is_some_and(|padding| padding[t])
 }
@@ -51,8 +51,8 @@ pub(super) fn means(x_te: Tensor<2>, routing: &Routing) -> Tensor<2> {
     sums(x_te, routing) / tokens_g1
 }
 
-/// How often each sequence asked for each expert, dropped assignments included, `[G, E]` row by row.
-/// For a soft plan: the combine mass of the expert's slots.
+/// Assignments that each sequence asked of each expert, dropped ones included, `[G, E]` row by row. For a
+/// soft plan: the combine mass of the expert's slots.
 pub(super) fn asked_by_sequence(routing: &Routing) -> Vec<f32> {
     let (n_groups, n_experts) = (routing.n_groups, routing.n_experts());
     match &routing.plan {

@@ -1,3 +1,5 @@
+//! The importance loss of V-MoE (arXiv 2106.05974, appendix A).
+
 use super::sequences::{mean_cv_squared, mean_probs};
 use crate::Routing;
 use burn::tensor::Tensor;

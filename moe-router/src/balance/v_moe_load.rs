@@ -1,3 +1,5 @@
+//! The load loss of V-MoE (arXiv 2106.05974, appendix A).
+
 use super::experts_per_token;
 use super::sequences::{mean_cv_squared, means};
 use crate::parts::top_k;
@@ -39,6 +41,7 @@ fn kth_largest(noisy: &NoisyLogits, k: usize) -> Tensor<2> {
         .collect();
     let data = TensorData::new(kth_t, [n_tokens, 1]);
     let index_t1 = Tensor::<2, Int>::from_data(data, &noisy.logits.device());
+    // gathered on the device: the threshold carries its gradient
     noisy.logits.clone().gather(1, index_t1)
 }
 

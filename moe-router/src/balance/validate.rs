@@ -1,4 +1,4 @@
-//! Which balance losses a router can feed.
+//! Checks of the balance losses that a router can feed.
 
 use super::BalanceConfig;
 use crate::{Extra, Family, RouterConfig, RouterError};
@@ -37,7 +37,7 @@ impl BalanceConfig {
     }
 }
 
-/// What a loss needs that the router does not have.
+/// Names what a loss needs and the router does not have.
 fn missing(loss: &str, router: &RouterConfig) -> Option<&'static str> {
     let family = router.info().family;
     let carries = |extra| router.extras().contains(&extra);

@@ -1,3 +1,5 @@
+//! The router z-loss of ST-MoE (arXiv 2202.08906, equation 5).
+
 use super::without_padding;
 use crate::Routing;
 use burn::tensor::Tensor;

@@ -1,9 +1,11 @@
+//! Generated cases of the laws of routers.
+
 use crate::parts::{mix_seed, standard_normal, uniform_below};
 use crate::{RouterInput, RouterShape};
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
 
-/// What the tokens of a case look like.
+/// Kinds of tokens in a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
     /// Standard normal numbers.
@@ -77,7 +79,7 @@ impl Case {
         })
     }
 
-    /// What the router must know of the layer.
+    /// Shape of the layer, as the router must know it.
     pub fn shape(&self) -> RouterShape {
         RouterShape {
             d_model: self.d_model,

@@ -1,8 +1,10 @@
+//! Routings read back to the host, token by token.
+
 use super::law::applies;
 use super::{Held, Specimen, Stop};
 use crate::{Plan, RouterInput, Routing, SoftPlan, SparsePlan, routing::to_vec};
 
-/// What a token gets from one expert; for a soft plan, from one slot or to one slot.
+/// Share that a token gets from one expert; for a soft plan, from one slot or to one slot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Entry {
     pub expert: usize,
@@ -19,7 +21,7 @@ pub(super) struct Table {
     pub logits: Vec<f32>,
     /// The scores as a distribution, `[T, E]`.
     pub probs: Vec<f32>,
-    /// Whether the plan is a list of assignments.
+    /// `true` if the plan is a list of assignments.
     pub sparse: bool,
     pub n_experts: usize,
     pub n_groups: usize,
@@ -153,7 +155,7 @@ pub(super) fn choice_is_learned(router: &dyn Specimen, input: &RouterInput) -> H
     applies(!plain.sparse || !(0..plain.n_tokens()).all(same), reason)
 }
 
-/// How two rows differ, the order of their entries apart; weights may differ by `tolerance`.
+/// Describes a difference of two rows, the order of their entries apart; weights may differ by `tolerance`.
 pub(super) fn difference(left: &[Entry], right: &[Entry], tolerance: f32) -> Option<String> {
     let sorted = |row: &[Entry]| {
         let mut row = row.to_vec();

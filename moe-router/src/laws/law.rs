@@ -1,3 +1,5 @@
+//! The parts of a law of routers and its outcomes.
+
 use super::{Case, Subject};
 
 /// A law of routers.
@@ -5,18 +7,18 @@ use super::{Case, Subject};
 pub struct Law {
     /// Its name, as reports print it.
     pub name: &'static str,
-    /// What it holds, in one sentence.
+    /// Statement of the law, in one sentence.
     pub sentence: &'static str,
     /// Checks it on one case.
     pub check: fn(&Subject<'_>, &Case) -> Held,
-    /// What is wrong with a router to which the law applies in no case; empty if nothing is.
+    /// Fault of a router to which the law applies in no case; empty if there is none.
     pub if_never: &'static str,
 }
 
-/// Whether a law held.
+/// Outcome of a law on one case.
 pub type Held = Result<(), Stop>;
 
-/// Why a check ended without a pass.
+/// Reason why a check ended without a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// The law is broken, in this way.
@@ -39,16 +41,18 @@ impl Stop {
 
 /// Breaks the law with a message unless the condition holds.
 pub(super) fn ensure(condition: bool, message: impl FnOnce() -> String) -> Held {
-    match condition {
-        true => Ok(()),
-        false => Err(Stop::Broken(message())),
+    if condition {
+        Ok(())
+    } else {
+        Err(Stop::Broken(message()))
     }
 }
 
 /// Leaves the law aside unless the condition holds.
 pub(super) fn applies(condition: bool, reason: impl Into<String>) -> Held {
-    match condition {
-        true => Ok(()),
-        false => Err(Stop::not_applicable(reason)),
+    if condition {
+        Ok(())
+    } else {
+        Err(Stop::not_applicable(reason))
     }
 }

@@ -1,13 +1,15 @@
+//! Reports of laws on a subject.
+
 use std::fmt;
 
-/// How a law fared with a subject.
+/// Verdict of a law on a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It applied to this many cases and held on all.
     Pass(usize),
     /// It was broken: by what, and on which case, shrunk.
     Fail {
-        /// What was found.
+        /// Description of the fault.
         message: String,
         /// The smallest case found, empty if no single case is to blame.
         case: String,
@@ -21,9 +23,9 @@ pub enum Verdict {
 pub struct Finding {
     /// The law's name.
     pub law: &'static str,
-    /// What it holds.
+    /// Statement of the law, in one sentence.
     pub sentence: &'static str,
-    /// How it fared.
+    /// Verdict of the law.
     pub verdict: Verdict,
 }
 
@@ -61,7 +63,7 @@ impl Report {
 }
 
 impl Finding {
-    /// Whether the law was broken.
+    /// Returns `true` if the law was broken.
     pub fn is_failure(&self) -> bool {
         matches!(self.verdict, Verdict::Fail { .. })
     }

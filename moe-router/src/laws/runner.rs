@@ -1,3 +1,5 @@
+//! Generation of cases and shrinking of counterexamples.
+
 use super::{Case, Finding, Held, LAWS, Law, Report, Stop, Subject, Verdict};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -7,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// How many cases, and which.
+/// Number and seed of the cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The number of cases of each law. Default: 48
@@ -27,13 +29,14 @@ pub fn check_all(subject: &Subject<'_>, options: &Options) -> Report {
     let mut findings: Vec<Finding> = Vec::with_capacity(LAWS.len());
     for law in LAWS {
         let malformed = findings.first().is_some_and(Finding::is_failure);
-        findings.push(match malformed {
-            true => Finding {
+        findings.push(if malformed {
+            Finding {
                 law: law.name,
                 sentence: law.sentence,
                 verdict: Verdict::NotApplicable("the routing is not well formed".to_owned()),
-            },
-            false => check_law(law, subject, options),
+            }
+        } else {
+            check_law(law, subject, options)
         });
     }
     Report {

@@ -1,3 +1,5 @@
+//! Built routers with their type erased, and access to their parameters.
+
 use crate::{Causality, Load, Router, RouterInput, Routing, routing::to_vec};
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
@@ -7,7 +9,7 @@ pub trait Specimen {
     /// Routes tokens.
     fn route(&self, input: RouterInput) -> Routing;
 
-    /// What the router declares.
+    /// Causality that the router declares.
     fn causality(&self) -> Causality;
 
     /// Advances a copy.
@@ -29,7 +31,7 @@ pub trait Specimen {
 /// A parameter's gradient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParamGradient {
-    /// Whether the parameter is trained by gradients.
+    /// `true` if gradients train the parameter.
     pub trained: bool,
     /// The gradient's values, zeros if none reached the parameter.
     pub values: Vec<f32>,

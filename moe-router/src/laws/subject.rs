@@ -1,3 +1,5 @@
+//! Routers under examination.
+
 use super::{Case, Specimen, Stop};
 use crate::parts::mix_seed;
 use crate::{Family, Preset, Router, RouterConfig, RouterInput, RouterShape};
@@ -12,9 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Subject<'a> {
     /// The name that reports print.
     pub name: String,
-    /// Where it runs.
+    /// Device that it runs on.
     pub device: Device,
-    /// What decides, if it is known.
+    /// Family of the router, if it is known.
     pub family: Option<Family>,
     /// The fewest experts that cases have.
     pub min_experts: usize,
@@ -99,7 +101,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether the configuration has this key.
+    /// Returns `true` if the configuration has this key.
     pub fn has_key(&self, key: &str) -> bool {
         self.defaults.contains_key(key)
     }
@@ -131,7 +133,8 @@ impl<'a> Subject<'a> {
         Ok(redrawn(&*router, case.seed))
     }
 
-    /// Whether every token has exactly `top_k` experts: with ReMoE's multiplier it is a mean to be reached.
+    /// Returns `true` if every token has exactly `top_k` experts. With ReMoE's multiplier, `top_k` is a
+    /// mean to be reached.
     pub(super) fn fixed_k(&self) -> bool {
         self.has_key("top_k") && !self.has_key("lambda")
     }

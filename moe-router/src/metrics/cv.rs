@@ -1,3 +1,5 @@
+//! The coefficient of variation of loads.
+
 use crate::Load;
 
 /// The coefficient of variation of the experts' loads: population standard deviation over mean. 0 at

@@ -1,3 +1,5 @@
+//! The number of dead experts.
+
 use crate::Load;
 
 /// The number of experts that nobody asked for. An expert with less than a thousandth of a balanced

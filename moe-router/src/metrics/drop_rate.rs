@@ -1,3 +1,5 @@
+//! The drop rate.
+
 use crate::Load;
 
 /// The share of assignments that were dropped, 0 to 1.

@@ -1,3 +1,5 @@
+//! Entropies of probabilities and of loads.
+
 use crate::{Load, Routing, routing::to_vec};
 
 /// The mean entropy of a token's distribution over experts, divided by that of the uniform one: 1 for

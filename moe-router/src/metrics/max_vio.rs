@@ -1,3 +1,5 @@
+//! The maximal violation of balance, MaxVio.
+
 use crate::Load;
 
 /// `max load / mean load - 1`: 0 at perfect balance, `E - 1` if one expert is asked for

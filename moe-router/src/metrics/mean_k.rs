@@ -1,3 +1,5 @@
+//! The mean number of experts a token.
+
 use crate::Load;
 
 /// The number of experts that compute an average token: what dynamic routers hold near a target.

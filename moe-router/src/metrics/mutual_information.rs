@@ -1,6 +1,8 @@
+//! The mutual information of experts and labels.
+
 use crate::{Plan, Routing, routing::to_vec};
 
-/// How often each expert computed tokens of each label (a class of tokens, a domain), summed over any
+/// Counts of tokens of each label (a class of tokens, a domain) that each expert computed, summed over any
 /// number of routings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelCounts {

@@ -1,10 +1,12 @@
+//! Affinities of tokens to experts.
+
 use burn::tensor::{
     Tensor,
     activation::{sigmoid, softmax},
 };
 use serde::{Deserialize, Serialize};
 
-/// How a token's affinity to an expert follows from the logits.
+/// Functions from logits to a token's affinities to experts.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Affinity {

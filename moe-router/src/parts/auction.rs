@@ -1,14 +1,14 @@
 //! Balanced linear assignment by an auction (Bertsekas 1979; for equal objects Bertsekas and Castanon
 //! 1989).
 
-/// The expert of each token such that every expert gets `M / E` of the `M` tokens, rounded down or up, and
-/// the sum of the scores is within `(M + E) * epsilon` of the largest that is possible.
+/// The expert of each token in a balanced assignment. Every expert gets `M / E` of the `M` tokens, rounded
+/// down or up. The sum of the scores is within `(M + E) * epsilon` of the largest that is possible.
 ///
 /// Tokens bid for places at experts, one after the other. A token values an expert at its score less the
-/// price of the expert's cheapest place, takes that place of its best expert, and raises its price until
-/// its second best would do as well, plus `epsilon`; who held the place bids again. If `E` does not divide
-/// `M`, each expert has one more place than `M / E`, and blank bidders without a preference take those
-/// that stay free.
+/// price of the expert's cheapest place. It takes that place of its best expert, and raises its price until
+/// its second best would do as well, plus `epsilon`. The token that held the place bids again. If `E` does
+/// not divide `M`, each expert has one more place than `M / E`, and blank bidders without a preference take
+/// those that stay free.
 ///
 /// # Shapes
 ///
@@ -42,7 +42,8 @@ struct Auction {
     n_tokens: usize,
     n_experts: usize,
     epsilon: f64,
-    /// For each expert its `M / E` places; then, if `E` does not divide `M`, for each one more.
+    /// Stalls of the experts: for each its `M / E` places; then, if `E` does not divide `M`, for each one
+    /// more.
     stalls: Vec<Stall>,
     /// The first of the stalls that blank bidders may use.
     first_optional: usize,
@@ -73,6 +74,7 @@ impl Stall {
         self.prices[self.cheapest] += raise;
         let old = self.holders[self.cheapest].replace(bidder);
         let places = 0..self.prices.len();
+        // `min_by` returns the first of equal prices, so the auction is the same in every run
         self.cheapest = places
             .min_by(|&a, &b| self.prices[a].total_cmp(&self.prices[b]))
             .unwrap_or(0);
@@ -114,6 +116,7 @@ impl Auction {
 
     /// Lets those without a place bid until nobody is.
     fn run(&mut self) {
+        // popped from the end: bidders without a place bid in the order of tokens, blank ones last
         let mut waiting: Vec<usize> = (0..self.n_bidders).rev().collect();
         while let Some(bidder) = waiting.pop() {
             let bid = if bidder < self.n_tokens {
@@ -136,6 +139,7 @@ impl Auction {
         let mut expert_m = vec![0; self.n_tokens];
         for (s, stall) in self.stalls.iter().enumerate() {
             for &holder in stall.holders.iter().flatten() {
+                // holders beyond the tokens are blank bidders
                 if let Some(expert) = expert_m.get_mut(holder) {
                     *expert = (s % self.n_experts) as u32;
                 }
@@ -159,6 +163,7 @@ fn best<'a>(stalls: &[Stall], values: impl Iterator<Item = &'a f64>) -> Bid {
             second = worth;
         }
     }
+    // one stall alone has no second best, and its price rises by epsilon
     let margin = if second.is_finite() {
         first - second
     } else {

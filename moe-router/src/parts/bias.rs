@@ -1,3 +1,5 @@
+//! Biases of the choice, balanced without an auxiliary loss (arXiv 2408.15664, algorithm 1).
+
 use crate::{Load, routing::to_vec};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -30,6 +32,7 @@ pub fn step_by_sign(bias: Param<Tensor<1>>, load: &Load, speed: f64) -> Param<Te
         .zip(&load.asked)
         .map(|(old, &count)| {
             let error = mean - count;
+            // `signum` of zero is one: a balanced expert would move
             let sign = if error == 0.0 { 0.0 } else { error.signum() };
             old + (speed * sign) as f32
         })

@@ -6,7 +6,7 @@ use crate::{Assignments, Causality, RouterInput};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Which tokens of a group claim their places first.
+/// Priorities by which the tokens of a group claim their places.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
@@ -20,7 +20,7 @@ pub enum Priority {
     Random,
 }
 
-/// In which order a group's choices are served.
+/// Order in which a group's choices are served.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum FillOrder {
@@ -31,7 +31,7 @@ pub enum FillOrder {
     ChoiceByChoice,
 }
 
-/// What becomes of a choice whose expert is full.
+/// Treatment of a choice whose expert is full.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
@@ -43,24 +43,24 @@ pub enum Overflow {
     NextChoice,
 }
 
-/// How the experts' buffers are filled.
+/// Rule that fills the experts' buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Buffers {
-    /// Who comes first.
+    /// Tokens that come first.
     pub priority: Priority,
     /// Token by token, or choice by choice.
     pub order: FillOrder,
-    /// What becomes of a choice whose expert is full.
+    /// Treatment of a choice whose expert is full.
     pub overflow: Overflow,
 }
 
-/// What the buffers are filled from.
+/// Choices, scores and groups that the buffers are filled from.
 #[derive(Debug, Clone, Copy)]
 pub struct Claims<'a> {
     /// The choices: one token after the other, those of a token from best to worst.
     pub asked: &'a Assignments,
-    /// By which a token ranks its experts `[T, E]`; minus infinity for one that it may not use.
-    /// What is not a number ranks last.
+    /// Scores by which a token ranks its experts, `[T, E]`; minus infinity for one that it may not use.
+    /// Not-a-number ranks last.
     pub ranking_te: &'a [f32],
     /// The gates by which tokens are compared `[T, E]`.
     pub gates_te: &'a [f32],
@@ -69,8 +69,8 @@ pub struct Claims<'a> {
 }
 
 impl Buffers {
-    /// Whether later tokens of a group can take a place from earlier ones, for up to `k` choices a
-    /// token.
+    /// Causality of the fill: later tokens of a group may take a place from earlier ones, for up to `k`
+    /// choices a token.
     pub fn causality(&self, k: usize) -> Causality {
         match (self.priority, self.order) {
             (Priority::Score, _) => Causality::Leaks(
@@ -86,8 +86,8 @@ impl Buffers {
         }
     }
 
-    /// Fills the buffers and returns the choices in the order in which they were given, those without
-    /// a place marked as dropped, those that moved with their new expert.
+    /// Fills the buffers and returns the choices in the order in which they were given. Choices without a
+    /// place are marked as dropped; those that moved have their new expert.
     ///
     /// # Panics
     ///
@@ -127,6 +127,7 @@ impl Buffers {
                     let gates_e = &claims.gates_te[t * n_experts..(t + 1) * n_experts];
                     gates_e.iter().copied().fold(f32::NEG_INFINITY, f32::max)
                 };
+                // the sort is stable: equal gates keep the order of their positions
                 order.sort_by(|&a, &b| best(b).total_cmp(&best(a)));
             }
         }
@@ -162,7 +163,7 @@ struct Filling<'a> {
     claims: &'a Claims<'a>,
     group_size: usize,
     n_experts: usize,
-    /// Where in the list a token's choices stand, `[T]`.
+    /// Range of a token's choices in the list, `[T]`.
     choices_t: Vec<Range<usize>>,
     /// Places taken, `[G, E]`.
     taken_ge: Vec<usize>,
@@ -204,6 +205,7 @@ impl<'a> Filling<'a> {
                 *first.expect("a token makes no more choices than it has candidates")
             }
         };
+        // asked again: an expert that was recorded without room is full
         let kept = !full(expert, &self.taken_ge);
         self.taken_ge[group * self.n_experts + expert as usize] += usize::from(kept);
         self.served_n[n] = Some((expert, kept));

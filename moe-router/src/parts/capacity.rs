@@ -1,4 +1,4 @@
-//! How many tokens an expert takes from a group, with the rounding of each source.
+//! Capacity of an expert in a group, with the rounding of each source.
 
 use crate::RouterInput;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub enum CapacityRule {
     ExpertChoice,
 }
 
-/// How V-MoE's rule and expert choice round a capacity.
+/// Rounding of a capacity by V-MoE's rule and by expert choice.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum CapacityRounding {
@@ -48,12 +48,12 @@ pub enum CapacityRounding {
 }
 
 impl CapacityRounding {
-    /// Whether it is up.
+    /// Returns `true` for rounding up.
     pub fn is_up(&self) -> bool {
         *self == Self::Up
     }
 
-    /// Whether it is to the nearest, a half away from zero.
+    /// Returns `true` for rounding to the nearest, a half away from zero.
     pub fn is_nearest(&self) -> bool {
         *self == Self::Nearest
     }
@@ -68,7 +68,7 @@ impl CapacityRounding {
     }
 }
 
-/// How many tokens an expert may take from a group.
+/// Capacity of an expert in a group: the most tokens that it takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capacity {
     /// The rounding.
@@ -79,14 +79,14 @@ pub struct Capacity {
     pub top_k: usize,
     /// The least capacity, for the rules that know one. Default: 0
     pub minimum: usize,
-    /// What V-MoE's rule and expert choice round up to a multiple of. Default: 4 and 1
+    /// Multiple that V-MoE's rule and expert choice round up to. Default: 4 and 1
     pub multiple_of: usize,
-    /// How they round before that. Default: up and to the nearest
+    /// Rounding by the two before that. Default: up and to the nearest
     pub rounding: CapacityRounding,
 }
 
 impl CapacityRule {
-    /// Whether the rule knows a least capacity.
+    /// Returns `true` if the rule knows a least capacity.
     pub fn has_minimum(self) -> bool {
         matches!(self, CapacityRule::Mesh | CapacityRule::Megatron)
     }
@@ -137,6 +137,8 @@ impl Capacity {
         assert!(n_experts > 0, "a capacity is that of an expert");
         let (m, e, k) = (n_tokens as f64, n_experts as f64, self.top_k as f64);
         let f = self.factor;
+        // the cast drops the fraction as `int` of the sources does; the minimum comes first, for factors
+        // without limit
         let int = |capacity: f64| capacity.min(m) as usize;
         match self.rule {
             CapacityRule::None => n_tokens,

@@ -1,8 +1,10 @@
+//! Groups of experts, and the choice limited to some of them.
+
 use super::top_k_into;
 use crate::RouterError;
 use serde::{Deserialize, Serialize};
 
-/// How the score of a group follows from the scores of its experts.
+/// Functions from the scores of experts to the score of their group.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupScore {
@@ -20,7 +22,7 @@ pub struct ExpertGroups {
     pub n_groups: usize,
     /// The number of groups that a token may use.
     pub topk_groups: usize,
-    /// How a group is scored.
+    /// Score of a group.
     pub score: GroupScore,
 }
 
@@ -104,6 +106,7 @@ impl GroupScore {
     fn of(self, group: &[f32]) -> f32 {
         let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
         for &score in group {
+            // false for what is not a number, which so counts as the least, as in `top_k`
             if score > first {
                 second = first;
                 first = score;

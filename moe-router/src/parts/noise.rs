@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-/// So many draws have a generator of their own, so that all threads can draw.
+/// Draws of one generator: each block has its own, so that all threads can draw.
 const BLOCK: usize = 4096;
 
 /// Independent draws from the standard normal distribution.
@@ -49,6 +49,7 @@ fn draws(
     let blocks = values.par_chunks_mut(BLOCK).enumerate();
     blocks.for_each(|(stream, block)| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // a stream for each block, so that the draws do not depend on the number of threads
         rng.set_stream(stream as u64);
         fill(&mut rng, block);
     });

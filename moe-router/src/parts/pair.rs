@@ -1,3 +1,5 @@
+//! The choice of a top-2 router whose second expert is optional.
+
 use super::{gather_weights, normalise_per_token, token_choice};
 use crate::{Assignments, RouterInput, routing::to_vec};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -40,6 +42,7 @@ pub fn best_pair(
     let mut taken = Vec::with_capacity(both.len());
     for (n, &weight) in host_n.iter().enumerate() {
         let (token, expert) = (both.tokens()[n], both.experts()[n]);
+        // two assignments a token, the best first, which is always taken
         if n % 2 == 0 || take(token as usize, weight) {
             assignments.push(token, expert);
             taken.push(n as i64);

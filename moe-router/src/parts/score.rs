@@ -1,8 +1,10 @@
+//! Scores of experts.
+
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, sigmoid, softmax};
 use serde::{Deserialize, Serialize};
 
-/// How the gate's logits become scores.
+/// Functions from the gate's logits to scores.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Score {

@@ -1,3 +1,5 @@
+//! Rules that select experts by their scores.
+
 use super::{top_k, top_k_of_rows};
 use crate::{Assignments, RouterInput};
 
@@ -102,6 +104,7 @@ pub fn expert_choice(
                 .iter()
                 .map(|&t| scores_te[t * n_experts + expert])
                 .collect();
+            // tokens are in order of position, so of equal scores the earlier token wins
             for chosen in top_k(&scores, capacity.min(tokens.len())) {
                 assignments.push(tokens[chosen as usize] as u32, expert as u32);
             }

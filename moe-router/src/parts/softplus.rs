@@ -8,7 +8,7 @@ use crate::to_vec;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-/// So many elements are a thread's piece of work.
+/// Elements of a thread's piece of work.
 const BLOCK: usize = 4096;
 
 /// `ln(1 + e^z)` in f32, positive everywhere. Its gradient is the sigmoid; it has no second one.
@@ -44,8 +44,8 @@ fn to_slope(block: &mut [f32]) {
         .for_each(|value| *value = -(-*value).exp_m1());
 }
 
-/// `ln(1 + e^x)` of an `x` that is not positive, in arithmetic that compilers vectorise; its relative error is below
-/// 4e-7 down to where `e^x` ceases to be a normal number.
+/// `ln(1 + e^x)` of an `x` that is not positive, in arithmetic that compilers vectorise; its relative error
+/// is below 4e-7 down to where `e^x` ceases to be a normal number.
 #[inline(always)]
 fn log_1p_exp(x: f32) -> f32 {
     // ln(1 + t) = 2 artanh(s) with s = t / (2 + t), a third at most; artanh(s) = s + s^3 / 3 + s^5 / 5 + ...
@@ -55,7 +55,7 @@ fn log_1p_exp(x: f32) -> f32 {
     2.0 * s * odd.into_iter().fold(0.0, |sum, c| sum * s * s + c)
 }
 
-/// What a function makes of the values, computed by all threads.
+/// Applies a function to the values in blocks, on all threads.
 fn by_blocks(mut values: Vec<f32>, function: fn(&mut [f32])) -> Vec<f32> {
     values.par_chunks_mut(BLOCK).for_each(function);
     values

@@ -14,8 +14,8 @@ const ABREAST: usize = 8;
 #[repr(align(32))]
 struct OfRows<T>([T; ABREAST]);
 
-/// Up to this many scores a row are kept side by side. Each score is held against all that are kept, so for
-/// more of them it is faster to search row by row, where most scores are held against the least alone.
+/// Most scores a row that are kept side by side. Each score is compared with all that are kept. For more of
+/// them it is faster to search row by row, where most scores are compared with the least alone.
 const MOST_ABREAST: usize = 16;
 
 /// The `k` largest scores of each row, largest first, as [`top_k`](super::top_k()) finds them, `[T, K]`. Rows
@@ -48,9 +48,10 @@ pub fn top_k_of_rows(scores_te: &[f32], n_experts: usize, k: usize) -> Vec<u32> 
 
 /// A block of rows on one thread.
 fn block(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
-    let n_abreast = match k <= MOST_ABREAST.min(n_experts) {
-        true => scores_te.len() / (ABREAST * n_experts) * ABREAST,
-        false => 0,
+    let n_abreast = if k <= MOST_ABREAST.min(n_experts) {
+        scores_te.len() / (ABREAST * n_experts) * ABREAST
+    } else {
+        0
     };
     let (abreast_te, rest_te) = scores_te.split_at(n_abreast * n_experts);
     let (abreast_tk, rest_tk) = best_tk.split_at_mut(n_abreast * k);
@@ -66,8 +67,8 @@ fn block(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
 
 for_every_cpu!(abreast, abreast_body, (scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize));
 
-/// [`ABREAST`] rows at once. No branch depends on a score, so that the processor cannot guess wrong, and all
-/// rows take the same step, so that compilers make one instruction of it.
+/// Searches [`ABREAST`] rows at once. No branch depends on a score, so the processor cannot guess wrong.
+/// All rows take the same step, so compilers make one instruction of it.
 #[inline(always)]
 fn abreast_body(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usize) {
     // what is not a number is an empty place

@@ -1,9 +1,11 @@
+//! Balanced transport of tokens to experts by Sinkhorn's iteration.
+
 use crate::RouterInput;
 use rayon::prelude::*;
 
-/// Turns logits into scores of a balanced choice, each group by itself: `z_te + ln v_e`, with the `v` that
-/// gives every expert the same share of the group's transport plan `P_te = u_t exp(z_te) v_e` whose rows
-/// sum to 1 (Sinkhorn and Knopp 1967). The order of a token's scores is that of its row of `P`.
+/// Turns logits into scores of a balanced choice, each group by itself: `z_te + ln v_e`. The `v` give every
+/// expert the same share of the group's transport plan `P_te = u_t exp(z_te) v_e`, whose rows sum to 1
+/// (Sinkhorn and Knopp 1967). The order of a token's scores is that of its row of `P`.
 ///
 /// Rows and columns are scaled in turn until every column's mass is within one part in a thousand of its
 /// share, or for [`MAX_ITERATIONS`] times. Padding takes no part.
@@ -34,7 +36,7 @@ pub fn balance_columns(input: &RouterInput, logits_te: &mut [f32], n_experts: us
         });
 }
 
-/// How often rows and columns are scaled at most.
+/// Limit of the number of times that rows and columns are scaled.
 pub const MAX_ITERATIONS: usize = 100;
 
 /// The mass below which a sum counts as this much, so that nothing is divided by zero.
@@ -62,6 +64,7 @@ fn column_factors(kernel_me: &[f32], n_experts: usize) -> Vec<f32> {
                 .zip(row_e)
                 .for_each(|(c, k)| *c += k * u);
         }
+        // tested before the update: the factors that are returned are those that were found balanced
         let balanced = column_e
             .iter()
             .zip(&v_e)

@@ -1,8 +1,10 @@
+//! Weights of selected experts.
+
 use crate::{Assignments, routing::to_vec};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of the scores of the selected experts before they weigh.
+/// Functions from the scores of the selected experts to their weights.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalise {
@@ -37,6 +39,8 @@ impl Normalise {
                     let logits_tk = logits_n.reshape([assignments.len() / k, k]);
                     return softmax(logits_tk, 1).reshape([assignments.len()]);
                 }
+                // an exponential of a large logit would overflow; the largest of a token cancels in the
+                // quotient
                 let largest_n = largest_of_token(logits_n.clone(), assignments);
                 divide_by_sum((logits_n - largest_n).exp(), assignments)
             }
@@ -84,7 +88,7 @@ fn same_number_a_token(assignments: &Assignments) -> Option<usize> {
     (in_order && of_tokens.all(is_whole)).then_some(k)
 }
 
-/// For each assignment the largest of its token's values, without a gradient.
+/// Finds for each assignment the largest of its token's values, without a gradient.
 fn largest_of_token(values_n: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
     let device = values_n.device();
     let host_n = to_vec(values_n.detach());

@@ -92,6 +92,7 @@ impl Base {
     /// The balanced assignment of each group.
     fn assign(&self, input: &RouterInput, logits_te: &[f32], n_experts: usize) -> Assignments {
         let group_size = input.group_size();
+        // an auction a sequence, on all threads; `collect` keeps the order of the sequences
         let chosen_g: Vec<Vec<(u32, u32)>> = (0..input.n_groups)
             .into_par_iter()
             .map(|group| {
@@ -102,6 +103,7 @@ impl Base {
                     .flat_map(|&t| &logits_te[t * n_experts..][..n_experts])
                     .copied()
                     .collect();
+                // equal affinities have no range, and an auction without a raise need not end
                 let epsilon = (range(&scores_me) * self.raise).max(1e-4);
                 let expert_m = balanced_assignment(&scores_me, n_experts, epsilon);
                 let tokens_m = tokens_m.into_iter().map(|t| t as u32);

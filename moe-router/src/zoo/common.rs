@@ -1,4 +1,4 @@
-//! What several routers share.
+//! Functions shared by several routers.
 
 use crate::parts::{Buffers, Claims, FillOrder, standard_normal};
 use crate::{Assignments, NoisyLogits, RouterInput, RouterShape, Routing, routing::to_vec};

@@ -23,20 +23,20 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// Which experts a token takes.
+/// Rules of choice: the experts that a token takes.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Select {
-    /// Those of the `top_k` largest scores.
+    /// Experts of the `top_k` largest scores.
     #[default]
     TopK,
-    /// Those of the `top_k` largest scores within its `topk_groups` best groups of experts.
+    /// Experts of the `top_k` largest scores within its `topk_groups` best groups of experts.
     GroupLimited,
     /// The fewest whose share of the scores is at least `top_p`.
     TopP,
-    /// Those of scores above `threshold`; a token may get none.
+    /// Experts of scores above `threshold`; a token may get none.
     Threshold,
-    /// Those of positive scores; a token may get none.
+    /// Experts of positive scores; a token may get none.
     Positive,
     /// Experts take tokens, as many as their capacity, and not the other way round.
     ExpertChoice,
@@ -71,12 +71,11 @@ pub enum Bias {
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct ComposedConfig {
-    /// How logits become scores: softmax, sigmoid, relu or cosine. Default: softmax
+    /// Function from logits to scores: softmax, sigmoid, relu or cosine. Default: softmax
     pub score: Score,
-    /// What the cosines are divided by. Default: 0.07
+    /// Divisor of the cosines. Default: 0.07
     pub temperature: f64,
-    /// Which experts a token takes: top_k, group_limited, top_p, threshold, positive or expert_choice.
-    /// Default: top_k
+    /// Rule of choice: top_k, group_limited, top_p, threshold, positive or expert_choice. Default: top_k
     pub select: Select,
     /// The number of experts a token; for top_p, threshold and positive, which find their own, the
     /// number that capacity and cost are counted by. Default: 2
@@ -89,11 +88,11 @@ pub struct ComposedConfig {
     pub n_groups: usize,
     /// The number of groups that a token may use. Default: 1
     pub topk_groups: usize,
-    /// How a group is scored: max or top_two_sum. Default: max
+    /// Score of a group: max or top_two_sum. Default: max
     pub group_score: GroupScore,
-    /// What becomes of the chosen scores: none, sum or softmax. Default: sum
+    /// Normalisation of the chosen scores: none, sum or softmax. Default: sum
     pub normalise: Normalise,
-    /// What the weights are multiplied by at last. Default: 1.0
+    /// Factor of the weights, applied last. Default: 1.0
     pub routed_scaling_factor: f64,
     /// The rounding of the experts' capacity in a sequence: none, switch, mesh, megatron, megablocks,
     /// tutel, v_moe, gshard or expert_choice. Default: none, which is no limit
@@ -102,11 +101,11 @@ pub struct ComposedConfig {
     pub capacity_factor: f64,
     /// The least capacity, for mesh and megatron. Default: 4
     pub min_capacity: usize,
-    /// Who comes first: position, score or random. Default: position
+    /// Tokens that come first: position, score or random. Default: position
     pub priority: Priority,
-    /// In which order choices are served: token_by_token or choice_by_choice. Default: token_by_token
+    /// Order in which choices are served: token_by_token or choice_by_choice. Default: token_by_token
     pub fill: FillOrder,
-    /// What becomes of a choice whose expert is full: drop or next_choice. Default: drop
+    /// Treatment of a choice whose expert is full: drop or next_choice. Default: drop
     pub overflow: Overflow,
     /// The noise of a training step: none, gaussian or jitter. Default: none
     pub noise: Noise,
@@ -116,7 +115,7 @@ pub struct ComposedConfig {
     pub jitter: f64,
     /// A bias of the choice: none or sign. Default: none
     pub bias: Bias,
-    /// How far the bias moves in a step. Default: 0.001
+    /// Move of the bias in a step. Default: 0.001
     pub bias_update_speed: f64,
 }
 
@@ -306,6 +305,7 @@ impl Composed {
                 token_choice(input, &ranking_te, config.top_k)
             }
             Select::TopP => {
+                // a share of mass needs a distribution, which sigmoid and relu are not
                 let share_te = config.score.distribution(scores_te.clone());
                 top_p(input, &common::host(&share_te), config.top_p)
             }

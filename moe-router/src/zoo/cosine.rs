@@ -22,7 +22,7 @@ pub struct CosineConfig {
     /// The width that tokens are projected to; 0 means half the number of experts, at least 2.
     /// Default: 0
     pub d_routing: usize,
-    /// What the cosines are divided by before training. Default: 0.3
+    /// Divisor of the cosines before training. Default: 0.3
     pub temperature: f64,
 }
 

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub struct DeepSeekMoeConfig {
     /// The number of experts a token. Default: 2 (the released model: 6 of 64)
     pub top_k: usize,
-    /// Whether the chosen weights are divided by their sum, if there are at least two. Default: false
+    /// Divide the chosen weights by their sum, if there are at least two. Default: false
     pub norm_topk_prob: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct DeepSeekMoe {
     pub gate: Linear,
     /// The number of experts a token.
     pub top_k: usize,
-    /// Whether the chosen weights are divided by their sum.
+    /// Divides the chosen weights by their sum.
     pub norm_topk_prob: bool,
 }
 

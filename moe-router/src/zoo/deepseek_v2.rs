@@ -29,11 +29,10 @@ pub struct DeepSeekV2Config {
     pub n_groups: usize,
     /// The number of groups that a token may use, `M`. Default: 1 (the large model: 3)
     pub topk_groups: usize,
-    /// Whether the chosen weights are divided by their sum, if there are at least two, in place of
-    /// being scaled. Default: false
+    /// Divide the chosen weights by their sum, if there are at least two, in place of scaling them.
+    /// Default: false
     pub norm_topk_prob: bool,
-    /// What the weights are multiplied by if they are not divided by their sum. Default: 1.0 (the large
-    /// model: 16)
+    /// Factor of the weights that are not divided by their sum. Default: 1.0 (the large model: 16)
     pub routed_scaling_factor: f64,
 }
 
@@ -49,9 +48,9 @@ pub struct DeepSeekV2 {
     pub n_groups: usize,
     /// The number of groups that a token may use.
     pub topk_groups: usize,
-    /// Whether the chosen weights are divided by their sum in place of being scaled.
+    /// Divides the chosen weights by their sum in place of scaling them.
     pub norm_topk_prob: bool,
-    /// What the weights are multiplied by otherwise.
+    /// Factor of the weights otherwise.
     pub routed_scaling_factor: f64,
 }
 

@@ -27,11 +27,11 @@ pub struct DeepSeekV3Config {
     pub n_groups: usize,
     /// The number of groups that a token may use. Default: 1 (the released model: 4)
     pub topk_groups: usize,
-    /// Whether the chosen weights are divided by their sum. Default: true
+    /// Divide the chosen weights by their sum. Default: true
     pub norm_topk_prob: bool,
-    /// What the weights are multiplied by at last. Default: 1.0 (the released model: 2.5)
+    /// Factor of the weights, applied last. Default: 1.0 (the released model: 2.5)
     pub routed_scaling_factor: f64,
-    /// How far the bias moves in a step, gamma. Default: 0.001
+    /// Move of the bias in a step, gamma. Default: 0.001
     pub bias_update_speed: f64,
 }
 
@@ -49,11 +49,11 @@ pub struct DeepSeekV3 {
     pub n_groups: usize,
     /// The number of groups that a token may use.
     pub topk_groups: usize,
-    /// Whether the chosen weights are divided by their sum.
+    /// Divides the chosen weights by their sum.
     pub norm_topk_prob: bool,
-    /// What the weights are multiplied by at last.
+    /// Factor of the weights, applied last.
     pub routed_scaling_factor: f64,
-    /// How far the bias moves in a step.
+    /// Move of the bias in a step.
     pub bias_update_speed: f64,
 }
 
@@ -133,6 +133,7 @@ impl Router for DeepSeekV3 {
         let affinity_te = sigmoid(logits_te.clone());
         let n_experts = logits_te.dims()[1];
 
+        // the bias chooses alone: weights are gathered from the affinities without it
         let bias_e = self.bias.val().detach().unsqueeze();
         let mut choice_te = common::host(&(affinity_te.clone().detach() + bias_e));
         let groups = groups(self.n_groups, self.topk_groups);

@@ -84,7 +84,7 @@ impl Preset for DynMoeConfig {
     }
 }
 
-/// Who fires for whom, and how many for the token of each assignment.
+/// Experts that fire for each token, and their number for the token of each assignment.
 struct Fired {
     assignments: Assignments,
     k_n: Vec<f32>,

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExpertChoiceConfig {
-    /// How many experts take an average token, `c`. Default: 2.0
+    /// Experts that take an average token, `c`. Default: 2.0
     pub capacity_factor: f64,
-    /// How `C` is rounded. Default: to the nearest, a half up. Written only if it is another
+    /// Rounding of `C`. Default: to the nearest, a half up. Written only if it is another
     #[serde(skip_serializing_if = "CapacityRounding::is_nearest")]
     pub capacity_rounding: CapacityRounding,
-    /// What `C` is then rounded up to a multiple of. Default: 1. Written only if it is another
+    /// Multiple that `C` is then rounded up to. Default: 1. Written only if it is another
     #[serde(skip_serializing_if = "is_one")]
     pub capacity_multiple_of: usize,
     /// The standard deviation of noise in training, times the number of experts. Default: 0. Written only

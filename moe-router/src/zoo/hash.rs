@@ -100,6 +100,7 @@ pub(super) fn route_by_key(
     let mut chosen = Vec::with_capacity(top_k);
     for t in (0..n_tokens).filter(|&t| !input.is_padding(t)) {
         chosen.clear();
+        // drawn again until distinct; `top_k` is at most `n_experts`, so that this ends
         for draw in 0.. {
             let expert = uniform_below(n_experts, mix_seed(seed, draw), key(t)) as u32;
             if !chosen.contains(&expert) {

@@ -28,9 +28,9 @@ pub struct LossFreeConfig {
     pub top_k: usize,
     /// The affinity: `sigmoid` or `softmax`. Default: sigmoid
     pub affinity: Affinity,
-    /// Whether the chosen weights are divided by their sum, if there are at least two. Default: false
+    /// Divide the chosen weights by their sum, if there are at least two. Default: false
     pub norm_topk_prob: bool,
-    /// How far the bias moves in a step, `u`. Default: 0.001
+    /// Move of the bias in a step, `u`. Default: 0.001
     pub bias_update_speed: f64,
 }
 
@@ -48,9 +48,9 @@ pub struct LossFree {
     /// The affinity.
     #[module(skip)]
     pub affinity: Affinity,
-    /// Whether the chosen weights are divided by their sum.
+    /// Divides the chosen weights by their sum.
     pub norm_topk_prob: bool,
-    /// How far the bias moves in a step.
+    /// Move of the bias in a step.
     pub bias_update_speed: f64,
 }
 
@@ -108,6 +108,7 @@ impl Router for LossFree {
         let affinity_te = self.affinity.forward(logits_te.clone());
 
         let mut choice_te = common::host(&affinity_te);
+        // the bias chooses alone: weights are gathered from the affinities without it
         common::add_to_rows(&mut choice_te, &common::host(&self.bias.val()));
         let assignments = token_choice(&input, &choice_te, self.top_k);
         let mut weights_n = gather_weights(&affinity_te, &assignments);

@@ -25,10 +25,10 @@ pub struct MixtureOfDepthsConfig {
     pub top_k: usize,
 }
 
-/// In training the `C` tokens of a sequence that score highest are let in, so whether a token is depends
-/// on later ones. A predictor learns to tell from the token alone, by the loss
-/// [`admission`](crate::balance::admission()), and decides in evaluation and decoding: there a token is
-/// let in if the predictor's probability is above one half, however many that makes. The predictor sees
+/// Training admits the `C` tokens of a sequence that score highest, so whether a token is admitted depends
+/// on later ones. A predictor learns the decision from the token alone, by the loss
+/// [`admission`](crate::balance::admission()), and decides in evaluation and decoding. There a token is
+/// admitted if the predictor's probability is above one half, however many that makes. The predictor sees
 /// the token detached, so its loss moves nothing else.
 ///
 /// The weight of an expert is `sigmoid(r_t) softmax(x_t W)_e`. Differs from the paper: `r_t` weighs by its
@@ -137,6 +137,7 @@ impl MixtureOfDepths {
                 .filter(|&t| !input.is_padding(t))
                 .collect();
             let exact = (tokens.len() as f64 * self.capacity) as usize;
+            // a short sequence lets one token in, and one of padding alone none
             let capacity = exact.max(1).min(tokens.len());
             let scores: Vec<f32> = tokens.iter().map(|&t| score_t[t]).collect();
             for best in top_k(&scores, capacity) {

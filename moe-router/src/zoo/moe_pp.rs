@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct MoePlusPlusConfig {
-    /// The number of experts a token, free ones included. Default: 2
+    /// The number of experts a token, zero-computation ones included. Default: 2
     pub top_k: usize,
     /// The number of experts that return zero. Default: 1
     pub n_zero: usize,
@@ -26,19 +26,20 @@ pub struct MoePlusPlusConfig {
     pub n_copy: usize,
     /// The number of experts that mix the token with a vector of their own. Default: 2
     pub n_constant: usize,
-    /// What a free expert weighs in the balance loss; below 1, free experts take more than the
+    /// Weight of a zero-computation expert in the balance loss; below 1, such experts take more than the
     /// others. Default: 0.75
     pub tau: f64,
 }
 
-/// Each token takes the `k` best of all experts, weighted by their share of a softmax over all. The free
-/// experts come last (zero, copy, constant), and the layer adds what they give, see [`Bypass`].
+/// Each token takes the `k` best of all experts, weighted by their share of a softmax over all. The
+/// zero-computation experts come last (zero, copy, constant), and the layer adds what they give, see
+/// [`Bypass`].
 ///
 /// Differs from the paper: no gating residual, for a router knows nothing of the layer below; and no
 /// capacity, so that no token is dropped.
 #[derive(Module, Debug)]
 pub struct MoePlusPlus {
-    /// The gate, `[d_model, n_experts + free experts]`.
+    /// The gate, `[d_model, n_experts + Z]` with `Z` zero-computation experts.
     pub gate: Linear,
     /// The constant experts, if there are any.
     pub constants: Option<Constants>,
@@ -50,7 +51,7 @@ pub struct MoePlusPlus {
     pub n_zero: usize,
     /// The number of experts that return the token.
     pub n_copy: usize,
-    /// What a free expert weighs in the balance loss.
+    /// Weight of a zero-computation expert in the balance loss.
     pub tau: f64,
 }
 
@@ -109,8 +110,8 @@ impl Preset for MoePlusPlusConfig {
         vec![Extra::Gate, Extra::FreeExperts]
     }
 
-    /// The experts with a network among the `k`, if the load is what the balance loss asks for:
-    /// `k tau E / (tau E + Z)` with `Z` free experts.
+    /// The experts with a network among the `k`, if the load is what the balance loss asks for: `k tau E /
+    /// (tau E + Z)` with `Z` zero-computation experts.
     fn experts_per_token(&self, n_experts: usize) -> f64 {
         let computed = self.tau * n_experts as f64;
         self.top_k as f64 * computed / (computed + self.n_free() as f64)
@@ -163,10 +164,11 @@ impl Constants {
 }
 
 impl MoePlusPlus {
-    /// What the free experts add: `w_copy x + sum_z w_z (a_1z x + a_2z v_z)`.
+    /// Contribution of the zero-computation experts: `w_copy x + sum_z w_z (a_1z x + a_2z v_z)`.
     fn free(&self, input: &RouterInput, probs_te: &Tensor<2>, assignments: &Assignments) -> Bypass {
         let weights_te = probs_te.clone() * chosen(assignments, probs_te);
         let [n_tokens, n_experts] = probs_te.dims();
+        // zero experts add nothing and have no columns here
         let first_copy = self.n_experts + self.n_zero;
         let columns = |first, n| weights_te.clone().narrow(1, first, n);
         let mut bypass = Bypass {

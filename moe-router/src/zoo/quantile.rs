@@ -28,7 +28,7 @@ pub struct QuantileConfig {
     pub top_k: usize,
     /// The affinity: `sigmoid` or `softmax`. Default: sigmoid
     pub affinity: Affinity,
-    /// Whether the chosen weights are divided by their sum, if there are at least two. Default: true
+    /// Divide the chosen weights by their sum, if there are at least two. Default: true
     pub norm_topk_prob: bool,
 }
 
@@ -37,9 +37,9 @@ pub struct QuantileConfig {
 ///
 /// The quantiles are read from a histogram of all tokens of the step (a [`Tally`] in the load) of what was
 /// missing for a choice. Its bins are as wide as a fraction of the distance from zero, of 2 per cent and
-/// less, and narrow around zero, where the quantile lies once the load is balanced: a softmax over
-/// hundreds of experts, whose affinities differ in thousandths, balances as well as a sigmoid. Differs
-/// from the article: one pass over the step's tokens with the bias that routed them, no iteration.
+/// less. Around zero, where the quantile lies once the load is balanced, they are narrow. So a softmax over
+/// hundreds of experts, whose affinities differ in thousandths, balances as well as a sigmoid. Differs from
+/// the article: one pass over the step's tokens with the bias that routed them, no iteration.
 #[derive(Module, Debug)]
 pub struct Quantile {
     /// The gate, `[d_model, n_experts]`.
@@ -51,7 +51,7 @@ pub struct Quantile {
     /// The affinity.
     #[module(skip)]
     pub affinity: Affinity,
-    /// Whether the chosen weights are divided by their sum.
+    /// Divides the chosen weights by their sum.
     pub norm_topk_prob: bool,
 }
 
@@ -100,7 +100,7 @@ impl Preset for QuantileConfig {
     }
 }
 
-/// Who is chosen, and what was missing for each expert to be: below zero for those that were.
+/// Chosen experts, and the margin that each expert missed: below zero for those that were chosen.
 struct Choice {
     assignments: Assignments,
     missing_ne: Vec<f32>,
@@ -202,6 +202,7 @@ impl Router for Quantile {
             "the load's tally is that of another number of experts"
         );
         let old_e = common::host(&self.bias.val());
+        // the bins that `route` filled: the bias has not moved since
         let bins = self.bins(&old_e);
         let share = self.top_k as f64 / n_experts as f64;
         let bias_e: Vec<f64> = old_e
@@ -209,6 +210,7 @@ impl Router for Quantile {
             .zip(load.statistic.chunks(Tally::N_BINS))
             .map(|(&old, histogram)| f64::from(old) + bins.quantile(histogram, share))
             .collect();
+        // a common shift changes no choice, so biases are centred and cannot drift
         let mean = bias_e.iter().sum::<f64>() / n_experts as f64;
         let centred_e: Vec<f32> = bias_e.iter().map(|b| (b - mean) as f32).collect();
         self.bias = self.bias.map(|old| {

@@ -23,7 +23,7 @@ pub struct ReMoeConfig {
     /// The multiplier before training, `lambda_0`. From the default it takes some 90 steps until the loss
     /// matters (`1.2^90 = 1.3e7`): a run of a few hundred steps wants more. Default: 1e-8
     pub lambda: f64,
-    /// What the multiplier is multiplied or divided by in a step, `alpha`. Default: 1.2
+    /// Factor by which the multiplier rises or falls in a step, `alpha`. Default: 1.2
     pub alpha: f64,
 }
 
@@ -41,7 +41,7 @@ pub struct ReMoe {
     pub lambda: Param<Tensor<1>>,
     /// The number of experts that the multiplier steers an average token to.
     pub top_k: usize,
-    /// What the multiplier is multiplied or divided by in a step.
+    /// Factor by which the multiplier rises or falls in a step.
     pub alpha: f64,
 }
 
@@ -116,6 +116,7 @@ impl Router for ReMoe {
         let weights_n = gather_weights(&weights_te, &assignments);
         let probs_te = weights_te.clone() / (weights_te.sum_dim(1) + 1e-9);
 
+        // the paper's share `f` is divided by `k`, which the loss leaves to its multiplier
         let multiplier = self.lambda.val().detach() / self.top_k as f64;
         Routing::sparse(assignments, weights_n, logits_te, probs_te)
             .groups(input.n_groups)
@@ -133,6 +134,7 @@ impl Router for ReMoe {
     fn advance(mut self, load: &Load) -> Self {
         let active = load.kept.iter().sum::<f64>() / load.n_tokens.max(1.0);
         let excess = active - self.top_k as f64;
+        // `signum` of zero is one: a target that is met would move the multiplier
         let sign = if excess == 0.0 { 0.0 } else { excess.signum() };
         self.lambda = self
             .lambda

@@ -27,8 +27,8 @@ pub struct ReplayConfig {
     pub top_k: usize,
 }
 
-/// Each token takes the experts that the trace has for its sequence's place in the batch and its position
-/// in the sequence (see [`Trace`]), weighted by a softmax over their logits. The gate learns to weigh,
+/// Each token takes the experts of the trace at its sequence's place in the batch and its position in the
+/// sequence (see [`Trace`]). They are weighted by a softmax over their logits. The gate learns to weigh,
 /// and chooses nothing.
 ///
 /// To replay what another router did to a batch, give its [`Trace`] to [`Replay::with_trace`].
@@ -38,7 +38,7 @@ pub struct Replay {
     pub gate: Linear,
     /// The number of experts a token without a trace.
     pub top_k: usize,
-    /// What is replayed; without it, experts by turns.
+    /// Traces that are replayed; without them, experts by turns.
     #[module(skip)]
     pub trace: Option<Arc<Trace>>,
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub struct SinkhornConfig {
     /// The number of experts a token. Default: 1
     pub top_k: usize,
-    /// What weighs the chosen: `softmax` or `sigmoid` of the logits. Default: softmax
+    /// Weights of the chosen experts: `softmax` or `sigmoid` of the logits. Default: softmax
     pub affinity: Affinity,
 }
 
@@ -39,7 +39,7 @@ pub struct Sinkhorn {
     pub gate: Linear,
     /// The number of experts a token.
     pub top_k: usize,
-    /// What weighs the chosen.
+    /// Weights of the chosen experts.
     #[module(skip)]
     pub affinity: Affinity,
 }
@@ -90,6 +90,7 @@ impl Router for Sinkhorn {
         let n_experts = logits_te.dims()[1];
 
         let mut choice_te = common::host(&logits_te);
+        // in evaluation later tokens would move the plan, and so a token's experts
         if input.noise.is_some() {
             balance_columns(&input, &mut choice_te, n_experts);
         }

@@ -146,6 +146,7 @@ impl Router for SoftMoe {
 
         // an expert's score is the log-sum-exp of its slots' scores: its softmax is the combine mass
         let max = scores_gms.clone().detach().max_dim(2);
+        // the largest is taken out before the exponential and put back behind the logarithm: no overflow
         scores_gms = scores_gms - max.clone();
         let shape_tep = [n_tokens, self.n_experts, shape_gms[2] / self.n_experts];
         let sum_te = scores_gms.exp().reshape(shape_tep).sum_dim(2);
@@ -177,6 +178,7 @@ impl SoftMoe {
 
 /// Minus infinity, nearly, for padding tokens, so that no slot takes any of them.
 fn padding_bias(padding: &[bool], shape_gms: &[usize; 3], like: &Tensor<3>) -> Tensor<3> {
+    // finite: a softmax over infinities alone, of a sequence that is all padding, is not a number
     let bias = |&pad: &bool| if pad { -1e30 } else { 0.0 };
     let bias_t: Vec<f32> = padding.iter().map(bias).collect();
     column(&bias_t, shape_gms, like)

@@ -26,7 +26,7 @@ pub struct SwitchConfig {
     /// factor: what published models have. Default: none
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expert_capacity: Option<usize>,
-    /// Whether the gate has a bias, as some published models have. Default: no
+    /// Bias of the gate, which some published models have. Default: no
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gate_bias: bool,
 }
@@ -138,6 +138,7 @@ impl Router for Switch {
         let probs_te = softmax(logits_te.clone(), 1);
         let n_experts = logits_te.dims()[1];
 
+        // logits and not probabilities, which may round to ties where logits differ
         let host_te = common::host(&logits_te);
         let claims = Claims {
             asked: &token_choice(&input, &host_te, 1),

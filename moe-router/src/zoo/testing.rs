@@ -1,4 +1,4 @@
-//! What the tests of several routers share.
+//! Fixtures shared by the tests of several routers.
 
 use crate::{Plan, RouterShape, Routing};
 use burn::module::Param;

@@ -68,8 +68,8 @@ impl Preset for TopPConfig {
         }
     }
 
-    /// What an undecided router takes, `ceil(p E)`. It is the most that any token takes: training makes
-    /// it fewer.
+    /// Experts that an undecided router takes, `ceil(p E)`. No token takes more, and training makes it
+    /// fewer.
     fn experts_per_token(&self, n_experts: usize) -> f64 {
         (self.p * n_experts as f64 - 1e-9).ceil()
     }

@@ -30,12 +30,12 @@ pub struct VMoeConfig {
     /// The capacity of an expert relative to a balanced load. Default: 1.05 (the released models: 1.5 in
     /// fine-tuning and 4.0 in evaluation)
     pub capacity_factor: f64,
-    /// What the capacity is rounded up to a multiple of. Default: 4
+    /// Multiple that the capacity is rounded up to. Default: 4
     pub capacity_multiple_of: usize,
-    /// How the capacity is rounded before that. Default: up. Written only if it is another
+    /// Rounding of the capacity before that. Default: up. Written only if it is another
     #[serde(skip_serializing_if = "CapacityRounding::is_up")]
     pub capacity_rounding: CapacityRounding,
-    /// Who comes first: position, score (batch priority routing) or random. Default: position
+    /// Tokens that come first: position, score (batch priority routing) or random. Default: position
     pub priority: Priority,
     /// The standard deviation of the noise, times the number of experts. Default: 1.0
     pub noise_std: f64,
@@ -110,9 +110,10 @@ impl Preset for VMoeConfig {
         }
     }
     fn extras(&self) -> Vec<Extra> {
-        match self.noise_std > 0.0 {
-            true => vec![Extra::Gate, Extra::Noise],
-            false => vec![Extra::Gate],
+        if self.noise_std > 0.0 {
+            vec![Extra::Gate, Extra::Noise]
+        } else {
+            vec![Extra::Gate]
         }
     }
 

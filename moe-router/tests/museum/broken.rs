@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What is wrong.
+/// Faults of the exhibits.
 pub mod fault {
     pub const NONE: usize = 0;
     pub const BIAS_IN_WEIGHTS: usize = 1;
@@ -96,7 +96,7 @@ struct Fields {
     capacity_factor: f64,
 }
 
-/// How often `route` was called: hidden state.
+/// Number of calls of `route`: hidden state.
 #[derive(Debug, Clone, Default)]
 struct Calls(Arc<AtomicUsize>);
 
@@ -116,9 +116,10 @@ impl<const F: usize> Preset for BrokenConfig<F> {
 
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         let room = self.topk_groups * (n_experts / self.n_groups);
-        match self.top_k <= room {
-            true => Ok(()),
-            false => Err(RouterError::Groups("too few".to_owned())),
+        if self.top_k <= room {
+            Ok(())
+        } else {
+            Err(RouterError::Groups("too few".to_owned()))
         }
     }
 

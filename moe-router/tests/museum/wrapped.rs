@@ -6,7 +6,7 @@ use moe_router::{
     AnyRouter, Causality, Plan, Router, RouterConfig, RouterInput, RouterShape, Routing, SoftPlan,
 };
 
-/// What is changed.
+/// Changes of a router's output.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
     /// It claims to be causal.

@@ -61,7 +61,7 @@ pub struct MlaConfig {
 pub struct MhaConfig {
     /// The number of heads. Default: 4
     pub n_heads: usize,
-    /// Whether queries and keys are normalised. Default: false, for soft_moe true
+    /// Normalise queries and keys. Default: false, for soft_moe true
     pub qk_norm: bool,
 }
 

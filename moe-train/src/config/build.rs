@@ -1,4 +1,4 @@
-//! From a configuration to the things that it describes.
+//! The model that a configuration describes, its causality and its sizes.
 
 use super::{AttentionConfig, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
 use crate::data::{DataConfig, VocabKind};
@@ -100,14 +100,13 @@ impl RunConfig {
         }
     }
 
-    /// Whether later tokens can influence earlier ones; none of a model that reads a whole image and is
-    /// not asked to be causal.
+    /// Causality of the router; `None` for a model that reads a whole image and is not asked to be causal.
     pub fn causality(&self) -> Option<Causality> {
         let asked = self.model.task().is_causal();
         asked.then(|| self.router.info().causality)
     }
 
-    /// Whether no later token influences an earlier one in evaluation, or nobody asks for that.
+    /// Returns `true` if no later token influences an earlier one in evaluation, or nobody asks for that.
     pub fn is_causal(&self) -> bool {
         self.causality().is_none_or(Causality::is_causal)
     }

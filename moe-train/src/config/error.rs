@@ -1,11 +1,11 @@
-//! Why a configuration is refused.
+//! Reasons why a configuration is refused.
 
 use crate::data::DataError;
 use crate::resolve::ResolveError;
 use moe_models::ModelError;
 use thiserror::Error;
 
-/// What is wrong with a run's configuration.
+/// Errors of a run's configuration.
 #[derive(Error, Debug)]
 pub enum ConfigError {
     /// A file, a key or a value.
@@ -50,7 +50,7 @@ pub enum ConfigError {
         key: &'static str,
         /// The value given.
         value: f64,
-        /// What it must be.
+        /// Range of valid values.
         range: &'static str,
     },
     /// A size with which the model could not be counted.
@@ -60,7 +60,7 @@ pub enum ConfigError {
         key: String,
         /// The value given.
         value: String,
-        /// What it must be.
+        /// Rule that it must follow.
         rule: String,
     },
     /// A negative integer, where only counts and sizes stand.

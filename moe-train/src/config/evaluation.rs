@@ -1,10 +1,13 @@
+//! Configurations with another router for evaluation.
+
 use super::{ConfigError, RunConfig};
 use crate::resolve::{ConfigFile, Override};
 use toml::{Table, Value};
 
 impl RunConfig {
-    /// The configuration with other values of its router, for evaluation: another capacity than in training,
-    /// another order of priority. The model keeps its parameters, so a trained one can be evaluated so.
+    /// The configuration with other values of its router, for evaluation: another capacity than in
+    /// training, say, or another order of priority. The parameters stay, so a trained model can be
+    /// evaluated with it.
     ///
     /// # Errors
     ///
@@ -32,14 +35,13 @@ impl RunConfig {
             ..self.clone()
         };
         let parameters = |config: &Self| (config.router.name(), config.account().params_total);
-        match parameters(&config) == parameters(self) {
-            true => Ok(config),
-            false => {
-                let texts: Vec<&str> = overrides.iter().map(AsRef::as_ref).collect();
-                Err(ConfigError::OtherParameters {
-                    texts: texts.join(" "),
-                })
-            }
+        if parameters(&config) == parameters(self) {
+            Ok(config)
+        } else {
+            let texts: Vec<&str> = overrides.iter().map(AsRef::as_ref).collect();
+            Err(ConfigError::OtherParameters {
+                texts: texts.join(" "),
+            })
         }
     }
 }

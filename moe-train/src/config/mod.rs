@@ -53,7 +53,7 @@ const COMPOSED: Implied<'static> = Implied {
 pub struct RunConfig {
     /// The seed of the initialisation, the data order and all noise. Default: 0
     pub seed: u64,
-    /// What is learned from.
+    /// Data that is learned from.
     pub data: DataConfig,
     /// The model's outer sizes.
     pub model: ModelConfig,

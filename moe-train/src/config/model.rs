@@ -41,9 +41,9 @@ pub struct MixtralModel {
     pub n_layers: usize,
     /// The epsilon of the RMS norms. Default: 1e-5
     pub norm_eps: f64,
-    /// Whether the output head is the embedding, transposed. Default: false
+    /// Use the embedding, transposed, as output head. Default: false
     pub tied_embeddings: bool,
-    /// Whether a decoder accepts a router that is not causal. Default: false
+    /// Accept a router that is not causal in a decoder. Default: false
     pub allow_leak: bool,
 }
 
@@ -57,19 +57,20 @@ pub struct DeepSeekModel {
     pub n_layers: usize,
     /// The number of layers at the start that are dense. Default: 1
     pub n_dense_layers: usize,
-    /// Of the layers after them, those whose index is a multiple of this have experts. Default: 1
+    /// Interval between layers with experts: those behind the dense ones whose index is a multiple of it.
+    /// Default: 1
     pub moe_every: usize,
     /// The hidden width of a dense layer's feed-forward. Default: 768
     pub d_dense: usize,
-    /// The number of modules that predict further tokens. Default: 0, for deepseek_v3 1
+    /// The number of modules of multi-token prediction. Default: 0, for deepseek_v3 1
     pub n_mtp_layers: usize,
     /// The weight of their loss, the lambda of DeepSeek-V3. Default: 0.3
     pub mtp_weight: f64,
     /// The epsilon of the RMS norms. Default: 1e-6
     pub norm_eps: f64,
-    /// Whether the output head is the embedding, transposed. Default: false
+    /// Use the embedding, transposed, as output head. Default: false
     pub tied_embeddings: bool,
-    /// Whether a decoder accepts a router that is not causal. Default: false
+    /// Accept a router that is not causal in a decoder. Default: false
     pub allow_leak: bool,
 }
 
@@ -115,7 +116,7 @@ impl ModelConfig {
         }
     }
 
-    /// What the family learns.
+    /// Task of the family.
     pub fn task(&self) -> Task {
         match self {
             Self::Mixtral(_) | Self::DeepSeekMoe(_) | Self::DeepSeekV2(_) | Self::DeepSeekV3(_) => {
@@ -157,7 +158,7 @@ impl ModelConfig {
         }
     }
 
-    /// The number of all layers: of both stacks, and of modules that predict further tokens.
+    /// The number of all layers: of both stacks, and of the modules of multi-token prediction.
     pub(super) fn n_layers(&self) -> usize {
         match self {
             Self::Mixtral(model) => model.n_layers,
@@ -182,7 +183,7 @@ impl ModelConfig {
         (key.to_owned(), width as u128)
     }
 
-    /// The weight of the loss of modules that predict further tokens; 0 for a family without.
+    /// The weight of the loss of multi-token prediction; 0 for a family without.
     pub fn mtp_weight(&self) -> f64 {
         match self {
             Self::Mixtral(_) | Self::Vmoe(_) | Self::SoftMoe(_) | Self::Switch(_) => 0.0,
@@ -192,7 +193,7 @@ impl ModelConfig {
         }
     }
 
-    /// The number of modules that predict further tokens.
+    /// The number of modules of multi-token prediction.
     pub fn n_mtp_layers(&self) -> usize {
         match self {
             Self::Mixtral(_) | Self::Vmoe(_) | Self::SoftMoe(_) | Self::Switch(_) => 0,

@@ -1,3 +1,5 @@
+//! The keys of `[model]` for the family `switch`.
+
 use super::{AttentionConfig, RunConfig};
 use crate::data::DataConfig;
 use moe_models::switch::{Embeddings, PaddedTokens, SwitchConfig, SwitchStackConfig};
@@ -20,9 +22,9 @@ pub struct SwitchModel {
     pub d_dense: usize,
     /// The epsilon of the RMS norms. Default: 1e-6
     pub norm_eps: f64,
-    /// Whether encoder, decoder and head have one table. Default: true
+    /// Share one table between encoder, decoder and head. Default: true
     pub tied_embeddings: bool,
-    /// Whether the decoder accepts a router that is not causal; the encoder always does. Default: false
+    /// Accept a router that is not causal in the decoder; the encoder always does. Default: false
     pub allow_leak: bool,
 }
 
@@ -65,9 +67,10 @@ impl RunConfig {
             d_dense: model.d_dense,
             moe: self.experts(),
             norm_eps: model.norm_eps,
-            embeddings: match model.tied_embeddings {
-                true => Embeddings::Tied,
-                false => Embeddings::Untied,
+            embeddings: if model.tied_embeddings {
+                Embeddings::Tied
+            } else {
+                Embeddings::Untied
             },
             padded_tokens: PaddedTokens::LeftOut,
             input_jitter: 0.0,

@@ -16,10 +16,10 @@ pub struct ExpertsConfig {
     /// The number of experts that every token passes through besides. Default: 0, for the families of
     /// DeepSeek 2
     pub n_shared_experts: usize,
-    /// The activation: swiglu, gelu, relu or silu. Default: swiglu, of vision transformers gelu, with biases, of
-    /// an encoder with a decoder relu
+    /// The activation: swiglu, gelu, relu or silu. Default: swiglu, of vision transformers gelu, with
+    /// biases, of an encoder with a decoder relu
     pub activation: Activation,
-    /// How the experts are computed: grouped, or reference (slow and readable). Default: grouped
+    /// Algorithm that computes the experts: grouped, or reference (slow and readable). Default: grouped
     pub dispatch: Dispatch,
 }
 
@@ -31,8 +31,9 @@ pub struct TrainConfig {
     pub steps: u64,
     /// The number of sequences or images of a micro-batch. Default: 16, of images 64
     pub batch_size: usize,
-    /// The number of tokens of a sequence; images have no such key, their patches decide. Default: 256, of pairs
-    /// of texts 128: those of a window that spans are cut out of, or the most of a text to be translated
+    /// The number of tokens of a sequence; images have no such key, their patches decide. Default: 256, of
+    /// pairs of texts 128: those of a window that spans are cut out of, or the most of a text to be
+    /// translated
     #[serde(default, skip_serializing_if = "is_zero")]
     pub seq_length: usize,
     /// The number of micro-batches of a step. Its loss is the mean over the predictions of all of them.

@@ -1,3 +1,5 @@
+//! The keys of `[model]` for the families of vision transformers.
+
 use super::{AttentionConfig, RunConfig};
 use crate::data::DataConfig;
 use moe_models::vmoe::{Grouping, PatchPositions, Pooling, VmoeConfig};
@@ -20,17 +22,16 @@ pub struct VisionModel {
     pub moe_layers: Vec<usize>,
     /// The number of images whose patches are routed together. Default: 1
     pub group_images: usize,
-    /// How patches know where they are: learned, sin_cos_2d or none. Default: learned, for soft_moe
-    /// sin_cos_2d
+    /// Positions of the patches: learned, sin_cos_2d or none. Default: learned, for soft_moe sin_cos_2d
     pub positions: PositionKind,
-    /// How the patches become one vector: class_token, first, mean or attention. Default: class_token, for
-    /// soft_moe mean
+    /// Pooling of the patches into one vector: class_token, first, mean or attention. Default: class_token,
+    /// for soft_moe mean
     pub pooling: Pooling,
     /// The width of a layer before the head; 0 means that there is none. Default: 0
     pub d_pre_logits: usize,
 }
 
-/// How patches know where they are.
+/// Positions of the patches.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum PositionKind {
@@ -39,7 +40,7 @@ pub enum PositionKind {
     /// Fixed sines and cosines of column and row.
     #[serde(rename = "sin_cos_2d")]
     SinCos2d,
-    /// Not at all.
+    /// No positions.
     None,
 }
 

@@ -26,7 +26,7 @@ impl DataConfig {
         }
     }
 
-    /// Whether the data is part of the program, and so cannot change.
+    /// Returns `true` if the data is part of the program, and so cannot change.
     pub fn is_embedded(&self) -> bool {
         match self {
             Self::Text(text) => text.name == TextName::NineDomains,

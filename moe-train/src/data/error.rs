@@ -1,4 +1,4 @@
-//! What can be wrong with the data of a run: each message says what, where and what to do.
+//! Errors of a run's data: each message says what, where and what to do.
 
 use std::path::PathBuf;
 
@@ -85,7 +85,7 @@ pub enum DataError {
         path: PathBuf,
         /// The format.
         what: &'static str,
-        /// What to do.
+        /// Remedy.
         remedy: &'static str,
     },
     /// A table of texts.
@@ -183,7 +183,7 @@ pub enum DataError {
     BadVocab {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault of the file.
         reason: String,
     },
     /// Pairs of texts.
@@ -197,7 +197,7 @@ pub enum DataError {
         "cannot {action} `{path}`: {source}; check the path and its permissions, or copy it again"
     )]
     Io {
-        /// What was tried.
+        /// Action that failed.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

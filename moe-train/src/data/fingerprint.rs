@@ -15,7 +15,7 @@ pub(super) struct Fingerprint<'a> {
 }
 
 impl<'a> Fingerprint<'a> {
-    /// Nothing hashed yet.
+    /// Starts with nothing hashed.
     pub(super) fn new(stop: &'a AtomicBool) -> Self {
         let hash = Sha256::new();
         Self { hash, stop }

@@ -33,7 +33,7 @@ pub(super) fn check_memory(path: &Path, needed: u128) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Whether a file is compressed by gzip, by its name.
+/// Returns `true` if a file is compressed by gzip, by its name.
 pub(super) fn is_gzip(path: &Path) -> bool {
     let extension = path.extension();
     extension.is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))

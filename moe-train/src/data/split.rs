@@ -38,7 +38,7 @@ impl Split {
         cut(start)..cut(end)
     }
 
-    /// Where the part starts and ends, in percent.
+    /// Start and end of the part, in percent.
     const fn percents(self) -> (usize, usize) {
         match self {
             Split::Train => (0, 90),

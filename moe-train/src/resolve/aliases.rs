@@ -1,3 +1,5 @@
+//! Other names of choices.
+
 use toml::Value;
 
 use super::Layers;

@@ -1,8 +1,8 @@
-//! Why a configuration could not be resolved.
+//! Reasons why a configuration could not be resolved.
 
 use std::path::PathBuf;
 
-/// Why a configuration could not be resolved.
+/// Reason why a configuration could not be resolved.
 ///
 /// Every message says what is wrong, where (file and line, or the text of the override) and what
 /// to do about it.
@@ -35,7 +35,7 @@ pub enum ResolveError {
     FileUnreadable {
         /// The path as it was given.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The file is not TOML.
@@ -47,7 +47,7 @@ pub enum ResolveError {
         line: usize,
         /// Column in characters, counted from 1.
         column: usize,
-        /// What the TOML parser said.
+        /// Message of the TOML parser.
         message: String,
     },
     /// An override is not of the form `key=value`.
@@ -55,7 +55,7 @@ pub enum ResolveError {
     OverrideSyntax {
         /// The override as it was given.
         text: String,
-        /// What is wrong and what to write instead.
+        /// Fault, with what to write instead.
         reason: String,
     },
     /// A key that the defaults do not have.
@@ -79,7 +79,7 @@ pub enum ResolveError {
         expected: &'static str,
         /// The given value and its type, in words.
         given: String,
-        /// What to write instead; empty where nothing is obvious.
+        /// Text to write instead; empty where nothing is obvious.
         hint: String,
     },
     /// A selector names a choice that does not exist.
@@ -97,7 +97,7 @@ pub enum ResolveError {
     /// A resolved configuration breaks a rule of its types.
     #[error("the configuration is not valid: {reason}")]
     Invalid {
-        /// What is wrong, with the key, and what to do.
+        /// Fault, with the key and what to do.
         reason: String,
     },
 }

@@ -90,7 +90,7 @@ impl ConfigFile {
         &self.path
     }
 
-    /// What the file says, unchecked.
+    /// Content of the file, unchecked.
     pub fn table(&self) -> &toml::Table {
         &self.table
     }
@@ -118,7 +118,7 @@ impl ConfigFile {
         }
     }
 
-    /// Where a dotted key stands: `path:line`, or the path alone for a key that the file lacks.
+    /// Place of a dotted key: `path:line`, or the path alone for a key that the file lacks.
     pub fn place(&self, key: &str) -> String {
         match self.lines.get(key) {
             Some(line) => format!("{}:{line}", self.path.display()),

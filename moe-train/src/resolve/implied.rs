@@ -1,3 +1,5 @@
+//! Choices that keys imply without naming them.
+
 use toml::{Table, Value};
 
 use super::known::{lookup, split};

@@ -36,7 +36,7 @@ pub(super) fn hint(key: &str, defaults: &Table) -> String {
     }
 }
 
-/// What to write instead of a dotted key that a table does not have; `None` if it has it.
+/// Suggests what to write instead of a dotted key that a table does not have; `None` if it has it.
 pub fn key_hint(key: &str, table: &Table) -> Option<String> {
     lookup(table, key).is_none().then(|| hint(key, table))
 }

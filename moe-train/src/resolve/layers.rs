@@ -1,3 +1,5 @@
+//! Layers of a configuration and their merge.
+
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -5,7 +7,7 @@ use super::known::{lookup, split};
 use super::merge::{Origin, merge};
 use super::{ConfigFile, Override, ResolveError, Selection};
 
-/// What lies over the defaults: a file, then overrides in the order of the command line.
+/// Layers over the defaults: a file, then overrides in the order of the command line.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layers {
     /// The configuration file, if there is one.
@@ -63,10 +65,10 @@ pub type Defaults<'a> = &'a dyn Fn(&Selection) -> Result<Table, ResolveError>;
 /// `selectors` are the dotted keys, such as `router.name`, whose value selects the defaults of the
 /// table they stand in.
 ///
-/// Rule of selectors: the file is checked first, on its own. Where the overrides then change the
-/// choice of a selector (directly, or because another selector's defaults choose differently), the
-/// file's other keys of that selector's table, inner tables included, are dropped: they were
-/// written for the file's choice. Overrides are never dropped.
+/// Rule of selectors: the file is checked first, on its own. The overrides may then change the choice of a
+/// selector, directly or because another selector's defaults choose differently. If so, the file's other
+/// keys of that selector's table are dropped, inner tables included: they were written for the file's
+/// choice. Overrides are never dropped.
 ///
 /// # Errors
 ///
@@ -145,7 +147,7 @@ fn merge_overrides(table: &mut Table, overrides: &[Override]) -> Result<(), Reso
     Ok(())
 }
 
-/// What is left of a file while its selectors change.
+/// Tables of a file that are left while its selectors change.
 struct Kept<'a> {
     file: &'a ConfigFile,
     selectors: Vec<&'a str>,

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::known::{hint, join, table_hint};
 use super::{ConfigFile, Override, ResolveError};
 
-/// Where a layer comes from; names the place of a key in messages.
+/// Source of a layer; names the place of a key in messages.
 pub(super) enum Origin<'a> {
     File(&'a ConfigFile),
     Override(&'a Override),

@@ -1,3 +1,5 @@
+//! The nearest candidate to a name with a typing error.
+
 use strsim::damerau_levenshtein;
 
 /// Finds the candidate that `name` most likely meant.

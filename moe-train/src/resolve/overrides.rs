@@ -109,7 +109,7 @@ impl Override {
         })
     }
 
-    /// How messages name this override.
+    /// Name of this override in messages.
     pub(super) fn place(&self) -> String {
         format!("override `{}`", self.text)
     }

@@ -1,3 +1,5 @@
+//! Choices of the selectors.
+
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};

@@ -19,6 +19,7 @@ pub(super) fn bleu(texts: &[[String; 2]], device: &Device) -> f64 {
                 let words = text.split_whitespace();
                 words
                     .map(|word| {
+                        // from 1: zero is the padding
                         let next = numbers.len() as i64 + 1;
                         *numbers.entry(word).or_insert(next)
                     })

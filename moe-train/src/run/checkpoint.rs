@@ -18,8 +18,7 @@ use std::path::{Path, PathBuf};
 const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 
-/// What a checkpoint holds beside tensors. The data order and all noise are functions of the seed and
-/// these numbers.
+/// State of a run beside tensors. The data order and all noise are functions of the seed and these numbers.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(super) struct CheckpointState {
     /// The steps made.
@@ -30,13 +29,13 @@ pub(super) struct CheckpointState {
     pub(super) wall_s: f64,
     /// The task's own loss at the last step.
     pub(super) lm_loss: f64,
-    /// True if the evaluation after the step was interrupted.
+    /// `true` if the evaluation after the step was interrupted.
     pub(super) owes_evaluation: bool,
-    /// What tokens have cost so far.
+    /// Cost of tokens so far.
     pub(super) cost: CostMeter,
     /// The run that it is of.
     pub(super) origin: Origin,
-    /// What `metrics.jsonl` held.
+    /// Extent of `metrics.jsonl`.
     pub(super) metrics: Extent,
     /// The hashes of the files beside it, which saving fills in.
     pub(super) records: Records,
@@ -72,17 +71,21 @@ pub(super) fn save(
         model: hash_file(&model)?,
         optimizer: hash_file(&optimizer)?,
     };
+    // the state is written last, since it vouches for the files beside it
     let state = &CheckpointState {
         records,
         ..state.clone()
     };
     write_sealed(&temporary.join("state.json"), state)?;
 
+    // before the rename, which must not reach the disk ahead of what it names
     for file in [&model, &optimizer, &temporary] {
         sync(file)?;
     }
+    // a folder with files cannot be renamed over
     remove(&target)?;
     fs::rename(&temporary, &target).map_err(file_error("rename", &target))?;
+    // a rename is on the disk once the folder that holds the name is
     sync(&folder.checkpoints())?;
     Ok(target)
 }
@@ -162,6 +165,7 @@ fn check_record(path: &Path, folder: &RunFolder, hash: &str) -> Result<(), RunEr
 /// Deletes a checkpoint, which first loses its name: a killed process leaves a whole one or none.
 fn remove_step(folder: &RunFolder, step: u64) -> Result<(), RunError> {
     let hidden = folder.checkpoints().join(format!(".step-{step}-old"));
+    // a killed process may have left one, over which nothing can be renamed
     remove(&hidden)?;
     let checkpoint = folder.checkpoint(step);
     fs::rename(&checkpoint, &hidden).map_err(file_error("rename", &checkpoint))?;

@@ -18,6 +18,7 @@ pub fn clip_by_global_norm<M: Module>(
         .sum
         .map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
         .sqrt();
+    // false for a norm that is not a number: it is returned, and the gradients stay as they are
     if max_norm > 0.0 && norm > max_norm {
         module.visit(&mut Scale {
             grads,
@@ -37,6 +38,7 @@ impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
             let square = grad.square().sum();
+            // in the order of the parameters, so that a run that is continued clips by the same bits
             self.sum = Some(match self.sum.take() {
                 Some(sum) => sum + square,
                 None => square,

@@ -30,6 +30,7 @@ pub(super) fn load_data(
         DataConfig::Pairs(_) => true,
         DataConfig::Images(_) => false,
     };
+    // the hash is written after the vocabulary, so with both the vocabulary is whole
     let has_begun = folder.data_hash().exists() && folder.vocabulary().exists();
     let vocab = if !has_vocab {
         None

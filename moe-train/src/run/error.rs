@@ -7,7 +7,7 @@ use moe_models::NotFinite;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a run could not go on.
+/// Reason why a run could not go on.
 #[derive(Error, Debug)]
 pub enum RunError {
     /// The configuration.
@@ -19,11 +19,11 @@ pub enum RunError {
     /// A file of the run folder could not be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// What was tried.
+        /// Action that failed.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// A file of the run folder does not hold what it should.
@@ -33,7 +33,7 @@ pub enum RunError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault of the file.
         what: String,
         /// The run folder.
         folder: PathBuf,
@@ -45,7 +45,7 @@ pub enum RunError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What differs.
+        /// Difference.
         what: String,
         /// The run folder.
         folder: PathBuf,
@@ -87,7 +87,7 @@ pub enum RunError {
     Save {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Message of the system.
         what: String,
     },
     /// Another process is training the same run.

@@ -9,7 +9,7 @@ use crate::task::{AnyModel, TaskData};
 use burn::tensor::Device;
 use moe_models::NotFinite;
 
-/// How a part of the data is scored.
+/// Settings of scoring a part of the data.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope {
     pub(super) split: Split,

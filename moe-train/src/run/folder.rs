@@ -24,6 +24,7 @@ fn question_folder(hash: &str, runs_dir: &Path) -> Option<PathBuf> {
         let name = path.file_name().map(|name| name.to_string_lossy());
         name.is_some_and(|name| name.ends_with(&end)) && path.is_dir()
     });
+    // folders are listed in any order, on which the answer must not depend
     folders.min()
 }
 
@@ -59,7 +60,7 @@ impl RunFolder {
         self.path.join("metrics.jsonl")
     }
 
-    /// What a finished run came to.
+    /// Results of a finished run.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")
     }
@@ -69,7 +70,7 @@ impl RunFolder {
         self.path.join("files.json")
     }
 
-    /// What happened, in words.
+    /// Events of the run, in words.
     pub fn log(&self) -> PathBuf {
         self.path.join("log.txt")
     }
@@ -94,7 +95,7 @@ impl RunFolder {
         self.checkpoints().join(format!("step-{step}"))
     }
 
-    /// What the checkpoint after a step holds beside tensors.
+    /// State of the checkpoint after a step, beside tensors.
     pub fn state(&self, step: u64) -> PathBuf {
         self.checkpoint(step).join("state.json")
     }
@@ -112,6 +113,7 @@ impl RunFolder {
         let entries = fs::read_dir(&folder).map_err(file_error("list", &folder))?;
         let mut steps: Vec<u64> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            // leaves out checkpoints that are being written or deleted: their names begin with a dot
             .filter_map(|name| step_of(&name))
             .collect();
         steps.sort_unstable();
@@ -140,6 +142,7 @@ impl RunFolder {
 /// The step of a checkpoint's name, as it is written.
 pub(super) fn step_of(name: &str) -> Option<u64> {
     let step = name.strip_prefix("step-")?.parse().ok()?;
+    // `step-07` and `step-+7` are numbers too, and no names of ours
     (name == format!("step-{step}")).then_some(step)
 }
 

@@ -62,6 +62,7 @@ pub(super) fn start(trainer: &mut Trainer, config: &RunConfig) -> Result<(), Run
     let folder = RunFolder::new(run_of(path)?);
     let source = RunConfig::load_resolved(&folder.config())?;
     let missing = || RunError::NoCheckpoint(folder.path().to_owned());
+    // checked against the source's own configuration: its files belong to that, not to this run
     let state = state_at(path, &folder, &source)?.ok_or_else(missing)?;
     let model = source.init_model(trainer.device());
     if let Some(what) = difference(&shapes(&model), &shapes(&trainer.model)) {

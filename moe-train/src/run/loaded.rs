@@ -55,6 +55,7 @@ impl LoadedRun {
         let mut config = RunConfig::load_resolved(&folder.config())?;
         let state = state_at(path, &folder, &config)?;
         let state = state.ok_or_else(|| RunError::NoCheckpoint(folder.path().to_owned()))?;
+        // after the check of the files, which are of the router that was trained
         if !overrides.is_empty() {
             config = config.evaluated_with(overrides)?;
         }

@@ -30,7 +30,7 @@ pub struct Manifest {
     pub threads: usize,
     /// The command line.
     pub argv: Vec<String>,
-    /// When the run was started or last continued, seconds since 1970.
+    /// Start of the run or of its last continuation, seconds since 1970.
     pub started_at: u64,
     /// Seconds of training, all continuations together.
     pub wall_s: f64,
@@ -41,7 +41,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// What can be said before the first step.
+    /// Records what can be said before the first step.
     pub fn new(device: &str, argv: &[String]) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),

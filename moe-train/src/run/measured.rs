@@ -1,5 +1,5 @@
-//! What a token cost while training. Some routers decide how many experts a token meets, and buffers drop
-//! assignments, so the configuration alone does not say it.
+//! Measured cost of a token in training. Some routers decide how many experts a token meets, and buffers
+//! drop assignments, so the configuration alone does not say it.
 
 use super::LayerMetrics;
 use crate::config::RunConfig;
@@ -21,6 +21,7 @@ impl Measured {
     fn new(config: &RunConfig, k_l: &[f64]) -> Self {
         let (account, experts) = (config.account(), config.experts());
         let configured = config.router.experts_per_token(experts.n_experts);
+        // the account counts the assignments that the router declares; the rest is experts more or fewer
         let more: f64 = k_l.iter().map(|k| k - configured).sum();
         let params = more * experts.experts().n_params_per_expert() as f64;
         let flops = more * experts.experts().flops_per_row() as f64;

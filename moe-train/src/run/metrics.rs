@@ -1,4 +1,4 @@
-//! What a run reports.
+//! Reports of a run.
 
 use super::Measured;
 use crate::task::Merit;
@@ -18,7 +18,7 @@ pub struct StepMetrics {
     pub loss: f64,
     /// The task's own loss: of a language model nats a token, of a classifier nats an image.
     pub lm_loss: f64,
-    /// The loss of further tokens, not weighted, if the model predicts them.
+    /// The loss of multi-token prediction, not weighted, if the model has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtp_loss: Option<f64>,
     /// The share of training images named right, of a classifier.
@@ -64,12 +64,12 @@ pub struct EvalMetrics {
     pub step: u64,
     /// The part of the data: `validation` or `test`.
     pub split: String,
-    /// True if the whole part was scored, false if evenly spaced windows, images or pairs of it were.
+    /// `true` if the whole part was scored, `false` if evenly spaced windows, images or pairs of it were.
     pub whole: bool,
     /// The windows, images or pairs that were scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_scored: Option<usize>,
-    /// Those that the part has.
+    /// Windows, images or pairs of the part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_part: Option<usize>,
     /// Bits per byte, of text.
@@ -103,7 +103,7 @@ pub struct EvalMetrics {
 }
 
 impl EvalMetrics {
-    /// What the score is.
+    /// Merit of the score.
     pub fn merit(&self) -> Merit {
         match (self.accuracy, self.exact_match) {
             (Some(_), _) => Merit::Accuracy,
@@ -122,7 +122,7 @@ impl EvalMetrics {
     }
 }
 
-/// What a finished run came to. Holds no time: the same configuration gives the same summary.
+/// Results of a finished run. Holds no time: the same configuration gives the same summary.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The name of the question: the run folder's parent.
@@ -137,19 +137,20 @@ pub struct Summary {
     pub params_total: usize,
     /// The parameters that a token passes through.
     pub params_active: usize,
-    /// Whether no later token influences an earlier one; if not, the loss is not that of a language model.
-    /// True of a model that is not asked to be causal, such as an encoder of images.
+    /// `true` if no later token influences an earlier one; if not, the loss is not that of a language
+    /// model. Also `true` of a model that is not asked to be causal, such as an encoder of images.
     pub causal: bool,
-    /// Whether the same holds while training; if not, `lm_loss` flatters the model.
+    /// `true` if the same holds while training; if not, `lm_loss` flatters the model.
     #[serde(default)]
     pub causal_in_training: bool,
-    /// What a token cost, averaged over training; none of a soft router, and of a run by a version that
+    /// Cost of a token, averaged over training; `None` for a soft router, and for a run by a version that
     /// did not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
     /// The training loss of the last step, nats a token or an image.
     pub lm_loss: f64,
-    /// The last evaluation: of the whole validation part, or of the windows that `train.final_eval_windows` allows.
+    /// The last evaluation: of the whole validation part, or of the windows that `train.final_eval_windows`
+    /// allows.
     pub validation: EvalMetrics,
 }
 
@@ -181,12 +182,14 @@ impl LayerMeter {
             max_vio: max_vio(&self.load),
             drop_rate: drop_rate(&self.load),
             dead_experts: dead_experts(&self.load),
+            // JSON has no NaN, which this is for a soft plan and without tokens
             experts_per_token: Some(self.computed / self.load.n_tokens).filter(|k| k.is_finite()),
         }
     }
 }
 
-/// The assignments that experts with a network compute: without the dropped ones and the free experts.
+/// The assignments that experts with a network compute: without the dropped ones and the zero-computation
+/// experts.
 fn computed(routing: &Routing, load: &Load) -> f64 {
     let n_free = routing.bypass.as_ref().map_or(0, |bypass| bypass.n_free);
     match routing.plan {

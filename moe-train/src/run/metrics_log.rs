@@ -37,6 +37,7 @@ impl MetricsLog {
         };
         let bytes = extent.map_or(0, |extent| extent.bytes);
         let file = disk::append_regular(&path).map_err(file_error("open", &path))?;
+        // the hash goes on from these bytes, so nothing else may stand behind them
         file.set_len(bytes).map_err(file_error("cut", &path))?;
         Ok(Self {
             file,
@@ -63,8 +64,9 @@ impl MetricsLog {
         Ok(())
     }
 
-    /// What the file holds now, on the disk.
+    /// Extent of the file now, on the disk.
     pub(super) fn extent(&self) -> Result<Extent, RunError> {
+        // a checkpoint must not vouch for lines that a power cut would take
         let synced = self.file.sync_data();
         synced.map_err(file_error("write", &self.path))?;
         Ok(Extent {

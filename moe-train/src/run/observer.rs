@@ -34,7 +34,7 @@ pub enum Event<'a> {
         resumed_at: Option<u64>,
         /// The windows, images or pairs of the validation part that the last evaluation scores, at most.
         final_windows: usize,
-        /// Those that there are.
+        /// Windows, images or pairs of the validation part.
         all_windows: usize,
     },
     /// An optimizer step was made.
@@ -43,7 +43,7 @@ pub enum Event<'a> {
     Evaluating {
         /// The windows, images or pairs that were scored.
         done: usize,
-        /// Those that will be.
+        /// Windows, images or pairs that will be.
         of: usize,
     },
     /// An evaluation was made.
@@ -57,7 +57,7 @@ pub enum Event<'a> {
     },
 }
 
-/// Is told what happens in a run.
+/// Receiver of the events of a run.
 pub trait Observer {
     /// Takes notice of an event.
     fn on(&mut self, event: Event<'_>);
@@ -73,7 +73,7 @@ impl Observer for Silent {
 
 /// An observer of work that takes long, and the flag that ends it.
 pub struct Watch<'a> {
-    /// Is told.
+    /// Receiver of its events.
     pub observer: &'a mut dyn Observer,
     /// Ends it once it is true.
     pub stop: &'a AtomicBool,
@@ -85,7 +85,7 @@ impl Watch<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Tells how far an evaluation is; nothing if it is to stop.
+    /// Reports the progress of an evaluation; `None` if it is to stop.
     pub(super) fn evaluating(&mut self, done: usize, of: usize) -> Option<()> {
         if self.stops() {
             return None;

@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    /// What parameters are, by the ends of their paths: those that have moved, and those that have not.
+    /// Parameters by the ends of their paths: those that have moved, and those that have not.
     #[derive(Default)]
     struct Sides {
         path: Vec<String>,

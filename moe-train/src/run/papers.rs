@@ -47,6 +47,7 @@ struct Files {
 /// Returns an error that names the file which is damaged or belongs to something else.
 pub(super) fn belongs(folder: &RunFolder, config: &RunConfig) -> Result<Papers, RunError> {
     let is_finished = folder.summary().exists();
+    // the hash is the last file of a new folder: without it and without checkpoints there is nothing to check
     let has_begun = folder.data_hash().exists() || !folder.checkpoint_steps()?.is_empty();
     if !is_finished && !has_begun {
         return Ok(Papers::default());
@@ -92,6 +93,7 @@ pub fn check_run(path: &Path) -> Result<(), RunError> {
 /// The run folder of a path to it or to one of its checkpoints.
 pub(super) fn run_of(path: &Path) -> Result<PathBuf, RunError> {
     path.ancestors()
+        // a checkpoint lies two folders below its run
         .take(3)
         .find(|folder| RunFolder::new(*folder).config().is_file())
         .map(Path::to_owned)
@@ -139,6 +141,7 @@ pub(super) fn state(
     let path = folder.state(step);
     let state: CheckpointState = read_sealed(&path, folder.path())?;
     state.origin.check(folder, origin, &path)?;
+    // the step is read from a folder's name, which may say any number
     let consumed = step.checked_mul(config.sequences_per_step());
     if state.step != step || consumed != Some(state.consumed) {
         let what = format!(
@@ -187,5 +190,6 @@ pub(super) fn write_summary(
         summary: summary.clone(),
         origin: origin.clone(),
     };
+    // last: a run counts as finished once this file is there
     write_sealed(&folder.summary(), &sealed)
 }

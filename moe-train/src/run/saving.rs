@@ -9,6 +9,7 @@ use moe_models::not_finite;
 impl Run<'_> {
     /// Saves a checkpoint, unless it is the one that the run was continued from.
     pub(super) fn save_once(&mut self, observer: &mut dyn Observer) -> Result<(), RunError> {
+        // a run that is continued and told to stop at once has its checkpoint already
         let steps = self.folder.checkpoint_steps()?;
         if steps.last() == Some(&self.trainer.step) {
             return Ok(());
@@ -54,6 +55,8 @@ impl Run<'_> {
     /// Notes what the weights after `step` have given, and goes back to the checkpoint before if they were
     /// saved.
     pub(super) fn diverged(&mut self, found: String, step: u64) -> Result<RunError, RunError> {
+        // the newest checkpoint holds the weights that gave no numbers; going on from it would give none
+        // again
         if self.untried == Some(step) {
             checkpoint::go_back(&self.folder)?;
         }

@@ -1,3 +1,5 @@
+//! The schedule of the learning rate.
+
 use crate::config::TrainConfig;
 use std::f64::consts::PI;
 
@@ -8,6 +10,7 @@ pub fn learning_rate(config: &TrainConfig, step: u64) -> f64 {
     if step <= config.warmup_steps {
         return config.lr * step as f64 / config.warmup_steps as f64;
     }
+    // a warm-up of all steps leaves no span; what lies behind it counts as the last step
     let span = config.steps.saturating_sub(config.warmup_steps).max(1) as f64;
     let progress = ((step - config.warmup_steps) as f64 / span).min(1.0);
     let cosine = 0.5 * (1.0 + (PI * progress).cos());

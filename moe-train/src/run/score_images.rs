@@ -33,6 +33,7 @@ pub(super) fn score_images(
         let best = best_classes(&output.logits);
         let losses = to_vec(softmax_cross_entropy(output.logits, batch.targets(device)));
         scope.check(&losses, n)?;
+        // the images behind these fill the last group; each is scored once, where it comes first
         for (i, &label) in batch.labels[..scored.n_scored].iter().enumerate() {
             let sum = &mut sums[usize::from(label)];
             sum.n_images += 1.0;

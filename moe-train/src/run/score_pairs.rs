@@ -40,6 +40,7 @@ pub(super) fn score_pairs(
         for (i, (pair, losses)) in batch.pairs.iter().zip(rows).enumerate() {
             let sum = &mut sums[usize::from(batch.domains[i])];
             let costs = losses[..pair.target.len()].iter();
+            // in f64, pair after pair: the order of the sum does not depend on the batch size
             sum.nats += costs.map(|loss| f64::from(*loss)).sum::<f64>();
             sum.n_targets += pair.target.len();
             sum.judge(data.name(), pair, &texts[i]);
@@ -78,6 +79,7 @@ fn write(
     let mut cache = model.new_cache(&model.encode(input.tokens, input.padding));
     let n_texts = batch.pairs.len();
     let mut texts = vec![Vec::new(); n_texts];
+    // T5's decoder starts from the padding token
     let mut last = vec![i64::from(UnigramVocab::PAD); n_texts];
     for _ in 0..batch.target_length() {
         let data = TensorData::new(last, [n_texts, 1]);

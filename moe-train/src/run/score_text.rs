@@ -80,6 +80,7 @@ fn add_losses(sums: &mut [DomainSum], batch: &EvalBatch, losses: &[f32], data: &
         let sum = &mut sums[domain as usize];
         sum.n_bytes += bytes[row] as f64;
         for position in positions.filter(|&p| batch.scored[p]) {
+            // in f64, position after position: the order of the sum does not depend on the batch size
             sum.nats += f64::from(losses[position]);
             sum.n_tokens += 1.0;
         }

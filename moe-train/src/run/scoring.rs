@@ -37,6 +37,7 @@ impl Run<'_> {
     /// Makes the last evaluation and the summary; nothing if it was told to stop.
     pub(super) fn finish(&mut self, watch: &mut Watch<'_>) -> Result<Option<Summary>, RunError> {
         let config = self.config;
+        // before the last evaluation, which is not counted as training
         let wall_s = self.wall_s();
         let Some(validation) = self.evaluate(config.train.final_windows(), watch)? else {
             return Ok(None);
@@ -55,8 +56,10 @@ impl Run<'_> {
             lm_loss: self.lm_loss,
             validation,
         };
+        // the evaluation gave numbers, so the older checkpoints may go
         self.trust_checkpoint()?;
         let manifest = self.manifest.clone().measured(wall_s, summary.tokens);
+        // before the summary, with which the manifest's hash is written
         write_json(&self.folder.manifest(), &manifest)?;
         write_summary(&self.folder, &summary, &self.origin, self.metrics.extent()?)?;
         self.log("finished")?;

@@ -34,6 +34,7 @@ pub(super) fn read_sealed<T: DeserializeOwned>(path: &Path, folder: &Path) -> Re
     if end != format!("{}\"\n}}\n", hex(&Sha256::digest(body))) {
         return Err(damaged(path, folder, &"it is not as it was written"));
     }
+    // the seal is a key more than the struct has, which serde passes over
     serde_json::from_str(text).map_err(|error| damaged(path, folder, &error))
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// What a training step changes: the model, the optimizer's moments, and the step itself. Everything
+/// State that a training step changes: the model, the optimizer's moments, and the step itself. Everything
 /// else (data order, noise, learning rate) is a function of the step and the configuration.
 pub struct Trainer {
     /// The model, on a device with gradients.

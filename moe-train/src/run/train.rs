@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-/// What a run needs to know that does not change its numbers.
+/// Settings of a run that do not change its numbers.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The folder of all runs.
@@ -34,7 +34,7 @@ pub struct RunOptions {
     pub argv: Vec<String>,
 }
 
-/// How a call of [`train`] ended.
+/// Outcome of a call of [`train`].
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// The run is finished.

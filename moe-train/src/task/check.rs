@@ -15,7 +15,7 @@ const QUICK: u64 = 1 << 16;
 /// More data than this takes a while to read, bytes.
 const READABLE: u64 = 1 << 28;
 
-/// How far data was checked.
+/// Extent to which data was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
     /// As training will, with the windows, images or pairs of the validation part.
@@ -30,7 +30,7 @@ pub enum Checked {
 }
 
 impl Checked {
-    /// What was left out, in words.
+    /// Description of what was left out.
     pub fn remark(self) -> Option<&'static str> {
         match self {
             Self::Whole { .. } => None,

@@ -45,9 +45,9 @@ pub enum TaskBatch {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum TaskSummary {
-    /// Of text, or of pairs of texts.
+    /// Sizes of text, or of pairs of texts.
     Text(DataSummary),
-    /// Of images.
+    /// Sizes of images.
     Images(ImageSummary),
 }
 

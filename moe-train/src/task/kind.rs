@@ -1,14 +1,16 @@
+//! The tasks and their metrics.
+
 use super::Merit;
 use crate::data::{DataConfig, ImageConfig, ImageName, PairConfig, PairName, TextConfig, TextName};
 
-/// What a model learns, which its family decides.
+/// Tasks of models; the family decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// To predict the next token of a text.
+    /// Prediction of the next token of a text.
     Language,
-    /// To name the class of an image.
+    /// Classification of an image.
     Images,
-    /// To write a text about another.
+    /// Generation of a text from another.
     Pairs,
 }
 
@@ -31,7 +33,7 @@ impl Task {
         }
     }
 
-    /// What held-out scores are.
+    /// Merit of held-out scores.
     pub fn merit(self) -> Merit {
         match self {
             Self::Language => Merit::BitsPerByte,
@@ -40,7 +42,7 @@ impl Task {
         }
     }
 
-    /// Whether later tokens must not influence earlier ones.
+    /// Returns `true` if later tokens must not influence earlier ones.
     pub fn is_causal(self) -> bool {
         match self {
             Self::Language | Self::Pairs => true,

@@ -18,7 +18,7 @@ pub struct TaskOutput {
     pub further: Option<Tensor<1>>,
     /// The share of right answers, of a classifier.
     pub accuracy: Option<f64>,
-    /// Who went where, layer by layer.
+    /// Routings, layer by layer.
     pub routings: Vec<Routing>,
 }
 

@@ -1,3 +1,5 @@
+//! The metrics of held-out scores.
+
 use serde::{Deserialize, Serialize};
 
 /// The better direction of a metric.
@@ -10,7 +12,7 @@ pub enum Goal {
     Higher,
 }
 
-/// What a held-out score is: its name, its unit and which direction is better.
+/// Metric of a held-out score: its name, its unit and its better direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Merit {
@@ -24,7 +26,7 @@ pub enum Merit {
 }
 
 impl Merit {
-    /// What is measured, in a word: `loss` or `accuracy`.
+    /// Quantity that is measured, in a word: `loss` or `accuracy`.
     pub fn quantity(self) -> &'static str {
         match self {
             Self::BitsPerByte | Self::TargetLoss => "loss",
@@ -32,7 +34,7 @@ impl Merit {
         }
     }
 
-    /// What the score of a run on its validation part is.
+    /// Name of the score of a run on its validation part.
     pub fn of_validation(self) -> &'static str {
         match self {
             Self::BitsPerByte => "validation bits per byte",
@@ -50,7 +52,7 @@ impl Merit {
         }
     }
 
-    /// What a score is multiplied by to stand in that unit.
+    /// Factor of a score to stand in that unit.
     pub fn scale(self) -> f64 {
         match self {
             Self::BitsPerByte | Self::TargetLoss => 1.0,
@@ -58,7 +60,7 @@ impl Merit {
         }
     }
 
-    /// Which direction is better.
+    /// Better direction.
     pub fn goal(self) -> Goal {
         match self {
             Self::BitsPerByte | Self::TargetLoss => Goal::Lower,

@@ -1,5 +1,5 @@
-//! What a run learns: its data, its model, and the loss between them. The step loop, checkpoints and
-//! ablations know no task; a task is one arm of each enum here.
+//! Tasks of a run: its data, its model, and the loss between them. The step loop, checkpoints and ablations
+//! know no task; a task is one arm of each enum here.
 
 mod check;
 mod data;

@@ -62,8 +62,8 @@ impl AnyModelConfig {
         }
     }
 
-    /// The size and cost of the model with a router, trained on batches of `batch_size` sequences of
-    /// `seq_length` tokens, or of `batch_size` images, whose length is their own.
+    /// The size and cost of the model with a router. Batches are of `batch_size` sequences of `seq_length`
+    /// tokens, or of `batch_size` images, whose length is their own.
     pub fn account(&self, router: &RouterConfig, batch_size: usize, seq_length: usize) -> Account {
         match self {
             Self::Decoder(config) => config.account(router, batch_size, seq_length),
@@ -79,7 +79,7 @@ impl AnyModelConfig {
         }
     }
 
-    /// The number of layers with experts, without those that predict further tokens.
+    /// The number of layers with experts, without those of multi-token prediction.
     pub fn n_moe_layers(&self) -> usize {
         match self {
             Self::Decoder(DecoderConfig::Mixtral(model)) => model.n_layers,

@@ -32,6 +32,7 @@ pub(super) struct FfnGrads {
 impl Ffn<'_> {
     /// All gradients; `pre` becomes the gradient of the pre-activations.
     pub fn backward(&self, pre_gate: &mut [f32], pre_up: &mut [f32], d_out: &[f32]) -> FfnGrads {
+        // first: the next step overwrites the pre-activations that this one reads
         let down = self.d_down(pre_gate, pre_up, d_out);
         let mut d_row_gates = vec![0.0; self.plan.n_rows()];
         let x = with_scratch([self.plan.n_rows() * self.d_model], |[dx_nd]| {
@@ -44,6 +45,7 @@ impl Ffn<'_> {
         } else {
             Vec::new()
         };
+        // dropped assignments keep the zero
         let mut gates = vec![0.0; self.plan.n_assignments()];
         for (&a, &d) in self.plan.rows_assignment().iter().zip(&d_row_gates) {
             gates[a as usize] = d;
@@ -77,6 +79,7 @@ impl Ffn<'_> {
     ) -> Written<'w> {
         let [d, f] = [self.d_model, self.d_expert];
         let (columns, mut d_down) = (piece.rows, piece.values);
+        // run after run within one task, so that the sum over rows has one order
         for rows in self.chunks_of(piece.expert) {
             let pre = rows.start * f..rows.end * f;
             let gate = self.gate.map_or(pre_gate, |_| &pre_gate[pre.clone()]);
@@ -102,6 +105,7 @@ impl Ffn<'_> {
         d_row_gates: &mut [f32],
     ) {
         let tiles = tiles(self.plan.ends(), TILE_ROWS);
+        // rows of no width give every tile an empty slice
         let gate_width = if pre_gate.is_empty() {
             0
         } else {

@@ -29,8 +29,8 @@ struct Task<'a, W> {
     partial: &'a mut [f32],
 }
 
-/// Whether reading the matrices is what costs. Few tokens make few rows whoever they go to, so the
-/// same tokens beside others that are routed elsewhere are computed in the same way.
+/// Returns `true` if reading the matrices is what costs. Few tokens make few rows whichever experts they go
+/// to. So the same tokens beside others that are routed elsewhere are computed in the same way.
 pub(super) fn is_few(n_tokens: usize, ends: &[u32]) -> bool {
     n_tokens <= MAX_STREAM_ROWS
         && (0..ends.len()).all(|expert| block(ends, expert).len() <= MAX_STREAM_ROWS)
@@ -50,7 +50,9 @@ impl FewRows<'_> {
             for stack in stacks {
                 rest = self.cut(stack, rest, &mut tasks);
             }
+            // one task at a time: they differ in rows, and a thread that is done takes the next
             tasks.into_par_iter().with_max_len(1).for_each(|task| {
+                // scratch memory holds what an earlier call left
                 task.partial.fill(0.0);
                 stream(task.x, self.d_in, task.first, task.w, task.partial);
             });

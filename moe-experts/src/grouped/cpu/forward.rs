@@ -111,6 +111,7 @@ impl<W: Weight> Ffn<'_, W> {
         with_scratch(lengths, |[x, hidden, gate_scratch, up_scratch]| {
             let gate = if gate.is_empty() { gate_scratch } else { gate };
             let up = if up.is_empty() { up_scratch } else { up };
+            // comes from memory while the tokens are gathered and the gate projection is computed
             prefetch(self.matrix(self.up, tile.expert));
             self.gather(self.x, tile.rows.clone(), 0..d, x);
             if let Some(stack) = self.gate {
@@ -190,6 +191,7 @@ impl<W: Weight> Ffn<'_, W> {
     }
 
     fn sum_rows_of<'o>(&self, token: usize, rows_nd: &[f32], mut out: Fresh<'o>) -> Written<'o> {
+        // in ascending order of rows, whichever task computed them
         for &row in self.plan.rows_of_token(token) {
             out.add(&rows_nd[row as usize * self.d_model..(row as usize + 1) * self.d_model]);
         }

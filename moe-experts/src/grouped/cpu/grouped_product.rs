@@ -98,6 +98,7 @@ impl Product<'_> {
             let x = Mat::new(x, self.d_in).columns(piece.rows).t();
             piece.values.add_product(x, Mat::new(d_y, self.d_out));
         }
+        // zeros, if the expert has no rows
         piece.values.finish()
     }
 }

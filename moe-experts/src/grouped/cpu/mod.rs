@@ -59,6 +59,7 @@ impl MoeKernels for Flex {
             let out = ffn::<bf16>(&inputs, plan, activation).forward();
             return tensor(out, inputs.x.shape());
         }
+        // types that the kernels do not read
         portable::ffn::<Self>(inputs, plan, activation).out
     }
 
@@ -93,6 +94,7 @@ impl MoeKernels for Flex {
             return portable::ffn_backward::<Self>(inputs, kept, plan, activation, d_out);
         };
         let d_out = d_out.to_contiguous();
+        // in place: the pre-activations become their own gradients
         let pre_gate = kept.gate.as_mut().map(|t| t.storage_mut::<f32>());
         let grads = ffn::<f32>(&inputs, plan, activation).backward(
             pre_gate.unwrap_or_default(),

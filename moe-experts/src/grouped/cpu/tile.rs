@@ -27,6 +27,7 @@ pub(super) fn tiles(ends: &[u32], height: usize) -> Vec<Tile> {
         let n_tiles = rows.len().div_ceil(height);
         (0..n_tiles).map(move |i| Tile {
             expert,
+            // equal parts, not full tiles and a rest, so that no task ends long before the others
             rows: rows.start + rows.len() * i / n_tiles
                 ..rows.start + rows.len() * (i + 1) / n_tiles,
         })
@@ -86,6 +87,7 @@ pub(super) fn with_scratch<const N: usize, R>(
     let total = lengths.iter().sum();
     let mut scratch = SCRATCH.take();
     if scratch.len() < total {
+        // replaced and not grown: the content need not be copied
         scratch = vec![0.0; total];
     }
     let mut rest = &mut scratch[..];
@@ -139,6 +141,7 @@ pub(super) fn gemm_nt(
         write = Write::Add;
     }
     if n_rows < FEW_ROWS {
+        // once, since all terms were added in the transposed form
         transpose(scratch, n_rows, dst);
     }
 }

@@ -40,6 +40,7 @@ impl Weight for bf16 {
 
     #[inline(always)]
     fn widen(self) -> f32 {
+        // bf16 is the upper half of an f32, so this is exact
         f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 

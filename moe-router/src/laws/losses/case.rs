@@ -1,3 +1,5 @@
+//! Generated routings for the laws of balance losses.
+
 use crate::parts::{gather_weights, mix_seed, standard_normal, top_k, uniform_below};
 use crate::{Assignments, Routing, routing::to_vec};
 use burn::tensor::activation::softmax;
@@ -52,7 +54,7 @@ impl LossCase {
         draws.iter().map(|x| x * self.scale as f32).collect()
     }
 
-    /// Who goes where by these scores, the same drops whatever the values.
+    /// Assignments by these scores, with the same drops whatever the values.
     pub fn assignments(&self, logits_te: &[f32]) -> Assignments {
         let mut assignments = Assignments::default();
         for (t, row_e) in logits_te.chunks(self.n_experts).enumerate() {

@@ -3,18 +3,18 @@
 use crate::parts::top_k;
 use crate::{Plan, Routing, routing::to_vec};
 
-/// What is known of a loss beside its code.
+/// Properties of a loss that are known beside its code.
 #[derive(Clone, Copy)]
 pub struct Known {
     /// Its value by the paper's formula.
     pub closed_form: fn(&Host) -> f64,
     /// Its value when every expert has the same load and probability, if that does not depend on `E`.
     pub at_balance: Option<f64>,
-    /// What adding a constant to all scores of a token does.
+    /// Effect of adding a constant to all scores of a token.
     pub shift: Shift,
 }
 
-/// What adding a constant to all scores of a token does to a loss.
+/// Effect on a loss of adding a constant to all scores of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Shift {
     /// Nothing: it reads probabilities.
@@ -23,7 +23,7 @@ pub enum Shift {
     Sensitive,
 }
 
-/// What is known of the loss of this name.
+/// Properties known of the loss of this name.
 pub fn known(name: &str) -> Option<Known> {
     let (closed_form, at_balance, shift): (fn(&Host) -> f64, _, _) = match name {
         "load_balance" => (load_balance, Some(1.0), Shift::Invariant),

@@ -1,3 +1,5 @@
+//! The laws of balance losses.
+
 use super::case::LossCase;
 use super::closed_form::{Host, Shift};
 use super::subject::LossSubject;
@@ -12,7 +14,7 @@ use burn::tensor::Tensor;
 pub struct LossLaw {
     /// Its name, as reports print it.
     pub name: &'static str,
-    /// What it holds, in one sentence.
+    /// Statement of the law, in one sentence.
     pub sentence: &'static str,
     pub(super) check: fn(&LossSubject<'_>, &LossCase) -> Held,
 }
@@ -165,9 +167,10 @@ fn gradient(subject: &LossSubject<'_>, case: &LossCase) -> Held {
     let leaf = case.tensor(&logits, &device).require_grad();
     let loss = (subject.loss)(&case.routing(leaf.clone(), assignments.clone()));
     let tracked = loss.is_tracked();
-    let found = match tracked {
-        true => leaf.grad(&loss.backward()).map(crate::routing::to_vec),
-        false => None,
+    let found = if tracked {
+        leaf.grad(&loss.backward()).map(crate::routing::to_vec)
+    } else {
+        None
     };
     let found = found.unwrap_or_else(|| vec![0.0; logits.len()]);
     ensure(found.iter().all(|g| g.is_finite()), || {

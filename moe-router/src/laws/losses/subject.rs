@@ -1,3 +1,5 @@
+//! Balance losses under examination.
+
 use super::case::LossCase;
 use super::closed_form::{Known, known};
 use super::laws::LOSS_LAWS;
@@ -10,7 +12,7 @@ use serde_json::json;
 pub struct LossSubject<'a> {
     /// The name that reports print.
     pub name: String,
-    /// Where it runs.
+    /// Device that it runs on.
     pub device: Device,
     pub(super) loss: Box<dyn Fn(&Routing) -> Tensor<1> + 'a>,
     pub(super) known: Option<Known>,

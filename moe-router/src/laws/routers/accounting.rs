@@ -1,3 +1,5 @@
+//! The law that assignments are distinct and all accounted for.
+
 use crate::laws::host::{Table, show};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};

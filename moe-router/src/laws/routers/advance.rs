@@ -1,3 +1,5 @@
+//! The law that advancing the state moves the load towards balance.
+
 use crate::laws::host::{Table, difference};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Specimen, Stop, Subject};
@@ -74,7 +76,7 @@ pub(super) fn advanced(
     (0..steps).fold(router, |router, _| router.advance(&load(&*router)))
 }
 
-/// Whether two routings agree bit by bit.
+/// Returns `true` if two routings agree bit by bit.
 pub(super) fn same_routing(a: &Table, b: &Table) -> bool {
     let mut rows = a.rows.iter().zip(&b.rows);
     rows.all(|(a, b)| difference(a, b, 0.0).is_none())

@@ -1,3 +1,5 @@
+//! The law that only full experts drop tokens.
+
 use crate::laws::host::Table;
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};
@@ -22,9 +24,10 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
             .iter()
             .flatten()
         {
-            match entry.kept {
-                true => kept[entry.expert] += 1,
-                false => full[entry.expert] = true,
+            if entry.kept {
+                kept[entry.expert] += 1
+            } else {
+                full[entry.expert] = true
             }
         }
         let full = (0..table.n_experts).filter(|&e| full[e]);

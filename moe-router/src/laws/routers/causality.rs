@@ -1,3 +1,5 @@
+//! The law that routers are as causal as they declare.
+
 use crate::RouterInput;
 use crate::laws::host::{Table, difference};
 use crate::laws::law::{applies, ensure};
@@ -24,11 +26,12 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
         shown |= found.is_some();
         ensure(!is_causal || found.is_none(), || found.unwrap_or_default())?;
     }
-    match shown || causality.is_causal_in_training() {
-        true => Ok(()),
-        false => Err(Stop::not_applicable(
+    if shown || causality.is_causal_in_training() {
+        Ok(())
+    } else {
+        Err(Stop::not_applicable(
             "no later token changed an earlier one",
-        )),
+        ))
     }
 }
 
@@ -47,7 +50,7 @@ fn first_leak(
     Ok(None)
 }
 
-/// How an earlier token's routing differs after later ones were replaced, if it does.
+/// Describes a difference of an earlier token's routing after later ones were replaced, if there is one.
 fn leak(
     router: &dyn Specimen,
     case: &Case,

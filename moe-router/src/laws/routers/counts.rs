@@ -1,3 +1,5 @@
+//! The law of exact numbers of experts a token, or of tokens an expert.
+
 use crate::Family;
 use crate::laws::host::Table;
 use crate::laws::law::{applies, ensure};

@@ -1,3 +1,5 @@
+//! The law that decoding token by token routes as the whole sequence does.
+
 use crate::RouterInput;
 use crate::laws::host::{Table, difference};
 use crate::laws::law::{applies, ensure};

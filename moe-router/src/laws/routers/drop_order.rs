@@ -1,3 +1,5 @@
+//! The law of the order in which tokens are dropped.
+
 use crate::laws::host::{Entry, Table};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};
@@ -39,7 +41,7 @@ fn same_group(table: &Table, a: usize, b: usize) -> bool {
     a / table.group_size() == b / table.group_size()
 }
 
-/// Whether token `a` scores higher for the expert and ranks it no lower than `b` does.
+/// Returns `true` if token `a` scores higher for the expert and ranks it no lower than `b` does.
 fn dominates(table: &Table, a: usize, b: usize, expert: usize) -> bool {
     let rank = |t: usize| {
         let score = table.prob(t, expert);

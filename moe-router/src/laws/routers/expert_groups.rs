@@ -1,3 +1,5 @@
+//! The law that tokens stay within their groups of experts.
+
 use crate::Load;
 use crate::laws::host::Table;
 use crate::laws::law::{applies, ensure};

@@ -1,3 +1,5 @@
+//! The law that gradients of the weights equal finite differences.
+
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Specimen, Subject};
 use crate::parts::{mix_seed, uniform_below};

@@ -1,3 +1,5 @@
+//! The law that a step advances the state alike in one batch and in micro-batches.
+
 use super::advance::advanced;
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Specimen, Subject};

@@ -1,3 +1,5 @@
+//! The law that a larger capacity factor drops no further token.
+
 use crate::laws::host::{Table, show};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};

@@ -1,3 +1,5 @@
+//! The law that the sequences of a batch do not influence each other.
+
 use crate::RouterInput;
 use crate::laws::host::{Table, difference};
 use crate::laws::law::{applies, ensure};

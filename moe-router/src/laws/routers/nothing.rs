@@ -1,3 +1,5 @@
+//! The law that no tokens give an empty routing.
+
 use crate::laws::host::Table;
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};
@@ -27,7 +29,8 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     ensure(n == 0, || format!("{n} assignments of no tokens"))
 }
 
-/// Whether a matrix of no rows can be multiplied on the device, of which a router is no judge.
+/// Returns `true` if a matrix of no rows can be multiplied on the device; a router cannot be blamed for
+/// that.
 fn multiplies_nothing(device: &Device) -> bool {
     let product = || {
         let none = Tensor::<2>::zeros([0, 2], device);

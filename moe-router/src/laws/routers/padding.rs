@@ -1,3 +1,5 @@
+//! The law that padding is routed nowhere and changes nothing.
+
 use crate::RouterInput;
 use crate::laws::host::{Table, difference, show};
 use crate::laws::law::ensure;

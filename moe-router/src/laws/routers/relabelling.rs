@@ -1,3 +1,5 @@
+//! The law that routing follows a permutation of the experts.
+
 use crate::laws::host::{Entry, Table, choice_is_learned, difference};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};

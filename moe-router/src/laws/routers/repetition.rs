@@ -1,3 +1,5 @@
+//! The law that the same input gives the same routing.
+
 use crate::laws::host::{Table, difference};
 use crate::laws::law::ensure;
 use crate::laws::{Case, Held, Law, Subject};

@@ -1,3 +1,5 @@
+//! The law that the dispatch and combine weights of soft routers sum to 1.
+
 use crate::laws::host::{Entry, Table};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Subject};

@@ -1,3 +1,5 @@
+//! The law that state of the router chooses experts and does not weigh them.
+
 use super::advance::{overworked, same_routing};
 use crate::laws::host::{Table, difference};
 use crate::laws::law::{applies, ensure};

@@ -1,3 +1,5 @@
+//! The law that ties go to the lowest index.
+
 use crate::Family;
 use crate::laws::host::{Table, choice_is_learned, show};
 use crate::laws::law::{applies, ensure};

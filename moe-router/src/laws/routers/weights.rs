@@ -1,3 +1,5 @@
+//! The law that weights sum to the same for every token, or follow the scores.
+
 use crate::Family;
 use crate::laws::host::{Entry, Table, show};
 use crate::laws::law::{applies, ensure};
@@ -34,7 +36,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     )
 }
 
-/// Of two experts of a token, the one with the larger probability does not weigh less.
+/// Checks that of two experts of a token, the one with the larger probability does not weigh less.
 fn within_tokens(table: &Table) -> Held {
     for (t, row) in table.rows.iter().enumerate() {
         for a in row {

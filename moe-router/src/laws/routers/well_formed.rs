@@ -1,3 +1,5 @@
+//! The law that routings are well formed.
+
 use crate::laws::host::Table;
 use crate::laws::law::ensure;
 use crate::laws::{Case, Held, Law, Subject};

@@ -1,3 +1,5 @@
+//! Tests of the order in which buffers are filled.
+
 use super::*;
 use crate::parts::token_choice;
 use burn::tensor::{Device, Tensor};

@@ -1,4 +1,4 @@
-//! Which values fit together, and which keys the chosen parts use.
+//! Checks that values fit together, and that the chosen parts use the keys that are set.
 
 use super::{Bias, ComposedConfig, Noise, Select};
 use crate::RouterError;

@@ -1,3 +1,5 @@
+//! Tests of composed routers.
+
 use super::*;
 use crate::Plan;
 use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};

@@ -1,3 +1,5 @@
+//! Augmentation of training images.
+
 use super::ImageShape;
 use moe_router::parts::uniform_below;
 
@@ -6,7 +8,7 @@ use moe_router::parts::uniform_below;
 pub struct Augment {
     /// The largest move in pixels, each way. Default: 0
     pub shift: usize,
-    /// Whether half of the images are mirrored, left to right. Default: no
+    /// Mirror half of the images, left to right. Default: no
     pub flip: bool,
 }
 

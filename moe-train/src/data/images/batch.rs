@@ -1,3 +1,5 @@
+//! Batches of images.
+
 use super::{ImagePart, ImageShape};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 

@@ -33,7 +33,7 @@ pub struct ImageConfig {
     pub n_classes: usize,
     /// Training images are moved by up to this many pixels each way. Default: 0
     pub shift: usize,
-    /// Whether half of the training images are mirrored, left to right. Default: false
+    /// Mirror half of the training images, left to right. Default: false
     pub flip: bool,
 }
 

@@ -16,7 +16,7 @@ pub struct ImageData {
     set: String,
     shape: ImageShape,
     class_names: Vec<String>,
-    /// In the order of [`Split::ALL`].
+    /// Parts in the order of [`Split::ALL`].
     parts: [ImagePart; 3],
     augment: Augment,
 }
@@ -45,8 +45,8 @@ impl ImageData {
         Ok(Self { augment, ..data })
     }
 
-    /// Checks a set as [`load`](Self::load) does, but keeps one pixel of each of the user's own pictures,
-    /// so that the size they are read at takes no memory.
+    /// Checks a set as [`load`](Self::load) does, but keeps one pixel of each picture of the user's own:
+    /// their size then takes no memory.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl ImageData {
         &self.parts[split as usize]
     }
 
-    /// What is done to training images.
+    /// Changes of training images.
     pub fn augment(&self) -> &Augment {
         &self.augment
     }
@@ -216,7 +216,7 @@ impl ScoredImages<'_> {
     }
 }
 
-/// What `data.path` of the user's own pictures is.
+/// Description of `data.path` for the user's own pictures.
 pub(super) const PICTURES: &str = "a folder of class folders of PNG or JPEG files";
 
 /// The shape of the user's own pictures.

@@ -1,4 +1,4 @@
-//! What can be wrong with files of images: each message says what, where and what to do.
+//! Errors of image files: each message says what, where and what to do.
 
 use std::path::PathBuf;
 use thiserror::Error;
@@ -11,7 +11,7 @@ pub enum ImageError {
     NoPath {
         /// The set.
         name: &'static str,
-        /// What it reads.
+        /// Data that the set reads.
         what: &'static str,
     },
     /// A path for the set that is embedded.
@@ -33,7 +33,7 @@ pub enum ImageError {
         value: usize,
         /// The set.
         name: &'static str,
-        /// What the set has.
+        /// Value of the set.
         own: usize,
     },
     /// A number of classes that no classifier has.
@@ -55,7 +55,7 @@ pub enum ImageError {
     NotAFolder {
         /// The path.
         path: PathBuf,
-        /// What it should hold.
+        /// Expected content.
         expected: &'static str,
     },
     /// A file of the set that is not there, plain or compressed.
@@ -65,7 +65,7 @@ pub enum ImageError {
         folder: PathBuf,
         /// The file's name.
         file: String,
-        /// Where to get it.
+        /// Place to get it from.
         hint: &'static str,
     },
     /// A file that does not begin as an IDX file of its kind.
@@ -77,9 +77,9 @@ pub enum ImageError {
         path: PathBuf,
         /// Its first bytes.
         found: String,
-        /// What it should hold.
+        /// Expected content.
         what: &'static str,
-        /// What it should begin with.
+        /// Expected first bytes.
         expected: String,
     },
     /// A file that is shorter or longer than its head says.
@@ -101,11 +101,11 @@ pub enum ImageError {
     Counts {
         /// The images.
         images: PathBuf,
-        /// How many there are.
+        /// Number of images.
         n_images: usize,
         /// The labels.
         labels: PathBuf,
-        /// How many there are.
+        /// Number of labels.
         n_labels: usize,
     },
     /// Images of another size.
@@ -144,7 +144,7 @@ pub enum ImageError {
         found: usize,
         /// The images needed.
         needed: usize,
-        /// What they are needed for.
+        /// Purpose of the images.
         why: &'static str,
     },
     /// A folder without class folders.
@@ -164,7 +164,7 @@ pub enum ImageError {
         path: PathBuf,
         /// The classes found.
         found: usize,
-        /// What the configuration says.
+        /// Number in the configuration.
         configured: usize,
     },
     /// Something that lies where only folders may.
@@ -190,7 +190,7 @@ pub enum ImageError {
     NoImage {
         /// The file.
         path: PathBuf,
-        /// What the decoder says.
+        /// Message of the decoder.
         reason: String,
     },
 }

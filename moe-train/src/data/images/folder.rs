@@ -108,7 +108,7 @@ fn picture(path: &Path, side: u32, stop: &AtomicBool) -> Result<Vec<u8>, DataErr
     Ok(resized.into_rgb8().into_raw())
 }
 
-/// What lies in a folder and is not hidden, sorted by path.
+/// Lists the entries of a folder that are not hidden, sorted by path.
 fn visible(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let unreadable = |source| io_error(folder, source);
     let mut paths = Vec::new();

@@ -91,7 +91,7 @@ impl Outline {
     }
 }
 
-/// Whether two bytes are a mark; in data a zero follows a byte of ones.
+/// Returns `true` if two bytes are a mark; in data a zero follows a byte of ones.
 fn is_mark(bytes: &[u8]) -> bool {
     bytes[0] == 0xFF && !matches!(bytes[1], 0 | 0xFF)
 }

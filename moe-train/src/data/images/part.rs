@@ -35,7 +35,7 @@ impl ImagePart {
         self.labels.len()
     }
 
-    /// Whether there is no image.
+    /// Returns `true` if there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -64,9 +64,9 @@ impl ImagePart {
     }
 }
 
-/// Train, validation and test: of each five images of a class in order, the first three, the fourth and
-/// the fifth, so that every class is in every part in equal shares. `places` says where each class is, for
-/// messages.
+/// Parts for training, validation and test: of each five images of a class in order the first three, the
+/// fourth and the fifth. So every class is in every part in equal shares. `places` says where each class
+/// is, for messages.
 ///
 /// # Errors
 ///

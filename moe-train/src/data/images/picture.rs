@@ -18,7 +18,8 @@ pub(in crate::data) fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     reader.decode().map_err(|error| error.to_string())
 }
 
-/// Whether the chunks of a PNG file lead to its last one, with its check sum. Decoders stop before it.
+/// Returns `true` if the chunks of a PNG file lead to its last one, with its check sum. Decoders stop
+/// before it.
 fn ends_as_png(bytes: &[u8]) -> bool {
     let mut at = 8; // after the signature
     while let Some(&[a, b, c, d, ref name @ ..]) = bytes.get(at..at + 8) {

@@ -1,3 +1,5 @@
+//! Sizes of a set of images.
+
 use serde::Serialize;
 
 /// The sizes of an [`ImageData`](super::ImageData).

@@ -1,8 +1,10 @@
+//! Batches of pairs of texts.
+
 use crate::data::UnigramVocab;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_models::switch::SwitchInput;
 
-/// What is read, and what is to be written about it; both end with an end.
+/// Text that is read and target that is to be written about it; both end with an end token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The tokens of the text.
@@ -32,7 +34,7 @@ impl PairBatch {
         self.longest(|pair| &pair.target)
     }
 
-    /// What a model reads of the batch: texts, and targets behind a start without their last.
+    /// Input of a model: texts, and targets without their last token behind a start token.
     ///
     /// # Shapes
     ///
@@ -50,13 +52,15 @@ impl PairBatch {
         );
         let marks = self.marks(|pair| &pair.input);
         let target_marks = self.target_padding();
-        let input = match marks.contains(&true) {
-            true => input.padding(marks.into()),
-            false => input,
+        let input = if marks.contains(&true) {
+            input.padding(marks.into())
+        } else {
+            input
         };
-        match target_marks.contains(&true) {
-            true => input.decoder_padding(target_marks.into()),
-            false => input,
+        if target_marks.contains(&true) {
+            input.decoder_padding(target_marks.into())
+        } else {
+            input
         }
     }
 
@@ -66,7 +70,7 @@ impl PairBatch {
         tensor(&targets, self.target_length(), device)
     }
 
-    /// Which of the targets `[B * M]` are padding.
+    /// Mask of the targets that are padding, `[B * M]`.
     pub fn target_padding(&self) -> Vec<bool> {
         self.marks(|pair| &pair.target)
     }

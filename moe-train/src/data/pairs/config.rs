@@ -4,14 +4,14 @@ use super::{PairError, SpanShape};
 use crate::data::{TextConfig, TextName, UnigramVocab, VocabKind};
 use serde::{Deserialize, Serialize};
 
-/// How pairs are made.
+/// Kinds of pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PairName {
-    /// Of a text: it with gaps, and what was in them.
+    /// Texts with gaps, and what was in them.
     #[default]
     Spans,
-    /// Of a table with two columns: a text and its translation.
+    /// Tables with two columns: a text and its translation.
     Translation,
 }
 
@@ -19,24 +19,23 @@ pub enum PairName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PairConfig {
-    /// How pairs are made: spans or translation. Default: spans
+    /// Kind of pairs: spans or translation. Default: spans
     pub name: PairName,
-    /// For spans your own text, a file, a folder or several separated by commas, or empty for the nine
-    /// domains; for translation a table of two columns divided by a tab. Default: empty
+    /// Data to read. For spans your own text, a file, a folder or several separated by commas, or empty for
+    /// the nine domains; for translation a table of two columns divided by a tab. Default: empty
     pub path: String,
-    /// For spans the column that holds the text, where the files are tables (.csv, .tsv, .jsonl).
-    /// Default: empty
+    /// Column that holds the text of spans, where the files are tables (.csv, .tsv, .jsonl). Default: empty
     #[serde(skip_serializing_if = "String::is_empty")]
     pub column: String,
     /// Tokens of the vocabulary, the 256 bytes, the padding, the end and 100 sentinels included.
     /// Default: 4000
     pub vocab_size: usize,
-    /// For spans the share of the tokens that is cut out. Default: 0.15
+    /// Share of the tokens that is cut out, for spans. Default: 0.15
     pub noise_density: f64,
-    /// For spans the mean number of tokens of a gap. Default: 3.0
+    /// Mean number of tokens of a gap, for spans. Default: 3.0
     pub mean_span_length: f64,
-    /// For translation the most tokens of a translation, its end included; those of a text are
-    /// train.seq_length. Default: 64
+    /// The most tokens of a translation, its end included; those of a text are train.seq_length. Default:
+    /// 64
     pub target_length: usize,
 }
 
@@ -68,7 +67,7 @@ impl Default for PairConfig {
 }
 
 impl PairConfig {
-    /// Whether the data is part of the program, and so cannot change.
+    /// Returns `true` if the data is part of the program, and so cannot change.
     pub fn is_embedded(&self) -> bool {
         self.name == PairName::Spans && self.path.is_empty()
     }

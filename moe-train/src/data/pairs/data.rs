@@ -19,7 +19,7 @@ pub struct PairData {
     source: Source,
 }
 
-/// Where pairs come from.
+/// Source of the pairs.
 #[derive(Debug, Clone)]
 enum Source {
     /// Windows of a text, and the shape of their gaps.
@@ -88,7 +88,7 @@ impl PairData {
         })
     }
 
-    /// How the pairs are made.
+    /// Kind of the pairs.
     pub fn name(&self) -> PairName {
         self.config.name
     }

@@ -1,9 +1,9 @@
-//! What can be wrong with pairs of texts: each message says what, where and what to do.
+//! Errors of pairs of texts: each message says what, where and what to do.
 
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What can be wrong with a table of translations, or with the keys of `[data]` for pairs.
+/// Errors of a table of translations, or of the keys of `[data]` for pairs.
 #[derive(Debug, Error, PartialEq)]
 pub enum PairError {
     /// Translations without a file.
@@ -28,7 +28,7 @@ pub enum PairError {
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What there is.
+        /// Content that was found.
         found: String,
     },
     /// A column without a text.
@@ -90,7 +90,7 @@ pub enum PairError {
         key: &'static str,
         /// Its value.
         value: f64,
-        /// What it must be.
+        /// Range of valid values.
         range: &'static str,
     },
     /// More gaps than there are sentinels.

@@ -13,8 +13,8 @@ use rand::seq::index::sample;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// How many tokens of a text are cut out, in how many spans: the same for all texts of a length, so that
-/// all pairs have the same lengths.
+/// Numbers of tokens that are cut out of a text and of spans that hold them. They are the same for all
+/// texts of a length, so that all pairs have the same lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanShape {
     /// The tokens of the text.
@@ -99,8 +99,8 @@ fn lengths(n: usize, parts: usize, rng: &mut impl Rng) -> Vec<usize> {
     starts.zip(&ends).map(|(start, end)| end - start).collect()
 }
 
-/// What a target says of each gap, up to its end: by the order of the gaps, nothing for one that it does
-/// not name. Of a gap that is named twice the first counts.
+/// Reads what a target says of each gap, up to its end, by the order of the gaps. A gap that it does not
+/// name has `None`; of a gap that is named twice the first counts.
 pub fn fills(target: &[u32], n_gaps: usize) -> Vec<Option<Vec<u32>>> {
     let end = target.iter().position(|id| *id == UnigramVocab::END);
     let target = &target[..end.unwrap_or(target.len())];

@@ -9,7 +9,7 @@ use crate::data::{
 };
 use std::sync::atomic::AtomicBool;
 
-/// Where the text comes from.
+/// Source of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextName {
@@ -44,7 +44,7 @@ pub struct TextData {
     corpus: String,
     vocab: Vocab,
     domain_names: Vec<String>,
-    /// For each domain its parts in the order of [`Split::ALL`].
+    /// Parts of each domain, in the order of [`Split::ALL`].
     parts: Vec<[Part; 3]>,
     seq_length: usize,
 }
@@ -215,6 +215,7 @@ impl TextData {
     pub fn fingerprint(&self, stop: &AtomicBool) -> Result<String, DataError> {
         let mut hash = Fingerprint::new(stop);
         for part in self.parts.iter().flatten() {
+            // with the lengths, the same tokens cut into other parts have another hash
             hash.length(part.tokens.len());
             for start in (0..part.tokens.len()).step_by(HASHED) {
                 let end = part.tokens.len().min(start + HASHED);

@@ -1,9 +1,9 @@
 //! Evaluation windows: fixed, in order, and each token is scored exactly once.
 //!
-//! A window of `L` tokens scores its predictions where no window before it did. With `context = 0`
-//! the windows do not overlap (but for the last of a domain); with `context = c` each window but the
-//! first of a domain begins with at least `c` tokens that are not scored again, so that no token is
-//! judged with less context than that: the sliding window of perplexity measurements.
+//! A window of `L` tokens scores its predictions where no window before it did. With `context = 0` the
+//! windows do not overlap (but for the last of a domain). With `context = c` each window but the first of a
+//! domain begins with at least `c` tokens that are not scored again. No token is judged with less context
+//! than that: the sliding window of perplexity measurements.
 
 use super::batch::Window;
 use crate::data::{Batch, Split, TextData, Vocab};
@@ -22,7 +22,7 @@ pub struct EvalWindows<'a> {
 pub struct EvalBatch {
     /// The tokens; the last batch of an evaluation may have fewer rows.
     pub batch: Batch,
-    /// Whether the loss of a position counts: `[B * L]`, in each row from some position to the end.
+    /// Mask of the positions whose loss counts: `[B * L]`, in each row from some position to the end.
     pub scored: Vec<bool>,
 }
 

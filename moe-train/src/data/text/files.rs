@@ -12,7 +12,7 @@ use crate::data::read::{check_stop, io_error, read_text};
 use crate::data::{Corpus, DataError, Domain};
 use std::sync::atomic::AtomicBool;
 
-/// What becomes one domain: a file, or all files below a folder.
+/// Source of one domain: a file, or all files below a folder.
 struct Source {
     name: String,
     path: PathBuf,

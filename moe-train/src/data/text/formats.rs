@@ -54,7 +54,7 @@ const OTHERS: [(&[&str], &str, &str); 7] = [
     ),
 ];
 
-/// What a file of text is read as: a table of a kind, or as it is.
+/// Kind of table that a file of text is read as; `None` for plain text.
 ///
 /// # Errors
 ///

@@ -1,11 +1,11 @@
 //! Training windows in an order that is a pure function of the seed: a run resumes from one number.
 //!
-//! The train part of a domain of `n` tokens is cut into `(n - 1) / L` windows of `L + 1` tokens, one
-//! every `L` tokens, so that each token is predicted once in an epoch. Each epoch draws an offset in
-//! `0..L`, by which all its windows start later, so that their borders fall elsewhere every time, and
-//! shuffles the windows of all domains. The last window of a domain moves back to end with the text:
-//! it repeats fewer than `L` tokens of its neighbour, and as many are left out at the start. So the
-//! number of windows is the same in every epoch.
+//! The train part of a domain of `n` tokens is cut into `(n - 1) / L` windows of `L + 1` tokens, one every
+//! `L` tokens. So each token is predicted once in an epoch. Each epoch draws an offset in `0..L`, by which
+//! all its windows start later, so that their borders fall elsewhere every time. It then shuffles the
+//! windows of all domains. The last window of a domain moves back to end with the text: it repeats fewer
+//! than `L` tokens of its neighbour, and as many are left out at the start. So the number of windows is the
+//! same in every epoch.
 
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -61,6 +61,7 @@ impl<'a> Sampler<'a> {
     /// The windows of one epoch in the order of their use.
     fn order(&self, epoch: u64) -> Vec<Window> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        // a stream for each epoch, so that a run resumes in one without drawing those before it
         rng.set_stream(epoch);
         let seq_length = self.data.seq_length();
         let offset = rng.random_range(0..seq_length);

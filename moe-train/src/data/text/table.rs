@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use thiserror::Error;
 
-/// What lies between two documents: an empty line.
+/// Separator of two documents: an empty line.
 const SEPARATOR: &str = "\n\n";
 
-/// What can be wrong with a table of texts.
+/// Errors of a table of texts.
 #[derive(Debug, Error, PartialEq)]
 pub enum TableError {
     /// A table, and no column chosen.
@@ -53,7 +53,7 @@ pub enum TableError {
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// Fault of the table.
         what: String,
     },
 }

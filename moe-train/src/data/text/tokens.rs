@@ -53,7 +53,7 @@ impl Tokens {
         }
     }
 
-    /// Whether there is no id.
+    /// Returns `true` if there is no id.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

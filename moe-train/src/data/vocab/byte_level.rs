@@ -1,5 +1,5 @@
-//! What byte-level vocabularies share: the characters that stand for bytes, texts in pieces that can be
-//! encoded one by one, and `tokenizer.json`.
+//! Parts shared by byte-level vocabularies: the characters that stand for bytes, texts in pieces that can
+//! be encoded one by one, and `tokenizer.json`.
 
 use crate::data::{DataError, read::check_stop};
 use moe_checkpoint::disk;

@@ -188,7 +188,8 @@ impl Vocab {
         text
     }
 
-    /// Writes a `tokenizer.json`, whole or not at all, that [`load`](Self::load) and Hugging Face's `tokenizers` read.
+    /// Writes a `tokenizer.json`, whole or not at all, that [`load`](Self::load) and Hugging Face's
+    /// `tokenizers` read.
     ///
     /// # Errors
     ///

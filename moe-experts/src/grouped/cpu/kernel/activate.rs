@@ -98,6 +98,7 @@ fn backward_body<C: Curve>(
             }
         }
     }
+    // lane after lane: one order on every processor
     dot.iter().sum()
 }
 

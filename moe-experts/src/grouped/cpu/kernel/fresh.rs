@@ -73,9 +73,10 @@ impl<'a> Fresh<'a> {
 
     /// `+= a b` on the calling thread, row-major `[a.rows, b.cols]`; what is not written counts as zero.
     pub fn add_product(&mut self, a: Mat<'_>, b: Mat<'_>) {
-        let write = match self.is_written {
-            false => Write::Set,
-            true => Write::Add,
+        let write = if self.is_written {
+            Write::Add
+        } else {
+            Write::Set
         };
         // SAFETY: the values are exclusively borrowed, and they are read only if they were written.
         unsafe { product(self.values.as_mut_ptr().cast(), self.len(), a, b, write) };

@@ -28,7 +28,7 @@ pub(in super::super) fn product_bf16(dst: &mut [f32], x: &[f32], w: &[bf16], d_o
     widened(dst, x, w, d_out);
 }
 
-/// Its memory is its own: the thread's scratch is lent to the task that calls this.
+/// Widens the matrix into memory of its own: the thread's scratch is lent to the task that calls this.
 fn widened(dst: &mut [f32], x: &[f32], w: &[bf16], d_out: usize) {
     thread_local! {
         static WIDE: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
@@ -112,6 +112,7 @@ mod native {
                 // SAFETY: both halves are 16 numbers long, and 32 numbers in bf16 are 16 pairs.
                 let pairs: [u32; LANES] = unsafe {
                     let [low, high] = [0, LANES].map(|at| _mm512_loadu_ps(&raw const numbers[at]));
+                    // the instruction takes the upper half first
                     transmute::<__m512bh, [u32; LANES]>(_mm512_cvtne2ps_pbh(high, low))
                 };
                 packed.extend(pairs);
@@ -136,6 +137,7 @@ mod native {
                         *packed = pair(upper.to_bits(), lower.to_bits());
                     }
                 }
+                // the last of an odd number of summands is paired with zero
                 None => {
                     for (packed, upper) in packed.iter_mut().zip(upper) {
                         *packed = pair(upper.to_bits(), 0);

@@ -14,7 +14,7 @@ pub(in super::super) struct Mat<'a> {
     col_stride: usize,
 }
 
-/// What a product does to its destination.
+/// Action of a product on its destination.
 #[derive(Clone, Copy, PartialEq)]
 pub(in super::super) enum Write {
     /// Overwrite.

@@ -63,6 +63,7 @@ fn wide_body<W: Weight>(x: &[f32], w: &[W], y: &mut [f32]) {
     for (x, band) in x.chunks_exact(ABREAST).zip(bands) {
         let rows: [&[W]; ABREAST] = array::from_fn(|i| &band[i * d_out..(i + 1) * d_out]);
         for (column, y) in y.iter_mut().enumerate() {
+            // row after row, as `rows_body` sums: the bits are the same
             *y = (0..ABREAST).fold(*y, |y, i| y + x[i] * rows[i][column].widen());
         }
     }
