@@ -5,9 +5,11 @@
 
 pub mod disk;
 mod files;
+mod guard;
 pub mod memory;
 mod pointer;
 pub mod published;
 pub mod verify;
 
 pub use files::*;
+pub use guard::{guarded, is_guarded};

@@ -1,10 +1,13 @@
 //! What is accepted as a checkpoint, and what is refused with the names of file and tensor.
 
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use moe_checkpoint::published::{
     KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedConfig, PublishedSwitch,
 };
-use moe_checkpoint::{CheckpointError, Layout, Precision, PublishedCheckpoint, PublishedFamily};
+use moe_checkpoint::{
+    CheckpointError, HostValues, Layout, Precision, PublishedCheckpoint, PublishedFamily,
+    read_tensors,
+};
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use moe_router::AnyRouter;
 use safetensors::tensor::TensorView;
@@ -170,6 +173,82 @@ fn modules_that_predict_further_may_be_left_out_whole() {
         error("dsv3_mtp", &tensors),
         CheckpointError::Missing { .. }
     ));
+}
+
+/// The numbers of a tensor in f32.
+fn floats(stored: &Stored) -> Vec<f32> {
+    let words = stored.bytes.as_chunks().0.iter();
+    words.map(|word| f32::from_le_bytes(*word)).collect()
+}
+
+/// The scores of the rows of a residual stream: RMS norm, then the head, each in f64.
+fn scores(stream: &[f32], tensors: &Tensors, eps: f64) -> Vec<f64> {
+    let (gamma, head) = (
+        floats(&tensors["model.norm.weight"]),
+        floats(&tensors["lm_head.weight"]),
+    );
+    let width = gamma.len();
+    let of_row = |row: &[f32]| -> Vec<f64> {
+        let squares: f64 = row.iter().map(|x| f64::from(*x).powi(2)).sum();
+        let rms = (squares / width as f64 + eps).sqrt();
+        let normed: Vec<f64> = row
+            .iter()
+            .zip(&gamma)
+            .map(|(x, g)| f64::from(*x) / rms * f64::from(*g))
+            .collect();
+        let scores = head.chunks(width).map(|weights| {
+            let products = normed.iter().zip(weights);
+            products.map(|(x, w)| x * f64::from(*w)).sum()
+        });
+        scores.collect()
+    };
+    stream.chunks(width).flat_map(of_row).collect()
+}
+
+/// The stream before the first mixture is the reference's own, `hidden.1` of the goldens of the whole model.
+#[test]
+fn a_model_cut_to_its_dense_layers_runs_as_the_reference() {
+    for case in [
+        "dsv1_seqaux",
+        "dsv2_group_q",
+        "dsv2_lite_greedy_noq",
+        "dsv3_groups_yarn",
+        "dsv3_mtp",
+    ] {
+        let mut tensors = tensors(case);
+        let is_cut = |name: &str| name.starts_with("model.layers.");
+        tensors.retain(|name, _| !is_cut(name) || name.starts_with("model.layers.0."));
+        let folder = checkpoint(case, &tensors);
+        let path = folder.path().join("config.json");
+        let text = fs::read(&path).expect("the configuration");
+        let mut config: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        assert_eq!(config["first_k_dense_replace"], 1, "{case}");
+        config["num_hidden_layers"] = 1.into();
+        fs::write(&path, config.to_string()).expect("the configuration");
+
+        let device = Device::flex();
+        let cut = PublishedCheckpoint::open(folder.path()).expect("a dense model");
+        let model = cut.load(Precision::F32, &device).expect("a dense model");
+        assert_eq!((model.n_layers(), model.n_moe_layers()), (1, 0), "{case}");
+        let goldens = read_tensors(&fixture(case).join("goldens.safetensors")).expect("goldens");
+        let (ids, hidden) = (&goldens["input_ids"], &goldens["hidden.1"]);
+        let (HostValues::Ints(tokens), HostValues::Floats(stream)) = (&ids.values, &hidden.values)
+        else {
+            panic!("{case}: ids, and numbers");
+        };
+        let shape = [ids.shape[0], ids.shape[1]];
+        let tokens = TensorData::new(tokens.clone(), shape);
+        let tokens = Tensor::<2, Int>::from_data(tokens, &device);
+        let logits = model.forward(DecoderInput::new(tokens)).logits;
+        let logits: Vec<f32> = logits.into_data().try_into_vec().expect("f32 logits");
+        let eps = config["rms_norm_eps"].as_f64().expect("a number");
+        let expected = scores(stream, &tensors, eps);
+        assert_eq!(logits.len(), expected.len(), "{case}");
+        for (ours, theirs) in logits.iter().zip(&expected) {
+            let error = (f64::from(*ours) - theirs).abs();
+            assert!(error < 1e-4, "{case}: {ours}, not {theirs}");
+        }
+    }
 }
 
 /// The experts of a layer as transformers 5 fuses them: gate rows, then up rows.

@@ -40,6 +40,25 @@ fn every_vision_model_equals_its_reference() {
     }
 }
 
+/// The room for numbers rounded the other way, against what is measured: with `--nocapture` it prints both.
+#[test]
+fn few_numbers_are_rounded_the_other_way() {
+    let folder = fixture("softmoe_bf16_ref");
+    let goldens = folder.join("goldens.safetensors");
+    let verification = check(&folder, &goldens, Scope::Everything);
+    let mut largest = 0f64;
+    for quantity in &verification.quantities {
+        let error = quantity.error.expect("it is compared");
+        let share = quantity.share_off;
+        println!(
+            "{:60} {error:9.2e} {share:?} {:?}",
+            quantity.name, quantity.tolerance
+        );
+        largest = largest.max(share.unwrap_or(0.0));
+    }
+    assert!(largest <= 0.025, "{largest}: half of what is allowed");
+}
+
 #[test]
 fn without_training_its_goldens_are_known_and_not_compared() {
     let folder = fixture("experts_choose");

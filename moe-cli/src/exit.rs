@@ -1,6 +1,7 @@
 //! How the program ends: exit codes, and errors without backtraces.
 
 use crate::terminal::say;
+use moe_checkpoint::is_guarded;
 use moe_lab::ablate::AblateError;
 use moe_lab::analyze::AnalyzeError;
 use moe_lab::report::ReportError;
@@ -151,7 +152,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Prints a panic, unless it becomes an error that is told in its place.
 fn print_panic(info: &PanicHookInfo<'_>) {
+    if is_guarded() {
+        return;
+    }
     let place = info.location().map_or(String::new(), |l| format!(" ({l})"));
     say(format!(
         "error: {}{place}. This is a bug in moe: please report it with the command that you ran",

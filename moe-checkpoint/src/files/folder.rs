@@ -1,16 +1,14 @@
 //! The folder of a published decoder.
 
-use super::carried::{Carried, carry};
+use super::carried::Carried;
+use super::conversion::{self, Convertible, Tensors};
 use super::copied::copied_config;
-use super::kept::Kept;
-use super::layout::Layout;
-use super::load::{Precision, fill};
-use super::native::{NativeFiles, is_native, write_native};
+use super::layout::{Layout, TensorCopy};
+use super::load::Precision;
+use super::native::{NativeFiles, is_native};
 use super::published_values::each_parameter;
-use super::stored::stored_tensors;
 use super::tensor_files::TensorFiles;
-use super::write::whole_folder;
-use super::{CheckpointError, source};
+use super::{CheckpointError, Entry, source};
 use crate::published::{PublishedConfig, PublishedDeepSeek, PublishedModel, ends, in_words_of};
 use burn::tensor::Device;
 use moe_models::AnyDecoder;
@@ -25,15 +23,6 @@ pub struct PublishedCheckpoint {
     model: PublishedModel,
     tensors: Tensors,
     ends: Vec<u32>,
-}
-
-/// The tensors of a checkpoint, in either layout.
-#[derive(Debug)]
-pub(super) enum Tensors {
-    /// As published.
-    Published(TensorFiles),
-    /// Our own files.
-    Native(NativeFiles),
 }
 
 impl PublishedCheckpoint {
@@ -132,24 +121,7 @@ impl PublishedCheckpoint {
     ///
     /// As [`open`](Self::open), and if `folder` exists or cannot be written; nothing is left behind then.
     pub fn rewrite(&self, folder: &Path, device: &Device) -> Result<Carried, CheckpointError> {
-        let layout = self.layout();
-        match &self.tensors {
-            Tensors::Published(files) => {
-                let text = self.config_text(files.has_fp8())?;
-                let tensors = stored_tensors(files, layout.entries(), layout.copies())?;
-                whole_folder(folder, |folder| {
-                    tensors.write(folder, &text)?;
-                    carry(&self.folder, folder)
-                })
-            }
-            Tensors::Native(files) => {
-                let text = self.config_text(files.kept()?.has_scales())?;
-                let plain = device.clone().without_autodiff();
-                let model = self.load(Precision::Stored, &plain)?;
-                let (entries, copies) = (layout.by_parameter(), layout.copies());
-                files.publish(&model, &text, entries, copies, folder)
-            }
-        }
+        conversion::rewrite(self, folder, device)
     }
 
     /// Converts the checkpoint to our own files, each tensor in the type that it is stored in; FP8
@@ -159,20 +131,7 @@ impl PublishedCheckpoint {
     ///
     /// As [`rewrite`](Self::rewrite), and if the files are our own already.
     pub fn to_native(&self, target: &Path, device: &Device) -> Result<Carried, CheckpointError> {
-        let files = match &self.tensors {
-            Tensors::Published(files) => files,
-            Tensors::Native(files) => return Err(files.are_ours_already()),
-        };
-        let model = self.load(Precision::Stored, &device.clone().without_autodiff())?;
-        let text = self.config_text(files.has_fp8())?;
-        write_native(model, &text, [&self.folder, target], |folder| {
-            let layout = self.layout();
-            Kept::write(files, layout.entries(), layout.copies(), folder)
-        })
-    }
-
-    fn config_text(&self, is_fp8: bool) -> Result<Vec<u8>, CheckpointError> {
-        copied_config(&self.folder, Some(&self.config), is_fp8)
+        conversion::to_native(self, target, device)
     }
 
     /// Reads the model, one parameter at a time: at most one parameter is in memory besides it.
@@ -185,12 +144,35 @@ impl PublishedCheckpoint {
         precision: Precision,
         device: &Device,
     ) -> Result<AnyDecoder, CheckpointError> {
-        let model = self.model.init(device);
-        let entries = self.layout().by_parameter();
-        match &self.tensors {
-            Tensors::Published(files) => fill(model, files, entries, precision),
-            Tensors::Native(files) => files.load(model, &entries, precision),
-        }
+        conversion::load(self, precision, device)
+    }
+}
+
+impl Convertible for PublishedCheckpoint {
+    type Model = AnyDecoder;
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn tensors(&self) -> &Tensors {
+        &self.tensors
+    }
+
+    fn empty(&self, device: &Device) -> AnyDecoder {
+        self.model.init(device)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.layout().entries()
+    }
+
+    fn copies(&self) -> Vec<TensorCopy> {
+        self.layout().copies()
+    }
+
+    fn config_text(&self, is_fp8: bool) -> Result<Vec<u8>, CheckpointError> {
+        copied_config(&self.folder, Some(&self.config), is_fp8)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod any;
 mod carried;
+mod conversion;
 mod copied;
 mod deepseek;
 mod entry;

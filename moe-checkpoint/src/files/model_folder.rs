@@ -1,13 +1,11 @@
 //! Folders of the families whose configuration alone says which tensors a model has.
 
-use super::carried::{Carried, carry};
+use super::carried::Carried;
+use super::conversion::{self, Convertible, Tensors};
 use super::copied::copied_config;
-use super::folder::Tensors;
-use super::kept::Kept;
 use super::layout::{ByParameter, TensorCopy, grouped};
-use super::load::{Precision, fill};
-use super::native::{NativeFiles, is_native, write_native};
-use super::stored::stored_tensors;
+use super::load::Precision;
+use super::native::{NativeFiles, is_native};
 use super::tensor_files::TensorFiles;
 use super::write::{collect, whole_folder, write_files};
 use super::{CheckpointError, Entry, error::file_error, source};
@@ -98,12 +96,7 @@ impl<P: PublishedFamily> ModelFolder<P> {
     ///
     /// As [`open`](Self::open).
     pub fn load(&self, precision: Precision, device: &Device) -> Result<P::Model, CheckpointError> {
-        let model = self.config.empty(device);
-        let entries = self.config.by_parameter();
-        match &self.tensors {
-            Tensors::Published(files) => fill(model, files, entries, precision),
-            Tensors::Native(files) => files.load(model, &entries, precision),
-        }
+        conversion::load(self, precision, device)
     }
 
     /// Writes the checkpoint anew to a folder: one file, each tensor with the bytes that it is stored in,
@@ -114,24 +107,7 @@ impl<P: PublishedFamily> ModelFolder<P> {
     /// As [`open`](Self::open), and if `folder` exists or cannot be written; nothing is left behind
     /// then.
     pub fn rewrite(&self, folder: &Path, device: &Device) -> Result<Carried, CheckpointError> {
-        let config = &self.config;
-        match &self.tensors {
-            Tensors::Published(files) => {
-                let tensors = stored_tensors(files, config.entries(), config.copies())?;
-                let text = copied_config(&self.folder, None, files.has_fp8())?;
-                whole_folder(folder, |folder| {
-                    tensors.write(folder, &text)?;
-                    carry(&self.folder, folder)
-                })
-            }
-            Tensors::Native(files) => {
-                let text = copied_config(&self.folder, None, files.kept()?.has_scales())?;
-                let plain = device.clone().without_autodiff();
-                let model = self.load(Precision::Stored, &plain)?;
-                let (entries, copies) = (config.by_parameter(), config.copies());
-                files.publish(&model, &text, entries, copies, folder)
-            }
-        }
+        conversion::rewrite(self, folder, device)
     }
 
     /// Converts the checkpoint to our own files, each tensor in the type that it is stored in; FP8
@@ -141,16 +117,7 @@ impl<P: PublishedFamily> ModelFolder<P> {
     ///
     /// As [`rewrite`](Self::rewrite), and if the files are our own already.
     pub fn to_native(&self, target: &Path, device: &Device) -> Result<Carried, CheckpointError> {
-        let files = match &self.tensors {
-            Tensors::Published(files) => files,
-            Tensors::Native(files) => return Err(files.are_ours_already()),
-        };
-        let model = self.load(Precision::Stored, &device.clone().without_autodiff())?;
-        let text = copied_config(&self.folder, None, files.has_fp8())?;
-        let config = &self.config;
-        write_native(model, &text, [&self.folder, target], |folder| {
-            Kept::write(files, config.entries(), config.copies(), folder)
-        })
+        conversion::to_native(self, target, device)
     }
 
     /// Writes a model of this configuration to a new folder: `config.json` as it is, and
@@ -190,6 +157,34 @@ impl<P: PublishedFamily> ModelFolder<P> {
                 })
             })
             .collect()
+    }
+}
+
+impl<P: PublishedFamily> Convertible for ModelFolder<P> {
+    type Model = P::Model;
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn tensors(&self) -> &Tensors {
+        &self.tensors
+    }
+
+    fn empty(&self, device: &Device) -> P::Model {
+        self.config.empty(device)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.config.entries()
+    }
+
+    fn copies(&self) -> Vec<TensorCopy> {
+        self.config.copies()
+    }
+
+    fn config_text(&self, is_fp8: bool) -> Result<Vec<u8>, CheckpointError> {
+        copied_config(&self.folder, None, is_fp8)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::CheckpointError;
 use super::error::file_error;
 use crate::disk::{MOST_TEXT, read_at_most};
+use crate::guard::guarded;
 use crate::pointer::LFS_PREFIX;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
@@ -21,9 +21,8 @@ pub fn parse_tokenizer(text: &[u8]) -> Result<Tokenizer, String> {
 /// Calls the library, which takes much for granted of the files that it reads and uses: a panic becomes an
 /// error.
 fn without_panic<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    // what a panic leaves is read no more: the tokenizer is not changed by its use
-    let result = panic::catch_unwind(AssertUnwindSafe(call));
-    result.unwrap_or_else(|_| Err("the library for tokenizers panics at it".to_owned()))
+    // a panic leaves nothing half changed: the tokenizer is not changed by its use
+    guarded(call).unwrap_or_else(|| Err("the library for tokenizers panics at it".to_owned()))
 }
 
 /// A published tokenizer.

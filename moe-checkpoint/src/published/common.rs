@@ -148,12 +148,19 @@ impl CommonFields {
 
 impl Quantization {
     fn check(&self) -> Result<(), Refusal> {
-        let method = self.quant_method.as_deref().unwrap_or("fp8");
-        let format = self.fmt.as_deref().unwrap_or("e4m3");
-        if (method, format) != ("fp8", "e4m3") {
-            let rule = "the quantisation known is fp8 in the format e4m3";
-            let value = format!("{method}, {format}");
-            return Err(Refusal::new("quantization_config", value, rule));
+        let known = [
+            (
+                "quantization_config.quant_method",
+                &self.quant_method,
+                "fp8",
+            ),
+            ("quantization_config.fmt", &self.fmt, "e4m3"),
+        ];
+        for (key, value, known) in known {
+            if let Some(other) = value.as_deref().filter(|value| *value != known) {
+                let rule = "the quantisation known is fp8 in the format e4m3";
+                return Err(Refusal::new(key, other, rule));
+            }
         }
         match self.weight_block_size.as_deref() {
             None | Some([128, 128]) => {}

@@ -10,6 +10,7 @@ use crate::disk::{MOST_TEXT, read_at_most};
 use crate::pointer::LFS_PREFIX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// A model as its publisher describes it.
@@ -46,7 +47,7 @@ impl PublishedConfig {
     ///
     /// As [`read`](Self::read).
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, PublishedError> {
-        let TypeField { model_type } = json(text, path)?;
+        let model_type = decoder_type(text, path)?;
         let resolved = match model_type.as_str() {
             "mixtral" => fields::<MixtralFields>(&model_type, text, path)?
                 .resolve()
@@ -87,6 +88,18 @@ impl PublishedConfig {
     }
 }
 
+/// The `model_type` of a decoder; a `model` of another name is none.
+fn decoder_type(text: &[u8], path: &Path) -> Result<String, PublishedError> {
+    let given: Map<String, Value> = json(text, path)?;
+    match (given.get("model_type"), given.get("model")) {
+        (None, Some(Value::String(found))) => Err(PublishedError::UnknownType {
+            path: path.to_owned(),
+            found: found.clone(),
+        }),
+        _ => json::<TypeField>(text, path).map(|field| field.model_type),
+    }
+}
+
 fn deepseek(
     text: &[u8],
     path: &Path,
@@ -103,7 +116,7 @@ fn deepseek(
 /// Returns an error if the file cannot be read, or names none.
 pub fn model_type(path: &Path) -> Result<String, PublishedError> {
     let text = read_text(path)?;
-    let fields: serde_json::Map<String, serde_json::Value> = json(&text, path)?;
+    let fields: Map<String, Value> = json(&text, path)?;
     let mut names = ["model_type", "model", "name"].iter();
     match names.find_map(|key| fields.get(*key)?.as_str()) {
         Some(name) => Ok(name.to_owned()),
@@ -132,18 +145,68 @@ pub(super) fn fields<T: DeserializeOwned>(
 ) -> Result<T, PublishedError> {
     let fields = with_defaults(model_type, json(text, path)?);
     let fields = fields.map_err(|refusal| refusal.at(path))?;
-    serde_json::from_value(fields).map_err(|error| misunderstood(path, &error))
+    typed(&fields, path)
 }
 
-fn misunderstood(path: &Path, error: &serde_json::Error) -> PublishedError {
+/// The fields of a text.
+pub(super) fn json<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, PublishedError> {
+    let parsed = serde_json::from_slice(text);
+    let value: Value = parsed.map_err(|error| misunderstood(path, error.to_string()))?;
+    typed(&value, path)
+}
+
+fn typed<T: DeserializeOwned>(value: &Value, path: &Path) -> Result<T, PublishedError> {
+    T::deserialize(value).map_err(|error| {
+        let error = error.to_string();
+        let what = match culprit::<T>(value, &error) {
+            Some(key) => format!("{key}: {error}"),
+            None => error,
+        };
+        misunderstood(path, what)
+    })
+}
+
+fn misunderstood(path: &Path, what: String) -> PublishedError {
     PublishedError::Json {
         path: path.to_owned(),
-        what: error.to_string(),
+        what,
     }
 }
 
-pub(super) fn json<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, PublishedError> {
-    serde_json::from_slice(text).map_err(|error| misunderstood(path, &error))
+/// The path of the field that an error is about: without it there is another error, or none. Flattened
+/// fields lose their names before they are read, so that the error itself does not tell.
+fn culprit<T: DeserializeOwned>(value: &Value, error: &str) -> Option<String> {
+    /// A file with more fields in one place is none of a model.
+    const MOST_FIELDS: usize = 1000;
+    if error.starts_with("missing field") {
+        return None; // names it
+    }
+    let is_other = |without: &Value| match T::deserialize(without) {
+        Ok(_) => true,
+        Err(other) => other.to_string() != error,
+    };
+    let mut path: Vec<String> = Vec::new();
+    loop {
+        let here = path.iter().try_fold(value, |at, key| at.get(key))?;
+        let keys = here
+            .as_object()
+            .into_iter()
+            .flat_map(|fields| fields.keys());
+        let found = keys.take(MOST_FIELDS).find(|key| {
+            let mut without = value.clone();
+            let place = path
+                .iter()
+                .try_fold(&mut without, |at, key| at.get_mut(key));
+            if let Some(Value::Object(fields)) = place {
+                fields.remove(*key);
+            }
+            is_other(&without)
+        });
+        match found {
+            Some(key) => path.push(key.clone()),
+            None => return (!path.is_empty()).then(|| path.join(".")),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -214,8 +277,34 @@ mod tests {
         let mut config = mixtral();
         config["router_jitter_noise"] = json!(0.1);
         parse(&config).expect("noise, which inference has not");
-        config["vocab_size"] = json!("many");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_refused_with_its_key() {
+        let cases = [
+            ("vocab_size", json!("many")),
+            ("rms_norm_eps", json!([1])),
+            ("eos_token_id", json!("end")),
+            ("model_type", json!(3)),
+            ("rope_scaling", json!({"type": "yarn", "factor": "four"})),
+        ];
+        for (key, value) in cases {
+            let mut config = mixtral();
+            config[key] = value;
+            let error = parse(&config).expect_err(key).to_string();
+            let expected = format!("x/config.json cannot be understood: {key}");
+            assert!(error.contains(&expected), "{error}");
+        }
+        let mut config = mixtral();
+        config["rope_scaling"] = json!({"type": "yarn", "factor": "four"});
         let error = parse(&config).expect_err("text").to_string();
-        assert!(error.contains("cannot be understood"), "{error}");
+        assert!(
+            error.contains("rope_scaling.factor: invalid type"),
+            "{error}"
+        );
+        for (text, what) in [("{", "EOF"), ("[]", "invalid type"), ("{}", "`model_type`")] {
+            let error = PublishedConfig::parse(text.as_bytes(), Path::new("x")).expect_err(text);
+            assert!(error.to_string().contains(what), "{error}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Values of fields that a `config.json` leaves out: those of transformers 5.23 (`configuration_*.py`), and
-//! of DeepSeekMoE those of the code published with it. Fields whose absence means something other than
-//! `null` are here; the base of the rotary angles, which several fields may say, is with
+//! of DeepSeekMoE those of the code published with it (`configuration_deepseek.py` of
+//! deepseek-moe-16b-base). Fields whose absence means something other than `null` are here; the base of the rotary angles, which several fields may say, is with
 //! [`RopeFields`](super::rope::RopeFields).
 
 use super::error::Refusal;
@@ -20,6 +20,7 @@ fn aliases(model_type: &str) -> &'static [(&'static str, &'static str)] {
         "mixtral" => &[("num_experts", "num_local_experts")],
         "deepseek_v2" => &[("num_experts", "n_routed_experts")],
         "deepseek_v3" => &[("num_local_experts", "n_routed_experts")],
+        "olmoe" => &[("num_local_experts", "num_experts")],
         "switch_transformers" => &[
             ("hidden_size", "d_model"),
             ("num_attention_heads", "num_heads"),
@@ -121,7 +122,10 @@ fn olmoe() -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{PublishedConfig, PublishedError, PublishedSwitch};
+    use super::super::{
+        Common, DeepSeekGeneration, PublishedConfig, PublishedDeepSeek, PublishedError,
+        PublishedOlmoe, PublishedRope, PublishedSwitch,
+    };
     use super::*;
     use std::path::Path;
 
@@ -168,6 +172,84 @@ mod tests {
     }
 
     #[test]
+    fn what_deepseek_moe_leaves_out_is_as_in_the_code_published_with_it() {
+        let error = parse(&json!({"model_type": "deepseek", "num_experts_per_tok": 6}));
+        let error = error
+            .expect_err("its code has no number of experts")
+            .to_string();
+        assert!(error.contains("n_routed_experts = null"), "{error}");
+        let config =
+            json!({"model_type": "deepseek", "n_routed_experts": 64, "num_experts_per_tok": 6});
+        let expected = PublishedDeepSeek {
+            generation: DeepSeekGeneration::V1,
+            common: Common {
+                vocab_size: 102_400,
+                hidden_size: 4096,
+                intermediate_size: 11008,
+                num_hidden_layers: 30,
+                num_attention_heads: 32,
+                num_key_value_heads: 32,
+                head_dim: None,
+                max_position_embeddings: 2048,
+                rms_norm_eps: 1e-6,
+                tie_word_embeddings: false,
+                rope: PLAIN,
+                dtype: None,
+                eos_token_ids: vec![100_001],
+                unread: Vec::new(),
+            },
+            moe_intermediate_size: 1407,
+            n_routed_experts: 64,
+            n_shared_experts: 0, // None
+            num_experts_per_tok: 6,
+            first_k_dense_replace: 0,
+            moe_layer_freq: 1,
+            norm_topk_prob: false,
+            routed_scaling_factor: 1.0, // there is none
+            n_group: 1,                 // there are none
+            topk_group: 1,
+            aux_loss_alpha: 0.001,
+            seq_aux: true,
+            latent: None,
+            num_nextn_predict_layers: 0,
+        };
+        let read = parse(&config).expect("defaults");
+        assert_eq!(read, PublishedConfig::DeepSeek(expected));
+    }
+
+    #[test]
+    fn what_olmoe_leaves_out_is_as_in_the_reference() {
+        let expected = PublishedOlmoe {
+            common: Common {
+                vocab_size: 50304,
+                hidden_size: 2048,
+                intermediate_size: 2048,
+                num_hidden_layers: 16,
+                num_attention_heads: 16,
+                num_key_value_heads: 16, // None: as many as queries
+                head_dim: None,
+                max_position_embeddings: 4096,
+                rms_norm_eps: 1e-5,
+                tie_word_embeddings: false,
+                rope: PLAIN,
+                dtype: None,
+                eos_token_ids: vec![50279],
+                unread: Vec::new(),
+            },
+            num_experts: 64,
+            num_experts_per_tok: 8,
+        };
+        let read = parse(&json!({"model_type": "olmoe"})).expect("defaults");
+        assert_eq!(read, PublishedConfig::Olmoe(expected));
+    }
+
+    /// Positions of the base 10000, which is the default of every family but Mixtral.
+    const PLAIN: PublishedRope = PublishedRope {
+        theta: 1e4,
+        yarn: None,
+    };
+
+    #[test]
     fn null_is_not_left_out() {
         let config = json!({"model_type": "mixtral", "num_key_value_heads": null});
         let config = parse(&config).expect("as many as queries");
@@ -199,6 +281,11 @@ mod tests {
             panic!("a Mixtral");
         };
         assert_eq!(four.num_local_experts, 4);
+        let olmoe = json!({"model_type": "olmoe", "num_local_experts": 16});
+        let PublishedConfig::Olmoe(sixteen) = parse(&olmoe).expect("one number") else {
+            panic!("an OLMoE");
+        };
+        assert_eq!(sixteen.num_experts, 16);
         let switch = PublishedSwitch::parse(br#"{"hidden_size": 96}"#, Path::new("x"));
         assert_eq!(switch.expect("one width").d_model, 96);
     }

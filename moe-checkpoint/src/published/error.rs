@@ -2,6 +2,7 @@
 
 use crate::pointer::LFS_POINTER;
 use moe_models::bounds::LARGEST_SIZE;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -54,7 +55,7 @@ pub enum PublishedError {
         /// Where the text comes from.
         path: PathBuf,
         /// The key.
-        key: &'static str,
+        key: Cow<'static, str>,
         /// Its value.
         value: String,
         /// What it must be.
@@ -65,7 +66,7 @@ pub enum PublishedError {
 /// A value that a configuration cannot have, before it is known where the configuration comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Refusal {
-    pub(super) key: &'static str,
+    pub(super) key: Cow<'static, str>,
     pub(super) value: String,
     pub(super) rule: String,
 }
@@ -73,9 +74,17 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn new(key: &'static str, value: impl ToString, rule: impl Into<String>) -> Self {
         Self {
-            key,
+            key: key.into(),
             value: value.to_string(),
             rule: rule.into(),
+        }
+    }
+
+    /// The refusal of a field that is in a dictionary.
+    pub(super) fn within(self, dictionary: &str) -> Self {
+        Self {
+            key: format!("{dictionary}.{}", self.key).into(),
+            ..self
         }
     }
 

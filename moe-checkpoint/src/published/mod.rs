@@ -21,6 +21,7 @@ mod vmoe;
 mod vmoe_dispatcher;
 mod vmoe_fields;
 mod vmoe_router;
+mod vmoe_router_fields;
 mod words;
 
 pub use account::{AttentionKind, PublishedAccount};

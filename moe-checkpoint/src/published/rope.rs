@@ -72,11 +72,14 @@ impl RopeFields {
         let theta = self.theta()?.unwrap_or(default_theta);
         check_positive(&[("rope_theta", theta)])?;
         check_whole("partial_rotary_factor", self.partial_rotary_factor)?;
-        let yarn = |fields: &Option<ScalingFields>| match fields {
-            Some(fields) => fields.yarn(self.original_max_position_embeddings, max_positions),
+        let yarn = |name: &str, fields: &Option<ScalingFields>| match fields {
+            Some(fields) => fields
+                .yarn(self.original_max_position_embeddings, max_positions)
+                .map_err(|refusal| refusal.within(name)),
             None => Ok(None),
         };
-        let (old, new) = (yarn(&self.rope_scaling)?, yarn(&self.rope_parameters)?);
+        let old = yarn("rope_scaling", &self.rope_scaling)?;
+        let new = yarn("rope_parameters", &self.rope_parameters)?;
         let both = self.rope_scaling.is_some() && self.rope_parameters.is_some();
         if both && old != new {
             let kind = |yarn: Option<_>| yarn.map_or("default", |_| "yarn");
@@ -146,12 +149,12 @@ impl ScalingFields {
     /// Refuses what plain positions would pass over.
     fn check_plain(&self) -> Result<(), Refusal> {
         let scales = [
-            ("rope_scaling.factor", self.factor.filter(|f| *f != 1.0)),
-            ("rope_scaling.attention_factor", self.attention_factor),
-            ("rope_scaling.beta_fast", self.beta_fast),
-            ("rope_scaling.beta_slow", self.beta_slow),
-            ("rope_scaling.mscale", self.mscale),
-            ("rope_scaling.mscale_all_dim", self.mscale_all_dim),
+            ("factor", self.factor.filter(|f| *f != 1.0)),
+            ("attention_factor", self.attention_factor),
+            ("beta_fast", self.beta_fast),
+            ("beta_slow", self.beta_slow),
+            ("mscale", self.mscale),
+            ("mscale_all_dim", self.mscale_all_dim),
         ];
         match scales.iter().find_map(|(key, x)| Some((key, (*x)?))) {
             Some((key, x)) => {
@@ -178,7 +181,7 @@ impl ScalingFields {
 
     /// The context before it grew, which the dictionary or the field beside it says.
     fn original(&self, beside: Option<usize>, max_positions: usize) -> Result<usize, Refusal> {
-        const KEY: &str = "rope_scaling.original_max_position_embeddings";
+        const KEY: &str = "original_max_position_embeddings";
         let original = match (self.original_max_position_embeddings, beside) {
             (Some(inside), Some(beside)) if inside != beside => {
                 let rule = format!(
@@ -192,32 +195,37 @@ impl ScalingFields {
         Ok(original)
     }
 
+    /// Tells whether the kind is YaRN; refuses all others but the default one.
+    fn is_yarn(&self) -> Result<bool, Refusal> {
+        match self.kind()? {
+            "yarn" => self.check_computed().map(|()| true),
+            "default" => self.check_plain().map(|()| false),
+            other => {
+                let rule = "the kinds of rotary positions known are default and yarn";
+                let key = if self.rope_type.is_some() {
+                    "rope_type"
+                } else {
+                    "type"
+                };
+                Err(Refusal::new(key, other, rule))
+            }
+        }
+    }
+
+    /// YaRN's parameters, if it is YaRN.
     fn yarn(
         &self,
         original: Option<usize>,
         max_positions: usize,
     ) -> Result<Option<PublishedYarn>, Refusal> {
-        check_whole(
-            "rope_scaling.partial_rotary_factor",
-            self.partial_rotary_factor,
-        )?;
-        match self.kind()? {
-            "default" => {
-                self.check_plain()?;
-                return Ok(None);
-            }
-            "yarn" => {}
-            other => {
-                let rule = "the kinds of rotary positions known are default and yarn";
-                return Err(Refusal::new("rope_type", other, rule));
-            }
+        check_whole("partial_rotary_factor", self.partial_rotary_factor)?;
+        if !self.is_yarn()? {
+            return Ok(None);
         }
-        self.check_computed()?;
         let original = self.original(original, max_positions)?;
+        let grown = max_positions as f64 / original as f64;
         let yarn = PublishedYarn {
-            factor: self
-                .factor
-                .unwrap_or(max_positions as f64 / original as f64),
+            factor: self.factor.unwrap_or(grown),
             original_max_position_embeddings: original,
             beta_fast: self.beta_fast.unwrap_or(32.0),
             beta_slow: self.beta_slow.unwrap_or(1.0),
@@ -225,9 +233,9 @@ impl ScalingFields {
             mscale_all_dim: self.mscale_all_dim,
         };
         check_positive(&[
-            ("rope_scaling.factor", yarn.factor),
-            ("rope_scaling.beta_fast", yarn.beta_fast),
-            ("rope_scaling.beta_slow", yarn.beta_slow),
+            ("factor", yarn.factor),
+            ("beta_fast", yarn.beta_fast),
+            ("beta_slow", yarn.beta_slow),
         ])?;
         Ok(Some(yarn))
     }
@@ -305,76 +313,82 @@ mod tests {
         );
     }
 
+    /// YaRN's dictionary with more in it.
+    fn yarn(mut more: Value) -> Value {
+        more["type"] = json!("yarn");
+        more["factor"] = json!(4.0);
+        more
+    }
+
+    fn assert_refused(fields: Value, key: &str) {
+        let text = fields.to_string();
+        assert_eq!(resolve(fields).expect_err(&text).key, key, "{text}");
+    }
+
     #[test]
-    fn other_kinds_and_contradictions_are_refused() {
+    fn other_kinds_are_refused() {
         let refusal = resolve(json!({"rope_scaling": {"type": "linear", "factor": 2.0}}));
-        assert_eq!(refusal.expect_err("linear").value, "linear");
-        let both = json!({"rope_theta": 1.0, "rope_parameters": {"rope_theta": 2.0}});
+        let refusal = refusal.expect_err("linear");
         assert_eq!(
-            resolve(both).expect_err("two bases").key,
-            "rope_parameters.rope_theta"
+            (&*refusal.key, refusal.value.as_str()),
+            ("rope_scaling.type", "linear")
         );
-        let yarn = |mut more: Value| {
-            more["type"] = json!("yarn");
-            more["factor"] = json!(4.0);
-            more
-        };
+        assert_refused(
+            json!({"rope_parameters": {"rope_type": "linear"}}),
+            "rope_parameters.rope_type",
+        );
+        assert_refused(json!({"rope_theta": -1.0}), "rope_theta");
+    }
+
+    #[test]
+    fn keys_that_change_the_angles_and_are_not_computed_are_refused() {
         let cases = [
-            // a kind that the other dictionary does not have
             (
-                json!({"rope_scaling": yarn(json!({})), "rope_parameters": {"rope_theta": 2.0}}),
-                "rope_scaling",
-            ),
-            (
-                json!({"rope_theta": 1.0, "rope_scaling": yarn(json!({"rope_theta": 2.0}))}),
-                "rope_scaling.rope_theta",
-            ),
-            (
-                json!({"rope_scaling": yarn(json!({"rope_type": "default"}))}),
-                "rope_type",
-            ),
-            // keys that change the angles
-            (
-                json!({"rope_scaling": yarn(json!({"attention_factor": 1.5}))}),
                 "attention_factor",
+                json!(1.5),
+                "rope_scaling.attention_factor",
             ),
+            ("truncate", json!(false), "rope_scaling.truncate"),
             (
-                json!({"rope_scaling": yarn(json!({"truncate": false}))}),
-                "truncate",
-            ),
-            (
-                json!({"rope_scaling": yarn(json!({"partial_rotary_factor": 0.5}))}),
+                "partial_rotary_factor",
+                json!(0.5),
                 "rope_scaling.partial_rotary_factor",
             ),
-            (
-                json!({"partial_rotary_factor": 0.5}),
-                "partial_rotary_factor",
-            ),
-            // keys that plain positions do not have
-            (
-                json!({"rope_scaling": {"factor": 4.0}}),
-                "rope_scaling.factor",
-            ),
-            (
-                json!({"rope_parameters": {"rope_type": "default", "mscale": 1.0}}),
-                "rope_scaling.mscale",
-            ),
-            // two contexts
-            (
-                json!({"original_max_position_embeddings": 32,
-                    "rope_scaling": yarn(json!({"original_max_position_embeddings": 16}))}),
-                "rope_scaling.original_max_position_embeddings",
-            ),
         ];
-        for (fields, key) in cases {
-            let text = fields.to_string();
-            assert_eq!(resolve(fields).expect_err(&text).key, key, "{text}");
+        for (key, value, refused) in cases {
+            let mut more = json!({});
+            more[key] = value;
+            assert_refused(json!({"rope_scaling": yarn(more)}), refused);
         }
+        let beside = json!({"partial_rotary_factor": 0.5});
+        assert_refused(beside, "partial_rotary_factor");
         let harmless =
             yarn(json!({"rope_type": "yarn", "truncate": true, "attention_factor": null}));
-        let twice = json!({"rope_scaling": harmless, "rope_parameters": harmless});
-        assert!(resolve(twice).expect("both alike").yarn.is_some());
-        let negative = json!({"rope_theta": -1.0});
-        assert_eq!(resolve(negative).expect_err("negative").key, "rope_theta");
+        let harmless = json!({"rope_scaling": harmless, "rope_parameters": harmless});
+        assert!(resolve(harmless).expect("both alike").yarn.is_some());
+    }
+
+    #[test]
+    fn plain_positions_are_not_scaled() {
+        let unsaid = json!({"rope_scaling": {"factor": 4.0}});
+        assert_refused(unsaid, "rope_scaling.factor");
+        let said = json!({"rope_parameters": {"rope_type": "default", "mscale": 1.0}});
+        assert_refused(said, "rope_parameters.mscale");
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let bases = json!({"rope_theta": 1.0, "rope_parameters": {"rope_theta": 2.0}});
+        assert_refused(bases, "rope_parameters.rope_theta");
+        let bases = json!({"rope_theta": 1.0, "rope_scaling": yarn(json!({"rope_theta": 2.0}))});
+        assert_refused(bases, "rope_scaling.rope_theta");
+        let kinds =
+            json!({"rope_scaling": yarn(json!({})), "rope_parameters": {"rope_theta": 2.0}});
+        assert_refused(kinds, "rope_scaling");
+        let names = json!({"rope_scaling": yarn(json!({"rope_type": "default"}))});
+        assert_refused(names, "rope_scaling.rope_type");
+        let contexts = json!({"original_max_position_embeddings": 32,
+            "rope_scaling": yarn(json!({"original_max_position_embeddings": 16}))});
+        assert_refused(contexts, "rope_scaling.original_max_position_embeddings");
     }
 }

@@ -124,7 +124,7 @@ impl SwitchFields {
             ("gelu_new" | "gelu_pytorch_tanh", false) => Ok(Activation::Gelu),
             ("silu" | "swish", true) => Ok(Activation::SwiGlu),
             (_, true) => {
-                let rule = "the gated activation known is silu (SwiGLU)";
+                let rule = "is_gated_act is true, and the gated activation known is silu (SwiGLU)";
                 Err(Refusal::new("dense_act_fn", name, rule))
             }
             (_, false) => {

@@ -149,7 +149,8 @@ mod tests {
         json!({"model": "VisionTransformerMoe", "image_size": 8, "num_classes": 5, "patch_size": [4, 2],
             "hidden_size": 8, "encoder": {"num_layers": 4, "mlp_dim": 12, "num_heads": 2,
                 "moe": {"layers": [1, 3], "num_experts": 4, "group_size": 9,
-                    "router": {"dispatcher": {"name": "einsum", "capacity_factor": 1.5}}}}})
+                    "router": {"dispatcher": {"name": "einsum", "capacity_factor": 1.5,
+                        "batch_priority": false}}}}})
     }
 
     fn parse(config: &Value) -> Result<PublishedVmoe, PublishedError> {
@@ -162,7 +163,11 @@ mod tests {
         let model = published.model();
         assert_eq!(model.grid(), [2, 4]);
         assert_eq!(model.n_tokens(), 9);
+        assert_eq!(published.num_channels, 3);
         assert_eq!(model.positions, PatchPositions::Learned);
+        assert_eq!(model.pooling, Pooling::ClassToken);
+        assert_eq!((model.d_pre_logits, model.qk_norm), (None, false));
+        assert_eq!(model.head_bias, 0.0);
         assert_eq!(model.moe.exchange, Exchange::Exact);
         assert_eq!(model.moe.d_expert, 12);
         let RouterConfig::VMoe(router) = published.router() else {
@@ -170,6 +175,14 @@ mod tests {
         };
         assert_eq!((router.top_k, router.capacity_multiple_of), (1, 4));
         assert_eq!(router.noise_std, 1.0);
+        let mut config = small();
+        config["encoder"]["position_emb"] = json!({"name": "sincos2d"});
+        let temperature = 10_000.0;
+        let positions = parse(&config).expect("a configuration").positions;
+        assert_eq!(positions, PatchPositions::SinCos2d { temperature });
+        config["encoder"]["position_emb"] = json!({});
+        let positions = parse(&config).expect("a configuration").positions;
+        assert_eq!(positions, PatchPositions::Learned);
     }
 
     #[test]

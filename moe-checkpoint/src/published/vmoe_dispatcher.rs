@@ -22,7 +22,10 @@ pub(super) struct DispatcherFields {
     left: Map<String, Value>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<i64>>, D::Error> {
+/// Tells a field that is `null` from one that is absent.
+pub(super) fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    value: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(value).map(Some)
 }
 

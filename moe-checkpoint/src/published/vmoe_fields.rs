@@ -3,7 +3,7 @@
 
 use super::error::{Refusal, check_sizes};
 use super::unread::unknown;
-use super::vmoe_router::RouterFields;
+use super::vmoe_router_fields::RouterFields;
 use super::{PublishedVmoe, PublishedVmoeExperts};
 use moe_models::vmoe::{PatchPositions, Pooling};
 use serde::Deserialize;

@@ -12,8 +12,16 @@ const DECODER: Words = &[
     ("model.moe_every", "moe_layer_freq"),
     ("model.d_dense", "intermediate_size"),
     ("router.top_k", "num_experts_per_tok"),
+    (
+        "router groups do not fit",
+        "n_routed_experts, n_group, topk_group and num_experts_per_tok do not fit together",
+    ),
     ("router.", ""),
     ("[attention] ", ""),
+    (
+        "the head width is",
+        "head_dim, or hidden_size / num_attention_heads without it, is",
+    ),
     ("`n_kv_heads`", "num_key_value_heads"),
     ("`n_heads`", "num_attention_heads"),
     ("`d_model`", "hidden_size"),
@@ -100,7 +108,7 @@ mod tests {
         let vision = |key: &str, value: Value| {
             let mut encoder = json!({"num_layers": 2, "mlp_dim": 6, "num_heads": 2,
                 "moe": {"layers": [1], "num_experts": 2, "group_size": 4,
-                    "router": {"dispatcher": {"capacity_factor": 2.0}}}});
+                    "router": {"dispatcher": {"capacity_factor": 2.0, "batch_priority": false}}}});
             encoder[key] = value;
             json!({"image_size": 4, "num_classes": 3, "patch_size": 2, "hidden_size": 4,
                 "encoder": encoder})
@@ -121,6 +129,14 @@ mod tests {
             (
                 json!({"model_type": "deepseek_v3", "n_group": 7}),
                 "n_group",
+            ),
+            (
+                json!({"model_type": "deepseek_v3", "n_group": 128, "num_experts_per_tok": 9}),
+                "n_routed_experts, n_group, topk_group and num_experts_per_tok",
+            ),
+            (
+                json!({"model_type": "mixtral", "num_attention_heads": 4096}),
+                "num_attention_heads",
             ),
             (
                 json!({"model_type": "switch_transformers", "relative_attention_num_buckets": 2}),

@@ -17,16 +17,7 @@ pub(super) fn check(
     let Some(logits) = output.further.first() else {
         return Ok(());
     };
-    let first = if checker.goldens.get("mtp.logits").is_some() {
-        2
-    } else {
-        1
-    };
-    for depth in first..=output.further.len() {
-        checker.missing(format!(
-            "logits of the module that predicts at depth {depth}"
-        ));
-    }
+    note_missing_depths(checker, output.further.len());
     let [batch, rows, _] = logits.dims();
     let ahead = tokens.clone().narrow(1, 1, rows);
     let ids: Vec<i64> = ahead.to_data().iter::<i64>().collect();
@@ -35,16 +26,7 @@ pub(super) fn check(
 
     let before = output.hidden.clone().narrow(1, 0, rows);
     checker.tensor("mtp.prev_hidden", before.clone(), HIDDEN);
-    if let AnyDecoder::DeepSeek(model) = model {
-        let module = &model.mtp[0];
-        let embedded = model.embedding.forward(ahead.clone());
-        let halves = vec![
-            module.embedding_norm.forward(embedded),
-            module.hidden_norm.forward(before),
-        ];
-        let joined = module.projection.forward(Tensor::cat(halves, 2));
-        checker.tensor("mtp.eh_proj_out", joined, HIDDEN);
-    }
+    check_joined(checker, model, ahead.clone(), before);
     if let Some(hidden) = output
         .trace
         .as_ref()
@@ -64,6 +46,36 @@ pub(super) fn check(
         LOSS,
     );
     Ok(())
+}
+
+/// Notes the depths that the goldens have nothing of.
+fn note_missing_depths(checker: &mut Checker<'_>, n_depths: usize) {
+    let has_first = checker.goldens.get("mtp.logits").is_some();
+    let first = if has_first { 2 } else { 1 };
+    for depth in first..=n_depths {
+        checker.missing(format!(
+            "logits of the module that predicts at depth {depth}"
+        ));
+    }
+}
+
+/// Compares `mtp.eh_proj_out`: the next token's embedding and the stream, joined.
+fn check_joined(
+    checker: &mut Checker<'_>,
+    model: &AnyDecoder,
+    ahead: Tensor<2, Int>,
+    before: Tensor<3>,
+) {
+    if let AnyDecoder::DeepSeek(model) = model {
+        let module = &model.mtp[0];
+        let embedded = model.embedding.forward(ahead);
+        let halves = vec![
+            module.embedding_norm.forward(embedded),
+            module.hidden_norm.forward(before),
+        ];
+        let joined = module.projection.forward(Tensor::cat(halves, 2));
+        checker.tensor("mtp.eh_proj_out", joined, HIDDEN);
+    }
 }
 
 /// Compares `mtp.position_ids`, up to where they start: rotary positions are relative, the reference

@@ -44,37 +44,45 @@ pub fn verify_vmoe(
     drop(model);
 
     if scope == Scope::Everything && goldens.trains() {
-        let labels = batch.labels(goldens, config)?;
-        checker.input("labels");
-        let device = device.clone().autodiff();
-        let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
-        let entries = checkpoint.config().by_parameter();
-        let losses = |model: &Vmoe| {
-            let output = model.forward(batch.input(&device));
-            let lm = softmax_cross_entropy(output.logits.clone(), labels.clone()).mean();
-            let balance = auxiliary(config, &output);
-            Losses {
-                objective: lm.clone() + balance.clone(),
-                lm,
-                balance,
-            }
-        };
-        let trained = Trained {
-            entries: &entries,
-            model: checkpoint.load(Precision::F32, &device)?,
-            losses: &losses,
-            balance: BalanceReport::Added,
-            looser: tolerances.looser,
-        };
-        training::check(&mut checker, trained);
+        check_training(&mut checker, checkpoint, &batch, tolerances.looser, device)?;
     }
-    let labels = |name: &String| is_training(name) || name == "labels";
-    let is_left_out = |name: &String| scope == Scope::ForwardOnly && labels(name);
-    let unchecked = checker.unchecked().into_iter();
-    Ok(Verification {
-        unchecked: unchecked.filter(|name| !is_left_out(name)).collect(),
-        quantities: checker.quantities,
-    })
+    let is_of_training = |name: &str| is_training(name) || name == "labels";
+    Ok(Verification::of(checker, scope, is_of_training))
+}
+
+/// Compares losses, gradients and training.
+fn check_training(
+    checker: &mut Checker<'_>,
+    checkpoint: &VmoeCheckpoint,
+    batch: &Batch,
+    looser: f64,
+    device: &Device,
+) -> Result<(), VerifyError> {
+    let config = checkpoint.config();
+    let labels = batch.labels(checker.goldens, config)?;
+    checker.input("labels");
+    let device = device.clone().autodiff();
+    let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
+    let entries = config.by_parameter();
+    let losses = |model: &Vmoe| {
+        let output = model.forward(batch.input(&device));
+        let lm = softmax_cross_entropy(output.logits.clone(), labels.clone()).mean();
+        let balance = auxiliary(config, &output);
+        Losses {
+            objective: lm.clone() + balance.clone(),
+            lm,
+            balance,
+        }
+    };
+    let trained = Trained {
+        entries: &entries,
+        model: checkpoint.load(Precision::F32, &device)?,
+        losses: &losses,
+        balance: BalanceReport::Added,
+        looser,
+    };
+    training::check(checker, trained);
+    Ok(())
 }
 
 /// How far what follows the first mixture may be off.

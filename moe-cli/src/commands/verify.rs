@@ -112,7 +112,7 @@ fn quantities(quantities: &[Quantity]) -> String {
         let (limit, kind) = match quantity.tolerance {
             Tolerance::Scaled(limit) => (format!("{limit:.0e}"), "scaled"),
             Tolerance::Relative(limit) => (format!("{limit:.0e}"), "relative"),
-            Tolerance::Rounded(limit) => (format!("{limit:.0e}"), "9 of 10"),
+            Tolerance::Rounded(limit) => (format!("{limit:.0e}"), "19 of 20"),
             Tolerance::Exact => ("0".to_owned(), "differing"),
         };
         let error = match (quantity.error, quantity.tolerance) {

@@ -90,6 +90,31 @@ fn a_tokenizer_gives_words_ends_and_gaps() {
 }
 
 #[test]
+fn a_damaged_tokenizer_is_told_as_what_it_is() {
+    let place = Place::new();
+    with_tokenizer(&place);
+    // the library takes for granted that a decoder is JSON, and panics
+    let damaged = r#"{"version":"1.0","decoder":{"type"}}"#;
+    fs::write(place.path("switch/tokenizer.json"), damaged).unwrap();
+    let ended = place.moe("generate switch -p w30");
+    assert_ne!(ended.code, 0, "{}", ended.stdout);
+    assert_eq!(
+        ended.stderr.matches("error: ").count(),
+        1,
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("tokenizer.json: it cannot"),
+        "{}",
+        ended.stderr
+    );
+    for text in ["bug in moe", "panicked", "unwrap"] {
+        assert!(!ended.stderr.contains(text), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn inspect_counts_switch_models() {
     let place = Place::new();
     let base = place.json("inspect switch-base-8");
