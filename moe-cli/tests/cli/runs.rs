@@ -307,7 +307,7 @@ fn modified(path: &Path) -> BTreeMap<PathBuf, std::time::SystemTime> {
 }
 
 /// A run of a second or more that saves often.
-const LONG: &str = "train tiny.toml train.steps=400 train.checkpoint_every=20 train.eval_every=50";
+const LONG: &str = "train tiny.toml train.steps=1600 train.checkpoint_every=20 train.eval_every=200";
 
 fn start(place: &Place, line: &str) -> Child {
     place
