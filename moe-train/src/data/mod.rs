@@ -34,6 +34,7 @@ mod text;
 mod tokens;
 mod unigram;
 mod vocab;
+mod zstd;
 
 pub use batch::*;
 pub use bpe::*;
