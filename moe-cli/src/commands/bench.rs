@@ -9,7 +9,7 @@ use crate::exit::{OrUsage, Status, Usage};
 use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
-use crate::terminal::{print, print_json};
+use crate::terminal::{duration, print, print_json, thousands};
 use clap::{Args, Subcommand};
 use moe_bench::machine::Machine;
 use moe_bench::model::ModelBenchConfig;
@@ -29,7 +29,7 @@ pub struct BenchArgs {
 /// What can be measured.
 #[derive(Subcommand, Debug)]
 enum What {
-    /// Optimizer steps of a configuration: tokens a second, milliseconds a step
+    /// Optimizer steps of a configuration: tokens/s, ms a step
     Train(TrainArgs),
     /// Decoding with grouped-query and latent attention: milliseconds and cache bytes a token
     Attention(AttentionArgs),
@@ -130,6 +130,12 @@ fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
         print_json(&result)?;
     } else {
         print(&result.to_string())?;
+        let tokens = (config.train.steps * config.tokens_per_step()) as f64;
+        shared.note(&format!(
+            "all {} steps of this configuration take about {}, evaluations not counted",
+            thousands(config.train.steps),
+            duration(tokens / result.tokens_per_s)
+        ));
         shared.next(&format!("train {}", shown(&args.config)));
     }
     Ok(Status::Done)
