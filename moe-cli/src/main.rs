@@ -23,15 +23,14 @@ mod threads;
 mod usage;
 
 use args::Cli;
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     allocator::keep_memory();
-    match Cli::try_parse() {
-        Ok(cli) => exit::run(|| {
+    match Cli::read() {
+        Ok((command, shared)) => exit::run(|| {
             threads::start()?;
-            threads::kept_awake(|| commands::run(&cli.command, &cli.shared))
+            threads::kept_awake(|| commands::run(&command, &shared))
         }),
         Err(error) => usage::explain(&error),
     }

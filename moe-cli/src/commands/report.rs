@@ -5,18 +5,19 @@ use crate::pages::report_page;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
-use crate::terminal::{Align, columns, counted, print, print_json, significant};
+use crate::terminal::{Align, columns, counted, print, print_json, significant, width};
 use clap::Args;
+use moe_train::ablate::TableConfig;
 use moe_train::report::{Question, Report};
 use std::path::{Path, PathBuf};
 
 /// The arguments of `moe report`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe report runs -o report.html\n  moe report runs/NAME runs/OTHER -o report.html\n\nThe first question is the baseline of the comparison. Runs that are not finished are reported as such."
+    after_help = "Examples:\n  moe report runs -o report.html\n  moe report runs/NAME runs/OTHER -o report.html\n\nThe first configuration is the baseline of the comparison. Runs that are not finished are reported as such."
 )]
 pub struct ReportArgs {
-    /// Folders of runs (runs/NAME/seed-N), of questions (runs/NAME), or of all runs
+    /// Folders of runs (runs/NAME/seed-N), of configurations (runs/NAME), or of all runs
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The page to write; an earlier page of this command is replaced
@@ -63,16 +64,20 @@ pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
 /// The path, or the one of that name in the folder of all runs.
 fn existing(path: &Path, runs: &Path) -> PathBuf {
     let inside = runs.join(path);
-    match !path.exists() && inside.exists() {
-        true => inside,
-        false => path.to_owned(),
+    if !path.exists() && inside.exists() {
+        inside
+    } else {
+        path.to_owned()
     }
 }
 
 fn text(report: &Report) -> String {
     let mut parts = vec![questions(report)];
     match &report.paired.table {
-        Some(table) => parts.push(table.to_string()),
+        Some(table) => parts.push(table.text(TableConfig {
+            is_wide: false,
+            width: width(),
+        })),
         None => parts.push("no paired comparison:".to_owned()),
     }
     parts.push(report.paired.notes.join("\n"));

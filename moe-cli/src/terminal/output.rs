@@ -3,7 +3,7 @@
 use super::visible;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Prints text and a line break. Control characters are shown, whoever wrote them into a name.
 pub fn print(text: &str) -> io::Result<()> {
@@ -15,6 +15,15 @@ pub fn print_raw(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
+}
+
+/// The number of characters of a line, if stdout is a terminal.
+pub fn width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    let size = console::Term::stdout().size_checked();
+    size.map(|(_, columns)| usize::from(columns))
 }
 
 /// Prints one JSON document.

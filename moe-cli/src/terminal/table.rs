@@ -1,33 +1,12 @@
 //! Tables without box art, so that they paste into papers and issues.
 
-/// On which side a column stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
-    /// Words.
-    Left,
-    /// Numbers.
-    Right,
-}
+use super::output::width;
+use moe_train::draw;
+pub use moe_train::draw::Align;
 
-/// Rows as columns two spaces apart, the first row the header; a row ends without spaces.
+/// Rows as columns two spaces apart, the first row the header, as wide as the terminal if stdout is one.
 pub fn columns(rows: &[Vec<String>], align: &[Align]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..align.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).zip(align);
-        let cells: Vec<String> = cells
-            .map(|((cell, width), align)| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
-            })
-            .collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let lines: Vec<String> = rows.iter().map(line).collect();
-    lines.join("\n")
+    draw::columns(rows, align, width())
 }
 
 /// Names and values side by side, without a header.

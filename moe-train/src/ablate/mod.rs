@@ -19,6 +19,7 @@ pub use error::TableError;
 pub use grid::{Arm, Axis, Grid, GridError};
 pub use outcome::{ArmResult, SeedResult};
 pub use plan::{AblateError, Plan, PlannedArm, TestedArm};
+pub use render::TableConfig;
 pub use rule::{Bound, ClaimReport, Decision, Metric, Rule, RuleReport};
 pub use run::execute;
 pub use svg::{FigureConfig, Panel, figure};
