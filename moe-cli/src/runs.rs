@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The run folder or checkpoint at `given`, or at `given` in the folder of all runs. The folder of a
-/// question with one seed stands for that seed.
+/// configuration with one seed stands for that seed.
 pub fn find(given: &Path, runs: &Path) -> anyhow::Result<PathBuf> {
     let candidates = [given.to_owned(), runs.join(given)];
     let Some(path) = candidates.into_iter().find(|path| path.exists()) else {
@@ -29,6 +29,15 @@ pub fn find(given: &Path, runs: &Path) -> anyhow::Result<PathBuf> {
 /// A path as it could be typed.
 pub fn shown(path: &Path) -> String {
     quote(&path.display().to_string())
+}
+
+/// The last parts of a path, at most `n`: a run is known by the folder of its configuration and its seed's.
+pub fn last_parts(path: &Path, n: usize) -> String {
+    let parts: Vec<String> = path
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    parts[parts.len().saturating_sub(n)..].join("/")
 }
 
 fn missing(given: &Path, runs: &Path) -> String {
