@@ -1,11 +1,11 @@
-//! The command line: shared flags and the list of commands.
+//! The command line: the list of commands, and which of the shared options each of them uses.
 
 use crate::commands::{
     ablate, analyze, audit, bench, completions, convert, doctor, eval, figure, generate, inspect,
     laws, list, report, train, verify,
 };
 use crate::shared::Shared;
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Train, compare, inspect and sample mixture-of-experts models.
 ///
@@ -14,9 +14,6 @@ use clap::{Parser, Subcommand};
 #[derive(Parser, Debug)]
 #[command(name = "moe", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// The flags that all commands have.
-    #[command(flatten)]
-    pub shared: Shared,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -33,11 +30,11 @@ pub enum Command {
     Train(train::TrainArgs),
     /// Score a run on held-out text, in bits per byte of each domain
     Eval(eval::EvalArgs),
-    /// Draw what a router does to 64 tokens, as a picture (SVG)
+    /// Draw what a router does to 64 tokens, as a picture
     Figure(figure::FigureArgs),
     /// Continue a text, and show which expert takes each token
     Generate(generate::GenerateArgs),
-    /// Hold a published checkpoint to what its reference implementation computed
+    /// Compare a published checkpoint with what its reference implementation computed
     Verify(verify::VerifyArgs),
     /// Convert a published checkpoint to our own files, or back
     Convert(convert::ConvertArgs),
@@ -49,7 +46,7 @@ pub enum Command {
     Report(report::ReportArgs),
     /// Check what must hold of every router and balance loss
     Laws(laws::LawsArgs),
-    /// Does a model see the future? Replaces later tokens and looks for changes before them
+    /// Check whether a model sees the future: replace later tokens, look for changes before them
     Audit(audit::AuditArgs),
     /// Measure speed
     Bench(bench::BenchArgs),
@@ -57,4 +54,83 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+}
+
+/// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
+const USES: [(&[&str], &[&str]); 20] = [
+    (&["list"], &[]),
+    (&["inspect"], &["device", "seed", "runs", "verbose"]),
+    (
+        &["train"],
+        &["device", "seed", "runs", "dry_run", "verbose"],
+    ),
+    (&["eval"], &["device", "runs", "dry_run"]),
+    (&["figure"], &["device", "seed", "dry_run"]),
+    (&["generate"], &["device", "seed", "runs", "dry_run"]),
+    (&["verify"], &["device", "dry_run"]),
+    (&["convert"], &["device", "dry_run"]),
+    (&["ablate"], &["device", "seed", "runs", "dry_run"]),
+    (&["analyze"], &["device", "runs", "dry_run"]),
+    (&["report"], &["runs", "dry_run"]),
+    (&["laws"], &["device", "seed"]),
+    (&["audit"], &["device", "seed", "verbose"]),
+    (
+        &["bench", "train"],
+        &["device", "seed", "runs", "dry_run", "verbose"],
+    ),
+    (&["bench", "attention"], &["device", "dry_run"]),
+    (&["bench", "model"], &["device", "dry_run"]),
+    (&["bench", "layer"], &["device", "dry_run"]),
+    (&["bench", "dispatch"], &["device", "dry_run"]),
+    (&["bench", "router"], &["device", "dry_run"]),
+    (&["doctor"], &["device", "runs"]),
+];
+
+impl Cli {
+    /// All commands, each with the shared options that it uses.
+    pub fn definition() -> clap::Command {
+        let with =
+            |command, (path, options): &(&[&str], &[&str])| with_shared(command, path, options);
+        USES.iter().fold(Self::command(), with)
+    }
+
+    /// Reads the command line of this process.
+    pub fn read() -> Result<(Command, Shared), clap::Error> {
+        let matches = Self::definition().try_get_matches()?;
+        let shared = Shared::of(leaf(&matches));
+        Ok((Self::from_arg_matches(&matches)?.command, shared))
+    }
+}
+
+fn with_shared(command: clap::Command, path: &[&str], options: &[&str]) -> clap::Command {
+    match path {
+        [] => command.args(Shared::options(options)),
+        [name, rest @ ..] => command.mut_subcommand(name, |sub| with_shared(sub, rest, options)),
+    }
+}
+
+/// What was given to the innermost command.
+fn leaf(matches: &ArgMatches) -> &ArgMatches {
+    matches
+        .subcommand()
+        .map_or(matches, |(_, matches)| leaf(matches))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::definition().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_which_shared_options_it_uses() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let is_listed = USES.iter().any(|(path, _)| path[0] == name);
+            assert!(is_listed || name == "completions", "{name}");
+        }
+    }
 }

@@ -22,7 +22,6 @@ mod threads;
 mod usage;
 
 use args::Cli;
-use clap::Parser;
 use moe_router::Registry;
 use std::process::ExitCode;
 use terminal::say;
@@ -44,10 +43,10 @@ pub fn run(routers: Registry) -> ExitCode {
         say(format!("error: {error}"));
         return ExitCode::from(2);
     }
-    match Cli::try_parse() {
-        Ok(cli) => exit::run(|| {
+    match Cli::read() {
+        Ok((command, shared)) => exit::run(|| {
             threads::start()?;
-            threads::kept_awake(|| commands::run(&cli.command, &cli.shared))
+            threads::kept_awake(|| commands::run(&command, &shared))
         }),
         Err(error) => usage::explain(&error),
     }

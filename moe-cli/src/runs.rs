@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The run folder or checkpoint at `given`, or at `given` in the folder of all runs. The folder of a
-/// question with one seed stands for that seed.
+/// configuration with one seed stands for that seed.
 pub fn find(given: &Path, runs: &Path) -> anyhow::Result<PathBuf> {
     let candidates = [given.to_owned(), runs.join(given)];
     let Some(path) = candidates.into_iter().find(|path| path.exists()) else {

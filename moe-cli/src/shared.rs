@@ -1,44 +1,79 @@
-//! The flags that all commands have, and what they decide.
+//! The options that several commands share, and what they decide.
 
 use crate::backends::{BACKENDS, DeviceChoice, OpenDevice};
 use crate::exit::{OrUsage, Usage};
 use crate::invocation;
 use crate::terminal::say;
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, Command};
 use moe_train::config::{LARGEST_SEED, RunConfig};
 use moe_train::run::{RunOptions, check_run};
 use std::path::{Path, PathBuf};
 
-/// The flags that all commands have.
+/// The options that several commands share; a command takes those that it uses.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Shared options")]
 pub struct Shared {
     /// The backend to compute on, with an index where it has several: flex, cuda:1; `moe list
     /// backends` shows all. `moe bench layer` takes several and compares them
-    #[arg(long, global = true, value_name = "NAME", value_parser = DeviceChoice::parse)]
+    #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse)]
     pub device: Vec<DeviceChoice>,
     /// Overrides the configuration's seed; in `generate`, the seed of the draws
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(..=LARGEST_SEED))]
     pub seed: Option<u64>,
     /// The folder of all runs
-    #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
     /// Check everything, print the resolved configuration and the plan, write nothing
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub dry_run: bool,
     /// Print one JSON document on stdout
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub json: bool,
     /// No progress and no notes
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long)]
     pub quiet: bool,
     /// Also print the resolved configuration before the work
-    #[arg(short, long, global = true)]
+    #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
 }
 
 impl Shared {
+    /// The named options, with those that need no name: `--json` and `--quiet`.
+    pub fn options(names: &[&str]) -> Vec<Arg> {
+        let all = Self::augment_args(Command::new("all"));
+        let is_used = |arg: &&Arg| {
+            let id = arg.get_id().as_str();
+            ["json", "quiet"].contains(&id) || names.contains(&id)
+        };
+        all.get_arguments().filter(is_used).cloned().collect()
+    }
+
+    /// The options that were given; the others as if they had not been.
+    pub fn of(given: &ArgMatches) -> Self {
+        let has = |name: &str| value::<bool>(given, name).unwrap_or(false);
+        Self {
+            device: given
+                .try_get_many("device")
+                .ok()
+                .flatten()
+                .map_or(Vec::new(), |devices| devices.cloned().collect()),
+            seed: value(given, "seed"),
+            runs: value(given, "runs").unwrap_or_else(|| PathBuf::from("runs")),
+            dry_run: has("dry_run"),
+            json: has("json"),
+            quiet: has("quiet"),
+            verbose: has("verbose"),
+        }
+    }
+
+    /// Tells whether an option as it is typed is one of these.
+    pub fn is_option(typed: &str) -> bool {
+        let all = Self::augment_args(Command::new("all"));
+        let name = typed.strip_prefix("--");
+        all.get_arguments().any(|arg| arg.get_long() == name)
+    }
+
     /// Starts the chosen device, or the default one.
     pub fn open_device(&self) -> anyhow::Result<OpenDevice> {
         match &self.device[..] {
@@ -128,6 +163,11 @@ impl Shared {
             say(format!("next: {command} {arguments}{flag}"));
         }
     }
+}
+
+/// The value of an option that the command may not have.
+fn value<T: Clone + Send + Sync + 'static>(given: &ArgMatches, name: &str) -> Option<T> {
+    given.try_get_one(name).ok().flatten().cloned()
 }
 
 /// A remark on the `config.toml` of a run whose other files are not of it, as when it was edited.

@@ -1,5 +1,6 @@
 //! Command lines that cannot be read: the short help of a bare `moe`, and options that are keys.
 
+use crate::shared::Shared;
 use crate::terminal::{print, say};
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -32,7 +33,8 @@ pub fn explain(error: &Error) -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
-    if let Some(words) = key_hint(error, &arguments) {
+    let words = unused(error, &arguments).or_else(|| key_hint(error, &arguments));
+    if let Some(words) = words {
         say(format!("error: {words}"));
         return ExitCode::from(2);
     }
@@ -50,7 +52,32 @@ fn print_own(error: &Error) -> std::io::Result<()> {
     error.print()
 }
 
-/// How to write an unknown option that is a key of the configuration.
+/// The refusal of an option that other commands have.
+fn unused(error: &Error, arguments: &[String]) -> Option<String> {
+    let ContextValue::String(given) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let option = given.split('=').next()?;
+    if error.kind() != ErrorKind::UnknownArgument || !Shared::is_option(option) {
+        return None;
+    }
+    let names = arguments.iter().take_while(|word| !word.starts_with('-'));
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    let command = match names[..] {
+        [] => {
+            return Some(format!(
+                "`{option}` belongs behind a command: moe COMMAND {option}"
+            ));
+        }
+        ["bench", what, ..] => format!("bench {what}"),
+        [command, ..] => command.to_owned(),
+    };
+    Some(format!(
+        "`moe {command}` has no use for `{option}`; leave it out"
+    ))
+}
+
+/// The spelling of an unknown option that is a key of the configuration.
 fn key_hint(error: &Error, arguments: &[String]) -> Option<String> {
     if error.kind() != ErrorKind::UnknownArgument
         || !WITH_KEYS.contains(&arguments.first()?.as_str())

@@ -8,34 +8,50 @@ pub const EXPERT_COLOURS: [ExpertColour; 8] = [
     ExpertColour {
         rgb: 0xE69F00,
         code: 214,
+        light: 0xF7B24D,
+        dark: 0x704400,
     },
     ExpertColour {
         rgb: 0x56B4E9,
         code: 117,
+        light: 0xA9DAF5,
+        dark: 0x2B6488,
     },
     ExpertColour {
         rgb: 0x009E73,
         code: 36,
+        light: 0x5CC4A1,
+        dark: 0x00573F,
     },
     ExpertColour {
         rgb: 0xF0E442,
         code: 221,
+        light: 0xF8F08C,
+        dark: 0x766F00,
     },
     ExpertColour {
         rgb: 0x0072B2,
         code: 32,
+        light: 0x6F9DDD,
+        dark: 0x123E75,
     },
     ExpertColour {
         rgb: 0xD55E00,
         code: 166,
+        light: 0xE66F43,
+        dark: 0x5E1A00,
     },
     ExpertColour {
         rgb: 0xCC79A7,
         code: 175,
+        light: 0xF5C6DF,
+        dark: 0x985179,
     },
     ExpertColour {
         rgb: 0x8C8C8C,
         code: 245,
+        light: 0xB4B4B4,
+        dark: 0x4A4A4A,
     },
 ];
 
@@ -46,6 +62,10 @@ pub struct ExpertColour {
     pub rgb: u32,
     /// The nearest of a terminal's 256 colours.
     code: u8,
+    /// A ground for dark text; the grounds differ in lightness too.
+    pub light: u32,
+    /// A ground for light text.
+    pub dark: u32,
 }
 
 /// How an expert's tokens look: a base colour, and for each further eight experts another mark.

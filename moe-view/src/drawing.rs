@@ -101,16 +101,19 @@ pub fn to_pdf(svg: &str, maker: &str) -> Result<Vec<u8>, DrawError> {
     Ok(pdf.finish())
 }
 
-/// The SVG with text in the one font that the program brings, so that a picture is the same on all machines.
+/// The SVG with text in the fonts that the program brings, so that a picture is the same on all machines.
 fn tree(svg: &str) -> Result<Tree, usvg::Error> {
     let mut fonts = usvg::fontdb::Database::new();
-    fonts.load_font_data(dejavu::sans::regular().to_vec());
-    for set in [
-        usvg::fontdb::Database::set_sans_serif_family,
-        usvg::fontdb::Database::set_monospace_family,
+    for font in [
+        dejavu::sans::regular(),
+        dejavu::sans::bold(),
+        dejavu::sans_mono::regular(),
+        dejavu::sans_mono::bold(),
     ] {
-        set(&mut fonts, "DejaVu Sans".to_owned());
+        fonts.load_font_data(font.to_vec());
     }
+    fonts.set_sans_serif_family("DejaVu Sans");
+    fonts.set_monospace_family("DejaVu Sans Mono");
     let options = usvg::Options {
         fontdb: Arc::new(fonts),
         ..usvg::Options::default()

@@ -18,9 +18,9 @@ mod table;
 mod visible;
 
 pub use analysis::analysis_text;
-pub use colour::{EXPERT_COLOURS, ExpertStyle, has_colour};
+pub use colour::{EXPERT_COLOURS, ExpertColour, ExpertStyle, has_colour};
 pub use numbers::{bytes, counted, duration, si, significant, thousands};
-pub use quote::quote;
+pub use quote::{last_parts, quote};
 pub use scores::{domain_table, evaluated_with, layer_table, writing};
-pub use table::{Align, columns, markdown, pairs};
+pub use table::{Align, columns, columns_within, markdown, pairs, width};
 pub use visible::visible;

@@ -1,4 +1,6 @@
-//! Arguments of commands that can be pasted.
+//! Arguments of commands that can be pasted, and paths in short.
+
+use std::path::Path;
 
 /// An argument as a shell reads it back.
 pub fn quote(argument: &str) -> String {
@@ -8,6 +10,15 @@ pub fn quote(argument: &str) -> String {
     } else {
         format!("'{}'", argument.replace('\'', r"'\''"))
     }
+}
+
+/// The last parts of a path, at most `n`: a run is known by the folder of its configuration and its seed's.
+pub fn last_parts(path: &Path, n: usize) -> String {
+    let parts: Vec<String> = path
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    parts[parts.len().saturating_sub(n)..].join("/")
 }
 
 #[cfg(test)]

@@ -1,33 +1,48 @@
-//! Tables without box art, so that they paste into papers and issues.
+//! Text tables: aligned columns without box art, so that they paste into papers and issues.
+
+use std::io::{self, IsTerminal};
+
+/// Between two columns.
+const GAP: &str = "  ";
+/// Words are not broken into narrower columns than this.
+const NARROWEST: usize = 16;
 
 /// On which side a column stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// Words.
+    /// Words, which may be broken into lines.
     Left,
     /// Numbers.
     Right,
 }
 
-/// Rows as columns two spaces apart, the first row the header; a row ends without spaces.
-pub fn columns(rows: &[Vec<String>], align: &[Align]) -> String {
-    let width = |column: usize| {
+/// Rows as columns two spaces apart, the first row the header; a line ends without spaces. Where lines are longer
+/// than `width`, the widest columns of words are broken at spaces until they fit or are too narrow to read.
+pub fn columns_within(rows: &[Vec<String>], align: &[Align], width: Option<usize>) -> String {
+    let widest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells.map(|cell| count(cell)).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..align.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).zip(align);
-        let cells: Vec<String> = cells
-            .map(|((cell, width), align)| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
-            })
-            .collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let lines: Vec<String> = rows.iter().map(line).collect();
-    lines.join("\n")
+    let mut widths: Vec<usize> = (0..align.len()).map(widest).collect();
+    if let Some(width) = width {
+        narrow(&mut widths, align, width);
+    }
+    let lines = rows.iter().flat_map(|row| lines(row, &widths, align));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Rows as columns, as wide as the terminal if stdout is one.
+pub fn columns(rows: &[Vec<String>], align: &[Align]) -> String {
+    columns_within(rows, align, width())
+}
+
+/// The number of characters of a line, if stdout is a terminal.
+pub fn width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    let size = console::Term::stdout().size_checked();
+    size.map(|(_, columns)| usize::from(columns))
 }
 
 /// Names and values side by side, without a header.
@@ -52,28 +67,124 @@ pub fn markdown(rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+fn count(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Takes width from the widest columns of words.
+fn narrow(widths: &mut [usize], align: &[Align], width: usize) {
+    let gaps = GAP.len() * widths.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > width {
+        let words = widths.iter_mut().zip(align);
+        let words = words.filter(|(width, align)| **align == Align::Left && **width > NARROWEST);
+        match words.max_by_key(|(width, _)| **width) {
+            Some((widest, _)) => *widest -= 1,
+            None => return,
+        }
+    }
+}
+
+/// A row as the lines that its longest cell takes.
+fn lines(row: &[String], widths: &[usize], align: &[Align]) -> Vec<String> {
+    let broken = |(cell, width): (&String, &usize)| broken(cell, *width);
+    let cells: Vec<Vec<String>> = row.iter().zip(widths).map(broken).collect();
+    let height = cells.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    let line = |i: usize| {
+        let cells = cells.iter().zip(widths).zip(align);
+        let cells: Vec<String> = cells
+            .map(|((cell, width), align)| {
+                let text = cell.get(i).map_or("", String::as_str);
+                match align {
+                    Align::Left => format!("{text:<width$}"),
+                    Align::Right => format!("{text:>width$}"),
+                }
+            })
+            .collect();
+        cells.join(GAP).trim_end().to_owned()
+    };
+    (0..height).map(line).collect()
+}
+
+/// A text in lines of at most `width` characters, broken at spaces; within a word only if it is longer.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    if count(text) <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split(' ') {
+        let mut word: Vec<char> = word.chars().collect();
+        let last = lines.last_mut().expect("there is a line");
+        if last.is_empty() {
+            last.extend(word.drain(..word.len().min(width)));
+        } else if count(last) + 1 + word.len() <= width {
+            last.push(' ');
+            last.extend(word.drain(..));
+        }
+        for part in word.chunks(width.max(1)) {
+            lines.push(part.iter().collect());
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rows() -> Vec<Vec<String>> {
+        [
+            ["arm", "loss", "note"],
+            ["a ±", "2.0", ""],
+            ["long", "10.25", "one two three four five"],
+        ]
+        .map(|row| row.map(String::from).to_vec())
+        .to_vec()
+    }
+
+    const ALIGN: [Align; 3] = [Align::Left, Align::Right, Align::Left];
+
+    #[test]
+    fn columns_align_by_characters() {
+        let text = "\
+arm    loss  note
+a ±     2.0
+long  10.25  one two three four five";
+        assert_eq!(columns_within(&rows(), &ALIGN, None), text);
+        assert_eq!(columns_within(&rows(), &ALIGN, Some(36)), text);
+    }
+
+    #[test]
+    fn words_are_broken_where_a_line_is_too_long() {
+        let text = "\
+arm    loss  note
+a ±     2.0
+long  10.25  one two three
+             four five";
+        assert_eq!(columns_within(&rows(), &ALIGN, Some(30)), text);
+        assert_eq!(
+            columns_within(&rows(), &ALIGN, Some(3)),
+            text,
+            "no narrower than is legible"
+        );
+    }
+
+    #[test]
+    fn words_longer_than_a_line_are_broken_within() {
+        assert_eq!(broken("ab cdefgh i", 3), ["ab", "cde", "fgh", "i"]);
+        assert_eq!(broken("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(broken("a b", 3), ["a b"]);
+    }
+
+    fn names() -> Vec<Vec<String>> {
         [["name", "bytes"], ["α", "12"], ["long|er", "3"]]
             .map(|row| row.map(String::from).to_vec())
             .to_vec()
     }
 
     #[test]
-    fn columns_align_by_characters() {
-        assert_eq!(
-            columns(&rows(), &[Align::Left, Align::Right]),
-            "name     bytes\nα           12\nlong|er      3"
-        );
-    }
-
-    #[test]
     fn markdown_escapes_bars() {
         assert_eq!(
-            markdown(&rows()),
+            markdown(&names()),
             "| name | bytes |\n| --- | --- |\n| α | 12 |\n| long\\|er | 3 |"
         );
     }

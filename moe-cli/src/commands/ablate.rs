@@ -16,7 +16,8 @@ use moe_lab::ablate::{AblateError, AblationReport, Claim, Decision, Plan, execut
 use moe_train::config::RunConfig;
 use moe_train::run::{finished, run_folder};
 use moe_train::task::TaskData;
-use moe_view::ablation::{FigureConfig, Panel, ablation_text, figure};
+use moe_view::ablation::{AblationTable, FigureConfig, Panel, TableConfig, figure};
+use moe_view::width;
 use preview::Preview;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -52,6 +53,9 @@ pub struct AblateArgs {
     panels: Vec<String>,
     #[command(flatten)]
     overwrite: Overwrite,
+    /// Print all columns in one table, however wide
+    #[arg(long)]
+    wide: bool,
 }
 
 const FIGURE: Output = Output {
@@ -88,7 +92,7 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     }
     shared.note(&preview.text());
     match train(&plan, missing, &device, shared)? {
-        Some(report) => show(&report, &plan, args.figure(target.as_ref()), shared),
+        Some(report) => args.show(&report, &plan, target.as_ref(), shared),
         None => {
             shared.note("interrupted and saved; the same command goes on");
             shared.next(&invocation::arguments());
@@ -107,6 +111,30 @@ impl AblateArgs {
         };
         target.map(|target| (target, config))
     }
+
+    /// Prints the table, and then writes the figure, so that no failure of a file takes the table away.
+    fn show(
+        &self,
+        report: &AblationReport,
+        plan: &Plan,
+        target: Option<&Target>,
+        shared: &Shared,
+    ) -> anyhow::Result<Status> {
+        if shared.json {
+            print_json(report)?;
+        } else {
+            let width = if self.wide { None } else { width() };
+            print(&AblationTable(report).text(TableConfig {
+                is_wide: self.wide,
+                width,
+            }))?;
+        }
+        if let Some((target, config)) = self.figure(target) {
+            target.write(&figure(report, &config), shared)?;
+        }
+        next(plan, shared);
+        Ok(status(report))
+    }
 }
 
 /// Makes the runs; nothing if it was interrupted.
@@ -123,25 +151,6 @@ fn train(
     let report = execute(plan, &device.device, &options, &mut progress, &stop);
     progress.finish();
     report.map_err(ablate_error)
-}
-
-/// Prints the table, and then writes the figure, so that no failure of a file takes the table away.
-fn show(
-    report: &AblationReport,
-    plan: &Plan,
-    drawn: Option<(&Target, FigureConfig)>,
-    shared: &Shared,
-) -> anyhow::Result<Status> {
-    if shared.json {
-        print_json(report)?;
-    } else {
-        print(&ablation_text(report))?;
-    }
-    if let Some((target, config)) = drawn {
-        target.write(&figure(report, &config), shared)?;
-    }
-    next(plan, shared);
-    Ok(status(report))
 }
 
 /// The plan of a grid, or of the claim that the file is.

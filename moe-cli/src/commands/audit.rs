@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// The arguments of `moe audit`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  moe audit configs/debug.toml router.name=expert_choice\n\nExit code 3 if later tokens change earlier ones in evaluation, or in training with a router that does not\ndeclare it."
+    after_help = "Example:\n  moe audit configs/debug.toml router.name=expert_choice\n\nExit code 3 if later tokens change earlier ones in evaluation, or in training with a router that does not declare it."
 )]
 pub struct AuditArgs {
     /// The configuration; routers that are not causal are accepted
@@ -73,9 +73,10 @@ pub fn run(args: &AuditArgs, shared: &Shared) -> anyhow::Result<Status> {
     } else {
         print(&text(router, causality, &found))?;
     }
-    match forbidden {
-        true => Ok(Status::BelowThreshold),
-        false => Ok(Status::Done),
+    if forbidden {
+        Ok(Status::BelowThreshold)
+    } else {
+        Ok(Status::Done)
     }
 }
 
@@ -103,18 +104,19 @@ fn text(router: &str, causality: Causality, found: &Audit) -> String {
 }
 
 fn mode(name: &str, router: &str, leak: &Leak) -> Vec<String> {
-    match leak.found() {
-        false => vec![format!(
-            "no leak in {name}: with `{router}`, later tokens change nothing at earlier positions"
-        )],
-        true => vec![
+    if leak.found() {
+        vec![
             format!(
                 "LEAK in {name}: with `{router}`, later tokens change output scores at earlier positions by \
                  up to {}",
                 significant(leak.logits, 3)
             ),
             layers(&leak.layers),
-        ],
+        ]
+    } else {
+        vec![format!(
+            "no leak in {name}: with `{router}`, later tokens change nothing at earlier positions"
+        )]
     }
 }
 
@@ -136,9 +138,10 @@ fn layers(layers: &[LayerLeak]) -> String {
 
 fn training(training: &UniformTraining) -> String {
     let gain = training.gain();
-    let verdict = match gain > 4.0 * training.standard_error {
-        true => "below chance: it sees what it predicts",
-        false => "not below chance",
+    let verdict = if gain > 4.0 * training.standard_error {
+        "below chance: it sees what it predicts"
+    } else {
+        "not below chance"
     };
     format!(
         "uniform tokens: {} bits after {} steps (s.e. {}), chance {}: {verdict}",

@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 use moe_bench::machine::Machine;
 use moe_bench::model::ModelBenchConfig;
 use moe_bench::shapes::Shape;
+use moe_view::{duration, thousands};
 use std::path::PathBuf;
 
 /// The arguments of `moe bench`.
@@ -29,7 +30,7 @@ pub struct BenchArgs {
 /// What can be measured.
 #[derive(Subcommand, Debug)]
 enum What {
-    /// Optimizer steps of a configuration: tokens a second, milliseconds a step
+    /// Optimizer steps of a configuration: tokens/s, ms a step
     Train(TrainArgs),
     /// Decoding with grouped-query and latent attention: milliseconds and cache bytes a token
     Attention(AttentionArgs),
@@ -130,6 +131,12 @@ fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
         print_json(&result)?;
     } else {
         print(&result.to_string())?;
+        let tokens = (config.train.steps * config.tokens_per_step()) as f64;
+        shared.note(&format!(
+            "all {} steps of this configuration take about {}, evaluations not counted",
+            thousands(config.train.steps),
+            duration(tokens / result.tokens_per_s)
+        ));
         shared.next(&format!("train {}", shown(&args.config)));
     }
     Ok(Status::Done)

@@ -3,7 +3,7 @@
 use crate::args::Cli;
 use crate::exit::Status;
 use crate::terminal::print_raw;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
 /// The arguments of `moe completions`.
@@ -19,7 +19,7 @@ pub struct CompletionsArgs {
 /// Prints the script.
 pub fn run(args: &CompletionsArgs) -> anyhow::Result<Status> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "moe", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::definition(), "moe", &mut script);
     print_raw(&String::from_utf8_lossy(&script))?;
     Ok(Status::Done)
 }

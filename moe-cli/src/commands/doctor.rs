@@ -1,11 +1,14 @@
 //! `moe doctor`: is this machine ready?
 
+mod limit;
+
 use crate::backends::{BACKENDS, OpenDevice};
 use crate::exit::Status;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use burn::tensor::{Device, Tensor};
 use clap::Args;
+use limit::Limit;
 use moe_train::run::BURN_VERSION;
 use moe_view::{pairs, significant};
 use serde::Serialize;
@@ -100,25 +103,25 @@ fn threads() -> Check {
 fn backends() -> Check {
     let compiled = BACKENDS.iter().filter(|backend| backend.is_compiled());
     let names: Vec<&str> = compiled.map(|backend| backend.name).collect();
-    match names.is_empty() {
-        true => Check::bad(
-            "backends",
-            "none is built in; build with --features flex".to_owned(),
-        ),
-        false => Check::good("backends", names.join(" ")),
+    if names.is_empty() {
+        let remedy = "none is built in; build with --features flex";
+        Check::bad("backends", remedy.to_owned())
+    } else {
+        Check::good("backends", names.join(" "))
     }
 }
 
 fn device_checks(device: &OpenDevice) -> Vec<Check> {
     vec![
         Check::good("device", device.name.clone()),
-        matrix_product(&device.device),
+        matrix_product(device),
         gradient(&device.device),
     ]
 }
 
 /// Ones times ones has `SIDE` everywhere; 2 n^3 FLOP, the best of five after one to warm up.
-fn matrix_product(device: &Device) -> Check {
+fn matrix_product(device: &OpenDevice) -> Check {
+    let OpenDevice { device, name } = device;
     let ones = Tensor::<2>::ones([SIDE, SIDE], device);
     let mut best = f64::INFINITY;
     let mut sum = 0.0;
@@ -135,14 +138,32 @@ fn matrix_product(device: &Device) -> Check {
             format!("{sum}, not {SIDE}: the device computes wrongly"),
         );
     }
-    let flops = 2.0 * (SIDE as f64).powi(3) / best;
+    let gflop_per_s = 2.0 * (SIDE as f64).powi(3) / best / 1e9;
+    let limit = if name == "flex" {
+        Limit::of_this_machine(rayon::current_num_threads())
+    } else {
+        None
+    };
     Check::good(
         "matrix product",
         format!(
-            "{} GFLOP/s (f32, {SIDE} x {SIDE})",
-            significant(flops / 1e9, 3)
+            "{} GFLOP/s (f32, {SIDE} x {SIDE}){}",
+            significant(gflop_per_s, 3),
+            limit.map_or(String::new(), |limit| beside(gflop_per_s, limit))
         ),
     )
+}
+
+/// The share of the processor's limit, with a warning where it is small.
+fn beside(gflop_per_s: f64, limit: Limit) -> String {
+    let share = gflop_per_s / limit.gflop_per_s();
+    let warning = if share < 0.5 {
+        "; WARNING: below half, other work may be running"
+    } else {
+        ""
+    };
+    let percent = significant(100.0 * share, 2);
+    format!(", {percent} % of this processor's {limit}{warning}")
 }
 
 /// The derivative of x * x at 3 is 6.
@@ -206,6 +227,17 @@ fn simd_features() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_share_of_the_limit_is_warned_of() {
+        let Some(limit) = Limit::of_this_machine(1) else {
+            return;
+        };
+        let words = |share: f64| beside(share * limit.gflop_per_s(), limit);
+        assert!(words(0.8).starts_with(", 80 % of this processor's "));
+        assert!(!words(0.8).contains("WARNING"));
+        assert!(words(0.4).ends_with("; WARNING: below half, other work may be running"));
+    }
 
     #[test]
     fn the_version_of_burn_is_the_pinned_one() {

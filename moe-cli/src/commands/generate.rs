@@ -132,7 +132,7 @@ impl Call<'_> {
         let trace = generation.trace(&args.prompt, &self.device.device, |text| {
             if streams { print_stream(text) } else { Ok(()) }
         })?;
-        self.show(&trace, layer, &model.title)?;
+        self.show(&trace, layer, model)?;
         if let Some(failure) = trace.failure {
             return Err(failure.into());
         }
@@ -149,7 +149,7 @@ impl Call<'_> {
     }
 
     /// Prints the text and writes the files.
-    fn show(&self, trace: &Trace, layer: usize, title: &str) -> anyhow::Result<()> {
+    fn show(&self, trace: &Trace, layer: usize, model: &TextModel) -> anyhow::Result<()> {
         let Self { args, shared, .. } = self;
         show(args, trace, layer, shared)?;
         if args.speculative {
@@ -157,10 +157,10 @@ impl Call<'_> {
             shared.note(&format!("{accepted} of {offered} drafts were right"));
         }
         if let Some(target) = &self.html {
-            target.write(&page(trace, layer, title), shared)?;
+            target.write(&page(trace, layer, &model.title), shared)?;
         }
         if let Some(target) = &self.svg {
-            target.write(&picture(trace, layer), shared)?;
+            target.write(&picture(trace, layer, &model.name), shared)?;
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ fn trained_for(run: &LoadedRun) -> Trained {
 
 fn writes_no_text(folder: &Path) -> anyhow::Error {
     Usage::error(format!(
-        "{}: a vision model writes no text; `moe inspect` counts it, `moe verify` holds it to goldens",
+        "{}: a vision model writes no text; `moe inspect` counts it, `moe verify` compares it with goldens",
         shown(folder)
     ))
 }

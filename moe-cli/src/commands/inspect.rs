@@ -16,9 +16,8 @@ use clap::Args;
 use moe_models::Account;
 use moe_router::Causality;
 use moe_train::config::RunConfig;
-use moe_train::run::check_run;
-use moe_view::quote;
-use moe_view::{bytes, pairs, si, significant, thousands};
+use moe_train::run::{RunFolder, check_run, read_manifest, run_folder};
+use moe_view::{bytes, duration, pairs, quote, si, significant, thousands};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +52,11 @@ struct Inspection {
     causality: Option<Causality>,
     tokens_per_step: u64,
     flops_per_step: u128,
+    /// Seconds of training on this device; none before it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    training_s: Option<f64>,
+    #[serde(skip)]
+    training: String,
     #[serde(flatten)]
     account: Account,
 }
@@ -82,7 +86,13 @@ pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
         check_run(&given).map_err(run_error)?;
     }
     let config = shared.load_config(&path, &args.overrides)?;
-    let inspection = Inspection::new(&config);
+    let mut inspection = Inspection::new(&config);
+    let measured = measured(&config, shared);
+    inspection.training_s = measured.as_ref().map(|(seconds, _)| *seconds);
+    inspection.training = match measured {
+        Some((seconds, run)) => format!("{}, by {}", duration(seconds), shown(&run)),
+        None => format!("not measured; `moe bench train {}` does", shown(&path)),
+    };
     memory::remark(&config, &shared.device_name(), shared);
     if shared.json {
         print_json(&inspection)?;
@@ -107,6 +117,21 @@ impl InspectArgs {
             None => Ok(()),
         }
     }
+}
+
+/// The seconds that training takes, by a finished run of the configuration on this device, of any seed.
+fn measured(config: &RunConfig, shared: &Shared) -> Option<(f64, PathBuf)> {
+    let folder = run_folder(config, &shared.runs);
+    let of_any_seed = std::fs::read_dir(folder.parent()?).into_iter().flatten();
+    let others = of_any_seed.filter_map(|entry| Some(entry.ok()?.path()));
+    let device = shared.device_name();
+    [folder.clone()].into_iter().chain(others).find_map(|run| {
+        let run_folder = RunFolder::new(&run);
+        let manifest = read_manifest(&run_folder).ok()?;
+        let is_measured = run_folder.summary().is_file() && manifest.tokens_per_s > 0.0;
+        let tokens = (config.train.steps * config.tokens_per_step()) as f64;
+        (is_measured && manifest.device == device).then(|| (tokens / manifest.tokens_per_s, run))
+    })
 }
 
 /// The configuration of a run folder or of one of its checkpoints, or the path itself.
@@ -137,6 +162,8 @@ impl Inspection {
             tokens_per_step,
             flops_per_step: u128::from(account.flops_per_token_training)
                 * u128::from(tokens_per_step),
+            training_s: None,
+            training: String::new(),
             account,
         }
     }
@@ -166,6 +193,7 @@ impl Inspection {
             ),
             ("FLOP a step", si(self.flops_per_step as f64)),
             ("tokens a step", thousands(self.tokens_per_step)),
+            ("time of training, about", self.training.clone()),
             ("KV cache a token", size(a.kv_bytes_per_token)),
             ("memory of training, about", bytes(training_bytes(a))),
             ("  weights", size(memory.weights_bytes)),

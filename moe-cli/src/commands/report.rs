@@ -7,18 +7,18 @@ use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{print, print_json};
 use clap::Args;
 use moe_lab::report::{Question, Report};
-use moe_view::ablation::ablation_text;
+use moe_view::ablation::{AblationTable, TableConfig};
 use moe_view::pages::report_page;
-use moe_view::{Align, columns, counted, significant};
+use moe_view::{Align, columns, counted, significant, width};
 use std::path::{Path, PathBuf};
 
 /// The arguments of `moe report`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe report runs -o report.html\n  moe report runs/NAME runs/OTHER -o report.html\n\nThe first question is the baseline of the comparison. Runs that are not finished are reported as such."
+    after_help = "Examples:\n  moe report runs -o report.html\n  moe report runs/NAME runs/OTHER -o report.html\n\nThe first configuration is the baseline of the comparison. Runs that are not finished are reported as such."
 )]
 pub struct ReportArgs {
-    /// Folders of runs (runs/NAME/seed-N), of questions (runs/NAME), or of all runs
+    /// Folders of runs (runs/NAME/seed-N), of configurations (runs/NAME), or of all runs
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The page to write; an earlier page of this command is replaced
@@ -65,16 +65,20 @@ pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
 /// The path, or the one of that name in the folder of all runs.
 fn existing(path: &Path, runs: &Path) -> PathBuf {
     let inside = runs.join(path);
-    match !path.exists() && inside.exists() {
-        true => inside,
-        false => path.to_owned(),
+    if !path.exists() && inside.exists() {
+        inside
+    } else {
+        path.to_owned()
     }
 }
 
 fn text(report: &Report) -> String {
     let mut parts = vec![questions(report)];
     match &report.paired.table {
-        Some(table) => parts.push(ablation_text(table)),
+        Some(table) => parts.push(AblationTable(table).text(TableConfig {
+            is_wide: false,
+            width: width(),
+        })),
         None => parts.push("no paired comparison:".to_owned()),
     }
     parts.push(report.paired.notes.join("\n"));

@@ -88,14 +88,14 @@ pub fn run(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
     report(&outcome.map_err(run_error)?, &config, shared)
 }
 
-/// Makes the folder of a new question under a name of the reader's.
+/// Makes the folder of a new configuration under a name of the reader's.
 fn name_question(name: &str, config: &RunConfig, shared: &Shared) -> anyhow::Result<()> {
     let seed = run_folder(config, &shared.runs);
     let question = seed.parent().unwrap_or(&seed);
     let named = shared.runs.join(format!("{name}-{}", config.hash()));
     if question.exists() && question != named {
         shared.note(&format!(
-            "this question has a folder already: {}",
+            "this configuration has a folder already: {}",
             shown(question)
         ));
         return Ok(());

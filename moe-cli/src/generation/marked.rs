@@ -47,9 +47,10 @@ impl MarkedWords {
         if let Some(end) = end.filter(|end| ids.last() != Some(end)) {
             ids.push(end);
         }
-        match ids.is_empty() {
-            true => Err(Usage::error("the prompt has no token")),
-            false => Ok(ids),
+        if ids.is_empty() {
+            Err(Usage::error("the prompt has no token"))
+        } else {
+            Ok(ids)
         }
     }
 

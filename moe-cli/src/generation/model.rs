@@ -7,6 +7,7 @@ use moe_checkpoint::published::PublishedConfig;
 use moe_checkpoint::{PublishedCheckpoint, PublishedTokenizer};
 use moe_models::{AnyDecoder, WeightType};
 use moe_train::run::LoadedRun;
+use moe_view::last_parts;
 
 /// A model that writes text: of a run, or published.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct TextModel {
     pub ends: Vec<u32>,
     /// Where it is from, as a title.
     pub title: String,
+    /// Its name, without the place of its files.
+    pub name: String,
 }
 
 impl TextModel {
@@ -28,6 +31,7 @@ impl TextModel {
     pub fn of_run(run: LoadedRun, weights: WeightType) -> Option<Self> {
         Some(Self {
             title: format!("{}, step {}", run.folder.display(), run.step),
+            name: format!("{}, step {}", last_parts(&run.folder, 2), run.step),
             n_experts: run.config.experts.n_experts,
             decoder: weights.hold(run.model.decoder()?),
             words: Words::Vocab(run.vocab?),
@@ -59,6 +63,7 @@ impl TextModel {
             n_experts,
             ends: checkpoint.ends().to_vec(),
             title: folder.display().to_string(),
+            name: last_parts(folder, 1),
         })
     }
 }

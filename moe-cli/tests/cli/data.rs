@@ -236,6 +236,78 @@ fn text_of_other_formats() {
 }
 
 #[test]
+fn validation_has_files_of_its_own() {
+    let place = Place::new();
+    fs::write(place.path("train.txt"), "to be or not to be, ".repeat(100)).unwrap();
+    fs::write(place.path("val.txt"), "that is the question, ".repeat(30)).unwrap();
+    let line = "train tiny.toml data.path=train.txt data.validation_path=val.txt train.steps=10";
+    let trained = place.json(line);
+    // all of the file validates: 660 bytes but for the first, which nothing predicts
+    let scored = &trained["summary"]["validation"]["n_bytes"];
+    assert_eq!(scored.as_u64(), Some(659), "{trained:#}");
+    let hash = |runs: &str| fs::read(place.run_folder(runs).join("data.sha256")).unwrap();
+    let first = hash("runs");
+
+    // another text for validation is other data: the run does not go on
+    fs::write(place.path("val.txt"), "that is an answer now, ".repeat(30)).unwrap();
+    let folder = place.run_folder("runs");
+    fs::remove_file(folder.join("summary.json")).unwrap();
+    let changed = place.moe(line);
+    assert_ne!(changed.code, 0, "{}", changed.stdout);
+    assert_eq!(place.moe(&format!("{line} --runs others")).code, 0);
+    assert_ne!(hash("others"), first);
+
+    for (path, words) in [
+        ("nowhere.txt", &["nowhere.txt"][..]),
+        (
+            "text",
+            &["english, french", "has train", "same name in both"],
+        ),
+    ] {
+        let line = format!("train tiny.toml data.path=train.txt data.validation_path={path}");
+        refuses(&place, &line, words);
+    }
+    let line = "train tiny.toml data.name=nine_domains data.path=\"\" data.validation_path=val.txt";
+    refuses(
+        &place,
+        line,
+        &["data.validation_path", "their own validation part"],
+    );
+}
+
+#[test]
+fn compressed_text_is_read_and_what_is_cut_off_is_named() {
+    let place = Place::new();
+    // one frame of Zstandard (RFC 8878, section 3.1.1): a block that repeats one byte 2,000 times
+    let mut frame = b"\x28\xB5\x2F\xFD\x60\xD0\x06".to_vec();
+    let header = (2_000_u32 << 3) | (1 << 1) | 1;
+    frame.extend(&header.to_le_bytes()[..3]);
+    frame.push(b'a');
+    fs::write(place.path("a.txt.zst"), &frame).unwrap();
+    let line = "train tiny.toml data.path=a.txt.zst train.steps=1";
+    let read = place.json(line);
+    // 5 % of 2,000 bytes but for the first
+    assert_eq!(
+        read["summary"]["validation"]["n_bytes"].as_u64(),
+        Some(99),
+        "{read:#}"
+    );
+    fs::write(place.path("a.txt.zst"), &frame[..9]).unwrap();
+    let cut = place.moe(&format!("{line} train.lr=1e-3"));
+    assert!(
+        cut.code != 0 && cut.stderr.contains("a.txt.zst"),
+        "{}",
+        cut.stderr
+    );
+    fs::write(place.path("a.txt.xz"), "").unwrap();
+    refuses(
+        &place,
+        "train tiny.toml data.path=a.txt.xz",
+        &["a.txt.xz`", "xz -d"],
+    );
+}
+
+#[test]
 fn tables_of_translations_that_lack_a_column() {
     let place = place();
     fs::write(place.path("pairs.toml"), "[model]\nfamily = \"switch\"\n").unwrap();

@@ -35,7 +35,10 @@ fn a_report_shows_all_runs_and_what_is_missing() {
     assert!(check_markup(&page) > 300);
     check_stands_alone(&page);
     for part in [
-        "Training loss (nats a token)",
+        "Training loss (bits per byte)",
+        "<th scope=\"col\" class=\"n\">p</th><th scope=\"col\" class=\"w\">verdict</th>",
+        "class=\"scroll wide\" style=\"--width:",
+        "640 tokens</title></circle>",
         "router.name=loss_free",
         "MoE layer 0",
         "router.bias_update_speed",

@@ -199,6 +199,15 @@ fn generates(place: &Place, run: &str) {
     let page = fs::read_to_string(place.path("page.html")).unwrap();
     let picture = fs::read_to_string(place.path("page.svg")).unwrap();
     assert!(picture.starts_with("<svg ") && picture.contains("prefers-color-scheme"));
+    // the model without the place of its folder, which differs from machine to machine
+    let caption =
+        "/seed-0, step 20: first expert of each token, layer 0 of 1 (counted from 0)</title>";
+    assert!(
+        picture.contains(caption) && picture.contains(" width=\"100%\""),
+        "{picture}"
+    );
+    let here = place.dir.path().display().to_string();
+    assert!(!picture.contains(&here), "{picture}");
     assert!(page.contains("title=\"layer 0: e") && page.contains("prefers-color-scheme"));
 
     let seeds: Vec<Value> = ["1", "1", "2"]
@@ -255,6 +264,146 @@ fn ablate_is_one_document_and_skips_what_exists() {
 }
 
 #[test]
+fn a_table_of_an_ablation_says_what_decides_and_all_if_asked_to() {
+    let place = Place::new();
+    let line = "ablate tiny.toml -x router.name=mixtral,hash router.top_k=2 -s 2 train.steps=10";
+    let short = place.moe(line);
+    assert_eq!(short.code, 0, "{}", short.stderr);
+    let header = |text: &str, first: &str| -> Vec<String> {
+        let line = text.lines().find(|line| line.starts_with(first));
+        let line = line.unwrap_or_else(|| panic!("no {first}: {text}"));
+        line.split("  ")
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(String::from)
+            .collect()
+    };
+    let decides = [
+        "loss (bits/byte)",
+        "difference",
+        "95 % interval",
+        "p",
+        "verdict",
+    ];
+    assert_eq!(header(&short.stdout, "router.name")[1..], decides);
+    assert!(short.stdout.contains("\nhash "), "{}", short.stdout);
+    assert!(short.stdout.contains("tokens/s"), "{}", short.stdout);
+    let same = short
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("the same in all arms: "));
+    assert!(
+        same.is_some_and(|line| line.contains("dropped (%) 0")),
+        "{}",
+        short.stdout
+    );
+
+    let wide = place.moe(&format!("{line} --wide"));
+    let names = header(&wide.stdout, "arm");
+    assert_eq!(names.last().map(String::as_str), Some("verdict"));
+    assert!(names.contains(&"tokens/s".to_owned()) && wide.stdout.contains("\nrouter.name=hash "));
+}
+
+#[cfg(unix)]
+#[test]
+fn tables_fit_a_terminal_and_go_whole_into_a_pipe() {
+    let place = Place::new();
+    let moe = env!("CARGO_BIN_EXE_moe");
+    let line = format!("stty rows 24 cols 72; {moe} list routers -q");
+    let shown = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .current_dir(place.dir.path())
+        .output();
+    let Ok(shown) = shown else {
+        eprintln!("not tested: there is no `script` to make a terminal");
+        return;
+    };
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("expert_choice"), "{shown}");
+    let longest = |text: &str| {
+        text.lines()
+            .map(|line| line.trim_end().chars().count())
+            .max()
+    };
+    assert!(longest(&shown) <= Some(72), "{shown}");
+    assert!(longest(&place.moe("list routers").stdout) > Some(100));
+}
+
+#[test]
+fn a_longer_run_says_that_a_shorter_one_is_there_and_how_to_start_from_it() {
+    let place = Place::new();
+    let short = place.moe("train tiny.toml train.steps=10");
+    assert_eq!(short.code, 0, "{}", short.stderr);
+    let folder = place.run_folder("runs");
+    let folder = folder
+        .strip_prefix(place.dir.path())
+        .unwrap()
+        .display()
+        .to_string();
+    // the plan of a dry run and another seed have nothing to go on from
+    assert!(
+        !short.stderr.contains("is the same run of"),
+        "{}",
+        short.stderr
+    );
+    let other = place.moe("train tiny.toml train.steps=12 --seed 1");
+    assert!(
+        !other.stderr.contains("is the same run of"),
+        "{}",
+        other.stderr
+    );
+
+    let long = place.moe("train tiny.toml train.steps=20");
+    assert_eq!(long.code, 0, "{}", long.stderr);
+    for words in [
+        format!("{folder} is the same run of 10 steps"),
+        format!("`--from {folder}` starts from those weights"),
+    ] {
+        assert!(long.stderr.contains(&words), "{words}: {}", long.stderr);
+    }
+    let from = place.moe(&format!("train tiny.toml train.steps=20 --from {folder}"));
+    assert_eq!(from.code, 0, "{}", from.stderr);
+    assert!(
+        !from.stderr.contains("is the same run of"),
+        "{}",
+        from.stderr
+    );
+    let runs = fs::read_dir(place.path("runs")).unwrap().count();
+    assert_eq!(runs, 4, "10, 12 and 20 steps, and 20 from the 10");
+}
+
+#[test]
+fn the_time_of_training_is_told_where_it_was_measured() {
+    let place = Place::new();
+    let before = place.moe("inspect tiny.toml").stdout;
+    assert!(
+        before.contains("not measured; `moe bench train tiny.toml` does"),
+        "{before}"
+    );
+    assert!(place.json("inspect tiny.toml")["training_s"].is_null());
+    let bench = place.moe("bench train tiny.toml --steps 1 --warmup 0");
+    assert!(
+        bench
+            .stderr
+            .contains("all 20 steps of this configuration take about"),
+        "{}",
+        bench.stderr
+    );
+
+    assert_eq!(place.moe("train tiny.toml --seed 3").code, 0);
+    let after = place.moe("inspect tiny.toml").stdout;
+    let row = after
+        .lines()
+        .find(|line| line.starts_with("time of training, about"))
+        .unwrap();
+    assert!(
+        row.contains(", by runs/") && row.ends_with("/seed-3"),
+        "{row}"
+    );
+    assert!(place.json("inspect tiny.toml")["training_s"].as_f64() > Some(0.0));
+}
+
+#[test]
 fn an_ablation_holds_a_dynamic_router_to_what_it_computed() {
     let place = Place::new();
     let line = "ablate tiny.toml -x router.name=mixtral,top_p -s 1";
@@ -307,7 +456,8 @@ fn modified(path: &Path) -> BTreeMap<PathBuf, std::time::SystemTime> {
 }
 
 /// A run of a second or more that saves often.
-const LONG: &str = "train tiny.toml train.steps=1600 train.checkpoint_every=20 train.eval_every=200";
+const LONG: &str =
+    "train tiny.toml train.steps=1600 train.checkpoint_every=20 train.eval_every=200";
 
 fn start(place: &Place, line: &str) -> Child {
     place

@@ -124,7 +124,7 @@ fn a_dense_model_stands_in_the_same_table() {
     let ended = place.moe(line);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(
-        ended.stdout.contains("active parameters  "),
+        ended.stdout.contains("active parameters\n"),
         "{}",
         ended.stdout
     );

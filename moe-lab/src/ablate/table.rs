@@ -281,9 +281,12 @@ impl ArmReport {
         let finite = theirs.iter().chain(&ours).all(|score| score.is_finite());
         self.comparison = finite
             .then(|| compare(&theirs, &ours, &config.bootstrap))
-            .map(|comparison| match self.comparable {
-                true => comparison,
-                false => comparison.without_test(),
+            .map(|comparison| {
+                if self.comparable {
+                    comparison
+                } else {
+                    comparison.without_test()
+                }
             });
     }
 

@@ -15,6 +15,8 @@ pub const MOST_POINTS: usize = 150;
 pub enum CurveKind {
     /// The training loss, nats a token, without balance losses.
     TrainLoss,
+    /// The same of text in bits a byte, by the bytes that a token of the validation text has.
+    TrainBits,
     /// The figure of merit of each evaluation.
     Merit,
     /// The share of dropped assignments, mean over layers.
@@ -53,8 +55,9 @@ pub struct BandPoint {
 
 impl CurveKind {
     /// All kinds, in the order of a report.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TrainLoss,
+        Self::TrainBits,
         Self::Merit,
         Self::DropRate,
         Self::DeadExperts,
@@ -79,6 +82,15 @@ impl CurveKind {
             Self::TrainLoss => {
                 let steps = run.lines.steps.iter();
                 steps.map(|line| (line.step, line.lm_loss)).collect()
+            }
+            Self::TrainBits => {
+                let Some(bits_per_nat) = run.lines.bits_per_nat() else {
+                    return Vec::new();
+                };
+                let steps = run.lines.steps.iter();
+                steps
+                    .map(|line| (line.step, bits_per_nat * line.lm_loss))
+                    .collect()
             }
             Self::Merit => {
                 let evals = run.lines.evals.iter();

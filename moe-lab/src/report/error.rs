@@ -12,7 +12,7 @@ pub enum ReportError {
     Missing(PathBuf),
     /// A path is no folder of runs.
     #[error(
-        "`{0}` holds no run: neither it nor a folder in it has a config.toml or a seed-N. Give the folder of a run (runs/NAME/seed-N), of a question (runs/NAME) or of all runs"
+        "`{0}` holds no run: neither it nor a folder in it has a config.toml or a seed-N. Give the folder of a run (runs/NAME/seed-N), of a configuration (runs/NAME) or of all runs"
     )]
     NoRun(PathBuf),
     /// A folder cannot be listed.

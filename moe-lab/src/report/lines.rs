@@ -29,6 +29,13 @@ impl MetricLines {
         lines
     }
 
+    /// The bits a byte of a loss of one nat a token, by the last evaluation of text.
+    pub fn bits_per_nat(&self) -> Option<f64> {
+        let ratio = |eval: &EvalMetrics| Some(eval.bits_per_byte? / eval.loss);
+        let ratios = self.evals.iter().rev().filter_map(ratio);
+        ratios.into_iter().find(|ratio| ratio.is_finite())
+    }
+
     /// The last step that a line is about; 0 without lines.
     pub fn last_step(&self) -> u64 {
         let steps = self.steps.iter().map(|line| line.step);
@@ -73,5 +80,19 @@ mod tests {
             (1, 0, 2)
         );
         assert_eq!((lines.steps[0].lm_loss, lines.last_step()), (1.5, 5));
+        assert_eq!(lines.bits_per_nat(), None);
+    }
+
+    #[test]
+    fn the_last_evaluation_says_how_many_bytes_a_token_has() {
+        let eval = |step: u64, bits: f64| {
+            format!(
+                r#"{{"kind": "eval", "step": {step}, "split": "validation", "whole": false, "bits_per_byte": {bits},
+                "loss": 2.0, "domains": {{}}, "layers": []}}"#
+            )
+            .replace('\n', " ")
+        };
+        let lines = MetricLines::parse(&format!("{}\n{}", eval(20, 3.0), eval(10, 1.0)));
+        assert_eq!(lines.bits_per_nat(), Some(1.5));
     }
 }

@@ -33,12 +33,15 @@ impl Paired {
             !is_empty
         });
         if arms.len() < 2 {
-            return Self::none("a comparison needs two questions with finished runs".to_owned());
+            return Self::none(
+                "a comparison needs two configurations with finished runs".to_owned(),
+            );
         }
         let common = common_seeds(&arms);
         if common.is_empty() {
             return Self::none(
-                "no seed is finished in every question, so no two runs can be paired".to_owned(),
+                "no seed is finished in every configuration, so no two runs can be paired"
+                    .to_owned(),
             );
         }
         for arm in &mut arms {

@@ -77,6 +77,17 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// Its first words, without numbers and reasons.
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::TooFewSeeds { .. } => "too few seeds to tell".to_owned(),
+            Self::NotComparable { .. } => "not comparable".to_owned(),
+            Self::Better | Self::Worse | Self::NoDifference | Self::OneSeed => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -30,6 +30,25 @@ pub enum DataError {
         /// The path as it was given.
         path: String,
     },
+    /// Texts for validation of the embedded corpus, which has its own.
+    #[error(
+        "data.validation_path = \"{path}\" is not read, because the nine domains have their own validation part; set data.name = \"text\" and data.path to your text, or remove data.validation_path"
+    )]
+    UnusedValidationPath {
+        /// The path as it was given.
+        path: String,
+    },
+    /// Domains for validation that are not those of training.
+    #[error(
+        "data.validation_path has the domains {}, and data.path has {}; give each domain a file or folder of the same name in both",
+        .theirs.join(", "), .own.join(", ")
+    )]
+    OtherDomains {
+        /// The names of the domains that train.
+        own: Vec<String>,
+        /// Those that validate.
+        theirs: Vec<String>,
+    },
     /// A column was chosen of the embedded corpus.
     #[error(
         "data.column = \"{column}\" is not read, because the nine domains are no table; set data.path to yours, or remove data.column"
@@ -133,8 +152,7 @@ pub enum DataError {
     /// A part of a domain that does not fill one window.
     #[error(
         "domain `{domain}`: its {split} part has {tokens} tokens ({bytes} bytes), one window needs {needed} \
-         (train.seq_length + 1); add text (about {} bytes in all), or make train.seq_length smaller",
-        .split.file_bytes(*needed, *bytes, *tokens)
+         (train.seq_length + 1); add text (about {in_all} bytes in all), or make train.seq_length smaller"
     )]
     TooShort {
         /// The name of the domain.
@@ -147,6 +165,8 @@ pub enum DataError {
         bytes: usize,
         /// Tokens that one window needs: the sequence length and one.
         needed: usize,
+        /// Bytes of all files of the domain that would give as many, about.
+        in_all: usize,
     },
     /// A vocabulary smaller than the 256 bytes that it starts from.
     #[error(

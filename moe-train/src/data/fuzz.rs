@@ -90,6 +90,13 @@ fn compressed_files_hold_what_they_held() {
             assert_eq!(corpus.domains[0].files[0], text);
         }
     });
+    let zstd = ruzstd::encoding::compress_to_vec(
+        text.as_bytes(),
+        ruzstd::encoding::CompressionLevel::Fastest,
+    );
+    mutate("a.txt.zst", &zstd, 300, |_, path| {
+        let _ = Corpus::from_path(path, "", &go());
+    });
 }
 
 fn picture() -> RgbImage {

@@ -9,6 +9,7 @@ mod read;
 mod split;
 pub mod text;
 pub mod vocab;
+mod zstd;
 
 pub use config::DataConfig;
 pub use error::*;

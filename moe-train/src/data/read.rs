@@ -2,6 +2,7 @@
 //! looked at all the while.
 
 use super::DataError;
+use super::zstd::ZstdReader;
 use flate2::read::MultiGzDecoder;
 use moe_checkpoint::{disk, memory};
 use std::fs::File;
@@ -33,10 +34,22 @@ pub(super) fn check_memory(path: &Path, needed: u128) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Returns `true` if a file is compressed by gzip, by its name.
-pub(super) fn is_gzip(path: &Path) -> bool {
-    let extension = path.extension();
-    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+/// How a file is compressed, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        match extension.as_str() {
+            "gz" => Some(Self::Gzip),
+            "zst" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
 }
 
 /// A file that is read from start to end.
@@ -61,13 +74,18 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Opens a file, one whose name ends in `.gz` as what it holds: the contents of all its members.
+    /// Opens a file, one whose name ends in `.gz` or `.zst` as what it holds: the contents of all its members
+    /// or frames.
     pub(super) fn unpacked(path: &'a Path, stop: &'a AtomicBool) -> Result<Self, DataError> {
-        if !is_gzip(path) {
+        let Some(packing) = Packing::of(path) else {
             return Self::plain(path, stop);
-        }
+        };
         let (file, length) = open(path)?;
-        let reader = Box::new(MultiGzDecoder::new(BufReader::new(file)));
+        let file = BufReader::new(file);
+        let reader: Box<dyn Read> = match packing {
+            Packing::Gzip => Box::new(MultiGzDecoder::new(file)),
+            Packing::Zstd => Box::new(ZstdReader::new(file)),
+        };
         Ok(Self {
             path,
             reader,
@@ -200,6 +218,33 @@ mod tests {
             let whole = cut == gzip(b"one, ").len();
             assert_eq!(read("a.gz", &two[..cut]).is_ok(), whole, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn all_frames_of_a_zstd_file_are_read_and_nothing_else_may_follow() {
+        use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+        let zstd = |text: &str| compress_to_vec(text.as_bytes(), CompressionLevel::Fastest);
+        let long = "A frame of more than one block. ".repeat(20_000);
+        // frames that say how long they are and are to be passed over: RFC 8878, section 3.1.2
+        let skipped = [&b"\x50\x2A\x4D\x18\x03\0\0\0"[..], b"abc"].concat();
+        let all = [zstd("one, "), skipped.clone(), zstd(&long)].concat();
+        assert_eq!(read("a.txt.zst", &all).unwrap(), format!("one, {long}"));
+        assert_eq!(read("a.ZST", &zstd("\u{FEFF}one")).unwrap(), "one");
+        for tail in [
+            &b"x"[..],
+            b"\x28\xB5\x2F",
+            b"garbage that is long enough",
+            &skipped[..9],
+        ] {
+            let error = read("a.zst", &[&zstd("one"), tail].concat()).unwrap_err();
+            assert!(error.contains("a.zst"), "{error}");
+        }
+        let first = zstd("one, ").len();
+        for cut in 1..all.len().min(300) {
+            let whole = cut == first || cut == first + skipped.len();
+            assert_eq!(read("a.zst", &all[..cut]).is_ok(), whole, "cut at {cut}");
+        }
+        assert!(read("a.zst", &all[..all.len() - 1]).is_err());
     }
 
     #[test]

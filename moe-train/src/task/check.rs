@@ -80,7 +80,15 @@ impl TaskData {
 
 /// The bytes of all files of the data; a path that is not there counts as nothing, and reading says so.
 fn bytes_of(config: &RunConfig) -> u64 {
-    let path = config.data.path();
+    let validation = match &config.data {
+        DataConfig::Text(text) => text.validation_path.as_str(),
+        DataConfig::Images(_) | DataConfig::Pairs(_) => "",
+    };
+    bytes_at(config.data.path()) + bytes_at(validation)
+}
+
+/// The bytes of the files at a path, or at several that commas separate.
+fn bytes_at(path: &str) -> u64 {
     if Path::new(path).exists() {
         return bytes_below(Path::new(path), 0);
     }

@@ -1,4 +1,4 @@
-//! Numbers and columns of text tables.
+//! Numbers of text tables.
 
 /// Writes a number with `digits` significant digits: `1.235`, `12350`, `0.0123`, `1.2e-7`.
 ///
@@ -47,41 +47,6 @@ pub(super) fn plus_minus(mean: f64, std: Option<f64>) -> String {
     }
 }
 
-/// On which side a column stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
-    Left,
-    Right,
-}
-
-/// Lays out rows as columns two spaces apart; the first row is the header. A column is as wide as
-/// its widest cell, and lines have no trailing spaces.
-pub(super) fn columns(rows: &[Vec<String>], align: &[Align]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..align.len()).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths.iter().zip(align))
-            .map(|(cell, (width, align))| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
-            })
-            .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,17 +78,5 @@ mod tests {
         assert_eq!(plus_minus(0.0, Some(0.0)), "0 ± 0");
         assert_eq!(plus_minus(0.0, Some(0.25)), "0 ± 0.25");
         assert_eq!(plus_minus(f64::NAN, Some(f64::NAN)), "nan ± nan");
-    }
-
-    #[test]
-    fn columns_align() {
-        let rows = [
-            vec!["arm".into(), "loss".into(), "note".into()],
-            vec!["a ±".into(), "2.0".into(), String::new()],
-            vec!["long".into(), "10.25".into(), "x".into()],
-        ];
-        let text = columns(&rows, &[Align::Left, Align::Right, Align::Left]);
-
-        assert_eq!(text, "arm    loss  note\na ±     2.0\nlong  10.25  x\n");
     }
 }

@@ -5,4 +5,4 @@ mod svg;
 mod text;
 
 pub use svg::{FigureConfig, Panel, figure};
-pub use text::{ablation_text, notes, rows};
+pub use text::{AblationTable, TableConfig};

@@ -1,52 +1,166 @@
 //! The text form of an ablation table: aligned columns and footnotes, without box art.
 
-use super::figures::{Align, columns, plus_minus, significant};
+use super::figures::{plus_minus, significant};
+use crate::{Align, columns_within};
 use moe_lab::ablate::{AblationReport, ArmReport, ClaimReport, RuleReport};
 use moe_lab::stats::{Comparison, Goal, Verdict, seeds_needed, smallest_p};
 
-/// The table with its title, its footnotes, and the decision of its claim.
-pub fn ablation_text(report: &AblationReport) -> String {
-    let rows = rows(report);
-    let mut align = vec![Align::Right; rows[0].len()];
-    align[0] = Align::Left;
-    align[rows[0].len() - 1] = Align::Left;
+/// The table of an ablation.
+#[derive(Debug, Clone, Copy)]
+pub struct AblationTable<'a>(pub &'a AblationReport);
 
-    let notes = notes(report).join("\n");
-    let mut text = format!("{}\n\n{}\n{notes}", title(report), columns(&rows, &align));
-    if let Some(claim) = &report.claim {
-        text.push_str("\n\n");
-        text.push_str(&claim_text(claim, report.seeds.len()));
-    }
-    text
+/// How the table is laid out as text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableConfig {
+    /// All columns in one table. Default: those that decide, and the others in a second table
+    pub is_wide: bool,
+    /// The most characters of a line. Default: as many as it takes
+    pub width: Option<usize>,
 }
 
-/// The table as text, a row an arm under a header; the first and the last column are words.
-pub fn rows(report: &AblationReport) -> Vec<Vec<String>> {
-    let mut rows = vec![header(report)];
-    rows.extend(report.arms.iter().map(row));
-    if report.arms.iter().any(|arm| arm.measured.is_some()) {
-        insert(&mut rows, &report.arms, "experts/token", |arm| {
-            arm.measured.map_or("as configured".to_owned(), |cost| {
-                significant(cost.experts_per_token, 3)
-            })
-        });
+impl AblationTable<'_> {
+    /// The table as text, with its notes and the decision of its claim.
+    pub fn text(&self, config: TableConfig) -> String {
+        let columns = |rows: &[Vec<String>], words: &[usize]| {
+            let align = |i: usize| {
+                if words.contains(&i) {
+                    Align::Left
+                } else {
+                    Align::Right
+                }
+            };
+            let align: Vec<Align> = (0..rows[0].len()).map(align).collect();
+            columns_within(rows, &align, config.width)
+        };
+        let mut parts = vec![title(self.0)];
+        let mut notes = self.notes();
+        if config.is_wide {
+            let rows = self.rows();
+            parts.push(columns(&rows, &[0, rows[0].len() - 1]));
+        } else {
+            let rows = self.main_rows();
+            parts.push(columns(&rows, &[0, rows[0].len() - 1]));
+            let rows = self.further_rows();
+            if rows[0].len() > 1 {
+                parts.push(columns(&rows, &[0]));
+            }
+            notes.extend(self.reasons());
+        }
+        parts.push(notes.join("\n"));
+        if let Some(claim) = &self.0.claim {
+            parts.push(claim_text(claim, self.0.seeds.len(), config.width));
+        }
+        parts.join("\n\n")
     }
-    let active = |arm: &ArmReport| arm.seeds.first().map_or(0, |run| run.params_active);
-    if report
-        .arms
-        .iter()
-        .any(|arm| active(arm) != active(&report.arms[0]))
-    {
-        insert(&mut rows, &report.arms, "active parameters", |arm| {
-            active(arm).to_string()
-        });
+
+    /// The columns that decide: the score, its difference to the baseline, and the verdict in a few words.
+    pub fn main_rows(&self) -> Vec<Vec<String>> {
+        let mut rows = self.shortened();
+        for (row, arm) in rows.iter_mut().skip(1).zip(&self.0.arms) {
+            if let (Some(last), Some(verdict)) = (row.last_mut(), &arm.verdict) {
+                *last = verdict.in_short();
+            }
+        }
+        let is_main = |i: usize, last: usize| i <= P || i == last;
+        pick(&rows, |i| is_main(i, rows[0].len() - 1))
     }
-    rows
+
+    /// The other columns, without those in which nothing or the same stands for all arms.
+    pub fn further_rows(&self) -> Vec<Vec<String>> {
+        let rows = self.shortened();
+        let last = rows[0].len() - 1;
+        // of one compared arm, p needs no correction
+        let repeats_p = |i: usize| rows[1..].iter().all(|row| row[i] == row[P]);
+        let is_further = |i: usize| i > P && i < last && !is_same(&rows, i) && !repeats_p(i);
+        pick(&rows, |i| i == 0 || is_further(i))
+    }
+
+    /// Why arms are not comparable, and what is the same in all arms, which the short tables leave out.
+    pub fn reasons(&self) -> Vec<String> {
+        let reason = |arm: &ArmReport| {
+            let reason = arm.reason.as_ref()?;
+            Some(format!("{} is not comparable: {reason}.", arm.label))
+        };
+        let mut notes: Vec<String> = self.0.arms.iter().filter_map(reason).collect();
+        let rows = self.rows();
+        let left_out =
+            (P + 1..rows[0].len() - 1).filter(|&i| is_same(&rows, i) && rows[1][i] != "-");
+        let same: Vec<String> = left_out
+            .map(|i| format!("{} {}", rows[0][i], rows[1][i]))
+            .collect();
+        if !same.is_empty() {
+            notes.push(format!("the same in all arms: {}.", same.join(", ")));
+        }
+        notes
+    }
+
+    /// The rows with the key that all arms begin with in the header alone.
+    fn shortened(&self) -> Vec<Vec<String>> {
+        let mut rows = self.rows();
+        let keys = rows[1..]
+            .iter()
+            .map(|row| row[0].split_once('=').map(|(key, _)| key));
+        let keys: Vec<Option<&str>> = keys.collect();
+        if let [Some(key), _, ..] = keys[..]
+            && keys.iter().all(|other| *other == Some(key))
+        {
+            let key = key.to_owned();
+            for row in &mut rows[1..] {
+                row[0].drain(..=key.len());
+            }
+            rows[0][0] = key;
+        }
+        rows
+    }
+
+    /// The table as text, a row an arm under a header; the first and the last column are words.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![header(self.0)];
+        rows.extend(self.0.arms.iter().map(row));
+        if self.0.arms.iter().any(|arm| arm.measured.is_some()) {
+            insert(&mut rows, &self.0.arms, "experts/token", |arm| {
+                arm.measured.map_or("as configured".to_owned(), |cost| {
+                    significant(cost.experts_per_token, 3)
+                })
+            });
+        }
+        let active = |arm: &ArmReport| arm.seeds.first().map_or(0, |run| run.params_active);
+        if self
+            .0
+            .arms
+            .iter()
+            .any(|arm| active(arm) != active(&self.0.arms[0]))
+        {
+            insert(&mut rows, &self.0.arms, "active parameters", |arm| {
+                active(arm).to_string()
+            });
+        }
+        rows
+    }
+
+    /// What the table's columns and marks mean.
+    pub fn notes(&self) -> Vec<String> {
+        footnotes(self.0)
+    }
 }
 
-/// The meanings of the table's columns and marks.
-pub fn notes(report: &AblationReport) -> Vec<String> {
-    footnotes(report)
+/// The column of p, the last but the verdict of those that decide.
+const P: usize = 4;
+
+/// Some columns of a table.
+fn pick(rows: &[Vec<String>], is_picked: impl Fn(usize) -> bool) -> Vec<Vec<String>> {
+    let cells = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().filter(|(i, _)| is_picked(*i));
+        cells.map(|(_, cell)| cell.clone()).collect()
+    };
+    rows.iter().map(cells).collect()
+}
+
+/// Tells whether a column has nothing, or of several arms one value, to show.
+fn is_same(rows: &[Vec<String>], column: usize) -> bool {
+    let first = &rows[1][column];
+    let all = rows[1..].iter().all(|row| row[column] == *first);
+    all && (first == "-" || rows.len() > 2)
 }
 
 fn title(report: &AblationReport) -> String {
@@ -151,7 +265,7 @@ fn comparison_cells(comparison: Option<&Comparison>, scale: f64) -> [String; 4] 
 }
 
 /// The claim, its rules as columns, and its decision as the last line.
-fn claim_text(claim: &ClaimReport, n_seeds: usize) -> String {
+fn claim_text(claim: &ClaimReport, n_seeds: usize, width: Option<usize>) -> String {
     let row = |rule: &RuleReport| {
         vec![
             rule.decision.to_string(),
@@ -173,10 +287,10 @@ fn claim_text(claim: &ClaimReport, n_seeds: usize) -> String {
         None => claim.decision.to_string(),
     };
     format!(
-        "Claim: {} ({})\n\n{}\n{}\n\n{decision}",
+        "Claim: {} ({})\n\n{}\n\n{}\n\n{decision}",
         claim.hypothesis,
         claim.source,
-        columns(&rows, &align),
+        columns_within(&rows, &align, width),
         claim_notes(claim, n_seeds).join("\n"),
     )
 }
@@ -300,9 +414,10 @@ fn difference_note(report: &AblationReport) -> String {
             report.bootstrap.resamples, report.bootstrap.seed
         )
     };
-    let baseline = match report.arms.iter().any(|arm| arm.evaluation.is_some()) {
-        true => "the first arm of the same evaluation",
-        false => "baseline",
+    let baseline = if report.arms.iter().any(|arm| arm.evaluation.is_some()) {
+        "the first arm of the same evaluation"
+    } else {
+        "baseline"
     };
     format!(
         "difference: arm minus {baseline}, seed against same seed; interval: percentile bootstrap of \
@@ -373,15 +488,16 @@ mod tests {
         }
     }
 
-    fn text(arms: &[ArmResult]) -> String {
-        ablation_text(&AblationReport::new(arms, &AblationConfig::default()).unwrap())
+    fn report(arms: &[ArmResult]) -> AblationReport {
+        AblationReport::new(arms, &AblationConfig::default()).unwrap()
     }
 
-    #[test]
-    fn what_rounding_leaves_is_zero() {
-        assert_eq!(signed(-2.22e-15), signed(0.0));
-        assert_eq!(signed(0.5), "+0.500");
-        assert_eq!(signed(-0.5), "-0.500");
+    /// All in one table.
+    fn text(arms: &[ArmResult]) -> String {
+        AblationTable(&report(arms)).text(TableConfig {
+            is_wide: true,
+            width: None,
+        })
     }
 
     #[test]
@@ -398,7 +514,14 @@ mod tests {
     }
 
     #[test]
-    fn golden_text() {
+    fn what_rounding_leaves_is_zero() {
+        assert_eq!(signed(-2.22e-15), signed(0.0));
+        assert_eq!(signed(0.5), "+0.500");
+        assert_eq!(signed(-0.5), "-0.500");
+    }
+
+    /// Four arms: two that can be compared, one that leaks and one that was trained for half the time.
+    fn arms() -> [ArmResult; 4] {
         // switch - mixtral: 0.05, 0.03, 0.04; expert_choice - mixtral: -0.2, 0.01, -0.02.
         let mut leaky = arm("router.name=expert_choice", &[1.9, 2.12, 2.1]);
         let mut short = arm("router.name=hash", &[2.5, 2.5, 2.5]);
@@ -406,14 +529,69 @@ mod tests {
             leaky.causal = false;
             short.steps = 100;
         }
-        let arms = [
+        [
             arm("router.name=mixtral", &[2.1, 2.11, 2.12]),
             arm("router.name=switch", &[2.15, 2.14, 2.16]),
             leaky,
             short,
-        ];
+        ]
+    }
 
-        assert_eq!(text(&arms), include_str!("golden_table.txt").trim_end());
+    #[test]
+    fn golden_text() {
+        assert_eq!(text(&arms()), include_str!("golden_table.txt").trim_end());
+    }
+
+    #[test]
+    fn the_columns_that_decide_come_first_and_fit() {
+        let table = "\
+router.name      loss (bits/byte)  difference       95 % interval      p  verdict
+mixtral             2.110 ± 0.010           -                   -      -  baseline
+switch              2.150 ± 0.010     +0.0400  [+0.0300, +0.0500]  0.250  too few seeds to tell
+expert_choice †     2.040 ± 0.122     -0.0700   [-0.200, +0.0100]      -  not comparable
+hash                2.500 ± 0.000      +0.390    [+0.380, +0.400]      -  not comparable
+
+±: standard deviation";
+        let text = AblationTable(&report(&arms())).text(TableConfig::default());
+        assert!(text.contains(table), "{text}");
+        for note in [
+            "\nrouter.name=hash is not comparable: steps differ: 100 against 200.",
+            "\nthe same in all arms: tokens/s 12100 ± 100, MaxVio 0.250, entropy 0.900, dropped (%) 1.25, dead experts 0.",
+        ] {
+            assert!(text.contains(note), "{note}: {text}");
+        }
+
+        let mut arms = arms();
+        arms[1].seeds[0].max_vio = 3.25;
+        arms[2].seeds.iter_mut().for_each(|seed| seed.causal = true);
+        let text = AblationTable(&report(&arms)).text(TableConfig::default());
+        // two compared arms: the correction is a column of its own
+        let table = "
+router.name    p Holm  MaxVio
+mixtral             -   0.250
+switch          0.500    1.25
+expert_choice   0.500   0.250
+hash                -   0.250
+";
+        assert!(text.contains(table), "{text}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_breaks_words() {
+        let config = TableConfig {
+            is_wide: false,
+            width: Some(80),
+        };
+        let text = AblationTable(&report(&arms())).text(config);
+        let rows = text.split("\n\n").nth(1).unwrap();
+        assert!(
+            rows.lines().all(|line| line.chars().count() <= 80),
+            "{rows}"
+        );
+        assert!(
+            rows.contains("too few seeds\n") && rows.contains(" to tell\n"),
+            "{rows}"
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::arms::ArmStyle;
 use super::html::{Column, Html, Table};
 use super::place::spread;
-use crate::significant;
 use crate::svg::{Origin, Scale, escape, label};
+use crate::{si, significant};
 use moe_lab::report::{BandPoint, Curve};
 use std::fmt::Write;
 
@@ -17,6 +17,8 @@ const BOTTOM: f64 = HEIGHT - 40.0;
 const CHARACTER: f64 = 7.2;
 /// Lines of few points show them.
 const FEW: usize = 16;
+/// The most points of a line that say what they are where a reader points at them.
+const MOST_TITLES: usize = 60;
 
 /// What a chart shows.
 pub struct Chart<'a> {
@@ -50,6 +52,9 @@ impl Chart<'_> {
         }
         for (style, curve) in &self.lines {
             plot.line(&mut body, style, curve);
+        }
+        for (style, curve) in &self.lines {
+            plot.titles(&mut body, style, curve);
         }
         plot.names(&mut body, &self.lines);
         format!(
@@ -215,6 +220,22 @@ impl Plot {
                 body,
                 "<path class=\"line\" style=\"stroke:{};stroke-width:6;stroke-linecap:round\" d=\"{dots}\"/>",
                 style.colour
+            );
+        }
+    }
+
+    /// What each point is, shown where a reader points at it.
+    fn titles(&self, body: &mut String, style: &ArmStyle, curve: &Curve) {
+        let every = curve.points.len().div_ceil(MOST_TITLES).max(1);
+        for point in curve.points.iter().rev().step_by(every) {
+            let x = self.x.at(point.tokens as f64 / self.unit.tokens);
+            let _ = writeln!(
+                body,
+                "<circle class=\"hit\" cx=\"{x:.1}\" cy=\"{:.1}\" r=\"5\"><title>{}: {} at {} tokens</title></circle>",
+                self.y.at(point.mean),
+                escape(&style.name),
+                significant(point.mean, 4),
+                si(point.tokens as f64)
             );
         }
     }

@@ -33,6 +33,11 @@ impl Loads {
         }
     }
 
+    /// Tells whether an expert dropped something.
+    pub(super) fn has_capacity(&self) -> bool {
+        self.capacity.is_some()
+    }
+
     pub(super) fn draw(&self, canvas: &mut Canvas, layout: &Layout) {
         let asked = self.asked_ge.iter().flatten();
         let most = asked.copied().fold(1.0, f32::max);
@@ -50,11 +55,11 @@ impl Loads {
             }
         }
         canvas.text("small", [x, TOP - 6], "load of a sequence");
-        let total: f32 = self.kept_ge.iter().flatten().sum();
+        let total: f32 = self.asked_ge.iter().flatten().sum();
         let mean = total / (layout.n_experts * layout.n_groups()) as f32;
         let tall = layout.bottom() - TOP;
         canvas.rect(Look::Faint, [x + length(mean), TOP], [1, tall]);
-        let mut labels = format!("mean {mean:.1}");
+        let mut labels = format!("mean asked for {mean:.1}");
         if let Some(capacity) = self.capacity {
             canvas.rect(Look::Line, [x + length(capacity), TOP], [2, tall]);
             labels = format!("{labels}, capacity {capacity}");

@@ -8,6 +8,10 @@ use super::loads::Loads;
 use moe_router::Routing;
 use moe_router::metrics::{drop_rate, max_vio, mean_k};
 
+/// The width of a small character, about.
+const CHARACTER: usize = 6;
+const LEGEND_GAP: usize = 18;
+
 /// What stands around the picture.
 #[derive(Debug, Clone)]
 pub struct Caption<'a> {
@@ -39,24 +43,28 @@ pub fn figure(routing: &Routing, caption: &Caption) -> String {
     let scale = OpacityScale::of(routing, &cells);
     for cell in &cells {
         let corner = layout.corner(cell.token, cell.expert);
-        match cell.kept {
-            true => canvas.rect(scale.look(cell.weight), corner, CELL),
+        if cell.kept {
+            canvas.rect(scale.look(cell.weight), corner, CELL);
+        } else {
             // the stroke is centred on the path
-            false => canvas.rect(Look::Outlined, corner, [CELL[0] - 1, CELL[1] - 1]),
+            canvas.rect(Look::Outlined, corner, [CELL[0] - 1, CELL[1] - 1]);
         }
     }
     loads.draw(&mut canvas, &layout);
     let numbers = numbers(routing, &scale, caption.scene);
     canvas.text("", [MARGIN, layout.bottom() + 42], &numbers);
-    svg(canvas, &layout, caption)
+    let right = legend(&mut canvas, loads.has_capacity(), layout.bottom() + 66);
+    let [width, height] = layout.size();
+    svg(canvas, [width.max(right + MARGIN), height + 24], caption)
 }
 
 /// Names, letters, and the ground that cells stand on.
 fn frame(canvas: &mut Canvas, layout: &Layout, letters: &str) {
     for expert in 0..layout.n_experts {
-        let name = match expert < layout.n_computed {
-            true => format!("expert {expert}"),
-            false => format!("free {expert}"),
+        let name = if expert < layout.n_computed {
+            format!("expert {expert}")
+        } else {
+            format!("free {expert}")
         };
         canvas.text("small", [MARGIN, layout.row(expert) + 12], &name);
     }
@@ -87,8 +95,38 @@ fn numbers(routing: &Routing, scale: &OpacityScale, scene: &str) -> String {
     )
 }
 
-fn svg(canvas: Canvas, layout: &Layout, caption: &Caption) -> String {
-    let [width, height] = layout.size();
+/// What the marks mean, in a row on the base line `y`; returns where it ends.
+fn legend(canvas: &mut Canvas, has_dropped: bool, y: usize) -> usize {
+    let corner = |x: usize| [x, y - 12];
+    let mut x = MARGIN;
+    let mut say = |canvas: &mut Canvas, width: usize, words: &str| {
+        canvas.text("small", [x + width + 6, y], words);
+        let at = x;
+        x += width + 6 + words.chars().count() * CHARACTER + LEGEND_GAP;
+        at
+    };
+    let at = say(canvas, 34, "kept: the darker, the larger its weight");
+    for (i, opacity) in [10, 55, 100].into_iter().enumerate() {
+        canvas.rect(Look::Filled(opacity), corner(at + 12 * i), CELL);
+    }
+    if has_dropped {
+        let at = say(canvas, CELL[0], "dropped");
+        canvas.rect(Look::Outlined, corner(at), [CELL[0] - 1, CELL[1] - 1]);
+    }
+    let at = say(canvas, 24, "letters: the subject of a token");
+    for (i, letter) in ["A", "B"].into_iter().enumerate() {
+        canvas.text("letter", [at + 6 + 12 * i, y - 1], letter);
+    }
+    let at = say(canvas, 1, "thin line: mean load asked for");
+    canvas.rect(Look::Faint, corner(at), [1, CELL[1]]);
+    if has_dropped {
+        let at = say(canvas, 2, "thick line: capacity");
+        canvas.rect(Look::Line, corner(at), [2, CELL[1]]);
+    }
+    x - LEGEND_GAP
+}
+
+fn svg(canvas: Canvas, [width, height]: [usize; 2], caption: &Caption) -> String {
     let (name, accent) = (caption.name, caption.accent);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
@@ -156,20 +194,18 @@ mod tests {
         // columns begin at 14 + 62, the second sequence at 76 + 2 * 11 + 14 = 112
         assert!(figure.contains("<path class=\"on\" d=\"M76 74h10v16h-10zM112 74h10v16h-10z"));
         // half of the largest: 10 + 5 * 9 = 55 per cent, at token 1 and expert 1
-        assert!(
-            figure.contains("<path class=\"on\" fill-opacity=\".55\" d=\"M87 93h10v16h-10z\"/>")
-        );
+        assert!(figure.contains("<path class=\"on\" fill-opacity=\".55\" d=\"M87 93h10v16h-10z"));
         assert!(figure.contains("<path class=\"off\" d=\"M123 74h9v15h-9z"));
     }
 
     #[test]
     fn the_capacity_is_what_a_full_expert_takes() {
         let figure = figure(&sparse(), &CAPTION);
-        // 3 kept of 2 experts in 2 sequences; the largest load asked is 2: a bar of 1 has half of 170
-        assert!(figure.contains(">mean 0.8, capacity 1</text>"));
+        // 4 asked of 2 experts in 2 sequences; the largest load asked is 2: a bar of 1 has half of 170
+        assert!(figure.contains(">mean asked for 1.0, capacity 1</text>"));
         let bars = 14 + 62 + 4 * 11 + 14 + 14;
         assert!(figure.contains(&format!(
-            "<path class=\"line\" d=\"M{} 74h2v38h-2z\"",
+            "<path class=\"line\" d=\"M{} 74h2v38h-2z",
             bars + 85
         )));
         // 3 of 4 tokens; 1 of 4 dropped; 3 asked for expert 0 where 2 would be fair: 3 / 2 - 1
@@ -190,7 +226,21 @@ mod tests {
         assert!(figure.contains("fill-opacity=\".10\" d=\"M76 74h"));
         assert!(figure.contains("fill-opacity=\".55\" d=\"M87 74h10v16h-10zM87 93h"));
         assert!(figure.contains("weights from 0.20 to 0.80"));
-        assert!(!figure.contains("capacity"));
+        assert!(!figure.contains("capacity") && !figure.contains(">dropped<"));
+    }
+
+    #[test]
+    fn a_legend_says_what_the_marks_mean() {
+        let figure = figure(&sparse(), &CAPTION);
+        for words in [
+            "kept: the darker, the larger its weight",
+            "dropped",
+            "letters: the subject of a token",
+            "thin line: mean load asked for",
+            "thick line: capacity",
+        ] {
+            assert!(figure.contains(&format!(">{words}</text>")), "{words}");
+        }
     }
 
     #[test]

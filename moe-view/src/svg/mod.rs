@@ -1,4 +1,4 @@
-//! What all figures and pages share: axes, escaped text, pictures.
+//! What all figures and pages share: axes, columns of text, escaped text, pictures.
 
 mod escape;
 mod png;

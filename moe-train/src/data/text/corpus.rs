@@ -1,10 +1,11 @@
 //! A corpus: named domains of text, embedded or read from the user's files.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::data::Split;
+use crate::data::{DataError, Split};
 
 /// Text in named domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Domain {
     pub name: String,
     /// The whole text of each file. Each is split by itself, so that every part sees every file.
     pub files: Vec<Cow<'static, str>>,
+    /// The texts of validation, where the files have no share for it: they train up to the test part.
+    pub validation: Vec<Cow<'static, str>>,
 }
 
 /// The embedded files: name and text. Sources and licences are in `data/NOTICE`.
@@ -58,30 +61,93 @@ impl Corpus {
         let domain = |(name, text): (&str, &'static str)| Domain {
             name: name.to_string(),
             files: vec![Cow::Borrowed(text)],
+            validation: Vec::new(),
         };
         Self {
             name: "nine_domains".to_string(),
             domains: NINE_DOMAINS.into_iter().map(domain).collect(),
         }
     }
+
+    /// The corpus with texts of its own for validation, matched by the names of the domains; one domain on each
+    /// side belongs together whatever the names.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::OtherDomains`] if a domain of one has none in the other.
+    pub fn with_validation(mut self, other: Self) -> Result<Self, DataError> {
+        let is_single = self.domains.len() == 1 && other.domains.len() == 1;
+        let names = |corpus: &Self| -> Vec<String> {
+            corpus
+                .domains
+                .iter()
+                .map(|domain| domain.name.clone())
+                .collect()
+        };
+        let (own, theirs) = (names(&self), names(&other));
+        let mut by_name: BTreeMap<String, Domain> = BTreeMap::new();
+        for domain in other.domains {
+            by_name.insert(domain.name.clone(), domain);
+        }
+        for domain in &mut self.domains {
+            let found = match by_name.remove(&domain.name) {
+                None if is_single => by_name.pop_first().map(|(_, domain)| domain),
+                found => found,
+            };
+            match found {
+                Some(found) => domain.validation = found.files,
+                None => return Err(DataError::OtherDomains { own, theirs }),
+            }
+        }
+        if !by_name.is_empty() {
+            return Err(DataError::OtherDomains { own, theirs });
+        }
+        Ok(self)
+    }
 }
 
 impl Domain {
     /// The domain's part of a split: that part of each file in order, joined with a newline.
     pub fn part(&self, split: Split) -> Cow<'_, str> {
-        match self.files.as_slice() {
-            [file] => Cow::Borrowed(split.of(file)),
-            files => {
-                let parts: Vec<&str> = files.iter().map(|file| split.of(file)).collect();
-                Cow::Owned(parts.join("\n"))
-            }
+        let parts: Vec<&str> = self
+            .texts(split)
+            .iter()
+            .map(|text| &text[self.range(split, text)])
+            .collect();
+        match parts[..] {
+            [part] => Cow::Borrowed(part),
+            _ => Cow::Owned(parts.join("\n")),
+        }
+    }
+
+    /// The texts that a part is cut from.
+    fn texts(&self, split: Split) -> &[Cow<'static, str>] {
+        if split == Split::Validation && self.has_validation() {
+            &self.validation
+        } else {
+            &self.files
+        }
+    }
+
+    /// Tells whether validation has texts of its own.
+    pub(super) fn has_validation(&self) -> bool {
+        !self.validation.is_empty()
+    }
+
+    /// The bytes of a part in one of its texts.
+    fn range(&self, split: Split, text: &str) -> Range<usize> {
+        match split {
+            _ if !self.has_validation() => split.range(text),
+            Split::Validation => 0..text.len(),
+            Split::Train => 0..Split::Validation.range(text).end,
+            Split::Test => split.range(text),
         }
     }
 
     /// All parts in the order of [`Split::ALL`], each as a range of a text. A single file is all of them,
     /// and is not copied.
     pub(super) fn into_parts(mut self) -> [(Arc<Cow<'static, str>>, Range<usize>); 3] {
-        if self.files.len() == 1 {
+        if self.files.len() == 1 && !self.has_validation() {
             let file = Arc::new(self.files.remove(0));
             return Split::ALL.map(|split| (Arc::clone(&file), split.range(&file)));
         }
@@ -128,6 +194,34 @@ mod tests {
     }
 
     #[test]
+    fn validation_belongs_to_the_domain_of_its_name() {
+        let corpus = |names: &[&str]| Corpus {
+            name: "c".into(),
+            domains: names
+                .iter()
+                .map(|name| Domain {
+                    name: (*name).into(),
+                    files: vec![format!("text of {name}").into()],
+                    validation: Vec::new(),
+                })
+                .collect(),
+        };
+        let joined = corpus(&["a", "b"]).with_validation(corpus(&["b", "a"]));
+        let joined = joined.expect("the same names");
+        assert_eq!(joined.domains[0].part(Split::Validation), "text of a");
+        assert!(corpus(&["train"]).with_validation(corpus(&["val"])).is_ok());
+        for (own, theirs) in [(&["a", "b"][..], &["a"][..]), (&["a"], &["a", "b"])] {
+            let error = corpus(own)
+                .with_validation(corpus(theirs))
+                .expect_err("other names");
+            assert!(
+                error.to_string().contains("data.validation_path"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn each_file_is_split_by_itself() {
         // 20 bytes each: 18 train, 1 validation, 1 test.
         let domain = Domain {
@@ -136,6 +230,7 @@ mod tests {
                 ("a".repeat(18) + "bc").into(),
                 ("d".repeat(18) + "ef").into(),
             ],
+            validation: Vec::new(),
         };
         assert_eq!(
             domain.part(Split::Train),
@@ -147,7 +242,18 @@ mod tests {
             files: domain.files[..1].to_vec(),
             ..domain.clone()
         };
-        for domain in [domain, one] {
+        let own = Domain {
+            validation: vec!["val".into(), "idation".into()],
+            ..domain.clone()
+        };
+        // what validated trains
+        assert_eq!(
+            own.part(Split::Train),
+            "a".repeat(18) + "b\n" + &"d".repeat(18) + "e"
+        );
+        assert_eq!(own.part(Split::Validation), "val\nidation");
+        assert_eq!(own.part(Split::Test), "c\nf");
+        for domain in [domain, one, own] {
             let expected = Split::ALL.map(|split| domain.part(split).into_owned());
             let parts = domain.into_parts();
             assert_eq!(parts.map(|(text, range)| text[range].to_owned()), expected);

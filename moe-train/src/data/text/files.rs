@@ -27,7 +27,7 @@ impl Corpus {
     /// | a folder | one for each subfolder (all files below it) and one for each file directly in it |
     /// | several, separated by commas | one for each file (by its stem) or folder (all files below it) |
     ///
-    /// Files are taken in the order of their paths. One that ends in `.gz` is unpacked; of `.csv`, `.tsv` and
+    /// Files are taken in the order of their paths. One that ends in `.gz` or `.zst` is unpacked; of `.csv`, `.tsv` and
     /// `.jsonl` files the texts in `column` are read, which is empty for others. Files and folders whose name
     /// starts with a dot are skipped; anything else that is not text in UTF-8 is an error, never skipped in
     /// silence. A path that exists with a comma in its name is one path.
@@ -82,6 +82,7 @@ impl Source {
         Ok(Domain {
             name: self.name.clone(),
             files,
+            validation: Vec::new(),
         })
     }
 }

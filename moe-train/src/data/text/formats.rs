@@ -1,7 +1,7 @@
 //! Kinds of files of text, by their names: plain text, tables, and what is refused with a way to convert it.
 
 use super::table::TableKind;
-use crate::data::{DataError, read::is_gzip};
+use crate::data::{DataError, read::Packing};
 use std::path::Path;
 
 /// Formats that hold no plain text: extensions, what they are, and what to do.
@@ -17,9 +17,9 @@ const OTHERS: [(&[&str], &str, &str); 7] = [
         "choose model.family = \"vmoe\" and data.name = \"images\" for pictures, or move it away or hide it (a leading dot)",
     ),
     (
-        &["zst", "xz", "bz2", "lz4"],
+        &["xz", "bz2", "lz4"],
         "compressed",
-        "unpack it first (zstd -d, xz -d, bzip2 -d or lz4 -d), or compress it by gzip",
+        "unpack it first (xz -d, bzip2 -d or lz4 -d), or compress it by gzip or zstd",
     ),
     (
         &["zip", "tar", "tgz", "7z", "rar"],
@@ -60,7 +60,7 @@ const OTHERS: [(&[&str], &str, &str); 7] = [
 ///
 /// If its name says that it holds no plain text.
 pub(super) fn table_kind(path: &Path) -> Result<Option<TableKind>, DataError> {
-    let inner = if is_gzip(path) {
+    let inner = if Packing::of(path).is_some() {
         path.with_extension("")
     } else {
         path.to_owned()
@@ -92,13 +92,14 @@ mod tests {
         assert_eq!(kind("a.csv"), Some(TableKind::Cells(b',')));
         assert_eq!(kind("a.TSV.gz"), Some(TableKind::Cells(b'\t')));
         assert_eq!(kind("a.jsonl"), Some(TableKind::Objects));
-        for name in ["a.txt", "a.md.gz", "a", "csv", "a.json"] {
+        for name in ["a.txt", "a.md.gz", "a.txt.zst", "a", "csv", "a.json"] {
             assert_eq!(kind(name), None, "{name}");
         }
         for (name, words) in [
             ("a.parquet", "`a.parquet` is a binary table"),
             ("a.PNG", "is a picture"),
-            ("a.txt.zst", "zstd -d"),
+            ("a.txt.xz", "xz -d"),
+            ("a.tar.zst", "unpack it into a folder"),
             ("a.tar.gz", "unpack it into a folder"),
             ("a.pdf", "pdftotext"),
         ] {

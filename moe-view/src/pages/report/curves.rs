@@ -3,21 +3,27 @@ use super::super::chart::Chart;
 use super::super::html::Html;
 use crate::counted;
 use crate::svg::Origin;
-use moe_lab::report::{CurveKind, Report};
+use moe_lab::report::{CurveKind, Question, Report};
 use moe_train::task::Task;
 
-/// Training loss and figure of merit.
+/// Training loss and figure of merit, in one unit where both can be bits a byte.
 pub fn learning(report: &Report, styles: &[ArmStyle]) -> Html {
     let merit = capitalised(&report.merit.name);
-    let loss = format!("Training loss (nats {})", unit(report));
+    let has_bits = |question: &Question| question.curve(CurveKind::TrainBits).is_some();
+    let (kind, unit) = if report.questions.iter().all(has_bits) {
+        (CurveKind::TrainBits, "bits per byte".to_owned())
+    } else {
+        (CurveKind::TrainLoss, format!("nats {}", unit(report)))
+    };
+    let loss = format!("Training loss ({unit})");
     let charts = [
-        (CurveKind::TrainLoss, loss.as_str(), Origin::Data),
+        (kind, loss.as_str(), Origin::Data),
         (CurveKind::Merit, merit.as_str(), Origin::Data),
     ];
     grid(report, styles, &charts)
 }
 
-/// What the training loss is a mean over.
+/// The thing that the training loss is a mean over.
 fn unit(report: &Report) -> &'static str {
     match report.questions[0].config.model.task() {
         Task::Language => "a token",
@@ -87,9 +93,10 @@ fn figure(
 }
 
 fn caption(kind: CurveKind, averaged: usize, report: &Report) -> String {
-    let mut text = match report.questions.iter().any(|q| q.runs.len() > 1) {
-        true => "Line: mean over seeds; band: smallest to largest seed.".to_owned(),
-        false => "One seed an arm.".to_owned(),
+    let mut text = if report.questions.iter().any(|q| q.runs.len() > 1) {
+        "Line: mean over seeds; band: smallest to largest seed.".to_owned()
+    } else {
+        "One seed an arm.".to_owned()
     };
     if averaged > 1 {
         text.push_str(&format!(
@@ -99,6 +106,9 @@ fn caption(kind: CurveKind, averaged: usize, report: &Report) -> String {
     }
     text.push_str(match kind {
         CurveKind::TrainLoss => " Without balance losses.",
+        CurveKind::TrainBits => {
+            " Without balance losses; by the bytes that a token of the validation text has."
+        }
         CurveKind::Merit => {
             " The last point of a finished run scores the whole validation part, those before it windows of it."
         }

@@ -1,6 +1,6 @@
 use super::super::html::{Column, Html, Table};
-use crate::quote;
 use crate::{bytes, duration};
+use crate::{last_parts, quote};
 use moe_lab::report::{Report, Run};
 use moe_train::run::Manifest;
 
@@ -31,9 +31,12 @@ fn cells(run: &Run) -> Vec<Html> {
     let Some(manifest) = &run.manifest else {
         return vec![name, Html::text("no manifest")];
     };
-    let measured = |text: String| match manifest.wall_s > 0.0 {
-        true => text,
-        false => "–".to_owned(),
+    let measured = |text: String| {
+        if manifest.wall_s > 0.0 {
+            text
+        } else {
+            "–".to_owned()
+        }
     };
     let commit: String = manifest.commit.chars().take(10).collect();
     let texts = [
@@ -55,17 +58,9 @@ fn cells(run: &Run) -> Vec<Html> {
     [name].into_iter().chain(texts).collect()
 }
 
-/// The question's folder and the seed's.
+/// The folder of the configuration and the seed's.
 fn name(run: &Run) -> String {
-    let mut parts: Vec<String> = run
-        .folder
-        .components()
-        .rev()
-        .take(2)
-        .map(|part| part.as_os_str().to_string_lossy().into_owned())
-        .collect();
-    parts.reverse();
-    parts.join("/")
+    last_parts(&run.folder, 2)
 }
 
 fn command(run: &Run) -> String {
