@@ -91,6 +91,7 @@ mod tests {
         let domain = |name: &str, size| Domain {
             name: name.into(),
             files: vec!["a".repeat(size).into()],
+            validation: Vec::new(),
         };
         let corpus = Corpus {
             name: "mine".into(),
