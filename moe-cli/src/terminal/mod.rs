@@ -1,4 +1,4 @@
-//! What the commands print: numbers, tables, progress, colours.
+//! Output of the commands: numbers, tables, progress, colours.
 
 mod analysis;
 mod colour;

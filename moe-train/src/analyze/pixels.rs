@@ -1,3 +1,5 @@
+//! Pixels of images for the eye.
+
 use crate::data::images::ImageShape;
 use crate::draw::png_uri;
 

@@ -1,3 +1,5 @@
+//! Pictures of pixels, as PNG in an address.
+
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
