@@ -14,7 +14,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 #[derive(Parser, Debug)]
 #[command(name = "moe", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -109,7 +109,7 @@ fn with_shared(command: clap::Command, path: &[&str], options: &[&str]) -> clap:
     }
 }
 
-/// What was given to the innermost command.
+/// Arguments of the innermost command.
 fn leaf(matches: &ArgMatches) -> &ArgMatches {
     matches
         .subcommand()

@@ -14,9 +14,9 @@ pub struct Backend {
     pub name: &'static str,
     /// The Cargo feature.
     pub feature: &'static str,
-    /// What it computes on.
+    /// The hardware that it computes on.
     pub about: &'static str,
-    /// What an index after the name chooses; empty where there is nothing to choose.
+    /// The thing that an index after the name chooses; empty where there is nothing to choose.
     pub index: &'static str,
     /// Makes its device; none where the feature is off.
     open: Option<fn(Option<usize>) -> Device>,
@@ -69,12 +69,12 @@ fn ndarray() -> Device {
 }
 
 impl Backend {
-    /// Whether this program was built with it.
+    /// Tells whether this program was built with it.
     pub fn is_compiled(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Whether it is the one that is built in without asking.
+    /// Tells whether it is the one that is built in without asking.
     pub fn is_default(&self) -> bool {
         self.name == BACKENDS[0].name
     }

@@ -1,4 +1,4 @@
-//! How the program ends: exit codes, and errors without backtraces.
+//! Ends of the program: exit codes, and errors without backtraces.
 
 use crate::terminal::say;
 use moe_checkpoint::is_guarded;
@@ -11,7 +11,7 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
-/// How a command ended that did not fail.
+/// The ends of commands that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// It did all that it was asked to. Exit code 0.
@@ -111,9 +111,10 @@ fn classified(
     error: impl std::error::Error + Send + Sync + 'static,
     is_usage: bool,
 ) -> anyhow::Error {
-    match is_usage {
-        true => Usage(error.into()).into(),
-        false => error.into(),
+    if is_usage {
+        Usage(error.into()).into()
+    } else {
+        error.into()
     }
 }
 
@@ -144,7 +145,7 @@ fn message(error: &anyhow::Error) -> String {
     text
 }
 
-/// Whether the reader of stdout has gone, as in `moe list | head -1`.
+/// Tells whether the reader of stdout has gone, as in `moe list | head -1`.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<io::Error>();

@@ -1,4 +1,4 @@
-//! How the reader started this program, to print commands that can be pasted.
+//! The way the reader started this program, to print commands that can be pasted.
 
 use crate::backends::Backend;
 use moe_view::quote;

@@ -125,7 +125,7 @@ impl Shared {
         Ok(resolved.config)
     }
 
-    /// What the training code must know beside the configuration.
+    /// Options of the training code beside the configuration.
     pub fn run_options(&self, device: &OpenDevice) -> RunOptions {
         RunOptions {
             runs_dir: self.runs.clone(),

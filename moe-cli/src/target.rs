@@ -17,7 +17,7 @@ pub struct Overwrite {
     force: bool,
 }
 
-/// What a flag writes.
+/// The file that a flag writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     /// The flag, as in `--html`.
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// How a file holds what it holds.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Html,
@@ -177,7 +177,7 @@ impl Target {
     }
 }
 
-/// Whether a path leads to something that is written to as it is: a device, a pipe, or what a process has
+/// Tells whether a path leads to something that is written to as it is: a device, a pipe, or what a process has
 /// open, as `/dev/stdout` does.
 fn is_stream(path: &Path) -> bool {
     let open = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"];

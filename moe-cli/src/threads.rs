@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a thread without work watches for it with all its attention.
+/// The time for which a thread without work watches for it with all its attention.
 const WATCH: Duration = Duration::from_millis(2);
 
 /// The longest that a thread looks away from its queue.

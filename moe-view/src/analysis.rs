@@ -9,7 +9,7 @@ use moe_train::run::LayerMetrics;
 /// So many tokens or classes of an expert are printed; the page has more.
 const MOST: usize = 6;
 
-/// What the experts of each layer take.
+/// The takings of each layer's experts, as text.
 pub fn analysis_text(analysis: &Analysis) -> String {
     let parts = match analysis {
         Analysis::Text(text) => of_text(text),

@@ -68,12 +68,12 @@ pub struct ExpertColour {
     pub dark: u32,
 }
 
-/// How an expert's tokens look: a base colour, and for each further eight experts another mark.
+/// The look of an expert's tokens: a base colour, and for each further eight experts another mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpertStyle {
-    /// Which base colour.
+    /// The place of the base colour.
     pub colour: usize,
-    /// How many times the base colours were used up.
+    /// The number of times that the base colours were used up.
     pub cycle: usize,
 }
 
@@ -98,7 +98,7 @@ impl ExpertStyle {
     }
 }
 
-/// Whether stdout is a terminal whose user wants colour (<https://no-color.org>).
+/// Tells whether stdout is a terminal whose user wants colour (<https://no-color.org>).
 pub fn has_colour() -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");

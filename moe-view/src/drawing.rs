@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Pixels of a PNG to a unit of the SVG: sharp on dense screens and in print at half a page's width.
 const PIXELS: u32 = 2;
 
-/// What 256 MB hold.
+/// The pixels that 256 MB hold.
 const MOST_PIXELS: u64 = 1 << 26;
 
 /// The reason why a picture has no such file.

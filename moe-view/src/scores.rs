@@ -34,7 +34,7 @@ pub fn evaluated_with(overrides: &[String]) -> String {
     }
 }
 
-/// What a model wrote of itself, in words; nothing of one that was not asked to.
+/// The scores of what a model wrote of itself, in words; nothing of one that was not asked to.
 pub fn writing(metrics: &EvalMetrics) -> Option<String> {
     let exact = significant(100.0 * metrics.exact_match?, 3);
     Some(match metrics.bleu {
@@ -46,7 +46,7 @@ pub fn writing(metrics: &EvalMetrics) -> Option<String> {
     })
 }
 
-/// How each layer uses its experts.
+/// The use that each layer makes of its experts.
 pub fn layer_table(layers: &[LayerMetrics]) -> String {
     let header = [
         "layer",

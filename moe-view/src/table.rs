@@ -1,11 +1,12 @@
 //! Text tables: aligned columns without box art, so that they paste into papers and issues.
 
 use std::io::{self, IsTerminal};
+use std::ops::RangeInclusive;
 
 /// Between two columns.
 const GAP: &str = "  ";
-/// Words are not broken into narrower columns than this.
-const NARROWEST: usize = 16;
+/// A column of words is as wide as its longest word, or as the first of these at which all columns fit.
+const NARROWEST: RangeInclusive<usize> = 8..=16;
 
 /// On which side a column stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub enum Align {
 }
 
 /// Rows as columns two spaces apart, the first row the header; a line ends without spaces. Where lines are longer
-/// than `width`, the widest columns of words are broken at spaces until they fit or are too narrow to read.
+/// than `width`, the widest columns of words are broken at spaces until they fit.
 pub fn columns_within(rows: &[Vec<String>], align: &[Align], width: Option<usize>) -> String {
     let widest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -25,7 +26,7 @@ pub fn columns_within(rows: &[Vec<String>], align: &[Align], width: Option<usize
     };
     let mut widths: Vec<usize> = (0..align.len()).map(widest).collect();
     if let Some(width) = width {
-        narrow(&mut widths, align, width);
+        narrow(&mut widths, &least_widths(rows, align, width), width);
     }
     let lines = rows.iter().flat_map(|row| lines(row, &widths, align));
     lines.collect::<Vec<_>>().join("\n")
@@ -71,13 +72,36 @@ fn count(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Takes width from the widest columns of words.
-fn narrow(widths: &mut [usize], align: &[Align], width: usize) {
+/// The widths below which columns are not narrowed: of numbers their own, of words that of a long one.
+fn least_widths(rows: &[Vec<String>], align: &[Align], width: usize) -> Vec<usize> {
+    let least = |limit: usize| -> Vec<usize> {
+        let of_column = |(column, align): (usize, &Align)| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            match align {
+                Align::Right => cells.map(|cell| count(cell)).max().unwrap_or(0),
+                Align::Left => {
+                    let words = cells.flat_map(|cell| cell.split(' ')).map(count);
+                    words.max().unwrap_or(0).min(limit)
+                }
+            }
+        };
+        align.iter().enumerate().map(of_column).collect()
+    };
+    let gaps = GAP.len() * align.len().saturating_sub(1);
+    let fits = |widths: &Vec<usize>| widths.iter().sum::<usize>() + gaps <= width;
+    let mut candidates = NARROWEST.rev().map(least);
+    candidates
+        .find(fits)
+        .unwrap_or_else(|| least(*NARROWEST.start()))
+}
+
+/// Takes width from the widest columns that are wider than they must be.
+fn narrow(widths: &mut [usize], least: &[usize], width: usize) {
     let gaps = GAP.len() * widths.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > width {
-        let words = widths.iter_mut().zip(align);
-        let words = words.filter(|(width, align)| **align == Align::Left && **width > NARROWEST);
-        match words.max_by_key(|(width, _)| **width) {
+        let wider = widths.iter_mut().zip(least);
+        let wider = wider.filter(|(width, least)| **width > **least);
+        match wider.max_by_key(|(width, _)| **width) {
             Some((widest, _)) => *widest -= 1,
             None => return,
         }
@@ -161,11 +185,15 @@ a ±     2.0
 long  10.25  one two three
              four five";
         assert_eq!(columns_within(&rows(), &ALIGN, Some(30)), text);
-        assert_eq!(
-            columns_within(&rows(), &ALIGN, Some(3)),
-            text,
-            "no narrower than is legible"
-        );
+        let narrowest = "\
+arm    loss  note
+a ±     2.0
+long  10.25  one
+             two
+             three
+             four
+             five";
+        assert_eq!(columns_within(&rows(), &ALIGN, Some(3)), narrowest);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct AuditArgs {
     /// Training steps on uniform tokens; 0 leaves the training out
     #[arg(long, value_name = "N", default_value_t = 60)]
     steps: u64,
-    /// How many times later tokens are replaced
+    /// The number of times that later tokens are replaced
     #[arg(long, value_name = "N", default_value_t = 8)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     trials: u64,
@@ -80,7 +80,7 @@ pub fn run(args: &AuditArgs, shared: &Shared) -> anyhow::Result<Status> {
     }
 }
 
-/// What the router of the first layer declares.
+/// The declaration of the first layer's router.
 fn declared(config: &RunConfig, device: &Device) -> Causality {
     let shape = RouterShape {
         d_model: config.model.d_model(),

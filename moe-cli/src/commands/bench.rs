@@ -27,7 +27,7 @@ pub struct BenchArgs {
     what: What,
 }
 
-/// What can be measured.
+/// The kinds of measurements.
 #[derive(Subcommand, Debug)]
 enum What {
     /// Optimizer steps of a configuration: tokens/s, ms a step

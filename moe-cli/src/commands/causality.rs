@@ -1,8 +1,8 @@
-//! How reports say whether later tokens influence earlier ones.
+//! Words for whether later tokens influence earlier ones.
 
 use moe_router::Causality;
 
-/// When no token influences earlier ones.
+/// The word for the time in which no token influences earlier ones.
 pub fn word(causality: Causality) -> &'static str {
     match causality {
         Causality::Causal => "yes",
@@ -25,7 +25,7 @@ pub fn of_model(causality: Option<Causality>) -> &'static str {
     causality.map_or("not asked for", word)
 }
 
-/// Whether a model keeps what it is asked for in evaluation.
+/// Tells whether a model keeps what it is asked for in evaluation.
 pub fn holds(causality: Option<Causality>) -> bool {
     causality.is_none_or(Causality::is_causal)
 }
@@ -35,7 +35,7 @@ pub fn holds_in_training(causality: Option<Causality>) -> bool {
     causality.is_none_or(Causality::is_causal_in_training)
 }
 
-/// What a reader of a loss must know, if anything.
+/// A warning for the reader of a loss, if there is one.
 pub fn remark(causality: Option<Causality>) -> Option<&'static str> {
     match causality? {
         Causality::Causal => None,

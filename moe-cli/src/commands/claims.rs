@@ -1,3 +1,5 @@
+//! The claims of `moe list claims`.
+
 use super::listing::{Cell, Listing};
 use super::topics::toml_files;
 use moe_lab::ablate::Claim;
@@ -6,9 +8,10 @@ use std::path::Path;
 /// The claims of the folder `configs/claims`.
 pub fn claims() -> Listing {
     let paths = toml_files(Path::new("configs/claims"));
-    let remark = match paths.is_empty() {
-        true => "There is no configs/claims/*.toml here; run this in the repository's root.",
-        false => "Run one: moe ablate FILE; its rules decide it.",
+    let remark = if paths.is_empty() {
+        "There is no configs/claims/*.toml here; run this in the repository's root."
+    } else {
+        "Run one: moe ablate FILE; its rules decide it."
     };
     Listing {
         topic: "claims",

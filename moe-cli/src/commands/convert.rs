@@ -37,7 +37,7 @@ pub enum Kind {
     Native,
 }
 
-/// What a path is.
+/// The kind of thing at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// The index of a released V-MoE.
@@ -63,7 +63,7 @@ impl Origin {
         }
     }
 
-    /// What is written, which must be what can be.
+    /// The spelling as it is written, which must be what can be.
     fn target(self, asked: Option<Kind>, path: &Path) -> anyhow::Result<Kind> {
         let path = path.display();
         match (self, asked) {
@@ -79,7 +79,7 @@ impl Origin {
     }
 }
 
-/// What is converted, opened and checked.
+/// The source of a conversion, opened and checked.
 #[allow(clippy::large_enum_variant)] // one of them a command
 enum Source {
     Released(ReleasedVmoe),

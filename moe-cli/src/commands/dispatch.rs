@@ -1,3 +1,5 @@
+//! The call of a command by its name.
+
 use super::{
     ablate, analyze, audit, bench, completions, convert, doctor, eval, figure, generate, inspect,
     laws, list, report, train, verify,

@@ -1,4 +1,4 @@
-//! What `moe inspect` prints of a published encoder with a decoder, the Switch Transformer.
+//! Output of `moe inspect` on a published encoder with a decoder, the Switch Transformer.
 
 use super::parameters::{ACTIVE, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES};
 use super::published::{Options, no_overrides, of_name_or_folder};
@@ -14,7 +14,7 @@ use std::path::Path;
 /// The tokens of a text, and of a target, unless another length is asked for.
 const LENGTH: usize = 512;
 
-/// What is printed.
+/// The output.
 #[derive(Serialize, Debug)]
 struct Inspection {
     model: String,

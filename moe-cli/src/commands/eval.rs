@@ -54,11 +54,11 @@ impl From<HeldOut> for Split {
     }
 }
 
-/// What is printed in JSON.
+/// The output in JSON.
 #[derive(Serialize, Debug)]
 struct Report<'a> {
     folder: &'a Path,
-    /// What replaced values of the training.
+    /// Values that replaced those of the training.
     overrides: &'a [String],
     causal: bool,
     causal_in_training: bool,
@@ -66,7 +66,7 @@ struct Report<'a> {
     metrics: &'a EvalMetrics,
 }
 
-/// What was scored, in words.
+/// The scored part of the data, in words.
 fn scored(metrics: &EvalMetrics) -> String {
     let (n, what) = match (metrics.n_bytes, metrics.n_images, metrics.n_targets) {
         (_, Some(images), _) => (images, "images"),

@@ -1,4 +1,4 @@
-//! What an encoder with a decoder writes: what is in the gaps of a text, or its translation.
+//! The writing of an encoder with a decoder: what is in the gaps of a text, or its translation.
 
 use crate::exit::{Status, Usage};
 use crate::generation::Writer;
@@ -16,13 +16,13 @@ pub struct Filling<'a> {
     pub prompt: &'a str,
     /// The most tokens to write.
     pub n_tokens: usize,
-    /// How they are drawn.
+    /// The way they are drawn.
     pub sampling: Sampling,
-    /// What the model was trained for.
+    /// The purpose that the model was trained for.
     pub trained: Trained,
 }
 
-/// What a model was trained for.
+/// The purposes that models are trained for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trained {
     /// To fill gaps and nothing else.
@@ -55,14 +55,16 @@ impl Filling<'_> {
             written: &written,
             n_gaps,
         };
-        match shared.json {
-            true => print_json(&json!({
+        if shared.json {
+            print_json(&json!({
                 "prompt": self.prompt,
                 "written": text.written(),
                 "filled": text.filled(),
-            }))?,
-            false if n_gaps == 0 => print(&text.written())?,
-            false => print(&format!("{}\n\n{}", text.gaps(), text.filled()))?,
+            }))?;
+        } else if n_gaps == 0 {
+            print(&text.written())?;
+        } else {
+            print(&format!("{}\n\n{}", text.gaps(), text.filled()))?;
         }
         ended?;
         Ok(Status::Done)
@@ -83,7 +85,7 @@ fn n_gaps(gaps: impl Iterator<Item = usize>) -> anyhow::Result<usize> {
     Ok(n)
 }
 
-/// What was written about a prompt.
+/// The text that was written about a prompt.
 struct Written<'a> {
     writer: &'a Writer,
     prompt: &'a [u32],

@@ -221,7 +221,7 @@ impl GenerateArgs {
     }
 }
 
-/// What a run of an encoder with a decoder was trained for.
+/// The purpose that a run of an encoder with a decoder was trained for.
 fn trained_for(run: &LoadedRun) -> Trained {
     match &run.config.data {
         DataConfig::Pairs(pairs) if pairs.name == PairName::Spans => Trained::Gaps,

@@ -22,7 +22,7 @@ pub struct GenerateArgs {
     /// The number of tokens to generate
     #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
     pub(super) tokens: usize,
-    /// What the logits are divided by; 0 takes the most likely token
+    /// The divisor of the logits; 0 takes the most likely token
     #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature)]
     temperature: f64,
     /// Draw from the K most likely tokens; 0 means all

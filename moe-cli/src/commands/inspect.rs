@@ -41,7 +41,7 @@ pub struct InspectArgs {
     seq_length: Option<usize>,
 }
 
-/// What is printed.
+/// The output.
 #[derive(Serialize, Debug)]
 struct Inspection {
     run: String,

@@ -32,7 +32,7 @@ pub struct LawsArgs {
     cases: u32,
 }
 
-/// What laws are about. An executor is what computes experts on their tokens.
+/// Subjects of laws. An executor is what computes experts on their tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Routers,
@@ -85,9 +85,10 @@ pub fn run(args: &LawsArgs, shared: &Shared) -> anyhow::Result<Status> {
         print(&text(&sections))?;
     }
     let mut reports = sections.iter().flat_map(|section| &section.reports);
-    match reports.all(|report| report.failed().is_empty()) {
-        true => Ok(Status::Done),
-        false => Ok(Status::Unhealthy),
+    if reports.all(|report| report.failed().is_empty()) {
+        Ok(Status::Done)
+    } else {
+        Ok(Status::Unhealthy)
     }
 }
 

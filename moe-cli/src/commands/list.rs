@@ -16,19 +16,19 @@ use serde_json::{Map, Value, json};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  moe list routers --format md\n  moe list routers switch")]
 pub struct ListArgs {
-    /// What to list; everything if left out
+    /// The things to list; everything if left out
     topic: Option<Topic>,
     /// With `routers`, one router: its rule, its paper and its keys
     name: Option<String>,
-    /// How to print it; `--json` is the same as `--format json`
+    /// The form to print it in; `--json` is the same as `--format json`
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
-/// What can be listed.
+/// The topics of lists.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum Topic {
-    /// Which expert a token goes to
+    /// Rules that choose a token's experts
     Routers,
     /// The model families
     Models,
@@ -40,7 +40,7 @@ enum Topic {
     Configs,
     /// The claims of this repository, each decided by its runs
     Claims,
-    /// What can be computed on
+    /// Devices to compute on
     Backends,
 }
 

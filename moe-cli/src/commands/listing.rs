@@ -16,20 +16,20 @@ pub enum Cell {
     YesNo(bool),
     /// A publication and its arXiv number, which may be empty.
     Paper(&'static str, &'static str),
-    /// What JSON alone shows.
+    /// A value that JSON alone shows.
     Value(Value),
 }
 
 /// A list: one header, one cell a column in each row.
 #[derive(Debug)]
 pub struct Listing {
-    /// What is listed.
+    /// The topic.
     pub topic: &'static str,
     /// The names of the columns, also the keys in JSON.
     pub header: Vec<&'static str>,
     /// The rows.
     pub rows: Vec<Vec<Cell>>,
-    /// What there is to say where a list is empty or goes on elsewhere.
+    /// A remark where a list is empty or goes on elsewhere.
     pub remark: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What `--dry-run` prints: what would happen, where, at what cost, with which configuration.
+//! Output of `--dry-run`: what would happen, where, at what cost, with which configuration.
 
 use super::causality;
 use crate::exit::{OrUsage, Status, run_error};
@@ -13,7 +13,7 @@ use moe_view::{bytes, pairs, si, thousands};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What a run would do.
+/// The plan of a run.
 #[derive(Serialize, Debug)]
 pub struct RunPlan<'a> {
     dry_run: bool,
@@ -31,7 +31,7 @@ pub struct RunPlan<'a> {
     causal_in_training: bool,
     account: Account,
     config: &'a RunConfig,
-    /// What of the data is left to training to check.
+    /// The part of the data that training is left to check.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_checked: Option<&'static str>,
 }
@@ -112,7 +112,7 @@ impl<'a> RunPlan<'a> {
     }
 }
 
-/// What reading a run would do.
+/// The plan of reading a run.
 #[derive(Serialize, Debug)]
 pub struct ReadPlan<'a> {
     dry_run: bool,

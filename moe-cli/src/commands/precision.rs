@@ -1,3 +1,5 @@
+//! Precisions that a cache is counted in.
+
 use clap::ValueEnum;
 
 /// The precision that a cache is counted in.

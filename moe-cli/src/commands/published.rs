@@ -1,4 +1,4 @@
-//! What `moe inspect` prints of a published model.
+//! Output of `moe inspect` on a published model.
 
 use super::parameters::{ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, FOOTNOTES, MTP};
 use super::precision::Precision;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// The cached numbers a token of DeepSeek-67B: 95 layers, 8 key and value heads of width 128.
 const DEEPSEEK_67B: usize = 2 * 8 * 128 * 95;
 
-/// What is printed.
+/// The output.
 #[derive(Serialize, Debug)]
 struct Inspection {
     model: String,
@@ -35,7 +35,7 @@ struct Inspection {
     config: PublishedConfig,
 }
 
-/// How much smaller than DeepSeek-67B's the cache of DeepSeek-V2 is.
+/// The saving of DeepSeek-V2's cache against DeepSeek-67B's.
 #[derive(Serialize, Debug, Clone, Copy)]
 struct CacheSaving {
     elements_deepseek_67b: usize,
@@ -52,7 +52,7 @@ pub fn published(given: &Path) -> anyhow::Result<Option<PublishedConfig>> {
     })
 }
 
-/// What the `config.json` of a folder says, or what is known by name where there is no such file or folder.
+/// The model of a folder's `config.json`, or the one known by name where there is no such file or folder.
 pub fn of_name_or_folder<T>(
     given: &Path,
     known: impl FnOnce(&str) -> Option<T>,
@@ -126,7 +126,7 @@ pub fn show(
     Ok(Status::Done)
 }
 
-/// What a published model is counted for.
+/// The conditions that a published model is counted for.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// The precision of the cache.

@@ -1,4 +1,4 @@
-//! What `moe list routers` shows: the list, to choose from, and one router with its keys.
+//! Routers as `moe list routers` shows them: the list, to choose from, and one router with its keys.
 
 use super::causality;
 use super::list::Format;
@@ -6,7 +6,7 @@ use super::listing::{Cell, Listing};
 use moe_router::{RouterConfig, RouterKey};
 use moe_view::pairs;
 
-/// What each router is good for, in the order of the list.
+/// The use of each router, in the order of the list.
 const PURPOSES: [(&str, &str); 28] = [
     ("mixtral", "a first baseline"),
     ("switch", "top-1 with a capacity"),
@@ -79,7 +79,7 @@ pub fn routers(format: Format) -> Listing {
     }
 }
 
-/// What a router is for; nothing for one that is new.
+/// The use of a router; nothing for one that is new.
 fn purpose(name: &str) -> &'static str {
     let found = PURPOSES.iter().find(|(own, _)| *own == name);
     found.map_or("", |(_, purpose)| purpose)

@@ -1,4 +1,4 @@
-//! What `moe list` lists: one function a topic.
+//! The topics of `moe list`: one function each.
 
 use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
@@ -176,11 +176,10 @@ pub fn backends() -> Listing {
 /// The run files of the folder `configs`.
 pub fn configs() -> Listing {
     let paths = toml_files(Path::new("configs"));
-    let remark = match paths.is_empty() {
-        true => {
-            Some("There is no configs/*.toml here; run this in the repository's root.".to_owned())
-        }
-        false => None,
+    let remark = if paths.is_empty() {
+        Some("There is no configs/*.toml here; run this in the repository's root.".to_owned())
+    } else {
+        None
     };
     Listing {
         topic: "configs",

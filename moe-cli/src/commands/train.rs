@@ -51,7 +51,7 @@ fn label(text: &str) -> Result<String, String> {
     }
 }
 
-/// What is printed in JSON.
+/// The output in JSON.
 #[derive(Serialize, Debug)]
 struct Report<'a> {
     /// `finished`, `already_finished` or `interrupted`.
@@ -160,7 +160,7 @@ fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Res
     Ok(Status::Interrupted)
 }
 
-/// What to do with a trained model.
+/// The next command to try on a trained model.
 pub(super) fn next(config: &RunConfig, folder: &Path) -> String {
     match config.model.task() {
         Task::Language => format!(

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub struct VerifyArgs {
     /// The folder of a published checkpoint: config.json and safetensors files
     checkpoint: PathBuf,
-    /// What the reference computed, as docs/verify.md describes. Default: goldens.safetensors in the
+    /// The reference's results, as docs/verify.md describes. Default: goldens.safetensors in the
     /// checkpoint's folder
     #[arg(long, value_name = "FILE")]
     goldens: Option<PathBuf>,
@@ -31,7 +31,7 @@ pub struct VerifyArgs {
     allow_unknown: bool,
 }
 
-/// What is printed.
+/// The output.
 #[derive(Serialize)]
 struct Report<'a> {
     checkpoint: String,

@@ -1,4 +1,4 @@
-//! What `moe inspect` prints of a published vision model.
+//! Output of `moe inspect` on a published vision model.
 
 use super::parameters::{ACTIVE, FOOTNOTES};
 use super::published::no_overrides;
@@ -11,7 +11,7 @@ use moe_view::{bytes, pairs, si, significant, thousands};
 use serde::Serialize;
 use std::path::Path;
 
-/// What is printed.
+/// The output.
 #[derive(Serialize, Debug)]
 struct Inspection {
     model: String,

@@ -1,3 +1,5 @@
+//! Types that matrices are held in.
+
 use clap::ValueEnum;
 use moe_models::WeightType;
 

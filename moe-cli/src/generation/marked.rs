@@ -1,3 +1,5 @@
+//! Text to tokens and back, for models that write into marked gaps.
+
 use super::words::parse;
 use crate::exit::Usage;
 use moe_checkpoint::PublishedTokenizer;

@@ -8,16 +8,16 @@ use moe_view::generation::{Piece, Trace};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How a text is continued.
+/// The continuation of a text.
 #[derive(Debug)]
 pub struct Generation<'a> {
     /// The model and its words.
     pub model: &'a TextModel,
     /// The number of tokens after the prompt.
     pub n_tokens: usize,
-    /// How they are drawn.
+    /// The way they are drawn.
     pub sampling: Sampling,
-    /// Whether the model drafts tokens.
+    /// True if the model drafts tokens.
     pub speculative: bool,
     /// Ends it early.
     pub stop: &'a AtomicBool,

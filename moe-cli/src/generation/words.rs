@@ -1,3 +1,5 @@
+//! Text to tokens and back: by a vocabulary, a published tokenizer, or as ids.
+
 use crate::exit::Usage;
 use moe_checkpoint::{PublishedTokenizer, TokenStream};
 use moe_train::data::{StreamDecoder, Vocab};

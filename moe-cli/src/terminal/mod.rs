@@ -1,4 +1,4 @@
-//! What the commands print: results, progress, errors.
+//! Output of the commands: results, progress, errors.
 
 mod output;
 mod progress;

@@ -309,7 +309,7 @@ fn a_table_of_an_ablation_says_what_decides_and_all_if_asked_to() {
 fn tables_fit_a_terminal_and_go_whole_into_a_pipe() {
     let place = Place::new();
     let moe = env!("CARGO_BIN_EXE_moe");
-    let line = format!("stty rows 24 cols 72; {moe} list routers -q");
+    let line = format!("stty rows 24 cols 80; {moe} list routers -q");
     let shown = Command::new("script")
         .args(["-qec", &line, "/dev/null"])
         .current_dir(place.dir.path())
@@ -325,7 +325,7 @@ fn tables_fit_a_terminal_and_go_whole_into_a_pipe() {
             .map(|line| line.trim_end().chars().count())
             .max()
     };
-    assert!(longest(&shown) <= Some(72), "{shown}");
+    assert!(longest(&shown) <= Some(80), "{shown}");
     assert!(longest(&place.moe("list routers").stdout) > Some(100));
 }
 

@@ -54,29 +54,29 @@ pub enum ClaimError {
     Invalid {
         /// The claim's file.
         path: PathBuf,
-        /// What is wrong and what to write instead.
+        /// The fault, and what to write instead.
         reason: String,
     },
 }
 
-/// What a claim's file says, its base read.
+/// The content of a claim's file, its base read.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// What is claimed.
+    /// The claim.
     pub hypothesis: String,
-    /// Who claims it, and where.
+    /// The authors of the claim, and where they make it.
     pub source: String,
     /// The number of seeds of each arm.
     pub seeds: u64,
     /// The key whose values make a curve over the arms that differ in it alone.
     pub sweep: Option<String>,
-    /// What decides the claim.
+    /// The rules that decide the claim.
     pub rules: Vec<Rule>,
     /// The configuration that all arms start from.
     pub base: ConfigFile,
     /// The arms, the baseline first.
     pub arms: Vec<Arm>,
-    /// How each run is evaluated; none means as it was trained.
+    /// The evaluations of each run; none means as it was trained.
     pub evaluations: Vec<Arm>,
 }
 

@@ -1,3 +1,5 @@
+//! Errors of a comparison.
+
 /// Why results do not make a table.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {

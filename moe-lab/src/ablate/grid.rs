@@ -20,7 +20,7 @@ pub enum GridError {
     Syntax {
         /// The axis as it was given.
         text: String,
-        /// What is wrong and what to write instead.
+        /// The fault, and what to write instead.
         reason: String,
     },
     /// A value of an axis is not an override.
@@ -28,7 +28,7 @@ pub enum GridError {
     Value {
         /// The axis as it was given.
         text: String,
-        /// What is wrong with the value.
+        /// The fault of the value.
         source: Box<ResolveError>,
     },
     /// A value appears twice on one axis.
@@ -189,7 +189,7 @@ fn check_values(text: &str, key: &str, values: &[String]) -> Result<(), GridErro
     Ok(())
 }
 
-/// Whether two values would make the same arm; an integer and the equal number do.
+/// Tells whether two values would make the same arm; an integer and the equal number do.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Integer(whole), Value::Float(x)) | (Value::Float(x), Value::Integer(whole)) => {

@@ -1,21 +1,23 @@
+//! Results of runs: of one seed, and of an arm.
+
 use moe_train::config::RunConfig;
 use moe_train::run::{EvalMetrics, LayerMetrics, Manifest, Measured, Summary};
 use moe_train::task::Merit;
 use serde::{Deserialize, Serialize};
 
-/// What an arm gave, over its seeds.
+/// The results of an arm, over its seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmResult {
     /// Name of the arm, such as `router.name=switch`.
     pub label: String,
-    /// How its runs were evaluated, if in several ways: it is compared with the first arm of the same.
+    /// The evaluation of its runs, if there are several: it is compared with the first arm of the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<String>,
     /// One result a seed.
     pub seeds: Vec<SeedResult>,
 }
 
-/// What one run of an arm gave. Numbers that are not finite are `null` in JSON and come back as
+/// The results of one run of an arm. Numbers that are not finite are `null` in JSON and come back as
 /// not-a-number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeedResult {
@@ -51,11 +53,11 @@ pub struct SeedResult {
     pub tokens: u64,
     /// Parameters that one token uses, by the configuration.
     pub params_active: u64,
-    /// Whether no later token influences an earlier one.
+    /// True if no later token influences an earlier one.
     pub causal: bool,
-    /// Whether the same holds while training.
+    /// True if the same holds while training.
     pub causal_in_training: bool,
-    /// What a token did cost in training; `None` where that was not counted.
+    /// The measured cost of a token in training; `None` where that was not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
 }
@@ -128,7 +130,7 @@ impl SeedResult {
         }
     }
 
-    /// What arms are compared by.
+    /// The score that arms are compared by.
     pub fn merit(&self) -> Merit {
         match (self.accuracy, self.exact_match) {
             (Some(_), _) => Merit::Accuracy,

@@ -31,7 +31,7 @@ pub enum AblateError {
     Seeds {
         /// The first seed.
         first: u64,
-        /// How many were asked for.
+        /// The number that was asked for.
         n_seeds: u64,
     },
     /// The configuration of an arm.
@@ -39,7 +39,7 @@ pub enum AblateError {
     Arm {
         /// The arm.
         label: String,
-        /// What is wrong with it.
+        /// The fault.
         source: Box<ConfigError>,
     },
     /// A run.
@@ -49,7 +49,7 @@ pub enum AblateError {
         label: String,
         /// The seed.
         seed: u64,
-        /// What went wrong.
+        /// The failure.
         source: Box<RunError>,
     },
     /// The table.
@@ -73,7 +73,7 @@ pub struct TestedArm {
     pub label: String,
     /// The place of the trained arm in the plan.
     pub arm: usize,
-    /// How it is evaluated, if not as it was trained: the name, and overrides of its router.
+    /// The evaluation, if not as it was trained: the name, and overrides of its router.
     pub evaluation: Option<Arm>,
     /// The configuration of the evaluation.
     pub config: RunConfig,
@@ -95,7 +95,7 @@ pub struct Plan {
     pub sweep: Option<Sweep>,
     /// The claim that the runs decide, if they were planned by one.
     pub claim: Option<Claim>,
-    /// What makes the runs others than those of the claim's file, so that they do not decide it.
+    /// Changes that make the runs others than those of the claim's file, so that they do not decide it.
     pub changed_by: Option<String>,
 }
 

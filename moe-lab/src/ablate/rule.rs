@@ -7,7 +7,7 @@ use crate::stats::{Interval, mean, mean_interval};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a rule looks at: a number of each run, from its last evaluation.
+/// The number of each run that a rule looks at, from its last evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -25,7 +25,7 @@ pub enum Metric {
     DeadExperts,
 }
 
-/// What an arm is compared with.
+/// The bound or arm that an arm is compared with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Bound {
@@ -41,7 +41,7 @@ pub enum Bound {
 pub struct Rule {
     /// The arms; the rule is about each of them.
     pub arms: Vec<String>,
-    /// What is compared.
+    /// The things compared.
     pub metric: Metric,
     /// The arm's mean is larger than this.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub struct Rule {
     pub below: Option<Bound>,
 }
 
-/// How a rule or a claim ended.
+/// The decision on a rule or a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -78,7 +78,7 @@ pub struct RuleReport {
     /// Why the two arms of the rule are not comparable, if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How it ended.
+    /// The decision.
     pub decision: Decision,
 }
 
@@ -86,16 +86,16 @@ pub struct RuleReport {
 /// itself: it is not widened for the number of rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimReport {
-    /// What is claimed.
+    /// The claim.
     pub hypothesis: String,
-    /// Who claims it, and where.
+    /// The authors of the claim, and where they make it.
     pub source: String,
     /// Each rule about each of its arms.
     pub rules: Vec<RuleReport>,
-    /// What the command line changed, so that the claim was not decided.
+    /// Changes by the command line, so that the claim was not decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
-    /// How it ended.
+    /// The decision.
     pub decision: Decision,
 }
 
@@ -211,7 +211,7 @@ impl Rule {
     }
 }
 
-/// What the seeds of an arm gave.
+/// The results of the seeds of an arm.
 fn results<'a>(label: &str, report: &'a AblationReport) -> &'a [SeedResult] {
     let arm = report.arms.iter().find(|arm| arm.label == label);
     arm.map_or(&[], |arm| &arm.seeds)

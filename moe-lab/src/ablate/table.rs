@@ -21,12 +21,12 @@ use crate::stats::{
 use moe_train::run::Measured;
 use moe_train::task::Merit;
 
-/// How the arms are compared.
+/// Options of the comparison of arms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AblationConfig {
     /// The largest corrected p-value that counts as a difference. Default: 0.05
     pub alpha: f64,
-    /// How the intervals are made.
+    /// The making of the intervals.
     pub bootstrap: BootstrapConfig,
 }
 
@@ -68,18 +68,18 @@ impl Spread {
 pub struct ArmReport {
     /// Name of the arm.
     pub label: String,
-    /// How its runs were evaluated, if in several ways. The first arm of each evaluation is its baseline.
+    /// The evaluation of its runs, if there are several. The first arm of each evaluation is its baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<String>,
-    /// Whether this arm had the baseline's budget; true for the baseline.
+    /// True if this arm had the baseline's budget, as the baseline itself has.
     pub comparable: bool,
     /// Why it is not comparable, with both numbers.
     pub reason: Option<String>,
-    /// Whether no later token influences an earlier one, in all seeds.
+    /// True if no later token influences an earlier one, in all seeds.
     pub causal: bool,
-    /// Whether the same holds while training; where not, the training loss flatters the arm.
+    /// True if the same holds while training; where not, the training loss flatters the arm.
     pub causal_in_training: bool,
-    /// What a token did cost, mean over the seeds, where that differs from what the configuration gives.
+    /// The measured cost of a token, mean over the seeds, where that differs from what the configuration gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
     /// Validation loss: of text bits per byte, of images nats an image.
@@ -109,12 +109,12 @@ pub struct ArmReport {
 /// The whole table; serialise it for the JSON document, display it for the text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AblationReport {
-    /// What arms are compared by, in words: "validation bits per byte".
+    /// The score that arms are compared by, in words: "validation bits per byte".
     pub metric: String,
     /// The same as a value.
     #[serde(default)]
     pub merit: Merit,
-    /// Which direction of it is better.
+    /// The better direction of it.
     pub goal: Goal,
     /// Name of the baseline, the first arm.
     pub baseline: String,
@@ -122,7 +122,7 @@ pub struct AblationReport {
     pub seeds: Vec<u64>,
     /// The largest corrected p-value that counts as a difference.
     pub alpha: f64,
-    /// How the intervals are made.
+    /// The making of the intervals.
     pub bootstrap: BootstrapConfig,
     /// Number of arms that were compared, which Holm's correction corrects for.
     pub n_compared: usize,
@@ -253,7 +253,7 @@ impl ArmReport {
         })
     }
 
-    /// What the arm is compared by.
+    /// The number that the arm is compared by.
     pub fn merit(&self) -> Merit {
         self.seeds
             .first()
@@ -269,7 +269,7 @@ impl ArmReport {
         self.seeds.iter().map(SeedResult::score).collect()
     }
 
-    /// Whether others are compared with it, and it with none.
+    /// Tells whether others are compared with it, and it with none.
     pub fn is_baseline(&self) -> bool {
         self.comparable && self.comparison.is_none()
     }

@@ -19,22 +19,22 @@ pub const DEFAULT_CAPACITIES: [f64; 4] = [1.0, 0.5, 0.25, 0.1];
 /// The keys of routers that are the capacity factor of evaluation, the first that there is.
 const KEYS: [&str; 2] = ["eval_capacity_factor", "capacity_factor"];
 
-/// What becomes of images at a capacity.
+/// The fate of images at a capacity.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AtCapacity {
     /// The capacity factor.
     pub capacity: f64,
-    /// Whether it is the run's own.
+    /// True for the run's own.
     pub is_own: bool,
     /// The share of images named right.
     pub accuracy: f64,
-    /// What each layer drops.
+    /// The drops of each layer.
     pub layers: Vec<CapacityLayer>,
     /// The patches of each shown image that no expert of each layer computes: `[pictures][layers]`.
     pub dropped: Vec<Vec<Vec<usize>>>,
 }
 
-/// What a layer drops at a capacity.
+/// The drops of a layer at a capacity.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CapacityLayer {
     /// The share of assignments that were dropped.
@@ -137,7 +137,7 @@ pub(super) fn look(
     }
 }
 
-/// What a layer dropped so far.
+/// The drops of a layer so far.
 #[derive(Debug, Default)]
 struct DropCounts {
     meter: LayerMeter,

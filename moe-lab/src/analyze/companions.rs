@@ -1,6 +1,8 @@
+//! Pairs of experts that compute the same tokens.
+
 use serde::Serialize;
 
-/// Which experts compute the same tokens.
+/// Experts that compute the same tokens.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Companions {
     /// Of the tokens that an expert computed, the share that each other one computed too: `[E][E]`, row
@@ -11,7 +13,7 @@ pub struct Companions {
     pub lift: Vec<Vec<f64>>,
 }
 
-/// How often two experts computed the same token.
+/// Counts of tokens that two experts both computed.
 #[derive(Debug, Clone)]
 pub(super) struct PairCounts {
     /// Tokens of each expert, `[E]`.
@@ -50,9 +52,10 @@ impl PairCounts {
         let lift = |a: usize, b: usize| {
             let companions: f64 = self.pairs[a].iter().sum();
             let expected = companions * self.tokens[b] / (all - self.tokens[a]);
-            match a != b && expected > 0.0 {
-                true => self.pairs[a][b] / expected,
-                false => 1.0,
+            if a != b && expected > 0.0 {
+                self.pairs[a][b] / expected
+            } else {
+                1.0
             }
         };
         let matrix = |cell: &dyn Fn(usize, usize) -> f64| {

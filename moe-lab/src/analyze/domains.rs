@@ -1,3 +1,5 @@
+//! Experts and the domains or classes of their tokens.
+
 use moe_router::metrics::{LabelCounts, mutual_information};
 use serde::Serialize;
 use std::f64::consts::LN_2;
@@ -10,9 +12,9 @@ pub struct Domains {
     pub share: Vec<Vec<f64>>,
     /// The share of each domain in what all experts computed: `[L]`.
     pub base: Vec<f64>,
-    /// How many bits the expert of an assignment tells about the domain of its token.
+    /// The bits that the expert of an assignment tells about the domain of its token.
     pub mutual_information: f64,
-    /// How many bits of that chance alone would give, about: `(E - 1)(L - 1) / (2 N ln 2)` (Miller 1955).
+    /// The bits of that which chance alone would give, about: `(E - 1)(L - 1) / (2 N ln 2)` (Miller 1955).
     pub by_chance: f64,
     /// The most that it could be: the entropy of the domains, bits.
     pub domain_entropy: f64,

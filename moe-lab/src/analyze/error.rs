@@ -1,3 +1,5 @@
+//! Errors of an analysis.
+
 use moe_train::run::RunError;
 use std::path::PathBuf;
 use thiserror::Error;

@@ -1,3 +1,5 @@
+//! Counts of a layer over images.
+
 use super::layer::LayerCounts;
 use super::reading::{Reading, Seen};
 use super::takes::Take;
@@ -7,13 +9,13 @@ use super::{LayerAnalysis, PatchGrid, TopPatch};
 use moe_router::{Plan, Routing};
 use serde::Serialize;
 
-/// What the experts of a layer do with images.
+/// Counts of a layer's experts, of images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImageLayer {
     /// Loads, classes and companions, the class token's among them.
     #[serde(flatten)]
     pub layer: LayerAnalysis,
-    /// Whether experts read mixtures of patches.
+    /// True if experts read mixtures of patches.
     pub is_soft: bool,
     /// Where in the image the expert's patches are: the share of its input at each patch over an even
     /// share, `[E][P]`; zeros for an expert that takes nothing.

@@ -1,3 +1,5 @@
+//! The analysis of a model of images.
+
 use super::capacity::{capacities, look, model_of};
 use super::image_layer::PatchCounts;
 use super::reading::Reading;
@@ -11,7 +13,7 @@ use moe_train::run::{LoadedRun, group_images};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What the experts of a trained vision transformer do with held-out images.
+/// The doings of a trained vision transformer's experts with held-out images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImageAnalysis {
     /// The run folder.
@@ -28,9 +30,9 @@ pub struct ImageAnalysis {
     pub n_images: usize,
     /// The share of them that was named right.
     pub accuracy: f64,
-    /// How images are cut into patches.
+    /// The cut of images into patches.
     pub grid: PatchGrid,
-    /// How many images are routed together.
+    /// The number of images that are routed together.
     pub group_images: usize,
     /// The names of the classes.
     pub classes: Vec<String>,
@@ -38,7 +40,7 @@ pub struct ImageAnalysis {
     pub layers: Vec<ImageLayer>,
     /// Some images: the first of each class.
     pub pictures: Vec<Picture>,
-    /// What is dropped at each capacity, the run's own first; none if the router has no capacity.
+    /// The share that is dropped at each capacity, the run's own first; none if the router has no capacity.
     pub capacities: Vec<AtCapacity>,
 }
 

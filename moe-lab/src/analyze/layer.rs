@@ -1,3 +1,5 @@
+//! Counts of a layer, of text and of images alike.
+
 use super::companions::PairCounts;
 use super::visits::Visit;
 use super::{Companions, Domains};
@@ -6,20 +8,20 @@ use moe_router::{Plan, Routing};
 use moe_train::run::{LayerMeter, LayerMetrics};
 use serde::Serialize;
 
-/// What the experts of a layer do, of text and of images alike.
+/// Counts of a layer's experts, of text and of images alike.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerAnalysis {
-    /// Which layer it is, such as `MoE layer 0`.
+    /// The layer's name, such as `MoE layer 0`.
     pub name: String,
     /// Load, entropy, drops.
     pub routing: LayerMetrics,
-    /// How many tokens each expert computed, `[E]`; of a soft plan, how much of them.
+    /// The number of tokens that each expert computed, `[E]`; of a soft plan, how much of them.
     pub computed: Vec<f64>,
-    /// How many experts, the last ones, have no network.
+    /// The number of experts, the last ones, that have no network.
     pub n_free: usize,
     /// The domains or classes of what each expert takes.
     pub domains: Domains,
-    /// Which experts compute the same tokens; none where tokens have one expert each, and of a soft plan,
+    /// Experts that compute the same tokens; none where tokens have one expert each, and of a soft plan,
     /// in which all experts compute all.
     pub companions: Option<Companions>,
 }

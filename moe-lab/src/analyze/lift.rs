@@ -14,7 +14,7 @@ pub struct TokenLift {
     pub id: u32,
     /// The token for display on one line.
     pub text: String,
-    /// How often the expert computed it.
+    /// The number of times that the expert computed it.
     pub count: f64,
     /// Its share of what the expert computed, over its share of all tokens.
     pub lift: f64,

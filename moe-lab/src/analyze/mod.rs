@@ -1,4 +1,4 @@
-//! What experts have come to do, measured on held-out data: of text which tokens they take beyond their
+//! Measurements of trained experts on held-out data: of text which tokens they take beyond their
 //! base rate, of images which patches, of both which domains or classes, and which experts work together.
 //!
 //! Everything is counted over kept assignments; of a soft plan, over the mass with which tokens combine an

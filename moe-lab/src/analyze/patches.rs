@@ -1,7 +1,9 @@
+//! The grid of patches.
+
 use moe_models::vmoe::{Pooling, VmoeConfig};
 use serde::Serialize;
 
-/// How images are cut into patches, row by row.
+/// The cut of images into patches, row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PatchGrid {
     /// The rows of patches.
@@ -10,16 +12,16 @@ pub struct PatchGrid {
     pub columns: usize,
     /// The side of a patch in pixels.
     pub side: usize,
-    /// Whether a class token stands before the patches of an image.
+    /// True if a class token stands before the patches of an image.
     pub has_class_token: bool,
 }
 
 /// A patch of an image of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Which image of the batch.
+    /// The image's place in the batch.
     pub(super) image: usize,
-    /// Which patch of it.
+    /// The patch of the image.
     pub(super) patch: usize,
 }
 

@@ -1,3 +1,5 @@
+//! A few images, with the experts of their patches.
+
 use super::PatchGrid;
 use super::pixels::Pixels;
 use super::takes::Take;
@@ -14,22 +16,22 @@ pub struct Picture {
     pub image: usize,
     /// Its class.
     pub class: String,
-    /// What the model takes it for.
+    /// The class that the model takes it for.
     pub answer: String,
-    /// Who takes its patches in each layer.
+    /// The experts that take its patches, by layer.
     pub layers: Vec<PatchPlan>,
-    /// What it looks like.
+    /// The picture itself.
     #[serde(skip)]
     pub pixels: Pixels,
 }
 
-/// Who takes the patches of an image in a layer.
+/// The experts that take the patches of an image in a layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PatchPlan {
     /// The experts that compute each patch, `[P]`; none of a patch that all dropped.
     Experts(Vec<Vec<usize>>),
-    /// How much of each patch each expert reads, `[E][P]`: the dispatch weight, mean over the expert's
+    /// The share of each patch that each expert reads, `[E][P]`: the dispatch weight, mean over the expert's
     /// slots, over an even one.
     Dispatch(Vec<Vec<f64>>),
 }

@@ -1,3 +1,5 @@
+//! Pixels of images for the eye.
+
 use moe_train::data::images::ImageShape;
 
 /// A picture of bytes from 0, black, to 255.

@@ -1,3 +1,5 @@
+//! Images that are read, and what a model saw in them.
+
 use super::pictures::chosen;
 use super::whole::AnalyzeOptions;
 use super::{PatchGrid, Pixels};
@@ -23,7 +25,7 @@ pub(super) struct Seen<'a> {
     pub(super) places: &'a [usize],
     /// The class of every image.
     pub(super) labels: &'a [u16],
-    /// What the model takes every image for.
+    /// The class that the model takes each image for.
     pub(super) answers: Vec<usize>,
     pub(super) routings: Vec<Routing>,
 }

@@ -1,3 +1,5 @@
+//! Counts of a layer over a stream of tokens.
+
 use super::LayerAnalysis;
 use super::TokenLift;
 use super::layer::LayerCounts;
@@ -6,7 +8,7 @@ use super::visits::{Visit, visits};
 use moe_router::Routing;
 use serde::Serialize;
 
-/// What the experts of a layer do with text.
+/// Counts of a layer's experts, of text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextLayer {
     /// Loads, domains and companions.
@@ -29,7 +31,7 @@ pub(super) struct Labelled {
 #[derive(Debug)]
 pub(super) struct StreamCounts {
     n_domains: usize,
-    /// How often each token came, `[V]`.
+    /// The number of times that each token came, `[V]`.
     base_v: Vec<f64>,
     layers: Vec<TokenCounts>,
 }
@@ -76,7 +78,7 @@ impl StreamCounts {
         self.base_v.iter().sum()
     }
 
-    /// What was counted, with a name for each layer's place and each token.
+    /// Returns what was counted, with a name for each layer's place and each token.
     pub(super) fn finish(
         self,
         name: impl Fn(usize) -> String,

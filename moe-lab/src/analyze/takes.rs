@@ -1,14 +1,16 @@
+//! The tokens that experts take, of any plan.
+
 use moe_router::{Plan, Routing, to_vec};
 
-/// What an expert reads of a token.
+/// The part that an expert reads of a token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Take {
     pub(super) token: usize,
     pub(super) expert: usize,
-    /// How much of the expert's input it is: 1 for an assignment; of a soft plan the dispatch weight, mean
+    /// The share of the expert's input: 1 for an assignment; of a soft plan the dispatch weight, mean
     /// over the expert's slots.
     pub(super) share: f64,
-    /// What orders the tokens of an expert: its probability for the token; of a soft plan the share over an
+    /// The order of an expert's tokens: its probability for the token; of a soft plan the share over an
     /// even one.
     pub(super) score: f64,
 }

@@ -1,3 +1,5 @@
+//! The analysis of a model of text.
+
 use super::TextLayer;
 use super::stream::{Labelled, StreamCounts};
 use super::whole::AnalyzeOptions;
@@ -11,7 +13,7 @@ use moe_train::run::LoadedRun;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What the experts of a trained model of text do with held-out text.
+/// The doings of the experts of a trained model of text with held-out text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextAnalysis {
     /// The run folder.
@@ -24,9 +26,9 @@ pub struct TextAnalysis {
     pub evaluated_with: Vec<String>,
     /// The part of the text.
     pub split: Split,
-    /// What was read: `window`, or `pair` of texts.
+    /// The unit that was read: `window`, or `pair` of texts.
     pub unit: &'static str,
-    /// How many of them.
+    /// The number of them.
     pub n_units: usize,
     /// The tokens that were counted.
     pub n_tokens: u64,

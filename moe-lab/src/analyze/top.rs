@@ -1,3 +1,5 @@
+//! The patches that an expert scores highest.
+
 use super::PatchGrid;
 use super::patches::Place;
 use super::pixels::{Frame, Pixels};
@@ -86,9 +88,10 @@ impl Ranked {
     /// The patch with what is around it, cut out of its image.
     pub(super) fn cut(&self, image: &Pixels, class: &str, grid: &PatchGrid) -> TopPatch {
         let at = [self.patch / grid.columns, self.patch % grid.columns];
-        let view = match image.width <= SMALL {
-            true => image.frame(),
-            false => around(at, grid),
+        let view = if image.width <= SMALL {
+            image.frame()
+        } else {
+            around(at, grid)
         };
         TopPatch {
             image: self.image,

@@ -1,3 +1,5 @@
+//! Visits of tokens to experts.
+
 use moe_router::{Plan, Routing, to_vec};
 
 /// A token at an expert that computed it.

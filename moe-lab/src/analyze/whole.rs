@@ -1,4 +1,4 @@
-//! What a run routes where, over a whole part of its data.
+//! Counts of what a run routes where, over a whole part of its data.
 
 use super::images::analyze_images;
 use super::text::{analyze_decoder, analyze_pairs};
@@ -10,7 +10,7 @@ use moe_train::task::{AnyModel, TaskData};
 use serde::Serialize;
 use std::sync::atomic::AtomicBool;
 
-/// What the experts of a run do.
+/// The doings of a run's experts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Analysis {
@@ -20,7 +20,7 @@ pub enum Analysis {
     Images(ImageAnalysis),
 }
 
-/// What is read, and how.
+/// Options of what is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalyzeOptions {
     /// The part of the data.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// More logged steps than this are averaged in groups of neighbours.
 pub const MOST_POINTS: usize = 150;
 
-/// What a curve shows.
+/// The numbers that curves show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CurveKind {
@@ -30,9 +30,9 @@ pub enum CurveKind {
 /// A number over training tokens.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Curve {
-    /// What it shows.
+    /// The number it shows.
     pub kind: CurveKind,
-    /// How many neighbouring logged steps are averaged in a point.
+    /// The number of neighbouring logged steps that are averaged in a point.
     pub averaged: usize,
     /// The points, by tokens.
     pub points: Vec<BandPoint>,

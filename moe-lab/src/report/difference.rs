@@ -1,4 +1,4 @@
-//! What configurations differ in, and the shortest names that tell them apart.
+//! Differences of configurations, and the shortest names that tell them apart.
 
 use moe_train::config::{RunConfig, SELECTORS};
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub fn differences(configs: &[&RunConfig]) -> Vec<Difference> {
         .collect()
 }
 
-/// How a configuration is called among others.
+/// The names of a configuration among others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
     /// With keys, such as `router.name=switch`.

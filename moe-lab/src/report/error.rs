@@ -20,7 +20,7 @@ pub enum ReportError {
     List {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         source: std::io::Error,
     },
     /// A file of a run is damaged or of another run, so that a table without it would be another table.

@@ -23,13 +23,15 @@ pub fn find_runs(path: &Path) -> Result<Found, ReportError> {
     if !path.exists() {
         return Err(ReportError::Missing(path.to_owned()));
     }
-    let found = match path.is_dir() {
-        true => below(path)?,
-        false => Found::default(),
+    let found = if path.is_dir() {
+        below(path)?
+    } else {
+        Found::default()
     };
-    match found.folders.is_empty() {
-        true => Err(ReportError::NoRun(path.to_owned())),
-        false => Ok(found),
+    if found.folders.is_empty() {
+        Err(ReportError::NoRun(path.to_owned()))
+    } else {
+        Ok(found)
     }
 }
 
@@ -45,9 +47,10 @@ fn below(path: &Path) -> Result<Found, ReportError> {
     }
     for folder in folders(path)? {
         let seeds = seeds(&folder)?;
-        match seeds.is_empty() {
-            true => found.others.push(folder),
-            false => found.folders.extend(seeds),
+        if seeds.is_empty() {
+            found.others.push(folder)
+        } else {
+            found.folders.extend(seeds)
         }
     }
     Ok(found)

@@ -1,3 +1,5 @@
+//! The lines that a run logged.
+
 use moe_train::run::{EvalMetrics, StepMetrics};
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,7 +11,7 @@ pub struct MetricLines {
     pub steps: Vec<StepMetrics>,
     /// The evaluations.
     pub evals: Vec<EvalMetrics>,
-    /// How many lines could not be read, such as one torn by a kill.
+    /// The number of lines that could not be read, such as one torn by a kill.
     pub unread: usize,
 }
 

@@ -11,9 +11,9 @@ pub const MOST_COLUMNS: usize = 60;
 /// The experts' shares in a layer of a run over time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LoadMap {
-    /// Which of the layers with experts, from 0.
+    /// The place among the layers with experts, from 0.
     pub layer: usize,
-    /// How many neighbouring logged steps are averaged in a column.
+    /// The number of neighbouring logged steps that are averaged in a column.
     pub averaged: usize,
     /// The shares over time.
     pub columns: Vec<LoadColumn>,

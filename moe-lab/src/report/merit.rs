@@ -1,3 +1,5 @@
+//! The number that runs are compared by.
+
 use crate::stats::Goal;
 use moe_train::run::EvalMetrics;
 use moe_train::task::Task;
@@ -6,9 +8,9 @@ use serde::Serialize;
 /// The number by which runs are compared: the one place of a report that knows what a task is scored by.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Merit {
-    /// What it is, such as "validation bits per byte".
+    /// The name, such as "validation bits per byte".
     pub name: String,
-    /// Which direction is better.
+    /// The better direction.
     pub goal: Goal,
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub struct Paired {
     /// The table; none if the questions cannot be paired.
     pub table: Option<AblationReport>,
-    /// What was left out of it, or why there is none.
+    /// Remarks on what was left out of it, or why there is none.
     pub notes: Vec<String>,
 }
 

@@ -1,3 +1,5 @@
+//! The runs of one configuration.
+
 use super::difference::names;
 use super::{Curve, CurveKind, Difference, Merit, Run, differences};
 use moe_train::config::RunConfig;
@@ -54,9 +56,12 @@ impl Question {
             runs.sort_by_key(|run| run.config.seed);
             let config = runs[0].config.clone();
             let curves = CurveKind::ALL.map(|kind| Curve::of(kind, &runs, merit));
-            let or_router = |text: String| match text.is_empty() {
-                true => config.router.name().to_owned(),
-                false => text,
+            let or_router = |text: String| {
+                if text.is_empty() {
+                    config.router.name().to_owned()
+                } else {
+                    text
+                }
             };
             Self {
                 label: or_router(name.long),

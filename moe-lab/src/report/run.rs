@@ -17,17 +17,17 @@ pub struct Run {
     pub folder: PathBuf,
     /// Its configuration.
     pub config: RunConfig,
-    /// How far it came.
+    /// The state it came to.
     pub state: RunState,
     /// Where, when and with what it was made, if that can be read.
     pub manifest: Option<Manifest>,
-    /// What it came to, if it is finished.
+    /// The summary, if it is finished.
     pub summary: Option<Summary>,
-    /// What it logged.
+    /// The logged lines.
     pub lines: MetricLines,
 }
 
-/// How far a run came.
+/// The state that a run came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum RunState {
@@ -72,7 +72,7 @@ impl Run {
         })
     }
 
-    /// What is missing of the run, in words; nothing if it is finished.
+    /// The missing part of the run, in words; nothing if it is finished.
     pub fn shortfall(&self) -> Option<String> {
         let steps = self.config.train.steps;
         match self.state {

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 /// Runs side by side. Serialises to the numbers that a page shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// What the runs are compared by.
+    /// The number that the runs are compared by.
     pub merit: Merit,
-    /// What is missing or was left out, in words.
+    /// Things missing or left out, in words.
     pub missing: Vec<String>,
     /// The runs by configuration; the first is the baseline.
     pub questions: Vec<Question>,
-    /// What the configurations differ in.
+    /// Keys in which the configurations differ.
     pub differences: Vec<Difference>,
     /// The comparison with the first.
     pub paired: Paired,

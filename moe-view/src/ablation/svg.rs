@@ -21,7 +21,7 @@ const GAP: f64 = 28.0;
 /// The height of the title's line.
 const TITLE: f64 = 26.0;
 
-/// What the figure shows.
+/// Options of the figure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FigureConfig {
     /// A line above the panels. Default: none
@@ -68,7 +68,7 @@ pub fn figure(report: &AblationReport, config: &FigureConfig) -> String {
     )
 }
 
-/// What the marks are.
+/// The meaning of the marks.
 fn caption(report: &AblationReport) -> String {
     let n = report.seeds.len();
     if n == 1 {

@@ -9,7 +9,7 @@ use moe_lab::stats::{Comparison, Goal, Verdict, seeds_needed, smallest_p};
 #[derive(Debug, Clone, Copy)]
 pub struct AblationTable<'a>(pub &'a AblationReport);
 
-/// How the table is laid out as text.
+/// The layout of the table as text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TableConfig {
     /// All columns in one table. Default: those that decide, and the others in a second table
@@ -138,7 +138,7 @@ impl AblationTable<'_> {
         rows
     }
 
-    /// What the table's columns and marks mean.
+    /// The meaning of the table's columns and marks.
     pub fn notes(&self) -> Vec<String> {
         footnotes(self.0)
     }
@@ -391,7 +391,7 @@ fn footnotes(report: &AblationReport) -> Vec<String> {
     notes
 }
 
-/// What the tokens of an arm used, where its configuration says something else.
+/// The measured cost of an arm's tokens, where its configuration says something else.
 fn measured_note(arm: &ArmReport) -> Option<String> {
     let (cost, run) = (arm.measured?, arm.seeds.first()?);
     Some(format!(

@@ -1,4 +1,4 @@
-//! What was generated, token by token.
+//! Generated text, token by token.
 
 use moe_models::{Drafts, NotFinite};
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub struct Trace {
     pub pieces: Vec<Piece>,
     /// The number of tokens of the prompt.
     pub n_prompt: usize,
-    /// How many tokens were drafted, and how many drafts were right.
+    /// The numbers of tokens drafted and of drafts that were right.
     pub drafts: Drafts,
     /// Why the text ends before its end, if it does.
     pub failure: Option<NotFinite>,
@@ -31,7 +31,7 @@ pub struct Trace {
     pub n_layers: usize,
 }
 
-/// How many tokens went to an expert first.
+/// The share of tokens that went to an expert first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
     /// The expert; none for dropped tokens.

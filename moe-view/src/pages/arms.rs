@@ -1,4 +1,4 @@
-//! How the arms of a figure are told apart: a colour, a dash and a name each.
+//! The look of the arms of a figure: a colour, a dash and a name each.
 
 use moe_lab::report::Question;
 
@@ -9,7 +9,7 @@ const DASHES: [&str; 5] = ["", "7 3", "2 3", "9 3 2 3", "4 2"];
 /// Longer names are cut at the ends of lines.
 const LONGEST: usize = 17;
 
-/// How an arm is drawn.
+/// The look of an arm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmStyle {
     /// Its name at the end of a line.
@@ -25,9 +25,10 @@ impl ArmStyle {
         let is_long = |question: &Question| question.short.chars().count() > LONGEST;
         let lettered = questions.iter().any(is_long);
         let style = |(i, question): (usize, &Question)| Self {
-            name: match lettered {
-                true => cut(&format!("{} {}", letter(i), question.short)),
-                false => question.short.clone(),
+            name: if lettered {
+                cut(&format!("{} {}", letter(i), question.short))
+            } else {
+                question.short.clone()
             },
             colour: format!("var(--c{})", i % N_COLOURS),
             dash: DASHES[i % DASHES.len()],

@@ -20,11 +20,11 @@ const FEW: usize = 16;
 /// The most points of a line that say what they are where a reader points at them.
 const MOST_TITLES: usize = 60;
 
-/// What a chart shows.
+/// A chart.
 pub struct Chart<'a> {
-    /// What it is, with its unit.
+    /// The title, with the unit.
     pub title: &'a str,
-    /// What to know about it.
+    /// Remarks on it.
     pub caption: &'a str,
     /// Where its axis begins.
     pub origin: Origin,
@@ -107,7 +107,7 @@ impl Chart<'_> {
 struct Plot {
     x: Scale,
     y: Scale,
-    /// What a tick of the axis of tokens counts.
+    /// The unit of the axis of tokens.
     unit: TokenUnit,
 }
 
@@ -224,7 +224,7 @@ impl Plot {
         }
     }
 
-    /// What each point is, shown where a reader points at it.
+    /// Writes what each point is, shown where a reader points at it.
     fn titles(&self, body: &mut String, style: &ArmStyle, curve: &Curve) {
         let every = curve.points.len().div_ceil(MOST_TITLES).max(1);
         for point in curve.points.iter().rev().step_by(every) {

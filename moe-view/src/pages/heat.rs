@@ -38,7 +38,7 @@ pub fn load_map(map: &LoadMap, title: &str) -> Html {
     ))
 }
 
-/// What the colours mean.
+/// The meaning of the colours.
 pub fn legend(of: &str) -> Html {
     let items: String = Level::all()
         .map(|(level, name)| {
@@ -49,7 +49,7 @@ pub fn legend(of: &str) -> Html {
     Html::paragraph("note", of).then(Html::raw(format!("<ul class=\"legend\">\n{items}</ul>\n")))
 }
 
-/// How high rows are, and which of them are named.
+/// The height of rows, and which of them are named.
 struct Rows {
     n: usize,
     height: f64,

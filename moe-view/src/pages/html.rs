@@ -77,7 +77,7 @@ pub struct Table {
     rows: String,
 }
 
-/// What a column holds.
+/// The kinds of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
     /// Words, which may be broken into lines.

@@ -8,7 +8,7 @@ pub struct Level(usize);
 
 /// Where the steps above the first end: reciprocal around 1.
 const ENDS: [f64; 6] = [0.3, 0.6, 0.85, 1.18, 1.67, 3.33];
-/// What the steps are called.
+/// The names of the steps.
 const NAMES: [&str; 8] = [
     "none",
     "below 0.3",

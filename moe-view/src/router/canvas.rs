@@ -1,3 +1,5 @@
+//! Rectangles and text of a picture.
+
 use crate::svg::escape;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,7 +11,7 @@ pub(super) struct Canvas {
     text: String,
 }
 
-/// How a rectangle looks: what it is, and how opaque in per cent. Later ones lie above earlier ones.
+/// The look of a rectangle: what it is, and how opaque in per cent. Later ones lie above earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Look {
     /// The ground that tokens stand on.

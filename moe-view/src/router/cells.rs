@@ -1,3 +1,5 @@
+//! The assignments of a routing as cells, and their opacities.
+
 use super::canvas::Look;
 use moe_router::{Plan, Routing, to_vec};
 
@@ -6,7 +8,7 @@ pub(super) struct Cell {
     pub(super) token: usize,
     pub(super) expert: usize,
     pub(super) weight: f32,
-    /// What it adds to the expert's load.
+    /// The addition to the expert's load.
     pub(super) load: f32,
     pub(super) kept: bool,
 }
@@ -46,7 +48,7 @@ pub(super) fn cells(routing: &Routing) -> Vec<Cell> {
     }
 }
 
-/// How weights become opacities, from 10 to 100 per cent in steps of 5.
+/// A scale from weights to opacities, from 10 to 100 per cent in steps of 5.
 pub(super) struct OpacityScale {
     low: f32,
     high: f32,

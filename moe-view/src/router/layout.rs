@@ -1,3 +1,5 @@
+//! Places of tokens, experts and bars in the picture.
+
 use moe_router::Routing;
 
 pub(super) const MARGIN: usize = 14;

@@ -1,3 +1,5 @@
+//! The bars at the right of the picture: the loads of experts.
+
 use super::canvas::{Canvas, Look};
 use super::cells::Cell;
 use super::layout::{BARS, CELL, Layout, TOP};
@@ -6,7 +8,7 @@ use super::layout::{BARS, CELL, Layout, TOP};
 pub(super) struct Loads {
     kept_ge: Vec<Vec<f32>>,
     asked_ge: Vec<Vec<f32>>,
-    /// What an expert takes that dropped something: its capacity.
+    /// The load of an expert that dropped something: its capacity.
     capacity: Option<f32>,
 }
 

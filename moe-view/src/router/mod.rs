@@ -1,4 +1,4 @@
-//! What a router does, as a picture: a plain function of its `Routing`, and the tokens that every
+//! Pictures of what routers do: a plain function of a `Routing`, and the tokens that every
 //! router is shown with.
 
 mod canvas;

@@ -12,14 +12,14 @@ use moe_router::metrics::{drop_rate, max_vio, mean_k};
 const CHARACTER: usize = 6;
 const LEGEND_GAP: usize = 18;
 
-/// What stands around the picture.
+/// Words and colours around the picture.
 #[derive(Debug, Clone)]
 pub struct Caption<'a> {
     /// The router's name.
     pub name: &'a str,
-    /// What it does, in one line.
+    /// The rule, in one line.
     pub rule: &'a str,
-    /// What it is shown with.
+    /// The scene it is shown with.
     pub scene: &'a str,
     /// The colour of kept assignments, red, green and blue.
     pub accent: u32,
@@ -95,7 +95,7 @@ fn numbers(routing: &Routing, scale: &OpacityScale, scene: &str) -> String {
     )
 }
 
-/// What the marks mean, in a row on the base line `y`; returns where it ends.
+/// Writes what the marks mean in a row on the base line `y`; returns where it ends.
 fn legend(canvas: &mut Canvas, has_dropped: bool, y: usize) -> usize {
     let corner = |x: usize| [x, y - 12];
     let mut x = MARGIN;

@@ -21,7 +21,7 @@ const N_WORDS: usize = 4;
 /// As many steps as state needs to settle at the speeds that routers have by default.
 const STEPS: u64 = 500;
 
-/// What a router is shown with.
+/// The scenes that routers are shown with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scene {
     /// A training step, with its noise, after 500 of them on the same tokens: state has settled, the

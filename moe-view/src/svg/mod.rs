@@ -1,4 +1,4 @@
-//! What all figures and pages share: axes, columns of text, escaped text, pictures.
+//! Parts that all figures and pages share: axes, columns of text, escaped text, pictures.
 
 mod escape;
 mod png;

@@ -1,4 +1,4 @@
-//! Pictures of pixels inside of pages.
+//! Pictures of pixels, as PNG in an address.
 
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};

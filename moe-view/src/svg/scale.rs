@@ -1,3 +1,5 @@
+//! Linear axes with round ticks.
+
 /// Where an axis begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {

@@ -1,4 +1,4 @@
-//! What `moe ablate` says before it trains, and all that it says with `--dry-run`.
+//! The preview that `moe ablate` prints before it trains, and alone with `--dry-run`.
 
 use crate::commands::causality;
 use crate::exit::{OrUsage, Status};
@@ -11,7 +11,7 @@ use moe_view::{Align, columns, counted, duration, si, thousands};
 use serde::Serialize;
 use std::path::Path;
 
-/// What an ablation would do.
+/// The plan of an ablation.
 #[derive(Serialize, Debug)]
 pub(super) struct Preview {
     dry_run: bool,

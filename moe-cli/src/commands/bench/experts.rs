@@ -37,7 +37,7 @@ use std::process::Command;
 pub struct LayerArgs {
     #[command(flatten)]
     what: WorkloadArgs,
-    /// What is done; both if left out
+    /// The pass to measure; both if left out
     #[arg(long, value_enum, value_name = "PASS", value_delimiter = ',')]
     pass: Vec<PassName>,
     /// Another framework to time in the same rounds: torch=PYTHON, or torch-kept=PYTHON with an
@@ -59,7 +59,7 @@ pub struct DispatchArgs {
     what: WorkloadArgs,
 }
 
-/// Which layers.
+/// The layers.
 #[derive(Args, Debug)]
 struct WorkloadArgs {
     /// Workloads; all if left out
@@ -82,7 +82,7 @@ pub struct RouterArgs {
     rounds: RoundArgs,
 }
 
-/// How often.
+/// The number of times.
 #[derive(Args, Debug)]
 struct RoundArgs {
     /// Times that everything is measured, in alternation
@@ -274,11 +274,12 @@ fn memory(args: &LayerArgs, shared: &Shared) -> anyhow::Result<Status> {
     let opened = shared.open_device()?;
     let mut results = Vec::new();
     for (workload, activation) in args.what.single() {
-        let result = match args.in_process {
-            true => LayerMemory::measure(&workload, activation, &opened.device)
+        let result = if args.in_process {
+            LayerMemory::measure(&workload, activation, &opened.device)
                 .map_err(anyhow::Error::msg)
-                .context("the peak memory is not known")?,
-            false => memory_of_child(&workload, activation, &opened.name)?,
+                .context("the peak memory is not known")?
+        } else {
+            memory_of_child(&workload, activation, &opened.name)?
         };
         if !shared.json {
             print(&result.to_string())?;
@@ -360,9 +361,10 @@ pub fn routers(args: &RouterArgs, shared: &Shared) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     let result = routing::bench(names, &args.rounds.contest(), &open.name, &open.device);
-    match shared.json {
-        true => print_json(&result)?,
-        false => print(&result.to_string())?,
+    if shared.json {
+        print_json(&result)?
+    } else {
+        print(&result.to_string())?
     }
     Ok(Status::Done)
 }

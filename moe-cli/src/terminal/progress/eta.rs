@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The time of the pieces of some work, evaluations and checkpoints among them included.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// When the first piece was done, and how many were done by then: the first of all is slower.
+    /// The time at which the first piece was done, and how many were done by then: the first of all is slower.
     first: Option<(Duration, u64)>,
 }
 

@@ -10,7 +10,7 @@ use moe_train::task::Merit;
 /// A number of each arm that the figure can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Panel {
-    /// What arms are compared by: the loss, or the accuracy of a classifier.
+    /// The score that arms are compared by: the loss, or the accuracy of a classifier.
     Loss,
     /// Experts without any token.
     DeadExperts,

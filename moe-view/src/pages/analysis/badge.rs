@@ -1,3 +1,5 @@
+//! An expert's name on its colour.
+
 use super::super::html::Html;
 
 /// An expert's name on its colour, the same as in generated text.

@@ -1,9 +1,11 @@
+//! The section on what is dropped at each capacity.
+
 use super::super::html::{Column, Html, Table};
 use super::picture::Canvas;
 use crate::significant;
 use moe_lab::analyze::{AtCapacity, ImageAnalysis};
 
-/// What is dropped at each capacity.
+/// The share that is dropped at each capacity.
 pub fn capacities(analysis: &ImageAnalysis) -> Html {
     if analysis.layers.iter().any(|layer| layer.is_soft) {
         let text = "Nothing is dropped at any capacity: each slot reads a mixture of all patches, and each patch gets a mixture of all slots. There is no capacity to change.";
@@ -23,9 +25,10 @@ pub fn capacities(analysis: &ImageAnalysis) -> Html {
 }
 
 fn name(at: &AtCapacity) -> String {
-    match at.is_own {
-        true => format!("{} (own)", at.capacity),
-        false => at.capacity.to_string(),
+    if at.is_own {
+        format!("{} (own)", at.capacity)
+    } else {
+        at.capacity.to_string()
     }
 }
 

@@ -1,3 +1,5 @@
+//! The section on domains or classes and their experts.
+
 use super::super::html::{Column, Html, Table};
 use super::super::level::Level;
 use super::badge::badge;

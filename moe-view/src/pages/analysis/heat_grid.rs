@@ -1,3 +1,5 @@
+//! The patches of an image in the colours of a number.
+
 use super::super::html::Html;
 use super::super::level::Level;
 use crate::svg::escape;
@@ -67,13 +69,14 @@ pub fn places(ratios: &[f64], grid: &PatchGrid) -> String {
         let (row, column) = (patch / grid.columns + 1, patch % grid.columns + 1);
         format!("row {row} column {column} ×{ratio:.1}")
     };
-    match above.is_empty() {
-        true => "no patch above an even share".to_owned(),
-        false => above
+    if above.is_empty() {
+        "no patch above an even share".to_owned()
+    } else {
+        above
             .iter()
             .take(3)
             .map(place)
             .collect::<Vec<_>>()
-            .join(", "),
+            .join(", ")
     }
 }

@@ -1,3 +1,5 @@
+//! The section of a layer that reads images.
+
 use super::super::heat::legend;
 use super::super::html::{Column, Html, Table};
 use super::badge::badge;
@@ -8,12 +10,13 @@ use super::patches::patches;
 use super::picture::Canvas;
 use moe_lab::analyze::{ImageAnalysis, ImageLayer, PatchPlan, Picture};
 
-/// Who takes which patches in a layer.
+/// The patches that each expert of a layer takes.
 pub fn image_layer(analysis: &ImageAnalysis, place: usize) -> Html {
     let found = &analysis.layers[place];
-    let pictures = match found.is_soft {
-        true => dispatch(analysis, place, found),
-        false => overlaid(analysis, place, found),
+    let pictures = if found.is_soft {
+        dispatch(analysis, place, found)
+    } else {
+        overlaid(analysis, place, found)
     };
     pictures
         .then(patches(found, &analysis.grid))

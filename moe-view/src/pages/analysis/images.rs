@@ -1,3 +1,5 @@
+//! The page of experts and images.
+
 use super::super::html::Html;
 use super::super::page::Page;
 use super::capacities::capacities;
@@ -8,7 +10,7 @@ use super::styles;
 use crate::{counted, evaluated_with, significant};
 use moe_lab::analyze::{ImageAnalysis, LayerAnalysis};
 
-/// What the experts of a run do with held-out images.
+/// The page of a run's experts and held-out images.
 pub fn images_page(analysis: &ImageAnalysis) -> String {
     let title = format!("What the experts take: {}, images", analysis.router);
     let layers: Vec<&LayerAnalysis> = analysis.layers.iter().map(|found| &found.layer).collect();
@@ -27,11 +29,10 @@ pub fn images_page(analysis: &ImageAnalysis) -> String {
 
 fn lead(analysis: &ImageAnalysis) -> Html {
     let grid = &analysis.grid;
-    let class_token = match grid.has_class_token {
-        true => {
-            " A class token stands before the patches; it counts in the tables and is not drawn."
-        }
-        false => "",
+    let class_token = if grid.has_class_token {
+        " A class token stands before the patches; it counts in the tables and is not drawn."
+    } else {
+        ""
     };
     let text = format!(
         "{}, step {}: {} of the {} part, {} % named right{}. Each image is {} × {} patches of {} × {} pixels.{class_token}",

@@ -18,7 +18,7 @@ use images::images_page;
 use moe_lab::analyze::{Analysis, LayerAnalysis};
 use text::text_page;
 
-/// What the experts of a run do with held-out data.
+/// The page of a run's experts and held-out data.
 pub fn analysis_page(analysis: &Analysis) -> String {
     match analysis {
         Analysis::Text(text) => text_page(text),

@@ -1,3 +1,5 @@
+//! The section on all layers: a table, and their loads.
+
 use super::super::heat::legend;
 use super::super::html::{Column, Html, Table};
 use super::super::level::Level;

@@ -1,3 +1,5 @@
+//! Pictures of the patches that experts take.
+
 use super::super::html::{Column, Html, Table};
 use super::badge::badge;
 use super::heat_grid::{places, share_grid};
@@ -10,9 +12,10 @@ const SIDE: f64 = 60.0;
 
 /// Where in images each expert's patches are, and those that it scores highest.
 pub fn patches(layer: &ImageLayer, grid: &PatchGrid) -> Html {
-    let [what, by] = match layer.is_soft {
-        true => ["dispatch weight over an even one", "mass"],
-        false => ["probability", "tokens"],
+    let [what, by] = if layer.is_soft {
+        ["dispatch weight over an even one", "mass"]
+    } else {
+        ["probability", "tokens"]
     };
     let mut table = Table::new(&format!(
         "Where each expert's patches are (the stronger the colour, the more), and those with its highest {what}, one an image"
@@ -25,9 +28,10 @@ pub fn patches(layer: &ImageLayer, grid: &PatchGrid) -> Html {
         let computed = thousands(layer.layer.computed[expert].round() as u64);
         let ratios = &layer.positions[expert];
         let title = format!("e{expert}: {}", places(ratios, grid));
-        let views = match top.is_empty() {
-            true => Html::text("none"),
-            false => Html::element("div", "class=\"views\"", top.iter().map(view).collect()),
+        let views = if top.is_empty() {
+            Html::text("none")
+        } else {
+            Html::element("div", "class=\"views\"", top.iter().map(view).collect())
         };
         let place = share_grid(ratios, grid, &title);
         table.row([badge(expert), Html::text(&computed), place, views]);

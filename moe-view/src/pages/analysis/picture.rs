@@ -13,9 +13,9 @@ pub struct Canvas<'a> {
     pub picture: &'a Picture,
     /// Its place among all pictures.
     pub place: usize,
-    /// How it is cut.
+    /// The cut into patches.
     pub grid: &'a PatchGrid,
-    /// How large it is drawn; 1 leaves room for the numbers of experts.
+    /// The size in which it is drawn; 1 leaves room for the numbers of experts.
     pub scale: f64,
 }
 
@@ -89,9 +89,10 @@ impl Canvas<'_> {
             of_expert.entry(piece.expert).or_default().push(*piece);
         }
         let fills: String = of_expert.values().map(|own| self.fill(own)).collect();
-        let numbers: String = match self.has_room_for_numbers(experts) {
-            true => pieces.iter().map(|piece| self.number(piece)).collect(),
-            false => String::new(),
+        let numbers: String = if self.has_room_for_numbers(experts) {
+            pieces.iter().map(|piece| self.number(piece)).collect()
+        } else {
+            String::new()
         };
         let dropped = PatchPlan::Experts(experts.to_vec()).dropped();
         let counts = of_expert.iter();
@@ -148,12 +149,13 @@ impl Canvas<'_> {
         )
     }
 
-    /// Whether each part of a patch is wide enough for the number of its expert.
+    /// Tells whether each part of a patch is wide enough for the number of its expert.
     fn has_room_for_numbers(&self, experts: &[Vec<usize>]) -> bool {
         let most = experts.iter().map(Vec::len).max().unwrap_or(0).max(1);
-        let needed = match experts.iter().flatten().any(|expert| *expert > 9) {
-            true => 18.0,
-            false => 12.0,
+        let needed = if experts.iter().flatten().any(|expert| *expert > 9) {
+            18.0
+        } else {
+            12.0
         };
         self.side() / most as f64 >= needed
     }
@@ -178,15 +180,14 @@ impl Canvas<'_> {
             let (left, low, length) = (x + 0.25 * side, y + 0.75 * side, 0.5 * side);
             let _ = write!(lines, "M{left:.1} {low:.1}l{length:.1} -{length:.1}");
         }
-        match dropped.is_empty() {
-            true => String::new(),
-            false => format!(
-                "<path class=\"gone\" d=\"{squares}\"/><path class=\"cross\" d=\"{lines}\"/>"
-            ),
+        if dropped.is_empty() {
+            String::new()
+        } else {
+            format!("<path class=\"gone\" d=\"{squares}\"/><path class=\"cross\" d=\"{lines}\"/>")
         }
     }
 
-    /// What the image is.
+    /// The image's name.
     pub fn name(&self) -> String {
         let Picture {
             image,
@@ -194,18 +195,20 @@ impl Canvas<'_> {
             answer,
             ..
         } = self.picture;
-        match class == answer {
-            true => format!("image {image}, class {class}"),
-            false => format!("image {image}, class {class}, taken for {answer}"),
+        if class == answer {
+            format!("image {image}, class {class}")
+        } else {
+            format!("image {image}, class {class}, taken for {answer}")
         }
     }
 
-    /// What stands under it.
+    /// The caption under it.
     pub fn caption(&self) -> String {
         let Picture { class, answer, .. } = self.picture;
-        match class == answer {
-            true => class.clone(),
-            false => format!("{class}, taken for {answer}"),
+        if class == answer {
+            class.clone()
+        } else {
+            format!("{class}, taken for {answer}")
         }
     }
 }

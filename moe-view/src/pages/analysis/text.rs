@@ -1,3 +1,5 @@
+//! The page of experts and text.
+
 use super::super::heat::legend;
 use super::super::html::Html;
 use super::super::page::Page;
@@ -9,7 +11,7 @@ use super::tokens::tokens;
 use crate::{counted, evaluated_with, thousands};
 use moe_lab::analyze::{LayerAnalysis, TextAnalysis};
 
-/// What the experts of a run do with held-out text.
+/// The page of a run's experts and held-out text.
 pub fn text_page(analysis: &TextAnalysis) -> String {
     let title = format!("What the experts take: {}, text", analysis.router);
     let layers: Vec<&LayerAnalysis> = analysis.layers.iter().map(|found| &found.layer).collect();

@@ -1,3 +1,5 @@
+//! The section on the tokens that experts take.
+
 use super::super::html::{Column, Html, Table};
 use super::badge::badge;
 use crate::{significant, thousands};
@@ -13,9 +15,10 @@ pub fn tokens(found: &TextLayer) -> Html {
     .column(Column::Words, "tokens");
     let computed = found.layer.computed.iter();
     for (expert, (tokens, computed)) in found.tokens.iter().zip(computed).enumerate() {
-        let chips = match tokens.is_empty() {
-            true => Html::text("none"),
-            false => Html::element("ul", "class=\"chips\"", tokens.iter().map(chip).collect()),
+        let chips = if tokens.is_empty() {
+            Html::text("none")
+        } else {
+            Html::element("ul", "class=\"chips\"", tokens.iter().map(chip).collect())
         };
         let computed = thousands(computed.round() as u64);
         table.row([badge(expert), Html::text(&computed), chips]);

@@ -49,7 +49,7 @@ fn paired(report: &AblationReport) -> Html {
     })
 }
 
-/// What else was measured, if arms differ in it.
+/// The table of what else was measured, if arms differ in it.
 fn further(report: &AblationReport) -> Html {
     let rows = AblationTable(report).further_rows();
     if rows[0].len() < 2 {

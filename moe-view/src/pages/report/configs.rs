@@ -1,3 +1,5 @@
+//! The section on configurations and their differences.
+
 use super::super::html::{Column, Html, Table};
 use moe_lab::report::{Difference, Report};
 

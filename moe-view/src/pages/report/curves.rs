@@ -1,3 +1,5 @@
+//! The sections of curves: learning and balance.
+
 use super::super::arms::ArmStyle;
 use super::super::chart::Chart;
 use super::super::html::Html;

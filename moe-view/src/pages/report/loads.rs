@@ -1,3 +1,5 @@
+//! The section on loads over time.
+
 use super::super::heat::{legend, load_map};
 use super::super::html::Html;
 use crate::counted;

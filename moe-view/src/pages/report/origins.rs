@@ -1,3 +1,5 @@
+//! The section on how runs were made: versions, devices, commands.
+
 use super::super::html::{Column, Html, Table};
 use crate::{bytes, duration};
 use crate::{last_parts, quote};

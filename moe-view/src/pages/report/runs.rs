@@ -1,10 +1,12 @@
+//! The sections on runs, and on those that are missing.
+
 use super::super::arms::ArmStyle;
 use super::super::html::{Column, Html, Table};
 use crate::{si, significant, thousands};
 use moe_lab::ablate::Spread;
 use moe_lab::report::{Question, Report, Run, RunState};
 
-/// What is not there, at the head of the page.
+/// The list of what is not there, at the head of the page.
 pub fn missing(report: &Report) -> Html {
     if report.missing.is_empty() {
         return Html::default();
