@@ -170,9 +170,11 @@ impl DeepSeekFields {
             generation == V1 || (generation == V2 && method.unwrap_or("greedy") == "greedy");
         assumed("scoring_func", self.scoring_func.as_deref(), &[scores])?;
         assumed("topk_method", method, methods)?;
-        if is_greedy {
-            assumed("n_group", self.n_group, &[1])?;
-            assumed("topk_group", self.topk_group, &[1])?;
+        for (key, groups) in [("n_group", self.n_group), ("topk_group", self.topk_group)] {
+            if let Some(groups) = groups.filter(|n| is_greedy && *n != 1) {
+                let rule = "of this family, with topk_method = greedy 1 is supported";
+                return Err(Refusal::new(key, groups, rule));
+            }
         }
         if generation == V1 {
             assumed("routed_scaling_factor", self.routed_scaling_factor, &[1.0])?;
