@@ -111,9 +111,10 @@ fn classified(
     error: impl std::error::Error + Send + Sync + 'static,
     is_usage: bool,
 ) -> anyhow::Error {
-    match is_usage {
-        true => Usage(error.into()).into(),
-        false => error.into(),
+    if is_usage {
+        Usage(error.into()).into()
+    } else {
+        error.into()
     }
 }
 

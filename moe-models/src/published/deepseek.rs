@@ -73,7 +73,7 @@ impl DeepSeekGeneration {
 pub struct PublishedDeepSeek {
     /// The generation.
     pub generation: DeepSeekGeneration,
-    /// What all decoders have.
+    /// Fields that all decoders have.
     #[serde(flatten)]
     pub common: Common,
     /// The hidden width of an expert.
@@ -88,9 +88,9 @@ pub struct PublishedDeepSeek {
     pub first_k_dense_replace: usize,
     /// Of the layers after them, those whose index it divides are mixtures. 1 in V2 and V3.
     pub moe_layer_freq: usize,
-    /// Whether the weights of a token are divided by their sum.
+    /// True if the weights of a token are divided by their sum.
     pub norm_topk_prob: bool,
-    /// What the weights are multiplied by at last. 1 in V1.
+    /// Factor of the weights at last. 1 in V1.
     pub routed_scaling_factor: f64,
     /// The number of groups that the experts form, if the choice is limited to some of them.
     pub n_group: usize,
@@ -98,7 +98,7 @@ pub struct PublishedDeepSeek {
     pub topk_group: usize,
     /// The weight of the balance loss in training.
     pub aux_loss_alpha: f64,
-    /// Whether the balance loss is taken of each sequence rather than of the batch.
+    /// True if the balance loss is taken of each sequence rather than of the batch.
     pub seq_aux: bool,
     /// The sizes of latent attention; none in V1.
     pub latent: Option<PublishedLatent>,
@@ -119,7 +119,7 @@ pub struct PublishedLatent {
     pub qk_rope_head_dim: usize,
     /// The width of a head's values.
     pub v_head_dim: usize,
-    /// Whether rotary pairs are neighbours rather than halves.
+    /// True if rotary pairs are neighbours rather than halves.
     pub rope_interleave: bool,
 }
 
@@ -224,7 +224,7 @@ impl DeepSeekFields {
 }
 
 impl PublishedDeepSeek {
-    /// Whether layer `layer` is a mixture of experts.
+    /// Tells whether layer `layer` is a mixture of experts.
     pub fn is_mixture(&self, layer: usize) -> bool {
         layer >= self.first_k_dense_replace && layer.is_multiple_of(self.moe_layer_freq)
     }
