@@ -34,7 +34,7 @@ fn parent(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-/// What makes names that nothing has, with the permissions that files and folders have by default.
+/// Maker of names that nothing has, with the permissions that files and folders have by default.
 fn builder(mode: u32) -> Builder<'static, 'static> {
     let mut builder = Builder::new();
     builder.prefix(BEFORE).suffix(AFTER);

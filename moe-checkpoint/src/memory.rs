@@ -21,7 +21,7 @@ struct Groups<'a> {
     root: &'a str,
     /// The limit.
     most: &'static str,
-    /// What is taken of it, cached files included.
+    /// Bytes in use, cached files included.
     used: &'static str,
     /// Cached files, of `memory.stat`: of the group and those below it.
     cached: &'static str,

@@ -1,4 +1,4 @@
-//! What a model holds and costs, without building it.
+//! The size and cost of a model, without building it.
 //!
 //! A multiplication with its addition counts as 2 FLOP; the backward pass costs twice the forward
 //! pass. Normalisation, activations, softmax, routing decisions and the mixing maps of soft slots are
@@ -19,9 +19,9 @@ pub struct Account {
     pub params_mtp: usize,
     /// The parameters that a token passes through, with both the embedding and the head.
     pub params_active: usize,
-    /// As `params_active`, without the embedding table, of which a token reads one row.
+    /// `params_active` without the embedding table, of which a token reads one row.
     pub params_active_head_only: usize,
-    /// As `params_active`, with neither.
+    /// `params_active` with neither.
     pub params_active_no_embedding: usize,
     /// FLOP of a token, forward, at the mean causal context of the sequence length.
     pub flops_per_token: u64,
@@ -43,7 +43,7 @@ pub struct MemoryEstimate {
     pub gradients_bytes: usize,
     /// AdamW's two moments.
     pub optimizer_bytes: usize,
-    /// What the backward pass keeps of a batch: an estimate.
+    /// Bytes that the backward pass keeps of a batch: an estimate.
     pub activations_bytes: usize,
 }
 

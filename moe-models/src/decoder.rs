@@ -1,4 +1,4 @@
-//! What all decoders have in common: what goes in, what comes out, and the trait between.
+//! Parts that all decoders share: inputs, outputs, and the trait between.
 
 mod any;
 mod cache;
@@ -80,7 +80,7 @@ pub trait Decoder: Module {
     /// Panics if there is not one load for each layer that has a router.
     fn advance_routers(self, loads: &[Load]) -> Self;
 
-    /// Whether other tokens of the same call can change what a token gets beyond what attention brings:
+    /// Tells whether other tokens of the same call can change what a token gets beyond what attention brings:
     /// they compete for places in the experts of a decoder layer, or a router leaks.
     fn tokens_compete(&self) -> bool;
 

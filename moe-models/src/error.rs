@@ -1,8 +1,10 @@
+//! Faults of a model's configuration.
+
 use moe_attention::AttentionError;
 use moe_router::RouterError;
 use thiserror::Error;
 
-/// What is wrong with a model's configuration.
+/// Fault of a model's configuration.
 #[derive(Error, Debug, Clone, PartialEq)]
 pub enum ModelError {
     /// The attention's sizes do not fit together.
@@ -24,7 +26,7 @@ pub enum ModelError {
         key: &'static str,
         /// Its value.
         value: String,
-        /// What it must be.
+        /// Rule that it must follow.
         rule: String,
     },
     /// Attention and experts of different width.
@@ -57,7 +59,7 @@ pub enum ModelError {
     Leak {
         /// The router's name.
         router: String,
-        /// Why later tokens reach earlier ones.
+        /// Reason why later tokens reach earlier ones.
         reason: &'static str,
     },
 }

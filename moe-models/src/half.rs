@@ -65,9 +65,10 @@ impl ModuleMapper for Narrow {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.0.is_product_weight(D) {
-            true => param.map(|weight| weight.cast(DType::BF16)),
-            false => param,
+        if self.0.is_product_weight(D) {
+            param.map(|weight| weight.cast(DType::BF16))
+        } else {
+            param
         }
     }
 }

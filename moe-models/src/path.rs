@@ -1,6 +1,6 @@
 //! Names of parameters.
 
-/// Where a visitor of a module is: names, with the types that hold them.
+/// Place of a visitor in a module: names, with the types that hold them.
 #[derive(Debug, Default)]
 pub struct ParameterPath(Vec<Step>);
 
@@ -33,7 +33,7 @@ impl ParameterPath {
         names.join(".")
     }
 
-    /// Whether the parameter of `rank` axes here is a matrix of a decoder that tokens are multiplied by:
+    /// Tells whether the parameter of `rank` axes here is a matrix of a decoder that tokens are multiplied by:
     /// of experts, attention or head.
     pub fn is_product_weight(&self, rank: usize) -> bool {
         const ATTENTIONS: [&str; 2] = [

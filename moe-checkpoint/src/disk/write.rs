@@ -52,7 +52,7 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What a path leads to.
+/// Kind of thing that a path leads to.
 enum Place {
     /// A device, a pipe, or a file that a process has open.
     Stream,

@@ -1,4 +1,4 @@
-//! What lies beside the tensors of a checkpoint: a conversion carries small files along and says what it
+//! Files beside the tensors of a checkpoint: a conversion carries small ones along and says what it
 //! leaves.
 
 use super::CheckpointError;

@@ -28,9 +28,10 @@ pub(super) fn entries(published: &PublishedDeepSeek) -> impl Iterator<Item = Ent
 /// The second copies of embedding and head in the modules that predict further tokens.
 pub(super) fn copies(published: &PublishedDeepSeek) -> Vec<TensorCopy> {
     let n_layers = published.common.num_hidden_layers;
-    let head = match published.common.tie_word_embeddings {
-        true => EMBEDDING,
-        false => HEAD,
+    let head = if published.common.tie_word_embeddings {
+        EMBEDDING
+    } else {
+        HEAD
     };
     let names = [("embed_tokens", EMBEDDING), ("shared_head.head", head)];
     (n_layers..n_layers + published.num_nextn_predict_layers)
@@ -43,7 +44,7 @@ pub(super) fn copies(published: &PublishedDeepSeek) -> Vec<TensorCopy> {
         .collect()
 }
 
-/// What a module that predicts further tokens has beside its layer.
+/// Tensors of a module that predicts further tokens, beside those of its layer.
 fn further(published: &PublishedDeepSeek, layer: usize, ours: &str) -> [Entry; 4] {
     let d_model = published.common.hidden_size;
     let theirs = format!("model.layers.{layer}");
@@ -80,12 +81,11 @@ fn block(
     let norms = norms(common, &theirs, &ours, "feed_forward_norm");
     let (theirs, ours) = (format!("{theirs}.mlp"), format!("{ours}.feed_forward"));
     let before = attention.into_iter().chain(norms);
-    match published.is_mixture(layer) {
-        true => Box::new(before.chain(mixture(published, theirs, ours))),
-        false => {
-            let width = common.intermediate_size;
-            Box::new(before.chain(feed_forward(common.hidden_size, width, &theirs, &ours)))
-        }
+    if published.is_mixture(layer) {
+        Box::new(before.chain(mixture(published, theirs, ours)))
+    } else {
+        let width = common.intermediate_size;
+        Box::new(before.chain(feed_forward(common.hidden_size, width, &theirs, &ours)))
     }
 }
 

@@ -1,3 +1,5 @@
+//! Entries of the list of published tensors: a name, a shape, and a place in the model.
+
 /// One published tensor and its place in our model: what loading, writing and the names of gradients
 /// read alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,11 +12,11 @@ pub struct Entry {
     pub parameter: String,
     /// Its row, where our parameter stacks the tensors of all experts.
     pub slot: Option<usize>,
-    /// Whether ours is transposed: a linear layer is `[out, in]` published and `[in, out]` here.
+    /// True if ours is transposed: a linear layer is `[out, in]` published and `[in, out]` here.
     pub transposed: bool,
     /// The shape of ours, where it folds or adds axes.
     pub reshaped: Option<Vec<usize>>,
-    /// Where the tensor is besides, in the layout that fuses experts.
+    /// Place of the tensor in the layout that fuses experts.
     pub fused: Option<Fused>,
 }
 
@@ -79,7 +81,7 @@ impl Entry {
         self
     }
 
-    /// Whether it is the bias of a router's choice: a sum of steps of 0.001, which 16 bits round away.
+    /// Tells whether it is the bias of a router's choice: a sum of steps of 0.001, which 16 bits round away.
     pub(super) fn is_choice_bias(&self) -> bool {
         self.name.ends_with(".e_score_correction_bias")
     }

@@ -1,4 +1,4 @@
-//! What can be wrong with a checkpoint.
+//! Errors of checkpoints.
 
 use crate::pointer::LFS_POINTER;
 use crate::published::PublishedError;
@@ -6,7 +6,7 @@ use safetensors::{Dtype, SafeTensorError};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why a published checkpoint could not be read or written.
+/// Reason why a published checkpoint could not be read or written.
 #[derive(Error, Debug)]
 pub enum CheckpointError {
     /// The configuration.
@@ -17,7 +17,7 @@ pub enum CheckpointError {
     Model {
         /// The configuration's file.
         path: PathBuf,
-        /// What does not fit, with the keys of the file.
+        /// Description of what does not fit, with the keys of the file.
         what: String,
     },
     /// A file that stands for another.
@@ -34,11 +34,11 @@ pub enum CheckpointError {
     /// A file could not be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// What was tried.
+        /// Action that was tried.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// A folder without tensors.
@@ -61,7 +61,7 @@ pub enum CheckpointError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         source: SafeTensorError,
     },
     /// An index that cannot be followed.
@@ -69,7 +69,7 @@ pub enum CheckpointError {
     Index {
         /// The index.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         what: String,
     },
     /// A tensor that the model needs and no file has.
@@ -139,9 +139,9 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Which of its elements is the first such, row by row.
+        /// Index of the first such element, row by row.
         element: usize,
-        /// What it is.
+        /// Value of that element.
         value: f32,
     },
     /// A tensor in two files, or under two names.
@@ -151,7 +151,7 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Where it is besides.
+        /// Its other place.
         other: String,
     },
     /// A copy that is not one.
@@ -161,7 +161,7 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// What it should equal.
+        /// Name of the tensor that it should equal.
         original: String,
     },
     /// The model and the list of its tensors do not agree: a bug.
@@ -175,7 +175,7 @@ pub enum CheckpointError {
     Target {
         /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         what: String,
     },
     /// A model that no published layout can hold.
@@ -186,7 +186,7 @@ pub enum CheckpointError {
     Native {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         what: String,
     },
 }

@@ -11,7 +11,7 @@ const PREFIX: u64 = 8;
 /// Longer headers are taken for damage, as the format's own reader does.
 const LONGEST: u64 = 100_000_000;
 
-/// Where the tensors of a file lie.
+/// Places of the tensors of a file.
 #[derive(Debug)]
 pub(super) struct Header {
     /// The first byte of the data, from which the places of tensors count.
@@ -68,9 +68,10 @@ fn check(tensors: &HashMap<String, TensorInfo>, length: u64) -> Result<(), SafeT
         }
         next = end;
     }
-    match next as u64 == length {
-        true => Ok(()),
-        false => Err(SafeTensorError::MetadataIncompleteBuffer),
+    if next as u64 == length {
+        Ok(())
+    } else {
+        Err(SafeTensorError::MetadataIncompleteBuffer)
     }
 }
 

@@ -35,14 +35,15 @@ pub(super) fn read_index(
 fn inside(folder: &Path, index: &Path, shard: &str) -> Result<PathBuf, CheckpointError> {
     let mut components = Path::new(shard).components();
     let below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    match !shard.is_empty() && components.all(below) {
-        true => Ok(folder.join(shard)),
-        false => Err(problem(
+    if !shard.is_empty() && components.all(below) {
+        Ok(folder.join(shard))
+    } else {
+        Err(problem(
             index,
             format!(
                 "the shard \"{shard}\" is outside the folder: it must be a relative path without \"..\""
             ),
-        )),
+        ))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a published checkpoint has and our parameters do not: the scales of its FP8 blocks, and which
+//! Parts of a published checkpoint that our parameters do not have: the scales of its FP8 blocks, and which
 //! copies of other tensors there were. Kept beside our own files, so that the way back gives the same
 //! bytes.
 

@@ -1,4 +1,4 @@
-//! Which published tensors a model has: one list a family, in both directions.
+//! Published tensors of a model: one list a family, in both directions.
 
 use super::entry::Entry;
 use super::{deepseek, mixtral};

@@ -27,7 +27,7 @@ pub enum Precision {
     Bf16Weights,
     /// 16 bits.
     F16,
-    /// As each is stored; FP8, which no layer computes in, becomes f32.
+    /// Each as it is stored; FP8, which no layer computes in, becomes f32.
     Stored,
 }
 

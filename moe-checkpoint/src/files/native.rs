@@ -120,7 +120,7 @@ impl NativeFiles {
         })
     }
 
-    /// Why these files are not converted to our own.
+    /// Error of converting these files to our own.
     pub(super) fn are_ours_already(&self) -> CheckpointError {
         let folder = self.folder.display();
         CheckpointError::NotPublishable(format!(

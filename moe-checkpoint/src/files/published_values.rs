@@ -83,8 +83,9 @@ pub(super) fn published<const D: usize>(tensor: Tensor<D>, entry: &Entry) -> Ten
         Some(slot) => tensor.narrow(0, slot, 1),
         None => tensor,
     };
-    match entry.transposed {
-        true => tensor.swap_dims(D - 2, D - 1),
-        false => tensor,
+    if entry.transposed {
+        tensor.swap_dims(D - 2, D - 1)
+    } else {
+        tensor
     }
 }

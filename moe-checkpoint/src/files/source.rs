@@ -1,4 +1,4 @@
-//! Where each tensor of a model is in the files, checked before any is read.
+//! Places of a model's tensors in the files, checked before any is read.
 
 use super::CheckpointError;
 use super::entry::{Entry, Fused};
@@ -10,7 +10,7 @@ use safetensors::Dtype;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// What the names of FP8 multipliers end in, after the name of their weight.
+/// Ending of the names of FP8 multipliers, after the name of their weight.
 pub(super) const SCALE: &str = "_scale_inv";
 
 /// Checks that the files have every tensor of a model, in its shape and in a type of weights, and
@@ -19,7 +19,7 @@ pub(super) fn check(files: &TensorFiles, layout: &Layout<'_>) -> Result<(), Chec
     check_tensors(files, layout.entries(), layout.copies())
 }
 
-/// As [`check`], of the tensors of a model and of those that must equal another where they are there.
+/// Does what [`check`] does, of the tensors of a model and of those that must equal another where they are there.
 pub(super) fn check_tensors(
     files: &TensorFiles,
     entries: impl Iterator<Item = Entry>,
@@ -78,7 +78,7 @@ fn is_derived(name: &str) -> bool {
     name.ends_with(".rotary_emb.inv_freq")
 }
 
-/// Where the values of an entry are, checked and not read.
+/// Place of the values of an entry, checked and not read.
 #[derive(Debug, Clone)]
 pub(super) struct Place<'a> {
     name: String,

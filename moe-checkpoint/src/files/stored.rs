@@ -29,7 +29,7 @@ struct Stored<'a> {
     failure: Failure,
 }
 
-/// Where the bytes of a tensor are.
+/// Source of the bytes of a tensor.
 enum Source<'a> {
     /// The values of weights, which must be finite.
     Weights(Place<'a>),

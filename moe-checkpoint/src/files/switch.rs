@@ -39,9 +39,10 @@ impl PublishedFamily for PublishedSwitch {
             name: name.to_owned(),
             original: SHARED.to_owned(),
         };
-        match self.tie_word_embeddings {
-            true => [TABLES[0], TABLES[1], HEAD].map(copy).to_vec(),
-            false => Vec::new(),
+        if self.tie_word_embeddings {
+            [TABLES[0], TABLES[1], HEAD].map(copy).to_vec()
+        } else {
+            Vec::new()
         }
     }
 }
@@ -52,14 +53,15 @@ fn tables(published: &PublishedSwitch) -> impl Iterator<Item = Entry> + use<> {
     let table = |name: &str, parameter: &str| {
         Entry::plain(name.to_owned(), &shape, format!("{parameter}.weight"))
     };
-    let tables = match published.tie_word_embeddings {
-        true => vec![table(SHARED, "embedding")],
-        false => vec![
+    let tables = if published.tie_word_embeddings {
+        vec![table(SHARED, "embedding")]
+    } else {
+        vec![
             table(SHARED, "unused_embedding"),
             table(TABLES[0], "embedding"),
             table(TABLES[1], "decoder_embedding"),
             Entry::linear(HEAD.to_owned(), shape, "head.weight".to_owned()),
-        ],
+        ]
     };
     tables.into_iter()
 }
@@ -121,9 +123,10 @@ fn block<'a>(
         format!("{ours}.feed_forward_norm"),
     );
     let (theirs, ours) = (format!("{last}.mlp"), format!("{ours}.feed_forward"));
-    let feed_forward: Box<dyn Iterator<Item = Entry> + 'a> = match is_sparse {
-        true => Box::new(mixture(published, theirs, ours)),
-        false => Box::new(expert(published, theirs, &ours, 0)),
+    let feed_forward: Box<dyn Iterator<Item = Entry> + 'a> = if is_sparse {
+        Box::new(mixture(published, theirs, ours))
+    } else {
+        Box::new(expert(published, theirs, &ours, 0))
     };
     own.into_iter()
         .chain(cross.into_iter().flatten())

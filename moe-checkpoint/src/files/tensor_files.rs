@@ -15,7 +15,7 @@ pub(super) const INDEX: &str = "model.safetensors.index.json";
 pub struct TensorFiles {
     folder: PathBuf,
     files: Vec<TensorFile>,
-    /// Which file each tensor is in.
+    /// Index of the file that each tensor is in.
     places: HashMap<String, usize>,
 }
 

@@ -77,7 +77,7 @@ impl PublishedTokenizer {
         self.text(ids, Special::LeftOut)
     }
 
-    /// As [`decode`](Self::decode), special tokens as they are written.
+    /// Does what [`decode`](Self::decode) does, with special tokens as they are written.
     pub fn decode_marked(&self, ids: &[u32]) -> String {
         self.text(ids, Special::Written)
     }
@@ -104,7 +104,7 @@ impl PublishedTokenizer {
     }
 }
 
-/// What becomes of special tokens in a text.
+/// Treatment of special tokens in a text.
 #[derive(PartialEq)]
 enum Special {
     LeftOut,

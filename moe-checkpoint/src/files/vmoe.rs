@@ -41,7 +41,7 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// What is outside of the blocks.
+    /// Entries outside of the blocks.
     fn outer(&self) -> Vec<Entry> {
         let config = self.config;
         let (d, [ph, pw], c) = (config.hidden_size, config.patch_size, config.num_channels);

@@ -1,4 +1,4 @@
-//! What a published model holds and costs, from its configuration alone.
+//! Size and cost of a published model, from its configuration alone.
 
 use super::{PublishedConfig, PublishedMixtral, PublishedModel, PublishedOlmoe};
 use moe_models::Account;
@@ -25,11 +25,11 @@ pub struct PublishedAccount {
     pub kv_elements_per_token: usize,
     /// Numbers that it would add if every query head had its own key and value.
     pub kv_elements_per_token_materialised: usize,
-    /// How keys and values are cached.
+    /// Form in which keys and values are cached.
     pub attention: AttentionKind,
 }
 
-/// How keys and values are cached.
+/// Form in which keys and values are cached.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum AttentionKind {

@@ -1,4 +1,4 @@
-//! What all published decoders say of themselves.
+//! Fields that all published decoders have.
 
 use super::defaults::rope_theta;
 use super::ends::Ids;
@@ -38,7 +38,7 @@ struct Quantization {
     activation_scheme: Option<String>,
 }
 
-/// What all published decoders say of themselves, by the published names.
+/// Fields that all published decoders have, by the published names.
 #[derive(Serialize, Debug, Clone, PartialEq)]
 pub struct Common {
     /// The number of vocabulary entries.
@@ -59,7 +59,7 @@ pub struct Common {
     pub max_position_embeddings: usize,
     /// The epsilon of the RMS norms.
     pub rms_norm_eps: f64,
-    /// Whether the output head is the embedding table.
+    /// True if the output head is the embedding table.
     pub tie_word_embeddings: bool,
     /// The rotary positions.
     pub rope: PublishedRope,

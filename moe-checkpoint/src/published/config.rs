@@ -69,7 +69,7 @@ impl PublishedConfig {
         resolved.map_err(|refusal| refusal.at(path))
     }
 
-    /// What all families say of themselves.
+    /// Fields that all families have.
     pub fn common(&self) -> &Common {
         match self {
             Self::Mixtral(published) => &published.common,

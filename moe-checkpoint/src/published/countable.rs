@@ -151,7 +151,7 @@ fn scores(common: &Common, seq_length: usize) -> Sizes {
         .collect()
 }
 
-/// What a layer keeps of a sequence: a row of the width of the model becomes one for each token.
+/// Sizes of what a layer keeps of a sequence: a row of the width of the model becomes one for each token.
 fn with_sequence(sizes: &[(&'static str, usize)], seq_length: usize) -> Sizes {
     let mut sizes = sizes.to_vec();
     if let Some(width) = sizes.iter().position(|(key, _)| *key == "hidden_size") {

@@ -73,7 +73,7 @@ impl DeepSeekGeneration {
 pub struct PublishedDeepSeek {
     /// The generation.
     pub generation: DeepSeekGeneration,
-    /// What all decoders have.
+    /// Fields that all decoders have.
     #[serde(flatten)]
     pub common: Common,
     /// The hidden width of an expert.
@@ -88,9 +88,9 @@ pub struct PublishedDeepSeek {
     pub first_k_dense_replace: usize,
     /// Of the layers after them, those whose index it divides are mixtures. 1 in V2 and V3.
     pub moe_layer_freq: usize,
-    /// Whether the weights of a token are divided by their sum.
+    /// True if the weights of a token are divided by their sum.
     pub norm_topk_prob: bool,
-    /// What the weights are multiplied by at last. 1 in V1.
+    /// Factor of the weights at last. 1 in V1.
     pub routed_scaling_factor: f64,
     /// The number of groups that the experts form, if the choice is limited to some of them.
     pub n_group: usize,
@@ -98,7 +98,7 @@ pub struct PublishedDeepSeek {
     pub topk_group: usize,
     /// The weight of the balance loss in training.
     pub aux_loss_alpha: f64,
-    /// Whether the balance loss is taken of each sequence rather than of the batch.
+    /// True if the balance loss is taken of each sequence rather than of the batch.
     pub seq_aux: bool,
     /// The sizes of latent attention; none in V1.
     pub latent: Option<PublishedLatent>,
@@ -119,7 +119,7 @@ pub struct PublishedLatent {
     pub qk_rope_head_dim: usize,
     /// The width of a head's values.
     pub v_head_dim: usize,
-    /// Whether rotary pairs are neighbours rather than halves.
+    /// True if rotary pairs are neighbours rather than halves.
     pub rope_interleave: bool,
 }
 
@@ -170,9 +170,11 @@ impl DeepSeekFields {
             generation == V1 || (generation == V2 && method.unwrap_or("greedy") == "greedy");
         assumed("scoring_func", self.scoring_func.as_deref(), &[scores])?;
         assumed("topk_method", method, methods)?;
-        if is_greedy {
-            assumed("n_group", self.n_group, &[1])?;
-            assumed("topk_group", self.topk_group, &[1])?;
+        for (key, groups) in [("n_group", self.n_group), ("topk_group", self.topk_group)] {
+            if let Some(groups) = groups.filter(|n| is_greedy && *n != 1) {
+                let rule = "of this family, with topk_method = greedy 1 is supported";
+                return Err(Refusal::new(key, groups, rule));
+            }
         }
         if generation == V1 {
             assumed("routed_scaling_factor", self.routed_scaling_factor, &[1.0])?;
@@ -222,7 +224,7 @@ impl DeepSeekFields {
 }
 
 impl PublishedDeepSeek {
-    /// Whether layer `layer` is a mixture of experts.
+    /// Tells whether layer `layer` is a mixture of experts.
     pub fn is_mixture(&self, layer: usize) -> bool {
         layer >= self.first_k_dense_replace && layer.is_multiple_of(self.moe_layer_freq)
     }

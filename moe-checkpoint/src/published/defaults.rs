@@ -1,7 +1,9 @@
 //! Values of fields that a `config.json` leaves out: those of transformers 5.23 (`configuration_*.py`), and
 //! of DeepSeekMoE those of the code published with it (`configuration_deepseek.py` of
-//! deepseek-moe-16b-base). Fields whose absence means something other than `null` are here; the base of the rotary angles, which several fields may say, is with
-//! [`RopeFields`](super::rope::RopeFields).
+//! deepseek-moe-16b-base).
+//!
+//! Fields whose absence means something other than `null` are here; the base of the rotary angles, which
+//! several fields may say, is with [`RopeFields`](super::rope::RopeFields).
 
 use super::error::Refusal;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! What ends a text.
+//! Ids that end a text.
 
 use super::config::{json, read_text};
 use super::error::PublishedError;

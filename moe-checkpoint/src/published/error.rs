@@ -1,4 +1,4 @@
-//! Why a published configuration could not be read.
+//! Errors of reading a published configuration.
 
 use crate::pointer::LFS_POINTER;
 use moe_models::bounds::LARGEST_SIZE;
@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a published configuration could not be read.
+/// Errors of reading a published configuration.
 #[derive(Error, Debug)]
 pub enum PublishedError {
     /// The file could not be read.
@@ -16,15 +16,15 @@ pub enum PublishedError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// The text is not the configuration of a known kind.
     #[error("{path} cannot be understood: {what}")]
     Json {
-        /// Where the text comes from.
+        /// Path of the text.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         what: String,
     },
     /// A model of another kind.
@@ -33,7 +33,7 @@ pub enum PublishedError {
         super::MODEL_TYPES.join(", ")
     )]
     UnknownType {
-        /// Where the text comes from.
+        /// Path of the text.
         path: PathBuf,
         /// The type that it names.
         found: String,
@@ -41,9 +41,9 @@ pub enum PublishedError {
     /// Sizes that do not fit together.
     #[error("{path}: {what}")]
     Model {
-        /// Where the text comes from.
+        /// Path of the text.
         path: PathBuf,
-        /// What does not fit, with the keys of the file.
+        /// Description of what does not fit, with the keys of the file.
         what: String,
     },
     /// A file that stands for another.
@@ -52,13 +52,13 @@ pub enum PublishedError {
     /// A value that cannot be, or that is not supported.
     #[error("{path}: {key} = {value}: {rule}")]
     Value {
-        /// Where the text comes from.
+        /// Path of the text.
         path: PathBuf,
         /// The key.
         key: Cow<'static, str>,
         /// Its value.
         value: String,
-        /// What it must be.
+        /// Rule that it must follow.
         rule: String,
     },
 }

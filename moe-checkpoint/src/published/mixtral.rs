@@ -26,18 +26,18 @@ pub(super) struct MixtralFields {
 /// A Mixtral model as published.
 #[derive(Serialize, Debug, Clone, PartialEq)]
 pub struct PublishedMixtral {
-    /// What all decoders have.
+    /// Fields that all decoders have.
     #[serde(flatten)]
     pub common: Common,
     /// The number of experts of a layer.
     pub num_local_experts: usize,
     /// The number of experts a token.
     pub num_experts_per_tok: usize,
-    /// What the balance loss is weighed by in training.
+    /// Weight of the balance loss in training.
     pub router_aux_loss_coef: f64,
     /// The width of the noise that multiplies the input of a mixture in training; inference has none.
     pub router_jitter_noise: f64,
-    /// How many tokens a token sees, itself included; none means all before it.
+    /// Number of tokens that a token sees, itself included; none means all before it.
     pub sliding_window: Option<usize>,
 }
 

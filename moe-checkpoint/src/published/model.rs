@@ -146,9 +146,10 @@ impl PublishedDeepSeek {
 
     fn latent_attention(&self, latent: &PublishedLatent) -> MultiHeadLatentAttentionConfig {
         let common = &self.common;
-        let layout = match latent.rope_interleave {
-            true => RotaryLayout::Neighbours,
-            false => RotaryLayout::Halves,
+        let layout = if latent.rope_interleave {
+            RotaryLayout::Neighbours
+        } else {
+            RotaryLayout::Halves
         };
         MultiHeadLatentAttentionConfig::new(
             common.hidden_size,

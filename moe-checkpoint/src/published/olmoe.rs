@@ -23,7 +23,7 @@ pub(super) struct OlmoeFields {
 /// An OLMoE model as published. Besides what Mixtral has, it normalises queries and keys.
 #[derive(Serialize, Debug, Clone, PartialEq)]
 pub struct PublishedOlmoe {
-    /// What all decoders have.
+    /// Fields that all decoders have.
     #[serde(flatten)]
     pub common: Common,
     /// The number of experts of a layer.

@@ -40,14 +40,14 @@ struct ScalingFields {
 pub struct PublishedRope {
     /// The base of the angles. Default: 10000
     pub theta: f64,
-    /// How frequencies are stretched for longer contexts, if they are.
+    /// Stretching of the frequencies for longer contexts, if there is any.
     pub yarn: Option<PublishedYarn>,
 }
 
 /// The parameters of YaRN (Peng et al. 2023, arXiv 2309.00071).
 #[derive(Serialize, Debug, Clone, Copy, PartialEq)]
 pub struct PublishedYarn {
-    /// How many times the context grows.
+    /// Growth of the context.
     pub factor: f64,
     /// The context before it grew.
     pub original_max_position_embeddings: usize,

@@ -36,7 +36,7 @@ pub struct PublishedSwitch {
     pub num_heads: usize,
     /// The number of experts of a sparse layer.
     pub num_experts: usize,
-    /// Whether routers have a bias.
+    /// True if routers have a bias.
     pub router_bias: bool,
     /// The width of the noise that multiplies the input of sparse layers in training.
     pub router_jitter_noise: f64,
@@ -46,9 +46,9 @@ pub struct PublishedSwitch {
     pub relative_attention_max_distance: usize,
     /// The epsilon of the RMS norms.
     pub layer_norm_epsilon: f64,
-    /// What the router z-loss is weighed by in training.
+    /// Weight of the router z-loss in training.
     pub router_z_loss_coef: f64,
-    /// What the balance loss is weighed by in training.
+    /// Weight of the balance loss in training.
     pub router_aux_loss_coef: f64,
     /// The activation of dense layers and experts.
     pub activation: Activation,
@@ -58,7 +58,7 @@ pub struct PublishedSwitch {
     pub eos_token_ids: Vec<u32>,
     /// The token that the decoder begins with.
     pub decoder_start_token_id: u32,
-    /// Whether encoder, decoder and head have one table.
+    /// True if encoder, decoder and head have one table.
     pub tie_word_embeddings: bool,
     /// The fields of `config.json` that are not read, and not known to be without effect.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,4 +1,4 @@
-//! What a published Switch model holds and costs, from its configuration alone.
+//! Size and cost of a published Switch model, from its configuration alone.
 
 use super::countable::{Sizes, check_product};
 use super::{PublishedError, PublishedSwitch};

@@ -32,15 +32,15 @@ pub struct PublishedVmoe {
     pub mlp_dim: usize,
     /// The number of attention heads.
     pub num_heads: usize,
-    /// Whether queries and keys are normalised.
+    /// True if queries and keys are normalised.
     pub attention_qk_norm: bool,
-    /// How tokens know where they are.
+    /// Positions of the tokens.
     pub positions: PatchPositions,
-    /// How the tokens of an image become one vector.
+    /// Pooling of the tokens of an image into one vector.
     pub classifier: Pooling,
     /// The width of the layer before the head, if there is one.
     pub representation_size: Option<usize>,
-    /// What the biases of the head start with.
+    /// Initial value of the head's biases.
     pub head_bias_init: f64,
     /// The mixtures of experts, if there are any.
     pub moe: Option<PublishedVmoeExperts>,
@@ -60,12 +60,12 @@ pub struct PublishedVmoeExperts {
     pub group_size: usize,
     /// The hidden width of an expert.
     pub mlp_dim: usize,
-    /// Who goes where.
+    /// Router.
     pub router: PublishedVmoeRouter,
 }
 
 impl PublishedVmoe {
-    /// What `model` (or `name`) is in the configuration of the family.
+    /// Value of `model` (or `name`) in the configuration of the family.
     pub const MODEL: &'static str = "VisionTransformerMoe";
 
     /// Reads `config.json`.

@@ -1,4 +1,4 @@
-//! How the routers of google-research/vmoe fill their experts, by published names and options.
+//! Dispatchers of google-research/vmoe, which fill experts, by published names and options.
 
 use super::error::Refusal;
 use super::unread::unknown;
@@ -29,16 +29,16 @@ pub(super) fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
     Option::deserialize(value).map(Some)
 }
 
-/// How a router's mixtures fill their experts.
+/// Rule by which a router's mixtures fill their experts.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq)]
 pub struct PublishedDispatcher {
     /// The capacity of an expert relative to a balanced load.
     pub capacity_factor: f64,
-    /// How the capacity is rounded.
+    /// Rounding of the capacity.
     pub capacity_rounding: CapacityRounding,
-    /// What it is then rounded up to a multiple of.
+    /// Number of which it is then made a multiple, upwards.
     pub capacity_multiple_of: usize,
-    /// Whether tokens are rounded to bf16 on their way to the experts and back.
+    /// True if tokens are rounded to bf16 on their way to the experts and back.
     pub bfloat16: bool,
 }
 

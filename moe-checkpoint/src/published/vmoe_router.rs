@@ -16,22 +16,22 @@ pub enum PublishedVmoeRouter {
         num_selected_experts: usize,
         /// The standard deviation of the noise, times the number of experts.
         noise_std: f64,
-        /// Whether there is noise.
+        /// True if there is noise.
         is_noisy: bool,
-        /// Whether tokens of the largest gate are served first.
+        /// True if tokens of the largest gate are served first.
         batch_priority: bool,
-        /// What the losses are weighed by.
+        /// Weights of the losses.
         losses: PublishedVmoeLosses,
-        /// How experts are filled.
+        /// Rule by which experts are filled.
         dispatcher: PublishedDispatcher,
     },
     /// Experts choose tokens.
     NoisyTopItemsPerExpertRouter {
         /// The standard deviation of the noise, times the number of experts.
         noise_std: f64,
-        /// Whether there is noise.
+        /// True if there is noise.
         is_noisy: bool,
-        /// How experts are filled.
+        /// Rule by which experts are filled.
         dispatcher: PublishedDispatcher,
     },
     /// Every slot is a mixture of all tokens (arXiv 2308.00951).
@@ -40,14 +40,14 @@ pub enum PublishedVmoeRouter {
         num_slots: usize,
         /// The standard deviation of the noise.
         noise_std: f64,
-        /// Whether there is noise.
+        /// True if there is noise.
         is_noisy: bool,
-        /// Whether tokens are rounded to bf16 on their way to the experts and back.
+        /// True if tokens are rounded to bf16 on their way to the experts and back.
         bfloat16: bool,
     },
 }
 
-/// What the losses of V-MoE's router are weighed by.
+/// Weights of the losses of V-MoE's router.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq)]
 pub struct PublishedVmoeLosses {
     /// The importance loss.
@@ -115,7 +115,7 @@ impl PublishedVmoeRouter {
         }
     }
 
-    /// Whether the router adds noise to its scores as configured; without a word it does so in training
+    /// Tells whether the router adds noise to its scores as configured; without a word it does so in training
     /// alone.
     pub fn is_noisy(&self) -> bool {
         match *self {

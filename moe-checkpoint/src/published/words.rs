@@ -1,4 +1,4 @@
-//! What is wrong with a model's sizes, in the words of the published `config.json` that they come from.
+//! Faults of a model's sizes, in the words of the published `config.json` that they come from.
 
 use moe_models::ModelError;
 
@@ -91,7 +91,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::path::Path;
 
-    /// What is wrong with a configuration.
+    /// Returns the fault of a configuration.
     fn problem(config: &Value) -> String {
         let (text, path) = (config.to_string(), Path::new("x/config.json"));
         let text = text.as_bytes();

@@ -1,3 +1,5 @@
+//! Holding a checkpoint of any kind to its goldens.
+
 use super::{Goldens, Scope, Verification, VerifyError, verify, verify_switch, verify_vmoe};
 use crate::AnyCheckpoint;
 use burn::tensor::Device;

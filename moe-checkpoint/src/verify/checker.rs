@@ -1,3 +1,5 @@
+//! Comparing quantities with their goldens.
+
 use super::goldens::Goldens;
 use super::quantity::{Quantity, Tolerance};
 use crate::{HostTensor, HostValues};

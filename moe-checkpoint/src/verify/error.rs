@@ -1,8 +1,9 @@
-use crate::CheckpointError;
+//! Errors of verifying a checkpoint.
+
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a checkpoint could not be held to its goldens.
+/// Reason why a checkpoint could not be held to its goldens.
 #[derive(Error, Debug)]
 pub enum VerifyError {
     /// The checkpoint, or the file of goldens.
@@ -13,7 +14,7 @@ pub enum VerifyError {
     Goldens {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         what: String,
     },
 }

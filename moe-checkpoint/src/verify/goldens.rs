@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What a reference implementation computed: tensors by name, and norms of all gradients and
+/// Results of a reference implementation: tensors by name, and norms of all gradients and
 /// parameters.
 #[derive(Debug)]
 pub struct Goldens {

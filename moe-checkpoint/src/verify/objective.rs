@@ -1,4 +1,4 @@
-//! What each family is trained on, as its published code has it.
+//! Training objective of each family, as its published code has it.
 
 use super::training::BalanceReport;
 use crate::published::{DeepSeekGeneration, PublishedConfig};
@@ -12,7 +12,7 @@ use moe_router::balance::{expert, load_balance_pooled};
 pub(super) struct Losses {
     /// The mean cross entropy of the next token, `[1]`.
     pub(super) lm: Tensor<1>,
-    /// What gradients are taken of, `[1]`.
+    /// Loss of which gradients are taken, `[1]`.
     pub(super) objective: Tensor<1>,
     /// The weighted balance losses, `[1]`.
     pub(super) balance: Tensor<1>,
@@ -42,7 +42,7 @@ pub(super) fn losses(
     }
 }
 
-/// How a family's code reports its balance loss.
+/// Returns the way in which a family's code reports its balance loss.
 pub(super) fn balance_report(config: &PublishedConfig) -> BalanceReport {
     match config {
         PublishedConfig::DeepSeek(published) if published.generation == DeepSeekGeneration::V1 => {

@@ -179,7 +179,7 @@ fn check_forward(
     decoder.check(checker, device);
 }
 
-/// What one stack computed.
+/// Results of one stack.
 struct Stack<'a> {
     side: &'static str,
     config: SwitchStackConfig,

@@ -1,4 +1,4 @@
-//! What a Switch model writes about texts, from a cache.
+//! Texts that a Switch model writes from a cache.
 
 use super::VerifyError;
 use super::checker::Checker;

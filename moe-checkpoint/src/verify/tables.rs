@@ -1,4 +1,4 @@
-//! What does not depend on the batch: rotary frequencies, and weights stored in FP8.
+//! Tables that do not depend on the batch: rotary frequencies, and weights stored in FP8.
 
 use super::VerifyError;
 use super::checker::Checker;

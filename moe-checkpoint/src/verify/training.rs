@@ -32,11 +32,11 @@ pub(super) struct Trained<'a, M> {
     /// The losses of the batch.
     pub(super) losses: &'a dyn Fn(&M) -> Losses,
     pub(super) balance: BalanceReport,
-    /// What the tolerances are multiplied by.
+    /// Factor of the tolerances.
     pub(super) looser: f64,
 }
 
-/// How the published code reports its balance loss.
+/// Way in which the published code reports its balance loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BalanceReport {
     /// Within the loss.
@@ -45,7 +45,7 @@ pub(super) enum BalanceReport {
     Apart,
 }
 
-/// Whether a gradient is more than rounding.
+/// Kind of a gradient: real, or nothing but rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gradient {
     Real,

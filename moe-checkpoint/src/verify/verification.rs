@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
 use serde::Serialize;
 
-/// What of the goldens is checked.
+/// Part of the goldens that is checked.
 #[derive(Serialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -23,17 +23,18 @@ pub enum Scope {
     ForwardOnly,
 }
 
-/// How a checkpoint compares with its goldens.
+/// Comparison of a checkpoint with its goldens.
 #[derive(Serialize, Debug, Clone, PartialEq)]
 pub struct Verification {
-    /// What was compared.
+    /// Quantities that were compared.
     pub quantities: Vec<Quantity>,
     /// The tensors of the goldens that nothing was compared with, and what the goldens should have had.
     pub unchecked: Vec<String>,
 }
 
 impl Verification {
-    /// The comparison that a checker made; tensors that are left out in a scope, as `is_training` names them, are known.
+    /// The comparison that a checker made; tensors that are left out in a scope, as `is_training` names
+    /// them, are known.
     pub(super) fn of(
         checker: Checker<'_>,
         scope: Scope,

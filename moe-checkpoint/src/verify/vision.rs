@@ -85,13 +85,13 @@ fn check_training(
     Ok(())
 }
 
-/// How far what follows the first mixture may be off.
+/// Tolerances of what follows the first mixture.
 pub(super) struct Tolerances {
     /// States of tokens.
     pub(super) states: Tolerance,
     /// Scores of experts.
     pub(super) scores: Tolerance,
-    /// What all others are multiplied by.
+    /// Factor of all other tolerances.
     pub(super) looser: f64,
 }
 

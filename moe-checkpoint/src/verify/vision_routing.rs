@@ -1,4 +1,4 @@
-//! Who went where in a vision model, and the losses of each group of tokens.
+//! Routings of a vision model, and the losses of each group of tokens.
 
 use super::checker::{Checker, scalar};
 use super::forward::LOSS;
@@ -176,9 +176,9 @@ struct Slots {
     n_experts: usize,
     group_size: usize,
     capacity: usize,
-    /// Whether the list of choices is that of experts, each from best to worst.
+    /// True if the list of choices is that of experts, each from best to worst.
     by_expert: bool,
-    /// Whether tokens of the largest gate come first.
+    /// True if tokens of the largest gate come first.
     by_gate: bool,
 }
 

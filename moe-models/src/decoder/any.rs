@@ -1,3 +1,5 @@
+//! A decoder of any family.
+
 use super::{Decoder, DecoderCache, DecoderInput, DecoderOutput};
 use crate::{DeepSeek, Mixtral};
 use burn::module::Module;

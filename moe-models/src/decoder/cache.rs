@@ -1,14 +1,16 @@
+//! The cache of a decoder.
+
 use moe_attention::KvCache;
 use std::sync::Arc;
 
-/// What the attention of all layers keeps of earlier tokens, for generation token by token.
+/// Keys and values of earlier tokens in all layers, for generation token by token.
 #[derive(Debug, Clone, Default)]
 pub struct DecoderCache {
     /// One cache a layer.
     pub layers: Vec<KvCache>,
     /// One cache a module that predicts further tokens.
     pub mtp: Vec<KvCache>,
-    /// Which of the tokens `[B * S]` are padding, once there was some.
+    /// Marks of the tokens `[B * S]` that are padding, once there was some.
     padding: Option<Arc<[bool]>>,
 }
 
@@ -32,7 +34,7 @@ impl DecoderCache {
         self.layers.first().map_or(0, KvCache::len)
     }
 
-    /// Whether no token was seen yet.
+    /// Tells whether no token was seen yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

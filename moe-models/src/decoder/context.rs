@@ -1,3 +1,5 @@
+//! Context of one call of a decoder: positions, padding and cache.
+
 use super::{DecoderCache, DecoderInput};
 use burn::tensor::{Bool, Tensor, TensorData};
 use moe_attention::{AttentionInput, KvCache, Positions};
@@ -5,7 +7,7 @@ use moe_router::RouterInput;
 use moe_router::parts::mix_seed;
 use std::sync::Arc;
 
-/// What the tokens of a call have in common.
+/// Context that the tokens of a call share.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenContext {
     ids: Arc<[u32]>,

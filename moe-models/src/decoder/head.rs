@@ -1,3 +1,5 @@
+//! Output heads of decoders, tied to the embedding or not.
+
 use burn::nn::{Embedding, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::module::linear;

@@ -1,3 +1,5 @@
+//! Inputs of decoders.
+
 use burn::tensor::{Int, Tensor};
 use moe_attention::Positions;
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 pub struct DecoderInput {
     /// Vocabulary ids, `[B, L]`.
     pub tokens: Tensor<2, Int>,
-    /// Which tokens `[B * L]` are padding, left or right of the text: nobody attends them and no expert
+    /// Marks of the tokens `[B * L]` that are padding, left or right of the text: nobody attends them and no expert
     /// computes them. Default: none
     pub padding: Option<Arc<[bool]>>,
     /// The rotary position of each token, `[B, L]`. Default: each after the one before, from the
@@ -15,11 +17,11 @@ pub struct DecoderInput {
     pub positions: Option<Positions>,
     /// The seed of this call's router noise. Present while training, absent in evaluation.
     pub noise: Option<u64>,
-    /// Whether modules that predict further tokens run too.
+    /// True if modules that predict further tokens run too.
     pub further: bool,
-    /// Whether the output carries a [trace](crate::DecoderTrace) of every layer.
+    /// True if the output carries a [trace](crate::DecoderTrace) of every layer.
     pub traced: bool,
-    /// Whether only the last position is scored: what generation needs of a prompt.
+    /// True if only the last position is scored: what generation needs of a prompt.
     pub last_only: bool,
 }
 

@@ -1,7 +1,9 @@
+//! Routers by which later tokens influence earlier ones.
+
 use crate::ModelError;
 use moe_router::{Causality, Router, RouterConfig};
 
-/// Whether a decoder may have a router by which later tokens influence earlier ones.
+/// Permission of a decoder to have a router by which later tokens influence earlier ones.
 ///
 /// # Errors
 ///
@@ -16,7 +18,7 @@ pub(crate) fn check_leak(router: &RouterConfig, allowed: bool) -> Result<(), Mod
     }
 }
 
-/// As [`check_leak`], of a router that is built.
+/// Does what [`check_leak`] does, of a router that is built.
 ///
 /// # Panics
 ///

@@ -1,3 +1,5 @@
+//! Cross entropy of each token.
+
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 

@@ -1,8 +1,10 @@
+//! Outputs of decoders.
+
 use super::token_losses;
 use burn::tensor::{Int, Tensor};
 use moe_router::Routing;
 
-/// What a decoder returns.
+/// Output of a decoder.
 #[derive(Debug, Clone)]
 pub struct DecoderOutput {
     /// The scores of the next token at each position, `[B, L, V]`.
@@ -15,20 +17,20 @@ pub struct DecoderOutput {
     /// The routing of each MoE layer, tokens `[B * L]`; then that of each module that predicted
     /// further tokens, `[B * (L - k)]`.
     pub routings: Vec<Routing>,
-    /// What every layer computed, if it was asked for.
+    /// Trace of every layer, if it was asked for.
     pub trace: Option<DecoderTrace>,
 }
 
-/// What every layer computed: all quantities by which two implementations of a decoder are compared
+/// Trace of every layer: all quantities by which two implementations of a decoder are compared
 /// beside the routings and the logits.
 #[derive(Debug, Clone, Default)]
 pub struct DecoderTrace {
     /// The residual stream `[B, L, D]` before each layer, and last of all after the final norm: one
     /// more than there are layers. The output of the last layer before the norm is not kept.
     pub hidden: Vec<Tensor<3>>,
-    /// What each layer's attention adds to the stream, `[B, L, D]`.
+    /// Output of each layer's attention, which is added to the stream, `[B, L, D]`.
     pub attention: Vec<Tensor<3>>,
-    /// What each layer's feed-forward or mixture of experts adds, `[B, L, D]`.
+    /// Output of each layer's feed-forward or mixture of experts, `[B, L, D]`.
     pub feed_forward: Vec<Tensor<3>>,
     /// The state of each module that predicted further tokens after its norm, `[B, L - k, D]`.
     pub further: Vec<Tensor<3>>,

@@ -1,9 +1,11 @@
+//! Size and cost of a DeepSeek decoder.
+
 use super::DeepSeekConfig;
 use crate::account::F32;
 use crate::{Account, MemoryEstimate};
 use moe_router::RouterConfig;
 
-/// What one layer holds and costs.
+/// Size and cost of one layer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Layer {
     params: usize,
@@ -79,17 +81,16 @@ impl DeepSeekConfig {
             flops: self.attention.flops_per_token(seq_length),
             kept: 6 * d + self.attention.kept_per_token(),
         };
-        attention.plus(match self.is_moe(layer) {
-            true => self.experts(layer, router, seq_length),
-            false => {
-                let params = self.dense().n_params();
-                let stacks = self.moe.activation.n_stacks() - 1;
-                Layer {
-                    params,
-                    active: params,
-                    flops: 2 * params as u64,
-                    kept: stacks * self.d_dense,
-                }
+        attention.plus(if self.is_moe(layer) {
+            self.experts(layer, router, seq_length)
+        } else {
+            let params = self.dense().n_params();
+            let stacks = self.moe.activation.n_stacks() - 1;
+            Layer {
+                params,
+                active: params,
+                flops: 2 * params as u64,
+                kept: stacks * self.d_dense,
             }
         })
     }

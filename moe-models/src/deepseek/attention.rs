@@ -1,3 +1,5 @@
+//! Attention of the DeepSeek family: grouped-query or latent.
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use moe_attention::{

@@ -1,3 +1,5 @@
+//! A layer of a DeepSeek decoder.
+
 use super::{DeepSeekAttention, FeedForward};
 use crate::decoder::{TokenContext, Tracer};
 use burn::module::Module;

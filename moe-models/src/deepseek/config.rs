@@ -30,9 +30,9 @@ pub struct DeepSeekConfig {
     pub moe: MoeLayerConfig,
     /// The number of modules that predict further tokens.
     pub n_mtp_layers: usize,
-    /// Whether the output head is the embedding, transposed.
+    /// True if the output head is the embedding, transposed.
     pub tied_embeddings: bool,
-    /// Whether a router that is not causal is allowed.
+    /// True if a router that is not causal is allowed.
     pub allow_leak: bool,
 }
 
@@ -42,7 +42,7 @@ impl DeepSeekConfig {
         self.moe.d_model
     }
 
-    /// Whether a layer is a mixture of experts. The modules that predict further follow the rule too,
+    /// Tells whether a layer is a mixture of experts. The modules that predict further follow the rule too,
     /// as layers after the last.
     pub fn is_moe(&self, layer: usize) -> bool {
         layer >= self.n_dense_layers && layer.is_multiple_of(self.moe_every)
@@ -53,7 +53,7 @@ impl DeepSeekConfig {
         ExpertsConfig::new(self.d_model(), 1, self.d_dense).with_activation(self.moe.activation)
     }
 
-    /// What the router of a layer must know.
+    /// Shape that the router of a layer is built for.
     pub fn router_shape(&self, layer: usize) -> RouterShape {
         RouterShape {
             d_model: self.moe.d_model,

@@ -1,10 +1,12 @@
+//! Feed-forward parts of the DeepSeek family: dense, or a mixture of experts.
+
 use crate::decoder::TokenContext;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use moe_experts::{Dispatch, Experts, MoeLayer};
 use moe_router::{AnyRouter, Router, Routing};
 
-/// What stands after the attention of a layer.
+/// Feed-forward part of a layer: dense, or a mixture of experts.
 #[allow(clippy::large_enum_variant)] // a few of them a model, holding weights far larger
 #[derive(Module, Debug)]
 pub enum FeedForward<R: Router = AnyRouter> {

@@ -1,3 +1,5 @@
+//! The DeepSeek decoder, with modules that predict further tokens.
+
 use super::{DeepSeekBlock, MultiTokenPrediction};
 use crate::decoder::{Decoder, TokenContext, Tracer, scores, wanted};
 use crate::{DecoderCache, DecoderInput, DecoderOutput};
@@ -35,9 +37,10 @@ impl<R: Router> DeepSeek<R> {
         }
         let hidden = self.norm.forward(x);
         tracer.hidden(&hidden);
-        let further = match input.further {
-            true => self.further(&input, hidden.clone(), &mut tracer, &mut routings),
-            false => Vec::new(),
+        let further = if input.further {
+            self.further(&input, hidden.clone(), &mut tracer, &mut routings)
+        } else {
+            Vec::new()
         };
         DecoderOutput {
             logits: self.logits(wanted(hidden.clone(), input.last_only)),

@@ -1,3 +1,5 @@
+//! Multi-token prediction (DeepSeek-V3, arXiv 2412.19437, section 2.2).
+
 use super::DeepSeekBlock;
 use crate::decoder::{TokenContext, Tracer};
 use burn::module::Module;

@@ -18,7 +18,7 @@ pub struct GeneratedToken {
     pub experts: Vec<Option<usize>>,
 }
 
-/// How many tokens were drafted by a module that predicts further tokens, and how many were right.
+/// Numbers of tokens that a module drafted by predicting further, and of those that were right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Drafts {
     /// Tokens drafted.
@@ -186,7 +186,7 @@ impl<'a, M: Decoder> Generator<'a, M> {
         }
     }
 
-    /// How many of the next token and its draft stand; forgets a draft that does not.
+    /// Counts those of the next token and its draft that stand; forgets a draft that does not.
     fn judge(&mut self, drafted: u32, chosen: u32) -> usize {
         let drafts = self.drafts.get_or_insert_default();
         drafts.offered += 1;

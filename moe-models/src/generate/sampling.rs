@@ -3,10 +3,10 @@
 use super::Scores;
 use rand::{Rng, RngExt};
 
-/// How the next token is drawn.
+/// Rule by which the next token is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// What the logits are divided by; 0 takes the most likely token. Default: 0.8
+    /// Divisor of the logits; 0 takes the most likely token. Default: 0.8
     pub temperature: f64,
     /// The number of most likely tokens to draw from; 0 means all. Default: 0
     pub top_k: usize,
@@ -14,7 +14,7 @@ pub struct Sampling {
     pub top_p: f64,
     /// The least probability of a token, as a share of the most likely one's. Default: 0
     pub min_p: f64,
-    /// What the logits of tokens that came before are divided by, or multiplied with below zero; 1
+    /// Divisor of the logits of tokens that came before, or factor of those below zero; 1
     /// changes nothing. Default: 1
     pub repetition_penalty: f64,
     /// The seed of the draws. Default: 0

@@ -8,7 +8,7 @@ use thiserror::Error;
     "{place}: {n_bad} of {n} {of} are no finite numbers, the first is {first}. Either the weights hold NaN or infinity (training diverged, or a file is damaged), or a sum was too large for its type"
 )]
 pub struct NotFinite {
-    /// Where in the text or the data.
+    /// Place in the text or the data.
     pub place: String,
     /// The kind of numbers.
     pub of: &'static str,

@@ -1,3 +1,5 @@
+//! A layer of Mixtral.
+
 use crate::decoder::{TokenContext, Tracer};
 use burn::module::Module;
 use burn::nn::RmsNorm;

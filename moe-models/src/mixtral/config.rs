@@ -1,3 +1,5 @@
+//! Configuration of Mixtral.
+
 use super::{Mixtral, MixtralBlock};
 use crate::ModelError;
 use crate::decoder::{assert_no_leak, check_leak};
@@ -21,9 +23,9 @@ pub struct MixtralConfig {
     pub attention: GroupedQueryAttentionConfig,
     /// The experts of each layer.
     pub moe: MoeLayerConfig,
-    /// Whether the output head is the embedding, transposed.
+    /// True if the output head is the embedding, transposed.
     pub tied_embeddings: bool,
-    /// Whether a router that is not causal is allowed.
+    /// True if a router that is not causal is allowed.
     pub allow_leak: bool,
 }
 
@@ -33,7 +35,7 @@ impl MixtralConfig {
         self.moe.d_model
     }
 
-    /// What the router of a layer must know.
+    /// Shape that the router of a layer is built for.
     pub fn router_shape(&self, layer: usize) -> RouterShape {
         RouterShape {
             d_model: self.moe.d_model,

@@ -1,3 +1,5 @@
+//! The Mixtral decoder.
+
 use super::MixtralBlock;
 use crate::decoder::{Decoder, TokenContext, Tracer, scores, wanted};
 use crate::{DecoderCache, DecoderInput, DecoderOutput};

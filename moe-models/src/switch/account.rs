@@ -1,3 +1,5 @@
+//! Size and cost of a Switch Transformer.
+
 use super::{Embeddings, SwitchConfig, SwitchStackConfig};
 use crate::account::F32;
 use crate::{Account, MemoryEstimate};
@@ -14,7 +16,7 @@ pub struct SwitchBatch {
     pub target_length: usize,
 }
 
-/// What a stack holds and costs.
+/// Size and cost of a stack.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stack {
     params: usize,
@@ -25,7 +27,7 @@ struct Stack {
     kept: usize,
 }
 
-/// What the feed-forward of a layer holds and costs.
+/// Size and cost of the feed-forward of a layer.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     params: usize,
@@ -103,9 +105,10 @@ impl SwitchConfig {
             ..Default::default()
         };
         for layer in 0..stack.n_layers {
-            let part = match stack.is_sparse(layer) {
-                true => self.sparse_part(router, first_layer + layer, rows),
-                false => self.dense_part(),
+            let part = if stack.is_sparse(layer) {
+                self.sparse_part(router, first_layer + layer, rows)
+            } else {
+                self.dense_part()
             };
             sum.params += beside + part.params;
             sum.active += beside + part.active;

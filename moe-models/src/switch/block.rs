@@ -1,3 +1,5 @@
+//! A layer of the Switch Transformer's encoder or decoder.
+
 use super::SwitchFeedForward;
 use crate::decoder::{TokenContext, Tracer};
 use burn::module::Module;
@@ -23,7 +25,7 @@ pub struct SwitchBlock<R: Router = AnyRouter> {
     pub feed_forward: SwitchFeedForward<R>,
 }
 
-/// How a decoder's layer attends the encoder's output.
+/// Cross-attention of a decoder's layer to the encoder's output.
 #[derive(Module, Debug)]
 pub struct CrossAttention {
     /// Normalises its input.
@@ -32,19 +34,19 @@ pub struct CrossAttention {
     pub attention: T5Attention,
 }
 
-/// What the layers of a stack have in common in one call.
+/// Context that the layers of a stack share in one call.
 pub(super) struct BlockContext {
     /// The tokens, as this layer's router knows them.
     pub(super) tokens: TokenContext,
-    /// What is added to the scores of the layer's own tokens.
+    /// Bias of the scores of the layer's own tokens.
     pub(super) bias: ScoreBias,
-    /// Which of the encoder's tokens are hidden.
+    /// Marks of the encoder's tokens that are hidden.
     pub(super) memory_bias: ScoreBias,
     /// The width of the noise of a sparse layer's input.
     pub(super) input_jitter: f64,
 }
 
-/// What a layer attends beside its own tokens.
+/// Keys and values that a layer attends beside its own tokens.
 #[derive(Default)]
 pub(super) struct Attended<'a> {
     /// Its own earlier tokens, to which the new ones are added.

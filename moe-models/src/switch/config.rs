@@ -1,3 +1,5 @@
+//! Configuration of the Switch Transformer.
+
 use super::{Switch, SwitchBlock, SwitchFeedForward, SwitchStack, block::CrossAttention};
 use crate::ModelError;
 use crate::decoder::{assert_no_leak, check_leak};
@@ -31,14 +33,14 @@ pub struct SwitchConfig {
     pub moe: MoeLayerConfig,
     /// The epsilon of the RMS norms.
     pub norm_eps: f64,
-    /// Which tables there are.
+    /// Tables of tokens.
     pub embeddings: Embeddings,
-    /// What routers do with padding.
+    /// Treatment of padding by routers.
     pub padded_tokens: PaddedTokens,
     /// The width of the noise that multiplies in training what a sparse layer's router and experts
     /// see, as the published code has it in 32 bits. A router's own jitter reaches the router alone.
     pub input_jitter: f64,
-    /// Whether a router that is not causal is allowed in the decoder.
+    /// True if a router that is not causal is allowed in the decoder.
     pub allow_leak: bool,
 }
 
@@ -51,7 +53,7 @@ pub struct SwitchStackConfig {
     pub sparse_step: usize,
 }
 
-/// Which tables of tokens there are.
+/// Tables of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Embeddings {
     /// One for encoder, decoder and head; the head's input is multiplied by `d_model^-0.5`.
@@ -63,7 +65,7 @@ pub enum Embeddings {
     UntiedBesideUnused,
 }
 
-/// What routers do with padding.
+/// Treatment of padding by routers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaddedTokens {
     /// They leave it out: it takes no place and counts in no loss.
@@ -83,7 +85,7 @@ impl SwitchStackConfig {
         }
     }
 
-    /// Whether a layer is sparse.
+    /// Tells whether a layer is sparse.
     pub fn is_sparse(&self, layer: usize) -> bool {
         match self.sparse_step {
             0 => false,
@@ -123,7 +125,7 @@ impl SwitchConfig {
         ExpertsConfig::new(self.d_model(), 1, self.d_dense).with_activation(self.moe.activation)
     }
 
-    /// What the router of a layer must know; the decoder's layers are numbered on from the encoder's.
+    /// Shape that the router of a layer is built for; the decoder's layers are numbered on from the encoder's.
     pub fn router_shape(&self, layer: usize) -> RouterShape {
         RouterShape {
             d_model: self.d_model(),
@@ -132,7 +134,7 @@ impl SwitchConfig {
         }
     }
 
-    /// Whether a layer of [`router_shape`](Self::router_shape) is the decoder's.
+    /// Tells whether a layer of [`router_shape`](Self::router_shape) is the decoder's.
     pub fn is_of_decoder(&self, layer: usize) -> bool {
         layer >= self.encoder.n_layers
     }
@@ -226,9 +228,10 @@ impl SwitchConfig {
                         attention: self.attention().init(device),
                     }),
                     feed_forward_norm: self.norm().init(device),
-                    feed_forward: match stack.is_sparse(layer) {
-                        true => self.sparse(side, first_layer + layer, router, device),
-                        false => SwitchFeedForward::Dense(self.dense().init(device)),
+                    feed_forward: if stack.is_sparse(layer) {
+                        self.sparse(side, first_layer + layer, router, device)
+                    } else {
+                        SwitchFeedForward::Dense(self.dense().init(device))
                     },
                 })
                 .collect(),

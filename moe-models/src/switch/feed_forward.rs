@@ -1,3 +1,5 @@
+//! Feed-forward parts of the Switch Transformer: dense, or sparse.
+
 use crate::decoder::TokenContext;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -5,7 +7,7 @@ use moe_experts::{Dispatch, Experts, MoeLayer};
 use moe_router::parts::mix_seed;
 use moe_router::{AnyRouter, Router, RouterInput, Routing};
 
-/// What stands at the end of a layer.
+/// Feed-forward part at the end of a layer.
 #[allow(clippy::large_enum_variant)] // a few of them a model, holding weights far larger
 #[derive(Module, Debug)]
 pub enum SwitchFeedForward<R: Router = AnyRouter> {

@@ -1,3 +1,5 @@
+//! Inputs of the Switch Transformer.
+
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use std::sync::Arc;
 
@@ -6,15 +8,15 @@ use std::sync::Arc;
 pub struct SwitchInput {
     /// Vocabulary ids of the texts, `[B, L]`.
     pub tokens: Tensor<2, Int>,
-    /// Which of them `[B * L]` are padding, right of the text: nobody attends them. Default: none
+    /// Marks of those `[B * L]` that are padding, right of the text: nobody attends them. Default: none
     pub padding: Option<Arc<[bool]>>,
     /// Vocabulary ids of the decoder, `[B, M]`: a start token, then the target without its last.
     pub decoder_tokens: Tensor<2, Int>,
-    /// Which of them `[B * M]` are padding, right of the text. Default: none
+    /// Marks of those `[B * M]` that are padding, right of the text. Default: none
     pub decoder_padding: Option<Arc<[bool]>>,
     /// The seed of this call's noise. Present while training, absent in evaluation.
     pub noise: Option<u64>,
-    /// Whether the output carries a [trace](crate::switch::SwitchTrace) of every layer.
+    /// True if the output carries a [trace](crate::switch::SwitchTrace) of every layer.
     pub traced: bool,
 }
 

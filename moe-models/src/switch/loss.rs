@@ -1,10 +1,12 @@
+//! Losses of the Switch Transformer's routers, as the published code adds them.
+
 use super::SwitchStackConfig;
 use crate::token_losses;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_router::Routing;
 use moe_router::balance::{load_balance_pooled_by_sequence, z};
 
-/// What the published code adds to the cross entropy for the routers of one stack, not yet weighted.
+/// Losses that the published code adds to the cross entropy for the routers of one stack, not yet weighted.
 #[derive(Debug, Clone)]
 pub struct StackLosses {
     /// The router z-loss over the tokens of all sparse layers, `[1]`.

@@ -1,3 +1,5 @@
+//! The Switch Transformer: an encoder and a decoder with sparse layers.
+
 use super::input::mask;
 use super::stack::{StackCall, StackOutput};
 use super::{
@@ -30,12 +32,12 @@ pub struct Switch<R: Router = AnyRouter> {
     pub decoder: SwitchStack<R>,
     /// The output head, `[d_model, vocab_size]`; none if it is the embedding, transposed.
     pub head: Option<Linear>,
-    /// What routers do with padding.
+    /// Treatment of padding by routers.
     #[module(skip)]
     pub padded_tokens: PaddedTokens,
 }
 
-/// What the decoder attends beside its own tokens.
+/// Output of the encoder, which the decoder attends beside its own tokens.
 struct Memory<'a> {
     layers: &'a [KeysValues],
     mask: Option<Tensor<2, Bool>>,

@@ -1,8 +1,10 @@
+//! Outputs of the Switch Transformer and of its encoder.
+
 use crate::DecoderTrace;
 use burn::tensor::{Bool, Tensor};
 use moe_router::Routing;
 
-/// What a [`Switch`](super::Switch) model returns.
+/// Output of a [`Switch`](super::Switch) model.
 #[derive(Debug, Clone)]
 pub struct SwitchOutput {
     /// The scores of the next token at each position of the decoder, `[B, M, V]`.
@@ -12,11 +14,11 @@ pub struct SwitchOutput {
     pub encoder_routings: Vec<Routing>,
     /// The routing of each sparse layer of the decoder, tokens `[B * M]`.
     pub decoder_routings: Vec<Routing>,
-    /// What every layer computed, if it was asked for.
+    /// Trace of every layer, if it was asked for.
     pub trace: Option<SwitchTrace>,
 }
 
-/// What every layer of both stacks computed. A decoder layer's attention is that of its own tokens.
+/// Trace of every layer of both stacks. A decoder layer's attention is that of its own tokens.
 #[derive(Debug, Clone)]
 pub struct SwitchTrace {
     /// The encoder's layers.
@@ -25,16 +27,16 @@ pub struct SwitchTrace {
     pub decoder: DecoderTrace,
 }
 
-/// What an encoder made of a batch of texts.
+/// Output of an encoder for a batch of texts.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     /// The states after the final norm, `[B, L, D]`.
     pub hidden: Tensor<3>,
-    /// Which tokens are padding, `[B, L]`.
+    /// Marks of the tokens that are padding, `[B, L]`.
     pub mask_pad: Option<Tensor<2, Bool>>,
     /// The routing of each sparse layer.
     pub routings: Vec<Routing>,
-    /// What every layer computed, if it was asked for.
+    /// Trace of every layer, if it was asked for.
     pub trace: Option<DecoderTrace>,
 }
 

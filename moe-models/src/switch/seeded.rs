@@ -17,9 +17,12 @@ impl SwitchConfig {
         seed: u64,
         device: &Device,
     ) -> Switch {
-        let router = |shape: &RouterShape| match self.is_of_decoder(shape.layer) {
-            true => decoder_router.init(shape, device),
-            false => encoder_router.init(shape, device),
+        let router = |shape: &RouterShape| {
+            if self.is_of_decoder(shape.layer) {
+                decoder_router.init(shape, device)
+            } else {
+                encoder_router.init(shape, device)
+            }
         };
         let n_layers = self.encoder.n_layers.max(self.decoder.n_layers);
         let mut model = seed_parameters(self.init(router, device), seed, n_layers);

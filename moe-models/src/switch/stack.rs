@@ -1,3 +1,5 @@
+//! A stack of layers: the encoder or the decoder of the Switch Transformer.
+
 use super::SwitchBlock;
 use super::block::{Attended, BlockContext};
 use crate::DecoderTrace;
@@ -23,22 +25,22 @@ pub struct SwitchStack<R: Router = AnyRouter> {
     pub input_jitter: f64,
 }
 
-/// What a stack reads beside the embedded tokens.
+/// Inputs of a stack beside the embedded tokens.
 pub(super) struct StackCall<'a> {
     /// The tokens, as routers know them.
     pub(super) tokens: TokenContext,
-    /// Which keys are padding, `[B, S]`.
+    /// Marks of the keys that are padding, `[B, S]`.
     pub(super) mask_pad: Option<Tensor<2, Bool>>,
     /// The keys and values of the encoder's tokens for each layer of a decoder, and which are padding.
     pub(super) memory: &'a [KeysValues],
     pub(super) memory_mask: Option<Tensor<2, Bool>>,
     /// Earlier tokens for each layer.
     pub(super) cache: Option<&'a mut [KvCache]>,
-    /// Whether to trace every layer.
+    /// True if every layer is traced.
     pub(super) traced: bool,
 }
 
-/// What a stack returns.
+/// Output of a stack.
 pub(super) struct StackOutput {
     /// After the final norm, `[B, L, D]`.
     pub(super) hidden: Tensor<3>,

@@ -1,4 +1,4 @@
-//! What the parts do together.
+//! Tests of the parts together.
 
 use super::*;
 use crate::Sampling;

@@ -1,3 +1,5 @@
+//! Size and cost of a vision transformer.
+
 use super::{PatchPositions, Pooling, VmoeConfig};
 use crate::account::F32;
 use crate::{Account, MemoryEstimate};
@@ -74,23 +76,20 @@ impl VmoeConfig {
         let (d, n_tokens) = (self.d_model, self.n_tokens());
         let attention = self.attention().n_params() + 4 * d;
         let attention_flops = n_tokens * (8 * d * d + 4 * n_tokens * d);
-        let (params, active, rows) = match self.moe_layers.contains(&layer) {
-            true => {
-                let n_experts = self.moe.n_experts;
-                let gate = router.n_params(&self.router_shape(layer));
-                let per_token = router.experts_per_token(n_experts);
-                let rows = router.rows_per_token(n_experts, self.group_size());
-                (
-                    self.moe.n_params() + gate,
-                    self.moe.n_params_active(per_token) + gate,
-                    n_tokens as u64 * (2 * self.moe.n_params_active(rows) + 2 * gate) as u64,
-                )
-            }
-            false => {
-                let dense = self.dense();
-                let flops = n_tokens as u64 * dense.flops_per_row();
-                (dense.n_params(), dense.n_params(), flops)
-            }
+        let (params, active, rows) = if self.moe_layers.contains(&layer) {
+            let n_experts = self.moe.n_experts;
+            let gate = router.n_params(&self.router_shape(layer));
+            let per_token = router.experts_per_token(n_experts);
+            let rows = router.rows_per_token(n_experts, self.group_size());
+            (
+                self.moe.n_params() + gate,
+                self.moe.n_params_active(per_token) + gate,
+                n_tokens as u64 * (2 * self.moe.n_params_active(rows) + 2 * gate) as u64,
+            )
+        } else {
+            let dense = self.dense();
+            let flops = n_tokens as u64 * dense.flops_per_row();
+            (dense.n_params(), dense.n_params(), flops)
         };
         Part {
             params: attention + params,
@@ -125,13 +124,14 @@ impl VmoeConfig {
     /// keys, values and the attention's output (4 D), its probabilities, and pre-activations.
     fn activations(&self, router: &RouterConfig, batch_size: usize) -> usize {
         let n_tokens = self.n_tokens();
-        let hidden = |layer: usize| match self.moe_layers.contains(&layer) {
-            true => {
+        let hidden = |layer: usize| {
+            if self.moe_layers.contains(&layer) {
                 let rows = router.rows_per_token(self.moe.n_experts, self.group_size());
                 let stacks = self.moe.activation.n_stacks() - 1;
                 (stacks as f64 * rows * self.moe.d_expert as f64) as usize + 3 * self.moe.n_experts
+            } else {
+                self.d_mlp
             }
-            false => self.d_mlp,
         };
         let of_token = |layer| 10 * self.d_model + 2 * self.n_heads * n_tokens + hidden(layer);
         let kept: usize = (0..self.n_layers).map(of_token).sum();

@@ -15,7 +15,7 @@ pub struct EncoderAttentionConfig {
     pub d_model: usize,
     /// The number of heads, which divides the width.
     pub n_heads: usize,
-    /// Whether each head's queries and keys pass through a layer norm without a bias.
+    /// True if each head's queries and keys pass through a layer norm without a bias.
     pub qk_norm: bool,
 }
 

@@ -1,3 +1,5 @@
+//! A block of the vision transformer's encoder.
+
 use super::output::Tracer;
 use super::{EncoderAttention, EncoderFeedForward};
 use burn::module::Module;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// The epsilon of all norms.
 pub(super) const NORM_EPS: f64 = 1e-6;
 
-/// How the tokens of an image become one vector.
+/// Pooling of the tokens of an image into one vector.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
@@ -29,7 +29,7 @@ pub enum Pooling {
     Attention,
 }
 
-/// Which tokens are routed together: they compete for the same places, or mix in the same slots.
+/// Groups of tokens that are routed together: they compete for the same places, or mix in the same slots.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Grouping {
@@ -58,13 +58,13 @@ pub struct VmoeConfig {
     pub d_model: usize,
     /// The hidden width of a dense feed-forward.
     pub d_mlp: usize,
-    /// How tokens know where they are.
+    /// Positions of the tokens.
     pub positions: PatchPositions,
-    /// How the tokens of an image become one vector.
+    /// Pooling of the tokens of an image into one vector.
     pub pooling: Pooling,
     /// The width of a layer `tanh(x W + b)` before the head, if there is one.
     pub d_pre_logits: Option<usize>,
-    /// Whether queries and keys are normalised.
+    /// True if queries and keys are normalised.
     pub qk_norm: bool,
     /// The value that the biases of the head start with: with many classes and a sigmoid loss,
     /// `-ln(n_classes)` starts at the right size.
@@ -72,7 +72,7 @@ pub struct VmoeConfig {
     /// The blocks that are mixtures of experts, counted from 0: [`every`], [`last_odd`] and [`last`] list
     /// them as published. None makes a dense vision transformer.
     pub moe_layers: Vec<usize>,
-    /// Which tokens are routed together.
+    /// Groups of tokens that are routed together.
     pub grouping: Grouping,
     /// The experts of those blocks. Published ones have biases and GELU.
     pub moe: MoeLayerConfig,
@@ -123,7 +123,7 @@ impl VmoeConfig {
         }
     }
 
-    /// What the router of a block must know.
+    /// Shape that the router of a block is built for.
     pub fn router_shape(&self, layer: usize) -> RouterShape {
         RouterShape {
             d_model: self.d_model,
@@ -251,12 +251,11 @@ impl VmoeConfig {
                 attention_norm: self.norm().init(device),
                 attention: self.attention().init(device),
                 feed_forward_norm: self.norm().init(device),
-                feed_forward: match self.moe_layers.contains(&layer) {
-                    true => {
-                        let router = router(&self.router_shape(layer));
-                        EncoderFeedForward::Experts(self.moe.init(router, device))
-                    }
-                    false => EncoderFeedForward::Dense(self.dense().init(device)),
+                feed_forward: if self.moe_layers.contains(&layer) {
+                    let router = router(&self.router_shape(layer));
+                    EncoderFeedForward::Experts(self.moe.init(router, device))
+                } else {
+                    EncoderFeedForward::Dense(self.dense().init(device))
                 },
             })
             .collect();

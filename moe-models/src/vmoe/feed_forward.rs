@@ -1,9 +1,11 @@
+//! Feed-forward parts of the vision transformer: dense, or a mixture of experts.
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use moe_experts::{Dispatch, Experts, MoeLayer};
 use moe_router::{AnyRouter, Router, RouterInput, Routing};
 
-/// What stands after the attention of a block.
+/// Feed-forward part of a block: dense, or a mixture of experts.
 #[allow(clippy::large_enum_variant)] // a few of them a model, holding weights far larger
 #[derive(Module, Debug)]
 pub enum EncoderFeedForward<R: Router = AnyRouter> {

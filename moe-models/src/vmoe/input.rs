@@ -1,3 +1,5 @@
+//! Inputs of the vision transformer.
+
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 
@@ -11,7 +13,7 @@ pub struct VmoeInput {
     /// Noise of standard deviation 1 for the router of each block, `[T, E]`, in place of what the seed
     /// would draw. Default: none
     pub drawn_noise: BTreeMap<usize, Tensor<2>>,
-    /// Whether the output carries a [trace](super::VmoeTrace) of every block.
+    /// True if the output carries a [trace](super::VmoeTrace) of every block.
     pub traced: bool,
 }
 

@@ -1,3 +1,5 @@
+//! The vision transformer with mixtures of experts.
+
 use super::output::Tracer;
 use super::patches::patches;
 use super::{

@@ -1,18 +1,20 @@
+//! Outputs of the vision transformer.
+
 use burn::tensor::Tensor;
 use moe_router::Routing;
 
-/// What a [`Vmoe`](super::Vmoe) returns.
+/// Output of a [`Vmoe`](super::Vmoe).
 #[derive(Debug, Clone)]
 pub struct VmoeOutput {
     /// The scores of the classes, `[B, n_classes]`.
     pub logits: Tensor<2>,
     /// The routing of each mixture of experts, tokens `[B * N]`.
     pub routings: Vec<Routing>,
-    /// What every block computed, if it was asked for.
+    /// Trace of every block, if it was asked for.
     pub trace: Option<VmoeTrace>,
 }
 
-/// What every block computed: all quantities by which two implementations are compared beside the routings
+/// Trace of every block: all quantities by which two implementations are compared beside the routings
 /// and the logits.
 #[derive(Debug, Clone)]
 pub struct VmoeTrace {
@@ -20,7 +22,7 @@ pub struct VmoeTrace {
     pub patches: Tensor<3>,
     /// The residual stream after each block, `[B, N, D]`.
     pub blocks: Vec<Tensor<3>>,
-    /// What each mixture of experts adds, `[B, N, D]`.
+    /// Output of each mixture of experts, `[B, N, D]`.
     pub mixtures: Vec<Tensor<3>>,
     /// The stream after the final norm, `[B, N, D]`.
     pub encoded: Tensor<3>,

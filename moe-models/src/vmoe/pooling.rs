@@ -1,3 +1,5 @@
+//! Attention pooling of the tokens of an image (MAP head).
+
 use super::feed_forward::dense;
 use super::{EncoderAttention, VmoeConfig};
 use burn::module::{Module, Param};
@@ -9,7 +11,7 @@ use moe_experts::Experts;
 /// et al. 2022, arXiv 2106.04560, section 3.4): `y = attention(probe, x)`, `y + mlp(norm(y))`.
 #[derive(Module, Debug)]
 pub struct AttentionPooling {
-    /// What asks, `[1, 1, d_model]`.
+    /// Query of the pooling, `[1, 1, d_model]`.
     pub probe: Param<Tensor<3>>,
     /// The probe's attention to the tokens.
     pub attention: EncoderAttention,

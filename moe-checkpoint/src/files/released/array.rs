@@ -4,7 +4,7 @@ use safetensors::{Dtype, View};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Which part of an array a chunk is: a range of each axis.
+/// Part of an array that a chunk is: a range of each axis.
 pub(super) type Ranges = Vec<Range<usize>>;
 
 /// A chunk: where it belongs, and its values in pieces, one behind the other.
@@ -48,13 +48,14 @@ impl<'a> ChunkedArray<'a> {
             }
             n_elements += n;
         }
-        match n_elements == shape.iter().product::<usize>() {
-            true => Ok(Self {
+        if n_elements == shape.iter().product::<usize>() {
+            Ok(Self {
                 shape,
                 dtype,
                 chunks,
-            }),
-            false => Err(format!("its chunks have {n_elements} numbers")),
+            })
+        } else {
+            Err(format!("its chunks have {n_elements} numbers"))
         }
     }
 

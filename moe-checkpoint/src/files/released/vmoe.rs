@@ -1,3 +1,5 @@
+//! Released V-MoE checkpoints: an index and its data files.
+
 use super::array::{Chunk, ChunkedArray};
 use super::data::{Chunks, read_chunks};
 use super::index::{Index, IndexedArray, dtype};
@@ -18,7 +20,7 @@ pub struct ReleasedVmoe {
 }
 
 impl ReleasedVmoe {
-    /// Whether a path is that of an index.
+    /// Tells whether a path is that of an index.
     pub fn is_at(path: &Path) -> bool {
         path.extension().is_some_and(|end| end == "index") && path.is_file()
     }
