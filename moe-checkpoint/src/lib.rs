@@ -1,5 +1,5 @@
-//! What others have published: checkpoints in their own layouts, their configurations, and the numbers that
-//! their reference implementations compute.
+//! Published checkpoints: their own layouts and configurations, and the numbers that their reference
+//! implementations compute.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 

@@ -32,9 +32,10 @@ fn copy(changed: &str, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>) -> tempfile:
     let folder = tempfile::tempdir().expect("a folder");
     for file in FILES {
         let bytes = fs::read(fixture().join(file)).expect("the file");
-        let bytes = match file == changed {
-            true => change(bytes),
-            false => Some(bytes),
+        let bytes = if file == changed {
+            change(bytes)
+        } else {
+            Some(bytes)
         };
         if let Some(bytes) = bytes {
             fs::write(folder.path().join(file), bytes).expect("a copy");

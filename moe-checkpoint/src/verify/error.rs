@@ -1,5 +1,7 @@
 //! Errors of verifying a checkpoint.
 
+use crate::CheckpointError;
+
 use std::path::PathBuf;
 use thiserror::Error;
 
