@@ -5,7 +5,8 @@ use moe_attention::{GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig}
 use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::deepseek::DeepSeekAttentionConfig;
 use moe_models::{DecoderConfig, DeepSeekConfig, MixtralConfig};
-use moe_router::{DeepSeekV3Config, MixtralConfig as MixtralRouterConfig, RouterConfig};
+use moe_router::RouterConfig;
+use moe_router::zoo::{DeepSeekV3RouterConfig, MixtralRouterConfig};
 
 /// A decoder to time.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ impl Shape {
                 tied_embeddings: false,
                 allow_leak: false,
             }),
-            router: RouterConfig::DeepSeekV3(DeepSeekV3Config {
+            router: RouterConfig::DeepSeekV3(DeepSeekV3RouterConfig {
                 top_k: 8,
                 n_groups: 8,
                 topk_groups: 4,

@@ -4,7 +4,8 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 use moe_experts::{Activation, Dispatch, Exchange, ExpertsConfig, MoeLayer, MoeLayerConfig};
-use moe_router::{AnyRouter, MixtralConfig, RouterConfig, RouterInput, RouterShape, SwitchConfig};
+use moe_router::zoo::{MixtralRouterConfig, SwitchRouterConfig};
+use moe_router::{AnyRouter, RouterConfig, RouterInput, RouterShape};
 use serde::Serialize;
 
 /// A mixture-of-experts layer and how many tokens it gets, without its activation.
@@ -86,8 +87,8 @@ impl Workload {
     /// Mixtral's router, or Switch's where there is a capacity.
     pub fn router(&self) -> RouterConfig {
         match self.capacity_factor {
-            None => RouterConfig::Mixtral(MixtralConfig { top_k: self.top_k }),
-            Some(capacity_factor) => RouterConfig::Switch(SwitchConfig {
+            None => RouterConfig::Mixtral(MixtralRouterConfig { top_k: self.top_k }),
+            Some(capacity_factor) => RouterConfig::Switch(SwitchRouterConfig {
                 capacity_factor,
                 ..Default::default()
             }),

@@ -458,11 +458,11 @@ fn v3() -> Published {
 fn the_published_models_have_the_published_parameters() {
     let of =
         |published: Published, router: RouterConfig| published.config().account(&router, 1, 4096);
-    let six = RouterConfig::DeepSeekV2(moe_router::DeepSeekV2Config {
+    let six = RouterConfig::DeepSeekV2(moe_router::zoo::DeepSeekV2RouterConfig {
         top_k: 6,
         ..Default::default()
     });
-    let eight = RouterConfig::DeepSeekV3(moe_router::DeepSeekV3Config {
+    let eight = RouterConfig::DeepSeekV3(moe_router::zoo::DeepSeekV3RouterConfig {
         top_k: 8,
         ..Default::default()
     });

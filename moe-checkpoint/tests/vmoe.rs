@@ -5,7 +5,8 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
 use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::vmoe::{Grouping, PatchPositions, Pooling, every, last, last_odd};
 use moe_models::{Vmoe, VmoeConfig, VmoeInput, VmoeOutput};
-use moe_router::{Plan, RouterConfig, SoftMoeConfig, VMoeConfig};
+use moe_router::zoo::{SoftMoeRouterConfig, VmoeRouterConfig};
+use moe_router::{Plan, RouterConfig};
 
 fn config() -> VmoeConfig {
     VmoeConfig {
@@ -37,8 +38,8 @@ fn config() -> VmoeConfig {
     }
 }
 
-fn v_moe(capacity_factor: f64) -> RouterConfig {
-    RouterConfig::VMoe(VMoeConfig {
+fn vmoe(capacity_factor: f64) -> RouterConfig {
+    RouterConfig::Vmoe(VmoeRouterConfig {
         capacity_factor,
         capacity_multiple_of: 1,
         ..Default::default()
@@ -118,11 +119,11 @@ fn the_account_counts_every_parameter() {
                 d_pre_logits: qk_norm.then_some(7),
                 ..config()
             };
-            let soft = RouterConfig::SoftMoe(SoftMoeConfig {
+            let soft = RouterConfig::SoftMoe(SoftMoeRouterConfig {
                 slots_per_expert: 2,
                 ..Default::default()
             });
-            for router in [v_moe(1.0), soft] {
+            for router in [vmoe(1.0), soft] {
                 config.validate(&router).expect("a whole configuration");
                 let account = config.account(&router, 2);
                 let model = model(&config, &router);
@@ -146,7 +147,7 @@ fn a_dense_model_is_a_vision_transformer() {
         moe_layers: Vec::new(),
         ..config()
     };
-    let account = config.account(&v_moe(1.0), 1);
+    let account = config.account(&vmoe(1.0), 1);
     assert_eq!(account.params_total, 86_567_656);
     assert_eq!(account.params_active, 86_567_656);
     // 17.6 GMAC an image, 197 tokens
@@ -156,7 +157,7 @@ fn a_dense_model_is_a_vision_transformer() {
 
 #[test]
 fn images_in_groups_of_their_own_do_not_see_each_other() {
-    let alone = model(&config(), &v_moe(0.5));
+    let alone = model(&config(), &vmoe(0.5));
     let both = images(2);
     let output = alone.forward(VmoeInput::new(both.clone()));
     assert_eq!(output.logits.dims(), [2, 5]);
@@ -179,7 +180,7 @@ fn images_in_groups_of_their_own_do_not_see_each_other() {
         ..config()
     };
     let logits = |config: &VmoeConfig| {
-        let output = model(config, &v_moe(0.5)).forward(VmoeInput::new(both.clone()));
+        let output = model(config, &vmoe(0.5)).forward(VmoeInput::new(both.clone()));
         assert_eq!(output.routings[0].n_groups, 1);
         output.logits.into_data()
     };
@@ -189,13 +190,13 @@ fn images_in_groups_of_their_own_do_not_see_each_other() {
         grouping: Grouping::Tokens(2),
         ..config()
     };
-    let output = model(&two, &v_moe(0.5)).forward(VmoeInput::new(both));
+    let output = model(&two, &vmoe(0.5)).forward(VmoeInput::new(both));
     assert_eq!(output.routings[0].n_groups, 7);
 }
 
 #[test]
 fn the_same_weights_evaluate_at_another_capacity() {
-    let (tight, wide) = (model(&config(), &v_moe(0.3)), model(&config(), &v_moe(4.0)));
+    let (tight, wide) = (model(&config(), &vmoe(0.3)), model(&config(), &vmoe(4.0)));
     let record = tight.clone().into_record();
     let loaded = wide.try_load_record(record).expect("the same parameters");
     let input = VmoeInput::new(images(2));
@@ -205,7 +206,7 @@ fn the_same_weights_evaluate_at_another_capacity() {
 
 #[test]
 fn noise_depends_on_its_seed_and_on_the_block() {
-    let model = model(&config(), &v_moe(1.0));
+    let model = model(&config(), &vmoe(1.0));
     let route = |seed| {
         model
             .forward(VmoeInput::new(images(1)).noise(seed))
@@ -225,7 +226,7 @@ fn noise_depends_on_its_seed_and_on_the_block() {
 #[test]
 fn a_model_starts_at_its_head_bias_and_depends_on_its_seed_alone() {
     let device = Device::flex();
-    let start = |seed| config().init_seeded(&v_moe(1.0), seed, &device);
+    let start = |seed| config().init_seeded(&vmoe(1.0), seed, &device);
     let logits = start(1).forward(VmoeInput::new(images(1))).logits;
     let expected = TensorData::from([[-2.0f32; 5]]);
     logits.into_data().assert_eq(&expected, true);
@@ -245,7 +246,7 @@ fn a_model_starts_at_its_head_bias_and_depends_on_its_seed_alone() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let error = |config: VmoeConfig| {
-        let error = config.validate(&v_moe(1.0)).expect_err("a wrong value");
+        let error = config.validate(&vmoe(1.0)).expect_err("a wrong value");
         error.to_string()
     };
     let base = config();
@@ -318,7 +319,7 @@ fn what_does_not_fit_is_refused() {
         ..base
     };
     dense
-        .validate(&v_moe(1.0))
+        .validate(&vmoe(1.0))
         .expect("a dense model has no groups");
 }
 
@@ -329,5 +330,5 @@ fn a_batch_is_a_whole_number_of_groups() {
         grouping: Grouping::Images(2),
         ..config()
     };
-    let _ = model(&grouped, &v_moe(1.0)).forward(VmoeInput::new(images(1)));
+    let _ = model(&grouped, &vmoe(1.0)).forward(VmoeInput::new(images(1)));
 }

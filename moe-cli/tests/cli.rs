@@ -488,7 +488,7 @@ fn an_audit_finds_no_leak_or_says_where() {
         ended.stdout
     );
 
-    for router in ["expert_choice", "soft"] {
+    for router in ["expert_choice", "soft_moe"] {
         let ended = place.moe(&format!("audit tiny.toml router.name={router} --steps 0"));
         assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
         assert!(

@@ -245,9 +245,8 @@ fn rows_of(plan: &SparsePlan, n_tokens: usize, n_experts: usize) -> RowPlan {
 mod tests {
     use super::*;
     use burn::tensor::{Distribution, Tolerance};
-    use moe_router::{
-        Assignments, MixtralConfig, MoePlusPlusConfig, Preset, RouterShape, SoftMoeConfig,
-    };
+    use moe_router::zoo::{MixtralRouterConfig, MoePlusPlusRouterConfig, SoftMoeRouterConfig};
+    use moe_router::{Assignments, Preset, RouterShape};
 
     fn config(n_experts: usize, n_shared_experts: usize) -> MoeLayerConfig {
         MoeLayerConfig {
@@ -293,7 +292,7 @@ mod tests {
     #[test]
     fn one_expert_is_the_plain_feed_forward() {
         let device = Device::flex();
-        let router = MixtralConfig { top_k: 1 }.init(&shape(1), &device);
+        let router = MixtralRouterConfig { top_k: 1 }.init(&shape(1), &device);
         let layer = config(1, 0).init(router, &device);
         let x = tokens(7);
         let plain = layer
@@ -305,7 +304,7 @@ mod tests {
     #[test]
     fn identical_experts_give_the_feed_forward_and_shared_experts_add_theirs() {
         let device = Device::flex();
-        let router = MixtralConfig { top_k: 2 }.init(&shape(4), &device);
+        let router = MixtralRouterConfig { top_k: 2 }.init(&shape(4), &device);
         let mut layer = config(4, 2).init(router, &device);
         let same = |stack: &burn::module::Param<Tensor<3>>| {
             let first = stack.val().narrow(0, 0, 1);
@@ -333,7 +332,10 @@ mod tests {
             bias: true,
             ..config(3, 0)
         };
-        let exact = exact.init(MixtralConfig { top_k: 2 }.init(&shape(3), &device), &device);
+        let exact = exact.init(
+            MixtralRouterConfig { top_k: 2 }.init(&shape(3), &device),
+            &device,
+        );
         let rounded = MoeLayer {
             exchange: Exchange::Bf16,
             ..exact.clone()
@@ -376,7 +378,7 @@ mod tests {
     #[test]
     fn soft_slots_equal_the_sum_written_out() {
         let device = Device::flex();
-        let router = SoftMoeConfig {
+        let router = SoftMoeRouterConfig {
             slots_per_expert: 2,
             ..Default::default()
         }
@@ -438,7 +440,7 @@ mod tests {
     #[test]
     fn experts_without_a_network_add_what_the_router_computed() {
         let device = Device::flex().autodiff();
-        let config_pp = MoePlusPlusConfig {
+        let config_pp = MoePlusPlusRouterConfig {
             top_k: 5,
             ..Default::default()
         };

@@ -197,13 +197,13 @@ fn shipped_runs_keep_their_names() {
 fn a_vision_family_reads_images_and_has_its_own_keys() {
     let vision = load("model.family = \"vmoe\"", &[]).unwrap();
     assert_eq!(vision.data.name(), "digits");
-    assert_eq!(vision.router.name(), "v_moe");
+    assert_eq!(vision.router.name(), "vmoe");
     assert!(vision.causality().is_none());
     assert_eq!(vision.tokens_per_sequence(), 5); // four patches and a class token
     let soft = load("model.family = \"soft_moe\"", &["data.name=digits"]).unwrap();
     assert_eq!(
         (soft.router.name(), soft.tokens_per_sequence()),
-        ("soft", 4)
+        ("soft_moe", 4)
     );
 
     for (family, wrong, says) in [

@@ -22,11 +22,12 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
-//! use moe_router::{MixtralConfig, Preset, Router, RouterInput, RouterShape};
+//! use moe_router::{Preset, Router, RouterInput, RouterShape};
+//! use moe_router::zoo::{MixtralRouterConfig};
 //!
 //! let device = Device::flex();
 //! let shape = RouterShape { d_model: 16, n_experts: 8, layer: 0 };
-//! let router = MixtralConfig { top_k: 2 }.init(&shape, &device);
+//! let router = MixtralRouterConfig { top_k: 2 }.init(&shape, &device);
 //! let tokens = Tensor::random([32, 16], Distribution::Default, &device);
 //!
 //! let routing = router.route(RouterInput::new(tokens));
@@ -70,4 +71,4 @@ pub use router::{Causality, Extra, Family, Preset, Router, RouterInfo, RouterInp
 pub use routing::{Routing, to_vec};
 pub use tally::{Bins, Tally};
 pub use trace::Trace;
-pub use zoo::*;
+pub use zoo::{AnyRouter, RouterConfig};

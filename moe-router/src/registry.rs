@@ -4,7 +4,7 @@
 /// enum [`AnyRouter`](crate::AnyRouter), its configuration [`RouterConfig`](crate::RouterConfig)
 /// (tagged by name), and the names.
 macro_rules! routers {
-    ($($name:literal => $module:ident::{$router:ident, $config:ident},)+) => {
+    ($($name:literal => $module:ident::$variant:ident($router:ident, $config:ident),)+) => {
         $(
             mod $module;
             pub use $module::{$config, $router};
@@ -15,7 +15,7 @@ macro_rules! routers {
         pub enum AnyRouter {
             $(
                 #[doc = concat!("The router named `", $name, "`.")]
-                $router($router),
+                $variant($router),
             )+
             /// The router of another crate.
             Outside($crate::OutsideRouter),
@@ -24,28 +24,28 @@ macro_rules! routers {
         impl $crate::Router for AnyRouter {
             fn route(&self, input: $crate::RouterInput) -> $crate::Routing {
                 match self {
-                    $(Self::$router(router) => router.route(input),)+
+                    $(Self::$variant(router) => router.route(input),)+
                     Self::Outside(router) => router.route(input),
                 }
             }
 
             fn causality(&self) -> $crate::Causality {
                 match self {
-                    $(Self::$router(router) => router.causality(),)+
+                    $(Self::$variant(router) => router.causality(),)+
                     Self::Outside(router) => router.causality(),
                 }
             }
 
             fn competes(&self) -> bool {
                 match self {
-                    $(Self::$router(router) => router.competes(),)+
+                    $(Self::$variant(router) => router.competes(),)+
                     Self::Outside(router) => router.competes(),
                 }
             }
 
             fn advance(self, load: &$crate::Load) -> Self {
                 match self {
-                    $(Self::$router(router) => Self::$router(router.advance(load)),)+
+                    $(Self::$variant(router) => Self::$variant(router.advance(load)),)+
                     Self::Outside(router) => Self::Outside(router.advance(load)),
                 }
             }
@@ -58,7 +58,7 @@ macro_rules! routers {
             $(
                 #[doc = concat!("The router named `", $name, "`.")]
                 #[serde(rename = $name)]
-                $router($config),
+                $variant($config),
             )+
             /// The router of another crate, by the name that its registry gave.
             #[serde(untagged)]
@@ -97,7 +97,7 @@ macro_rules! routers {
                 use serde::de::Error;
                 match name {
                     $($name => {
-                        serde_json::from_value(serde_json::Value::Object(values)).map(Self::$router)
+                        serde_json::from_value(serde_json::Value::Object(values)).map(Self::$variant)
                     })+
                     _ => match $crate::outside::registered(name) {
                         Some(entry) => entry.config(values).map(Self::Outside),
@@ -106,11 +106,10 @@ macro_rules! routers {
                 }
             }
 
-            /// The default configuration of a named router, if there is one of that name or alias.
+            /// The default configuration of a named router, if there is one of that name.
             pub fn from_name(name: &str) -> Option<Self> {
-                let alias = Self::ALIASES.iter().find(|(alias, _)| *alias == name);
-                match alias.map_or(name, |(_, listed)| *listed) {
-                    $($name => Some(Self::$router($config::default())),)+
+                match name {
+                    $($name => Some(Self::$variant($config::default())),)+
                     _ => {
                         let entry = $crate::outside::registered(name)?;
                         entry.config(Default::default()).ok().map(Self::Outside)
@@ -121,7 +120,7 @@ macro_rules! routers {
             /// The router's name.
             pub fn name(&self) -> &'static str {
                 match self {
-                    $(Self::$router(_) => $name,)+
+                    $(Self::$variant(_) => $name,)+
                     Self::Outside(config) => config.name(),
                 }
             }
@@ -129,7 +128,7 @@ macro_rules! routers {
             /// The keys of its configuration, as its source documents them.
             pub fn keys(&self) -> Vec<$crate::RouterKey> {
                 match self {
-                    $(Self::$router(_) => $crate::keys::keys(
+                    $(Self::$variant(_) => $crate::keys::keys(
                         include_str!(concat!(stringify!($module), ".rs")),
                         stringify!($config),
                     ),)+
@@ -140,7 +139,7 @@ macro_rules! routers {
             /// Properties of the router in this configuration.
             pub fn info(&self) -> $crate::RouterInfo {
                 match self {
-                    $(Self::$router(config) => $crate::RouterInfo {
+                    $(Self::$variant(config) => $crate::RouterInfo {
                         causality: $crate::Preset::causality(config),
                         family: $crate::Preset::family(config),
                         ..<$config as $crate::Preset>::INFO
@@ -156,7 +155,7 @@ macro_rules! routers {
             /// Returns what is wrong, where, and what to do.
             pub fn validate(&self, n_experts: usize) -> Result<(), $crate::RouterError> {
                 match self {
-                    $(Self::$router(config) => $crate::Preset::validate(config, n_experts),)+
+                    $(Self::$variant(config) => $crate::Preset::validate(config, n_experts),)+
                     Self::Outside(config) => config.validate(n_experts),
                 }
             }
@@ -164,7 +163,7 @@ macro_rules! routers {
             /// Extras that the routings of a training step carry for balance losses.
             pub fn extras(&self) -> Vec<$crate::Extra> {
                 match self {
-                    $(Self::$router(config) => $crate::Preset::extras(config),)+
+                    $(Self::$variant(config) => $crate::Preset::extras(config),)+
                     Self::Outside(config) => config.extras(),
                 }
             }
@@ -172,7 +171,7 @@ macro_rules! routers {
             /// The balance losses that the router's source trains it with.
             pub fn balance(&self) -> $crate::BalanceConfig {
                 match self {
-                    $(Self::$router(config) => $crate::Preset::balance(config),)+
+                    $(Self::$variant(config) => $crate::Preset::balance(config),)+
                     Self::Outside(config) => config.balance(),
                 }
             }
@@ -180,7 +179,7 @@ macro_rules! routers {
             /// Experts that compute an average token.
             pub fn experts_per_token(&self, n_experts: usize) -> f64 {
                 match self {
-                    $(Self::$router(config) => {
+                    $(Self::$variant(config) => {
                         $crate::Preset::experts_per_token(config, n_experts)
                     })+
                     Self::Outside(config) => config.experts_per_token(n_experts),
@@ -190,7 +189,7 @@ macro_rules! routers {
             /// Rows that the experts compute for an average token of a sequence.
             pub fn rows_per_token(&self, n_experts: usize, seq_length: usize) -> f64 {
                 match self {
-                    $(Self::$router(config) => {
+                    $(Self::$variant(config) => {
                         $crate::Preset::rows_per_token(config, n_experts, seq_length)
                     })+
                     Self::Outside(config) => config.rows_per_token(n_experts, seq_length),
@@ -200,7 +199,7 @@ macro_rules! routers {
             /// The router's own parameters in a layer, trained or not.
             pub fn n_params(&self, shape: &$crate::RouterShape) -> usize {
                 match self {
-                    $(Self::$router(config) => $crate::Preset::n_params(config, shape),)+
+                    $(Self::$variant(config) => $crate::Preset::n_params(config, shape),)+
                     Self::Outside(config) => config.n_params(shape),
                 }
             }
@@ -212,8 +211,8 @@ macro_rules! routers {
                 device: &burn::tensor::Device,
             ) -> AnyRouter {
                 match self {
-                    $(Self::$router(config) => {
-                        AnyRouter::$router($crate::Preset::init(config, shape, device))
+                    $(Self::$variant(config) => {
+                        AnyRouter::$variant($crate::Preset::init(config, shape, device))
                     })+
                     Self::Outside(config) => AnyRouter::Outside(config.init(shape, device)),
                 }

@@ -3,9 +3,9 @@
 
 use burn::module::Param;
 use burn::tensor::{Device, Distribution, Tensor};
+use moe_router::zoo::{ComposedRouter, ComposedRouterConfig};
 use moe_router::{
-    AnyRouter, Composed, ComposedConfig, Plan, Preset, Router, RouterConfig, RouterInput,
-    RouterShape, Routing,
+    AnyRouter, Plan, Preset, Router, RouterConfig, RouterInput, RouterShape, Routing,
 };
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn named(keys: Value) -> RouterConfig {
     serde_json::from_value(keys).expect("a router")
 }
 
-fn composed(keys: Value) -> ComposedConfig {
+fn composed(keys: Value) -> ComposedRouterConfig {
     serde_json::from_value(keys).expect("parts")
 }
 
@@ -46,7 +46,7 @@ fn decided(routing: &Routing) -> Vec<(u32, u32, bool, u32)> {
 }
 
 /// Gives the parts the gate (and the bias) of the named router.
-fn share_gate(parts: &mut Composed, router: &AnyRouter) {
+fn share_gate(parts: &mut ComposedRouter, router: &AnyRouter) {
     parts.gate = match router {
         AnyRouter::Mixtral(r) => r.gate.clone(),
         AnyRouter::Switch(r) => r.gate.clone(),
@@ -56,7 +56,7 @@ fn share_gate(parts: &mut Composed, router: &AnyRouter) {
             parts.bias = Some(r.bias.clone());
             r.gate.clone()
         }
-        AnyRouter::VMoe(r) => r.gate.clone(),
+        AnyRouter::Vmoe(r) => r.gate.clone(),
         AnyRouter::GShard(r) => r.gate.clone(),
         AnyRouter::ExpertChoice(r) => r.gate.clone(),
         AnyRouter::TopP(r) => r.gate.clone(),
@@ -172,14 +172,14 @@ fn deepseek_v3() {
 }
 
 #[test]
-fn v_moe() {
+fn vmoe() {
     for priority in ["position", "score", "random"] {
         same(
             json!({
-                "name": "v_moe", "capacity_factor": 0.8, "priority": priority, "noise_std": 2.0,
+                "name": "vmoe", "capacity_factor": 0.8, "priority": priority, "noise_std": 2.0,
             }),
             json!({
-                "normalise": "none", "capacity": "v_moe", "capacity_factor": 0.8,
+                "normalise": "none", "capacity": "vmoe", "capacity_factor": 0.8,
                 "fill": "choice_by_choice", "priority": priority, "noise": "gaussian",
                 "noise_std": 2.0,
             }),

@@ -4,7 +4,8 @@ use burn::tensor::Device;
 use moe_router::laws::{
     LAWS, Options, Report, Subject, Verdict, check_all, check_loss, loss_subjects,
 };
-use moe_router::{MixtralConfig, Preset, RouterConfig};
+use moe_router::zoo::MixtralRouterConfig;
+use moe_router::{Preset, RouterConfig};
 use std::sync::LazyLock;
 
 static REPORTS: LazyLock<Vec<Report>> = LazyLock::new(|| {
@@ -49,8 +50,8 @@ fn no_loss_of_the_list_breaks_a_law() {
 #[test]
 fn a_router_from_another_crate_takes_one_call() {
     moe_router::laws::check(
-        |shape, device| MixtralConfig::default().init(shape, device),
+        |shape, device| MixtralRouterConfig::default().init(shape, device),
         &Device::flex(),
     );
-    moe_router::laws::check_preset::<MixtralConfig>("mixtral", &Device::flex());
+    moe_router::laws::check_preset::<MixtralRouterConfig>("mixtral", &Device::flex());
 }

@@ -109,9 +109,9 @@ museum! {
     "expert choice in a decoder, called causal", "OLMoE#46", ["causality", "decode"], "were replaced",
         changed("expert_choice", Change::ClaimsCausal);
     "dispatch and combine of soft slots change places", "", ["soft-maps"], "sum to",
-        changed("soft", Change::SwapsMaps);
+        changed("soft_moe", Change::SwapsMaps);
     "padding takes part in soft slots", "", ["padding"], "without padding and with it",
-        changed("soft", Change::IgnoresPadding);
+        changed("soft_moe", Change::IgnoresPadding);
     "scores come out transposed", "", ["well-formed"], "logits of shape", changed("mixtral", Change::Transposes);
     "shares of the balance loss sum to k", "transformers#28255", ["loss-at-balance", "loss-closed-form"], "experts a token",
         loss("load_balance", losses::shares_sum_to_k);

@@ -7,7 +7,7 @@ use moe_router::laws::{Options, Subject, check_all};
 use moe_router::{
     AnyRouter, Preset, Registry, RegistryError, Router, RouterConfig, RouterInput, RouterShape,
     to_vec,
-    zoo::{LossFreeConfig, MixtralConfig, SwitchConfig},
+    zoo::{LossFreeRouterConfig, MixtralRouterConfig, SwitchRouterConfig},
 };
 use serde_json::json;
 
@@ -19,8 +19,8 @@ const SHAPE: RouterShape = RouterShape {
 
 fn install() {
     let routers = Registry::builtin()
-        .with::<LossFreeConfig>("mine")
-        .with::<MixtralConfig>("theirs");
+        .with::<LossFreeRouterConfig>("mine")
+        .with::<MixtralRouterConfig>("theirs");
     routers.install().expect("free names");
 }
 
@@ -111,18 +111,18 @@ fn names_follow_those_of_the_list() {
 fn a_taken_name_is_refused() {
     install();
     let taken = |routers: Registry| routers.install().expect_err("it is taken");
-    let listed = Registry::builtin().with::<SwitchConfig>("mixtral");
+    let listed = Registry::builtin().with::<SwitchRouterConfig>("mixtral");
     assert_eq!(taken(listed), RegistryError::Taken("mixtral"));
-    let other = Registry::builtin().with::<SwitchConfig>("mine");
+    let other = Registry::builtin().with::<SwitchRouterConfig>("mine");
     assert_eq!(taken(other), RegistryError::Taken("mine"));
-    let odd = Registry::builtin().with::<SwitchConfig>("My Router");
+    let odd = Registry::builtin().with::<SwitchRouterConfig>("My Router");
     assert_eq!(taken(odd), RegistryError::Name("My Router"));
 }
 
 #[test]
 fn parameters_and_routings_are_those_of_its_own_type() {
     let device = Device::flex();
-    let inside = LossFreeConfig::default()
+    let inside = LossFreeRouterConfig::default()
         .init(&SHAPE, &device)
         .map(&mut Sines);
     let outside = config("mine").init(&SHAPE, &device).map(&mut Sines);

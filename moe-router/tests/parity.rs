@@ -8,10 +8,11 @@ use moe_router::balance::{
     communication, device, expert, load_balance_pooled, load_balance_pooled_by_sequence, sequence,
     z,
 };
-use moe_router::{
-    DeepSeekV2, DeepSeekV2Config, DeepSeekV3, DeepSeekV3Config, MixtralConfig, Plan, Preset,
-    Router, RouterInput, RouterShape, Routing, SwitchConfig,
+use moe_router::zoo::{
+    DeepSeekV2Router, DeepSeekV2RouterConfig, DeepSeekV3Router, DeepSeekV3RouterConfig,
+    MixtralRouterConfig, SwitchRouterConfig,
 };
+use moe_router::{Plan, Preset, Router, RouterInput, RouterShape, Routing};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ struct Fixture {
     given: Given,
     v2: V2,
     v3: V3,
-    mixtral: Mixtral,
-    switch: Switch,
+    mixtral: MixtralRouter,
+    switch: SwitchRouter,
 }
 
 #[derive(Deserialize)]
@@ -57,13 +58,13 @@ struct V3 {
 }
 
 #[derive(Deserialize)]
-struct Mixtral {
+struct MixtralRouter {
     aux: f64,
     aux_masked: f64,
 }
 
 #[derive(Deserialize)]
-struct Switch {
+struct SwitchRouter {
     aux: f64,
     z: f64,
 }
@@ -101,8 +102,8 @@ fn all(sequences: &[Rows], device: &Device) -> Tensor<2> {
     tokens(&sequences.iter().flatten().collect::<Vec<_>>(), device)
 }
 
-fn v2_router(given: &Given, device: &Device) -> DeepSeekV2 {
-    let config = DeepSeekV2Config {
+fn v2_router(given: &Given, device: &Device) -> DeepSeekV2Router {
+    let config = DeepSeekV2RouterConfig {
         top_k: given.top_k,
         n_groups: given.n_groups,
         topk_groups: given.topk_groups,
@@ -113,8 +114,8 @@ fn v2_router(given: &Given, device: &Device) -> DeepSeekV2 {
     router
 }
 
-fn v3_router(given: &Given, device: &Device) -> DeepSeekV3 {
-    let config = DeepSeekV3Config {
+fn v3_router(given: &Given, device: &Device) -> DeepSeekV3Router {
+    let config = DeepSeekV3RouterConfig {
         top_k: given.top_k,
         n_groups: given.n_groups,
         topk_groups: given.topk_groups,
@@ -223,7 +224,7 @@ fn deepseek_v3_bias_follows_its_trajectory() {
 #[test]
 fn mixtral_loss_is_pooled_over_layers_without_padding() {
     let (Fixture { given, mixtral, .. }, device) = (fixture(), Device::flex());
-    let mut router = MixtralConfig { top_k: 2 }.init(&shape(), &device);
+    let mut router = MixtralRouterConfig { top_k: 2 }.init(&shape(), &device);
     router.gate.weight = identity(&device);
     let padding: Arc<[bool]> = given.mask.iter().map(|&mask| mask == 0).collect();
     let layers = |padding: Option<Arc<[bool]>>| -> Vec<Routing> {
@@ -244,7 +245,7 @@ fn mixtral_loss_is_pooled_over_layers_without_padding() {
 #[test]
 fn switch_losses_count_before_dropping() {
     let (Fixture { given, switch, .. }, device) = (fixture(), Device::flex());
-    let config = SwitchConfig {
+    let config = SwitchRouterConfig {
         capacity_factor: 0.25, // drops, which the loss does not see
         ..Default::default()
     };

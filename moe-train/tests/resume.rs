@@ -298,7 +298,7 @@ fn a_vision_transformer_learns_digits_and_is_scored_by_class() {
     let loaded = LoadedRun::open(&run_folder(&config, runs.path()), &device).unwrap();
     assert_eq!(&validated(&loaded), validation);
     let trained = metrics(&config, runs.path());
-    assert!(trained[0]["accuracy"].is_number() && trained[0]["balance"]["v_moe_load"].is_number());
+    assert!(trained[0]["accuracy"].is_number() && trained[0]["balance"]["vmoe_load"].is_number());
 }
 
 #[test]

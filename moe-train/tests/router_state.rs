@@ -31,7 +31,7 @@ fn config(router: &str) -> RunConfig {
     ];
     match router {
         "deepseek_v3" | "loss_free" => overrides.push(&speed),
-        "soft" => overrides.push("model.allow_leak=true"),
+        "soft_moe" => overrides.push("model.allow_leak=true"),
         _ => {}
     }
     RunConfig::of_overrides(&overrides).unwrap()
@@ -126,7 +126,7 @@ fn a_run_counts_the_experts_that_its_tokens_met() {
     assert_ne!(measured.params_active, account.params_active as u64);
 
     // slots are a fixed number
-    assert_eq!(counted("soft").0, None);
+    assert_eq!(counted("soft_moe").0, None);
 }
 
 #[test]

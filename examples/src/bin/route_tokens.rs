@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 use moe_router::metrics::{dead_experts, drop_rate, load_entropy, max_vio};
-use moe_router::{Preset, Router, RouterInput, RouterShape, SwitchConfig};
+use moe_router::zoo::SwitchRouterConfig;
+use moe_router::{Preset, Router, RouterInput, RouterShape};
 
 fn main() {
     let device = Device::flex();
@@ -13,7 +14,7 @@ fn main() {
         layer: 0,
     };
     // every router of `moe list routers` has such a configuration
-    let router = SwitchConfig::default().init(&shape, &device);
+    let router = SwitchRouterConfig::default().init(&shape, &device);
 
     // 4 sequences of 256 tokens; capacity is counted within a sequence
     let tokens = Tensor::random([4 * 256, 64], Distribution::Normal(0.0, 1.0), &device);

@@ -11,10 +11,10 @@ use moe_attention::{
 use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::deepseek::{DeepSeekAttentionConfig, DeepSeekConfig};
 use moe_models::{AnyDecoder, DecoderConfig, MixtralConfig};
-use moe_router::{
-    DeepSeekMoeConfig, DeepSeekV2Config, DeepSeekV3Config, MixtralConfig as MixtralRouterConfig,
-    RouterConfig, RouterShape,
+use moe_router::zoo::{
+    DeepSeekMoeRouterConfig, DeepSeekV2RouterConfig, DeepSeekV3RouterConfig, MixtralRouterConfig,
 };
+use moe_router::{RouterConfig, RouterShape};
 
 /// Angles of more positions than these are computed when they are met.
 const TABLED_POSITIONS: usize = 4096;
@@ -169,18 +169,18 @@ impl PublishedDeepSeek {
     fn router(&self) -> RouterConfig {
         let top_k = self.num_experts_per_tok;
         match self.generation {
-            DeepSeekGeneration::V1 => RouterConfig::DeepSeekMoe(DeepSeekMoeConfig {
+            DeepSeekGeneration::V1 => RouterConfig::DeepSeekMoe(DeepSeekMoeRouterConfig {
                 top_k,
                 norm_topk_prob: self.norm_topk_prob,
             }),
-            DeepSeekGeneration::V2 => RouterConfig::DeepSeekV2(DeepSeekV2Config {
+            DeepSeekGeneration::V2 => RouterConfig::DeepSeekV2(DeepSeekV2RouterConfig {
                 top_k,
                 n_groups: self.n_group,
                 topk_groups: self.topk_group,
                 norm_topk_prob: self.norm_topk_prob,
                 routed_scaling_factor: self.routed_scaling_factor,
             }),
-            DeepSeekGeneration::V3 => RouterConfig::DeepSeekV3(DeepSeekV3Config {
+            DeepSeekGeneration::V3 => RouterConfig::DeepSeekV3(DeepSeekV3RouterConfig {
                 top_k,
                 n_groups: self.n_group,
                 topk_groups: self.topk_group,

@@ -7,7 +7,8 @@ use super::in_words_of;
 use super::switch_fields::SwitchFields;
 use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
 use moe_models::switch::{Embeddings, PaddedTokens, SwitchConfig, SwitchStackConfig};
-use moe_router::{RouterConfig, SwitchConfig as SwitchRouterConfig};
+use moe_router::RouterConfig;
+use moe_router::zoo::SwitchRouterConfig;
 use serde::Serialize;
 use std::path::Path;
 

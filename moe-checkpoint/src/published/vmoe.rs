@@ -131,7 +131,7 @@ impl PublishedVmoe {
     pub fn router(&self) -> RouterConfig {
         match &self.moe {
             Some(moe) => moe.router.router(),
-            None => RouterConfig::VMoe(moe_router::VMoeConfig {
+            None => RouterConfig::Vmoe(moe_router::zoo::VmoeRouterConfig {
                 top_k: 1,
                 ..Default::default()
             }),
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(model.head_bias, 0.0);
         assert_eq!(model.moe.exchange, Exchange::Exact);
         assert_eq!(model.moe.d_expert, 12);
-        let RouterConfig::VMoe(router) = published.router() else {
+        let RouterConfig::Vmoe(router) = published.router() else {
             panic!("V-MoE's router");
         };
         assert_eq!((router.top_k, router.capacity_multiple_of), (1, 4));

@@ -2,8 +2,9 @@
 
 use super::vmoe_dispatcher::PublishedDispatcher;
 use moe_experts::Exchange;
+use moe_router::RouterConfig;
 use moe_router::parts::Priority;
-use moe_router::{ExpertChoiceConfig, RouterConfig, SoftMoeConfig, VMoeConfig};
+use moe_router::zoo::{ExpertChoiceRouterConfig, SoftMoeRouterConfig, VmoeRouterConfig};
 use serde::Serialize;
 
 /// A router as published.
@@ -68,7 +69,7 @@ impl PublishedVmoeRouter {
                 batch_priority,
                 dispatcher,
                 ..
-            } => RouterConfig::VMoe(VMoeConfig {
+            } => RouterConfig::Vmoe(VmoeRouterConfig {
                 top_k: num_selected_experts,
                 capacity_factor: dispatcher.capacity_factor,
                 capacity_multiple_of: dispatcher.capacity_multiple_of,
@@ -84,7 +85,7 @@ impl PublishedVmoeRouter {
                 noise_std,
                 dispatcher,
                 ..
-            } => RouterConfig::ExpertChoice(ExpertChoiceConfig {
+            } => RouterConfig::ExpertChoice(ExpertChoiceRouterConfig {
                 capacity_factor: dispatcher.capacity_factor,
                 capacity_rounding: dispatcher.capacity_rounding,
                 capacity_multiple_of: dispatcher.capacity_multiple_of,
@@ -94,7 +95,7 @@ impl PublishedVmoeRouter {
                 num_slots,
                 noise_std,
                 ..
-            } => RouterConfig::SoftMoe(SoftMoeConfig {
+            } => RouterConfig::SoftMoe(SoftMoeRouterConfig {
                 slots_per_expert: num_slots,
                 noise_std,
             }),

@@ -7,7 +7,7 @@ use super::vision::Tolerances;
 use crate::published::{PublishedVmoeExperts, PublishedVmoeRouter};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
-use moe_router::balance::{first_choice, v_moe_importance, v_moe_load};
+use moe_router::balance::{first_choice, vmoe_importance, vmoe_load};
 use moe_router::{Assignments, NoisyLogits, Plan, Routing, SoftPlan, to_vec};
 
 /// Compares scores, maps and losses of a mixture; `name` makes a golden's name.
@@ -58,8 +58,8 @@ impl GroupLosses {
             gates.probs = Some(softmax(noisy.logits.clone(), 1));
         }
         Self {
-            importance: v_moe_importance(routing),
-            load: v_moe_load(routing),
+            importance: vmoe_importance(routing),
+            load: vmoe_load(routing),
             gshard: first_choice(&gates),
         }
     }

@@ -32,7 +32,7 @@ pub fn pages() -> Made {
         "ablate '{digits}' -x router.priority=position,score -s 2 --runs image-runs {short}"
     ));
     moe(&format!(
-        "train '{digits}' {short} router.name=soft router.slots_per_expert=2 --runs soft-runs"
+        "train '{digits}' {short} router.name=soft_moe router.slots_per_expert=2 --runs soft-runs"
     ));
     moe("report text-runs -o report-text.html");
     moe("report image-runs -o report-images.html");

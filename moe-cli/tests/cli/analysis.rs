@@ -20,7 +20,7 @@ n_heads = 2
 n_experts = 4
 d_expert = 8
 [router]
-name = "v_moe"
+name = "vmoe"
 top_k = 1
 [train]
 steps = 4
@@ -100,7 +100,7 @@ fn images_show_patches_and_what_is_dropped() {
     let place = of_images("");
     let page = page_of(&place, "--most 40 --capacity 2,0.25");
     for part in [
-        "What the experts take: v_moe, images",
+        "What the experts take: vmoe, images",
         "<h2 id=\"layer-0\">MoE layer 0 (block 1)</h2>",
         "Which expert takes each patch",
         "the patches that are left at each capacity",
@@ -150,7 +150,7 @@ fn other_values_of_the_router_are_named() {
 
 #[test]
 fn soft_images_show_dispatch_weights() {
-    let place = of_images("router.name=soft router.slots_per_expert=2 model.pooling=mean");
+    let place = of_images("router.name=soft_moe router.slots_per_expert=2 model.pooling=mean");
     let page = page_of(&place, "--most 40");
     for part in [
         "dispatch weights, mean over its slots",

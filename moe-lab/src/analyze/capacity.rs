@@ -166,16 +166,16 @@ mod tests {
     #[test]
     fn each_router_has_its_own_key() {
         let of = |router| capacity_of(&config(router).router);
-        assert_eq!(of("v_moe"), Some(1.05));
+        assert_eq!(of("vmoe"), Some(1.05));
         assert_eq!(of("st_moe"), Some(2.0)); // in training 1.25
-        for router in ["composed", "mixtral", "mixture_of_depths", "soft"] {
+        for router in ["composed", "mixtral", "mixture_of_depths", "soft_moe"] {
             assert_eq!(of(router), None, "{router}");
         }
     }
 
     #[test]
     fn only_the_capacity_changes() {
-        for router in ["v_moe", "st_moe", "expert_choice", "switch", "gshard"] {
+        for router in ["vmoe", "st_moe", "expert_choice", "switch", "gshard"] {
             let before = config(router);
             let after = at_capacity(&before, 0.25).expect("a capacity");
             assert_eq!(capacity_of(&after.router), Some(0.25), "{router}");

@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_soft_plan_is_counted_by_its_mass() {
-        let analysis = text(&text_run("router.name=soft"), Some(4));
+        let analysis = text(&text_run("router.name=soft_moe"), Some(4));
         assert_eq!((analysis.n_units, analysis.unit), (4, "window"));
         for found in &analysis.layers {
             let computed: f64 = found.layer.computed.iter().sum();
@@ -230,11 +230,7 @@ mod tests {
 
     #[test]
     fn smaller_capacities_drop_more_patches() {
-        let run = image_run(&[
-            "router.name=v_moe",
-            "router.top_k=1",
-            "model.group_images=4",
-        ]);
+        let run = image_run(&["router.name=vmoe", "router.top_k=1", "model.group_images=4"]);
         let analysis = images(&run, Some(&[4.0, 0.5, 0.25]));
         assert_eq!((analysis.n_images, analysis.grid.n_patches()), (40, 16));
         assert!(analysis.grid.has_class_token);
@@ -281,7 +277,7 @@ mod tests {
     fn soft_slots_read_all_patches_and_drop_none() {
         let run = image_run(&[
             "model.pooling=mean",
-            "router.name=soft",
+            "router.name=soft_moe",
             "router.slots_per_expert=2",
         ]);
         let analysis = images(&run, None);
@@ -305,11 +301,11 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        let soft = image_run(&["model.pooling=mean", "router.name=soft"]);
+        let soft = image_run(&["model.pooling=mean", "router.name=soft_moe"]);
         assert!(fails(&soft, &[0.5]).contains("the router `soft`"));
         let decoder = text_run("router.name=switch");
         assert!(fails(&decoder, &[0.5]).contains("a run on text"));
-        let sparse = image_run(&["router.name=v_moe", "router.top_k=1"]);
+        let sparse = image_run(&["router.name=vmoe", "router.top_k=1"]);
         assert!(fails(&sparse, &[0.0]).contains("capacity_factor = 0"));
         let dense = image_run(&["model.moe_layers=[]"]);
         let error = analyze(&dense, &options(None, None), &Device::flex()).unwrap_err();

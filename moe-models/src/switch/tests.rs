@@ -4,7 +4,8 @@ use super::*;
 use crate::Sampling;
 use burn::tensor::{Device, Int, Tensor, Tolerance};
 use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
-use moe_router::{AnyRouter, RouterConfig, SwitchConfig as SwitchRouterConfig};
+use moe_router::zoo::SwitchRouterConfig;
+use moe_router::{AnyRouter, RouterConfig};
 
 /// A model of two layers each, of which the second is sparse.
 pub(super) fn config() -> SwitchConfig {

@@ -81,10 +81,10 @@ losses! {
     admission,
     /// Weight of the balance loss of first choices [`first_choice()`]. Default: the router's own
     first_choice,
-    /// Weight of V-MoE's importance loss [`v_moe_importance()`]. Default: the router's own
-    v_moe_importance,
-    /// Weight of V-MoE's load loss [`v_moe_load()`]. Default: the router's own
-    v_moe_load,
+    /// Weight of V-MoE's importance loss [`vmoe_importance()`]. Default: the router's own
+    vmoe_importance,
+    /// Weight of V-MoE's load loss [`vmoe_load()`]. Default: the router's own
+    vmoe_load,
 }
 
 mod pooled;

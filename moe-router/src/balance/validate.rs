@@ -43,9 +43,9 @@ fn missing(loss: &str, router: &RouterConfig) -> Option<&'static str> {
     let carries = |extra| router.extras().contains(&extra);
     let (fed, needs) = match loss {
         "orthogonality" => (carries(Extra::Gate), "a router with a gate that is trained"),
-        "load" | "v_moe_load" => (
+        "load" | "vmoe_load" => (
             carries(Extra::Noise),
-            "a router with noise on its scores, such as noisy_topk or v_moe",
+            "a router with noise on its scores, such as noisy_topk or vmoe",
         ),
         "heterogeneous" => (
             carries(Extra::FreeExperts),
@@ -71,7 +71,7 @@ fn missing(loss: &str, router: &RouterConfig) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MixtralConfig;
+    use crate::zoo::MixtralRouterConfig;
 
     fn check(loss: &str, weight: f64, router: &str) -> Result<(), RouterError> {
         let mut table = serde_json::to_value(BalanceConfig::default()).expect("a table");
@@ -84,7 +84,7 @@ mod tests {
     fn a_weight_is_finite_and_not_negative() {
         let error = check("z", -1.0, "mixtral").unwrap_err().to_string();
         assert!(error.contains("balance.z = -1"), "{error}");
-        let mixtral = RouterConfig::Mixtral(MixtralConfig::default());
+        let mixtral = RouterConfig::Mixtral(MixtralRouterConfig::default());
         for weight in [f64::NAN, f64::INFINITY] {
             let balance = BalanceConfig {
                 kl: weight,
@@ -99,11 +99,11 @@ mod tests {
     fn a_loss_that_the_router_cannot_feed_is_an_error_that_says_what_it_needs() {
         for (loss, router, needs) in [
             ("admission", "mixtral", "mixture_of_depths"),
-            ("l1", "soft", "single assignments"),
+            ("l1", "soft_moe", "single assignments"),
             ("orthogonality", "hash", "a gate"),
             ("heterogeneous", "mixtral", "balance.load_balance"),
             ("load", "mixtral", "noise"),
-            ("v_moe_load", "switch", "noise"),
+            ("vmoe_load", "switch", "noise"),
             ("first_choice", "expert_choice", "tokens choose"),
         ] {
             let error = check(loss, 0.1, router).unwrap_err().to_string();

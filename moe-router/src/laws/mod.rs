@@ -5,10 +5,11 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use moe_router::{MixtralConfig, Preset, laws};
+//! use moe_router::{Preset, laws};
+//! use moe_router::zoo::{MixtralRouterConfig};
 //!
 //! laws::check(
-//!     |shape, device| MixtralConfig { top_k: 1 }.init(shape, device),
+//!     |shape, device| MixtralRouterConfig { top_k: 1 }.init(shape, device),
 //!     &Device::flex(),
 //! );
 //! ```

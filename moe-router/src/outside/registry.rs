@@ -27,9 +27,9 @@ static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 /// Routers by name: the built-in ones and those that another crate adds.
 ///
 /// ```
-/// use moe_router::{Registry, RouterConfig, zoo::MixtralConfig};
+/// use moe_router::{Registry, RouterConfig, zoo::MixtralRouterConfig};
 ///
-/// Registry::builtin().with::<MixtralConfig>("mine").install()?;
+/// Registry::builtin().with::<MixtralRouterConfig>("mine").install()?;
 /// assert_eq!(RouterConfig::from_name("mine").map(|router| router.name()), Some("mine"));
 /// # Ok::<(), moe_router::RegistryError>(())
 /// ```

@@ -25,7 +25,7 @@ pub enum CapacityRule {
     Tutel,
     /// `ceil(M * k * f / E)`, rounded up to a multiple, of 4 unless told otherwise: V-MoE (Riquelme et
     /// al. 2021, arXiv 2106.05974).
-    VMoe,
+    Vmoe,
     /// `int(k * M * f / E)`, above 1 rounded up to a multiple of 4 and else 1: Lingvo, which trained
     /// GShard (Lepikhin et al. 2020, arXiv 2006.16668, whose `2N / (G E)` is `k = 2`, `f = 1`).
     Gshard,
@@ -147,7 +147,7 @@ impl Capacity {
             CapacityRule::Megatron => int((m * k / e * f).ceil()).max(self.minimum),
             CapacityRule::Megablocks => int(f * (k * m / e)),
             CapacityRule::Tutel => self.top_k * int(f * (m / e).ceil()),
-            CapacityRule::VMoe => {
+            CapacityRule::Vmoe => {
                 int(self.rounding.of(m * k * f / e)).next_multiple_of(self.multiple_of)
             }
             CapacityRule::Gshard => match int(k * m * f / e) {
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(of(CapacityRule::Megatron, 10), 7); // ceil(20 / 4 * 1.25 = 6.25)
         assert_eq!(of(CapacityRule::Megablocks, 10), 6); // int(1.25 * 5)
         assert_eq!(of(CapacityRule::Tutel, 10), 6); // 2 * int(1.25 * 3 = 3.75)
-        assert_eq!(of(CapacityRule::VMoe, 10), 8); // ceil(6.25) = 7, to a multiple of 4
+        assert_eq!(of(CapacityRule::Vmoe, 10), 8); // ceil(6.25) = 7, to a multiple of 4
         assert_eq!(of(CapacityRule::Gshard, 10), 8); // int(6.25) = 6, to a multiple of 4
         assert_eq!(of(CapacityRule::ExpertChoice, 10), 3); // round(3.125)
     }
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(of(CapacityRule::Megatron), 4);
         assert_eq!(of(CapacityRule::Megablocks), 0);
         assert_eq!(of(CapacityRule::Tutel), 1); // int(1.0 * ceil(0.125))
-        assert_eq!(of(CapacityRule::VMoe), 4);
+        assert_eq!(of(CapacityRule::Vmoe), 4);
         assert_eq!(of(CapacityRule::Gshard), 1);
         assert_eq!(of(CapacityRule::ExpertChoice), 1);
     }
@@ -218,7 +218,7 @@ mod tests {
             CapacityRule::Megatron,
             CapacityRule::Megablocks,
             CapacityRule::Tutel,
-            CapacityRule::VMoe,
+            CapacityRule::Vmoe,
             CapacityRule::Gshard,
         ] {
             assert_eq!(capacity(rule, 1.0, 2).of(16, 4), 8, "{rule:?}");
@@ -226,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn v_moe_may_round_to_any_multiple() {
+    fn vmoe_may_round_to_any_multiple() {
         // 34 * 2 * 0.5 / 4 = 8.5
-        let capacity = capacity(CapacityRule::VMoe, 0.5, 2);
+        let capacity = capacity(CapacityRule::Vmoe, 0.5, 2);
         assert_eq!(capacity.of(34, 4), 12);
         assert_eq!(capacity.multiple_of(1).of(34, 4), 9);
     }
@@ -237,7 +237,7 @@ mod tests {
     fn halves_are_rounded_as_asked() {
         use CapacityRounding::*;
         // 10 tokens * 1.0 / 4 experts = 2.5; 14 / 4 = 3.5
-        for rule in [CapacityRule::VMoe, CapacityRule::ExpertChoice] {
+        for rule in [CapacityRule::Vmoe, CapacityRule::ExpertChoice] {
             let of = |rounding, n_tokens| {
                 let capacity = Capacity::new(rule, 1.0, 1).multiple_of(1);
                 capacity.rounding(rounding).of(n_tokens, 4)
@@ -269,14 +269,14 @@ mod tests {
             Megatron,
             Megablocks,
             Tutel,
-            VMoe,
+            Vmoe,
             Gshard,
             ExpertChoice,
         ] {
             let of = |n_tokens| capacity(rule, 1e300, 2).of(n_tokens, 4);
             // 10 tokens, which V-MoE and GShard raise to a multiple of 4 and Tutel counts twice
             let expected = match rule {
-                VMoe | Gshard => 12,
+                Vmoe | Gshard => 12,
                 Tutel => 20,
                 _ => 10,
             };
@@ -290,7 +290,7 @@ mod tests {
         let read = |name: &str| serde_json::from_str::<CapacityRule>(name).expect("a rule");
         assert_eq!(read("\"deepspeed\""), CapacityRule::Megatron);
         assert_eq!(read("\"megatron\""), CapacityRule::Megatron);
-        assert_eq!(read("\"v_moe\""), CapacityRule::VMoe);
+        assert_eq!(read("\"vmoe\""), CapacityRule::Vmoe);
     }
 
     proptest! {
@@ -302,7 +302,7 @@ mod tests {
             for rule in [
                 CapacityRule::None, CapacityRule::Switch, CapacityRule::Mesh,
                 CapacityRule::Megatron, CapacityRule::Megablocks, CapacityRule::Tutel,
-                CapacityRule::VMoe, CapacityRule::Gshard, CapacityRule::ExpertChoice,
+                CapacityRule::Vmoe, CapacityRule::Gshard, CapacityRule::ExpertChoice,
             ] {
                 let of = |factor, n| capacity(rule, factor, top_k).of(n, n_experts);
                 prop_assert!(of(factor, n_tokens) <= of(factor + more, n_tokens), "{:?}", rule);

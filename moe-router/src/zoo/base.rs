@@ -19,10 +19,10 @@ use burn::tensor::{Device, activation::sigmoid};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Base`] router.
+/// Configuration to create a [`BaseRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct BaseConfig {
+pub struct BaseRouterConfig {
     /// The least raise of a bid, as a share of the range of a sequence's affinities: the smaller, the
     /// closer to the best assignment and the slower. Default: 0.02, the released code's
     pub raise: f64,
@@ -35,21 +35,21 @@ pub struct BaseConfig {
 /// tokens, so that sequences do not depend on one another. If the experts do not divide the tokens of a
 /// sequence, each gets the quotient rounded down or up.
 #[derive(Module, Debug)]
-pub struct Base {
+pub struct BaseRouter {
     /// The experts' centroids, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The least raise of a bid, as a share of the range of the affinities.
     pub raise: f64,
 }
 
-impl Default for BaseConfig {
+impl Default for BaseRouterConfig {
     fn default() -> Self {
         Self { raise: 0.02 }
     }
 }
 
-impl Preset for BaseConfig {
-    type Router = Base;
+impl Preset for BaseRouterConfig {
+    type Router = BaseRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -77,18 +77,18 @@ impl Preset for BaseConfig {
     }
 
     /// The released code starts from orthogonal centroids of length 0.1.
-    fn init(&self, shape: &RouterShape, device: &Device) -> Base {
+    fn init(&self, shape: &RouterShape, device: &Device) -> BaseRouter {
         let gate = LinearConfig::new(shape.d_model, shape.n_experts)
             .with_bias(false)
             .with_initializer(Initializer::Orthogonal { gain: 0.1 });
-        Base {
+        BaseRouter {
             gate: gate.init(device),
             raise: self.raise,
         }
     }
 }
 
-impl Base {
+impl BaseRouter {
     /// The balanced assignment of each group.
     fn assign(&self, input: &RouterInput, logits_te: &[f32], n_experts: usize) -> Assignments {
         let group_size = input.group_size();
@@ -126,7 +126,7 @@ fn range(values: &[f32]) -> f64 {
     f64::from(max - min).max(0.0)
 }
 
-impl Router for Base {
+impl Router for BaseRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let n_experts = logits_te.dims()[1];
@@ -146,7 +146,7 @@ impl Router for Base {
     }
 
     fn causality(&self) -> Causality {
-        BaseConfig::INFO.causality
+        BaseRouterConfig::INFO.causality
     }
 }
 
@@ -157,9 +157,9 @@ mod tests {
     use burn::tensor::{TensorData, Tolerance};
     use proptest::prelude::*;
 
-    fn router(n_experts: usize) -> Base {
+    fn router(n_experts: usize) -> BaseRouter {
         let device = Device::flex();
-        let mut router = BaseConfig::default().init(&shape(n_experts), &device);
+        let mut router = BaseRouterConfig::default().init(&shape(n_experts), &device);
         router.gate = identity_gate(n_experts, &device);
         router
     }
@@ -194,7 +194,10 @@ mod tests {
     #[test]
     fn values_out_of_range_are_errors_that_name_the_key() {
         for raise in [0.0, 1.5, f64::NAN] {
-            let error = BaseConfig { raise }.validate(8).unwrap_err().to_string();
+            let error = BaseRouterConfig { raise }
+                .validate(8)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("router.raise = "), "{error}");
         }
     }

@@ -66,11 +66,11 @@ pub enum Bias {
     Sign,
 }
 
-/// Configuration to create a [`Composed`] router. A key that the chosen parts do not use must keep its
+/// Configuration to create a [`ComposedRouter`]. A key that the chosen parts do not use must keep its
 /// default.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct ComposedConfig {
+pub struct ComposedRouterConfig {
     /// Function from logits to scores: softmax, sigmoid, relu or cosine. Default: softmax
     pub score: Score,
     /// Divisor of the cosines. Default: 0.07
@@ -95,7 +95,7 @@ pub struct ComposedConfig {
     /// Factor of the weights, applied last. Default: 1.0
     pub routed_scaling_factor: f64,
     /// The rounding of the experts' capacity in a sequence: none, switch, mesh, megatron, megablocks,
-    /// tutel, v_moe, gshard or expert_choice. Default: none, which is no limit
+    /// tutel, vmoe, gshard or expert_choice. Default: none, which is no limit
     pub capacity: CapacityRule,
     /// The capacity of an expert relative to a balanced load. Default: 1.25
     pub capacity_factor: f64,
@@ -121,17 +121,17 @@ pub struct ComposedConfig {
 
 /// A router composed of the parts that its configuration names.
 #[derive(Module, Debug)]
-pub struct Composed {
+pub struct ComposedRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The bias of the choice `[n_experts]`, if there is one; see [`Router::advance`].
     pub bias: Option<Param<Tensor<1>>>,
     /// The parts.
     #[module(skip)]
-    pub config: ComposedConfig,
+    pub config: ComposedRouterConfig,
 }
 
-impl Default for ComposedConfig {
+impl Default for ComposedRouterConfig {
     fn default() -> Self {
         Self {
             score: Score::Softmax,
@@ -160,7 +160,7 @@ impl Default for ComposedConfig {
     }
 }
 
-impl ComposedConfig {
+impl ComposedRouterConfig {
     fn expert_groups(&self) -> ExpertGroups {
         ExpertGroups {
             n_groups: self.n_groups,
@@ -197,8 +197,8 @@ impl ComposedConfig {
     }
 }
 
-impl Preset for ComposedConfig {
-    type Router = Composed;
+impl Preset for ComposedRouterConfig {
+    type Router = ComposedRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -210,7 +210,7 @@ impl Preset for ComposedConfig {
 
     fn causality(&self) -> Causality {
         if self.select == Select::ExpertChoice {
-            return super::ExpertChoiceConfig::INFO.causality;
+            return super::ExpertChoiceRouterConfig::INFO.causality;
         }
         self.buffers().map_or(Causality::Causal, |buffers| {
             buffers.causality(self.max_choices())
@@ -257,8 +257,8 @@ impl Preset for ComposedConfig {
         shape.d_model * shape.n_experts + bias
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> Composed {
-        Composed {
+    fn init(&self, shape: &RouterShape, device: &Device) -> ComposedRouter {
+        ComposedRouter {
             gate: common::gate(shape, device),
             bias: (self.bias == Bias::Sign).then(|| choice_bias(shape.n_experts, device)),
             config: self.clone(),
@@ -266,7 +266,7 @@ impl Preset for ComposedConfig {
     }
 }
 
-impl Composed {
+impl ComposedRouter {
     fn logits(&self, input: &RouterInput) -> Tensor<2> {
         let width = match self.config.noise {
             Noise::Jitter => self.config.jitter,
@@ -340,7 +340,7 @@ struct Ranked {
     ranking_te: Vec<f32>,
 }
 
-impl Router for Composed {
+impl Router for ComposedRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let config = &self.config;
         let clean_te = self.logits(&input);

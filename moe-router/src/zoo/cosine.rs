@@ -13,10 +13,10 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Cosine`] router.
+/// Configuration to create a [`CosineRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct CosineConfig {
+pub struct CosineRouterConfig {
     /// The number of experts a token. Default: 1
     pub top_k: usize,
     /// The width that tokens are projected to; 0 means half the number of experts, at least 2.
@@ -31,7 +31,7 @@ pub struct CosineConfig {
 ///
 /// The temperature is trained by its logarithm, so that it stays above zero.
 #[derive(Module, Debug)]
-pub struct Cosine {
+pub struct CosineRouter {
     /// The projection of tokens, `[d_model, d_routing]`.
     pub projection: Linear,
     /// The embeddings of the experts, `[d_routing, n_experts]`.
@@ -42,7 +42,7 @@ pub struct Cosine {
     pub top_k: usize,
 }
 
-impl CosineConfig {
+impl CosineRouterConfig {
     fn resolved_d_routing(&self, n_experts: usize) -> usize {
         match self.d_routing {
             0 => (n_experts / 2).max(2),
@@ -51,7 +51,7 @@ impl CosineConfig {
     }
 }
 
-impl Default for CosineConfig {
+impl Default for CosineRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 1,
@@ -61,8 +61,8 @@ impl Default for CosineConfig {
     }
 }
 
-impl Preset for CosineConfig {
-    type Router = Cosine;
+impl Preset for CosineRouterConfig {
+    type Router = CosineRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -93,10 +93,10 @@ impl Preset for CosineConfig {
         self.resolved_d_routing(shape.n_experts) * (shape.d_model + shape.n_experts) + 1
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> Cosine {
+    fn init(&self, shape: &RouterShape, device: &Device) -> CosineRouter {
         let d_routing = self.resolved_d_routing(shape.n_experts);
         let linear = |from, to| LinearConfig::new(from, to).with_bias(false).init(device);
-        Cosine {
+        CosineRouter {
             projection: linear(shape.d_model, d_routing),
             experts: linear(d_routing, shape.n_experts),
             log_temperature: Param::from_data([self.temperature.ln() as f32], device),
@@ -105,7 +105,7 @@ impl Preset for CosineConfig {
     }
 }
 
-impl Router for Cosine {
+impl Router for CosineRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let projected_tp = self.projection.forward(input.x_td.clone());
         let cosine_te = common::cosine(projected_tp, self.experts.weight.val());
@@ -123,7 +123,7 @@ impl Router for Cosine {
     }
 
     fn causality(&self) -> Causality {
-        CosineConfig::INFO.causality
+        CosineRouterConfig::INFO.causality
     }
 }
 
@@ -134,13 +134,13 @@ mod tests {
     use burn::tensor::{TensorData, Tolerance};
     use proptest::prelude::*;
 
-    fn router(device: &Device) -> Cosine {
+    fn router(device: &Device) -> CosineRouter {
         let shape = RouterShape {
             d_model: 2,
             n_experts: 2,
             layer: 0,
         };
-        let config = CosineConfig {
+        let config = CosineRouterConfig {
             temperature: 0.2,
             ..Default::default()
         };
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_temperature_of_zero_is_an_error() {
-        let config = CosineConfig {
+        let config = CosineRouterConfig {
             temperature: 0.0,
             ..Default::default()
         };

@@ -19,10 +19,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`DeepSeekMoe`] router.
+/// Configuration to create a [`DeepSeekMoeRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct DeepSeekMoeConfig {
+pub struct DeepSeekMoeRouterConfig {
     /// The number of experts a token. Default: 2 (the released model: 6 of 64)
     pub top_k: usize,
     /// Divide the chosen weights by their sum, if there are at least two. Default: false
@@ -34,7 +34,7 @@ pub struct DeepSeekMoeConfig {
 ///
 /// Differs from the released code: the scores are f32 whatever the model's type.
 #[derive(Module, Debug)]
-pub struct DeepSeekMoe {
+pub struct DeepSeekMoeRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The number of experts a token.
@@ -43,7 +43,7 @@ pub struct DeepSeekMoe {
     pub norm_topk_prob: bool,
 }
 
-impl Default for DeepSeekMoeConfig {
+impl Default for DeepSeekMoeRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 2,
@@ -52,8 +52,8 @@ impl Default for DeepSeekMoeConfig {
     }
 }
 
-impl Preset for DeepSeekMoeConfig {
-    type Router = DeepSeekMoe;
+impl Preset for DeepSeekMoeRouterConfig {
+    type Router = DeepSeekMoeRouter;
 
     /// Causal: a token's experts depend on that token alone.
     const INFO: RouterInfo = RouterInfo {
@@ -80,8 +80,8 @@ impl Preset for DeepSeekMoeConfig {
         self.top_k as f64
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekMoe {
-        DeepSeekMoe {
+    fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekMoeRouter {
+        DeepSeekMoeRouter {
             gate: common::gate(shape, device),
             top_k: self.top_k,
             norm_topk_prob: self.norm_topk_prob,
@@ -89,7 +89,7 @@ impl Preset for DeepSeekMoeConfig {
     }
 }
 
-impl Router for DeepSeekMoe {
+impl Router for DeepSeekMoeRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -106,7 +106,7 @@ impl Router for DeepSeekMoe {
     }
 
     fn causality(&self) -> Causality {
-        DeepSeekMoeConfig::INFO.causality
+        DeepSeekMoeRouterConfig::INFO.causality
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     use burn::tensor::{TensorData, Tolerance};
     use proptest::prelude::*;
 
-    fn route(config: &DeepSeekMoeConfig, logits: &[f32]) -> Routing {
+    fn route(config: &DeepSeekMoeRouterConfig, logits: &[f32]) -> Routing {
         let device = Device::flex();
         let mut router = config.init(&shape(4), &device);
         router.gate = identity_gate(4, &device);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn weights_are_the_probabilities_as_they_are() {
-        let routing = route(&DeepSeekMoeConfig::default(), &X);
+        let routing = route(&DeepSeekMoeRouterConfig::default(), &X);
         assert_eq!(experts(&routing), [3, 2]);
         let expected = TensorData::from([0.4f32, 0.3]);
         weights(&routing).assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn renormalised_weights_sum_to_one_and_a_single_expert_is_left_alone() {
-        let config = |top_k| DeepSeekMoeConfig {
+        let config = |top_k| DeepSeekMoeRouterConfig {
             top_k,
             norm_topk_prob: true,
         };
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn top_k_out_of_range_is_an_error_that_names_the_key() {
         let error = |top_k| {
-            let config = DeepSeekMoeConfig {
+            let config = DeepSeekMoeRouterConfig {
                 top_k,
                 ..Default::default()
             };
@@ -169,7 +169,7 @@ mod tests {
             top_k in 1usize..5,
         ) {
             let logits = &logits[..logits.len() / 4 * 4];
-            let config = DeepSeekMoeConfig { top_k, norm_topk_prob: false };
+            let config = DeepSeekMoeRouterConfig { top_k, norm_topk_prob: false };
             let routing = route(&config, logits);
             for (row, chosen) in logits.chunks(4).zip(experts(&routing).chunks(top_k)) {
                 let worst = chosen.iter().map(|&e| row[e as usize]).fold(f32::MAX, f32::min);

@@ -18,10 +18,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`DeepSeekV2`] router.
+/// Configuration to create a [`DeepSeekV2Router`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct DeepSeekV2Config {
+pub struct DeepSeekV2RouterConfig {
     /// The number of experts a token. Default: 2 (the released models: 6)
     pub top_k: usize,
     /// The number of groups (devices) that the experts form. Default: 1, which is the greedy choice of
@@ -39,7 +39,7 @@ pub struct DeepSeekV2Config {
 /// Each token takes its `k` most probable experts within its best groups, weighted by their scaled
 /// probabilities among all experts.
 #[derive(Module, Debug)]
-pub struct DeepSeekV2 {
+pub struct DeepSeekV2Router {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The number of experts a token.
@@ -54,7 +54,7 @@ pub struct DeepSeekV2 {
     pub routed_scaling_factor: f64,
 }
 
-impl Default for DeepSeekV2Config {
+impl Default for DeepSeekV2RouterConfig {
     fn default() -> Self {
         Self {
             top_k: 2,
@@ -66,8 +66,8 @@ impl Default for DeepSeekV2Config {
     }
 }
 
-impl Preset for DeepSeekV2Config {
-    type Router = DeepSeekV2;
+impl Preset for DeepSeekV2RouterConfig {
+    type Router = DeepSeekV2Router;
 
     /// Causal: a token's groups and experts depend on that token alone.
     const INFO: RouterInfo = RouterInfo {
@@ -100,8 +100,8 @@ impl Preset for DeepSeekV2Config {
         self.top_k as f64
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekV2 {
-        DeepSeekV2 {
+    fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekV2Router {
+        DeepSeekV2Router {
             gate: common::gate(shape, device),
             top_k: self.top_k,
             n_groups: self.n_groups,
@@ -121,7 +121,7 @@ fn groups(n_groups: usize, topk_groups: usize) -> ExpertGroups {
     }
 }
 
-impl Router for DeepSeekV2 {
+impl Router for DeepSeekV2Router {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -146,7 +146,7 @@ impl Router for DeepSeekV2 {
     }
 
     fn causality(&self) -> Causality {
-        DeepSeekV2Config::INFO.causality
+        DeepSeekV2RouterConfig::INFO.causality
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
     use burn::tensor::{TensorData, Tolerance};
     use proptest::prelude::*;
 
-    fn route(config: &DeepSeekV2Config, probs: &[f32], n_experts: usize) -> Routing {
+    fn route(config: &DeepSeekV2RouterConfig, probs: &[f32], n_experts: usize) -> Routing {
         let device = Device::flex();
         let mut router = config.init(&shape(n_experts), &device);
         router.gate = identity_gate(n_experts, &device);
@@ -165,8 +165,8 @@ mod tests {
         router.route(RouterInput::new(x_td))
     }
 
-    fn grouped() -> DeepSeekV2Config {
-        DeepSeekV2Config {
+    fn grouped() -> DeepSeekV2RouterConfig {
+        DeepSeekV2RouterConfig {
             top_k: 2,
             n_groups: 2,
             topk_groups: 1,
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn renormalised_weights_are_not_scaled_and_a_single_expert_is() {
-        let config = |top_k| DeepSeekV2Config {
+        let config = |top_k| DeepSeekV2RouterConfig {
             top_k,
             norm_topk_prob: true,
             ..grouped()
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn one_group_is_the_greedy_choice() {
-        let routing = route(&DeepSeekV2Config::default(), &[0.1, 0.4, 0.2, 0.3], 4);
+        let routing = route(&DeepSeekV2RouterConfig::default(), &[0.1, 0.4, 0.2, 0.3], 4);
         assert_eq!(experts(&routing), [1, 3]);
     }
 
@@ -215,8 +215,8 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_errors_that_name_the_key() {
-        let error = |config: DeepSeekV2Config| config.validate(8).unwrap_err().to_string();
-        let groups = |n_groups, topk_groups| DeepSeekV2Config {
+        let error = |config: DeepSeekV2RouterConfig| config.validate(8).unwrap_err().to_string();
+        let groups = |n_groups, topk_groups| DeepSeekV2RouterConfig {
             n_groups,
             topk_groups,
             ..grouped()
@@ -224,7 +224,7 @@ mod tests {
         assert!(error(groups(3, 1)).contains("router.n_groups = 3"));
         assert!(error(groups(2, 3)).contains("router.topk_groups = 3"));
         assert!(error(groups(8, 1)).contains("router.top_k = 2"));
-        let unscaled = DeepSeekV2Config {
+        let unscaled = DeepSeekV2RouterConfig {
             routed_scaling_factor: 0.0,
             ..grouped()
         };
@@ -239,7 +239,7 @@ mod tests {
         ) {
             let total: f32 = scores.iter().map(|&s| f32::from(s).exp()).sum();
             let probs: Vec<f32> = scores.iter().map(|&s| f32::from(s).exp() / total).collect();
-            let config = DeepSeekV2Config { n_groups: 4, topk_groups, ..grouped() };
+            let config = DeepSeekV2RouterConfig { n_groups: 4, topk_groups, ..grouped() };
             let routing = route(&config, &probs, 8);
             // the rule by sorting: groups of two by their maximum, then the experts that remain
             let mut groups: Vec<usize> = (0..4).collect();

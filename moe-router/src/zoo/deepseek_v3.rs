@@ -17,10 +17,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`DeepSeekV3`] router.
+/// Configuration to create a [`DeepSeekV3Router`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct DeepSeekV3Config {
+pub struct DeepSeekV3RouterConfig {
     /// The number of experts a token. Default: 2 (the released model: 8 of 256)
     pub top_k: usize,
     /// The number of groups that the experts form. Default: 1 (the released model: 8)
@@ -38,7 +38,7 @@ pub struct DeepSeekV3Config {
 /// Each token takes the `k` experts of largest biased affinity within its best groups, weighted by
 /// the affinities without the bias.
 #[derive(Module, Debug)]
-pub struct DeepSeekV3 {
+pub struct DeepSeekV3Router {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The bias of the choice `[n_experts]`: not trained by gradients, see [`Router::advance`].
@@ -57,7 +57,7 @@ pub struct DeepSeekV3 {
     pub bias_update_speed: f64,
 }
 
-impl Default for DeepSeekV3Config {
+impl Default for DeepSeekV3RouterConfig {
     fn default() -> Self {
         Self {
             top_k: 2,
@@ -70,8 +70,8 @@ impl Default for DeepSeekV3Config {
     }
 }
 
-impl Preset for DeepSeekV3Config {
-    type Router = DeepSeekV3;
+impl Preset for DeepSeekV3RouterConfig {
+    type Router = DeepSeekV3Router;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -104,8 +104,8 @@ impl Preset for DeepSeekV3Config {
         shape.d_model * shape.n_experts + shape.n_experts
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekV3 {
-        DeepSeekV3 {
+    fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekV3Router {
+        DeepSeekV3Router {
             gate: common::gate(shape, device),
             bias: choice_bias(shape.n_experts, device),
             top_k: self.top_k,
@@ -127,7 +127,7 @@ fn groups(n_groups: usize, topk_groups: usize) -> ExpertGroups {
     }
 }
 
-impl Router for DeepSeekV3 {
+impl Router for DeepSeekV3Router {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let affinity_te = sigmoid(logits_te.clone());
@@ -155,7 +155,7 @@ impl Router for DeepSeekV3 {
     }
 
     fn causality(&self) -> Causality {
-        DeepSeekV3Config::INFO.causality
+        DeepSeekV3RouterConfig::INFO.causality
     }
 
     fn advance(mut self, load: &Load) -> Self {
@@ -170,7 +170,7 @@ mod tests {
     use crate::Plan;
     use burn::tensor::{TensorData, Tolerance};
 
-    fn router(config: DeepSeekV3Config, bias: [f32; 4], device: &Device) -> DeepSeekV3 {
+    fn router(config: DeepSeekV3RouterConfig, bias: [f32; 4], device: &Device) -> DeepSeekV3Router {
         let shape = RouterShape {
             d_model: 4,
             n_experts: 4,
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn the_bias_chooses_and_does_not_weigh() {
         let device = Device::flex();
-        let config = DeepSeekV3Config {
+        let config = DeepSeekV3RouterConfig {
             top_k: 2,
             ..Default::default()
         };
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn groups_are_chosen_by_their_two_best_even_if_all_scores_are_negative() {
         let device = Device::flex();
-        let config = DeepSeekV3Config {
+        let config = DeepSeekV3RouterConfig {
             top_k: 2,
             n_groups: 2,
             topk_groups: 1,
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn the_bias_moves_by_the_sign_of_the_load_error() {
         let device = Device::flex();
-        let router = router(DeepSeekV3Config::default(), [0.0; 4], &device);
+        let router = router(DeepSeekV3RouterConfig::default(), [0.0; 4], &device);
         let load = Load {
             kept: vec![4.0, 2.0, 1.0, 1.0], // mean 2
             asked: vec![4.0, 2.0, 1.0, 1.0],
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn the_speed_of_the_bias_is_finite_and_not_negative() {
         let check = |bias_update_speed| {
-            let config = DeepSeekV3Config {
+            let config = DeepSeekV3RouterConfig {
                 bias_update_speed,
                 ..Default::default()
             };
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn groups_that_do_not_fit_are_errors() {
-        let config = DeepSeekV3Config {
+        let config = DeepSeekV3RouterConfig {
             top_k: 4,
             n_groups: 4,
             topk_groups: 1,

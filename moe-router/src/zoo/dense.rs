@@ -12,21 +12,21 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Dense`] router.
+/// Configuration to create a [`DenseRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
 #[serde(default, deny_unknown_fields)]
-pub struct DenseConfig {}
+pub struct DenseRouterConfig {}
 
 /// Each token takes every expert, weighted by a softmax over all: what sparse routing saves, and the
 /// control that it is measured against.
 #[derive(Module, Debug)]
-pub struct Dense {
+pub struct DenseRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
 }
 
-impl Preset for DenseConfig {
-    type Router = Dense;
+impl Preset for DenseRouterConfig {
+    type Router = DenseRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::Soft,
@@ -44,14 +44,14 @@ impl Preset for DenseConfig {
         n_experts as f64
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> Dense {
-        Dense {
+    fn init(&self, shape: &RouterShape, device: &Device) -> DenseRouter {
+        DenseRouter {
             gate: common::gate(shape, device),
         }
     }
 }
 
-impl Router for Dense {
+impl Router for DenseRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -70,7 +70,7 @@ impl Router for Dense {
     }
 
     fn causality(&self) -> Causality {
-        DenseConfig::INFO.causality
+        DenseRouterConfig::INFO.causality
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
             n_experts: 2,
             layer: 0,
         };
-        let mut router = DenseConfig {}.init(&shape, &device);
+        let mut router = DenseRouterConfig {}.init(&shape, &device);
         router.gate.weight = Param::from_tensor(Tensor::eye(2, &device));
         let x = Tensor::<2>::from_floats([[1.0, 3.0], [1.0, 1.0]], &device).log();
         let routing = router.route(RouterInput::new(x).padding([false, true].into()));

@@ -13,10 +13,10 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, activation::sigmoid};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`DynMoe`] router.
+/// Configuration to create a [`DynMoeRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct DynMoeConfig {
+pub struct DynMoeRouterConfig {
     /// The thresholds `theta` before training: a cosine, which a token must exceed. Default: 0.0
     pub threshold: f64,
 }
@@ -30,21 +30,21 @@ pub struct DynMoeConfig {
 /// the best expert stands in while training too, where the paper adds experts for such tokens; and its
 /// loss on the likeness and the size of the `w_e` is left out (`balance.orthogonality` comes close).
 #[derive(Module, Debug)]
-pub struct DynMoe {
+pub struct DynMoeRouter {
     /// The directions of the experts, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The thresholds `theta`, `[n_experts]`.
     pub threshold: Param<Tensor<1>>,
 }
 
-impl Default for DynMoeConfig {
+impl Default for DynMoeRouterConfig {
     fn default() -> Self {
         Self { threshold: 0.0 }
     }
 }
 
-impl Preset for DynMoeConfig {
-    type Router = DynMoe;
+impl Preset for DynMoeRouterConfig {
+    type Router = DynMoeRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -75,9 +75,9 @@ impl Preset for DynMoeConfig {
         (shape.d_model + 1) * shape.n_experts
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> DynMoe {
+    fn init(&self, shape: &RouterShape, device: &Device) -> DynMoeRouter {
         let threshold = Tensor::<1>::full([shape.n_experts], self.threshold, device);
-        DynMoe {
+        DynMoeRouter {
             gate: common::gate(shape, device),
             threshold: Param::from_tensor(threshold),
         }
@@ -113,7 +113,7 @@ fn fire(input: &RouterInput, margin_te: &[f32], n_experts: usize) -> Fired {
     fired
 }
 
-impl Router for DynMoe {
+impl Router for DynMoeRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::cosine(input.x_td.clone(), self.gate.weight.val());
         let affinity_te = sigmoid(logits_te.clone());
@@ -135,7 +135,7 @@ impl Router for DynMoe {
     }
 
     fn causality(&self) -> Causality {
-        DynMoeConfig::INFO.causality
+        DynMoeRouterConfig::INFO.causality
     }
 }
 
@@ -146,13 +146,13 @@ mod tests {
     use burn::tensor::{TensorData, Tolerance};
     use proptest::prelude::*;
 
-    fn router(device: &Device) -> DynMoe {
+    fn router(device: &Device) -> DynMoeRouter {
         let shape = RouterShape {
             d_model: 2,
             n_experts: 3,
             layer: 0,
         };
-        let mut router = DynMoeConfig::default().init(&shape, device);
+        let mut router = DynMoeRouterConfig::default().init(&shape, device);
         // directions at 0, 90 and 180 degrees
         router.gate.weight = Param::from_data([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]], device);
         router.threshold = Param::from_data([0.5, 0.5, 0.9], device);
@@ -193,7 +193,9 @@ mod tests {
 
     #[test]
     fn a_threshold_that_no_cosine_reaches_is_an_error() {
-        let error = DynMoeConfig { threshold: 2.0 }.validate(4).unwrap_err();
+        let error = DynMoeRouterConfig { threshold: 2.0 }
+            .validate(4)
+            .unwrap_err();
         assert!(
             error.to_string().contains("router.threshold = 2"),
             "{error}"

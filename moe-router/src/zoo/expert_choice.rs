@@ -12,10 +12,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create an [`ExpertChoice`] router.
+/// Configuration to create an [`ExpertChoiceRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct ExpertChoiceConfig {
+pub struct ExpertChoiceRouterConfig {
     /// Experts that take an average token, `c`. Default: 2.0
     pub capacity_factor: f64,
     /// Rounding of `C`. Default: to the nearest, a half up. Written only if it is another
@@ -41,15 +41,15 @@ fn is_zero(x: &f64) -> bool {
 /// Each expert takes the `C = M * c / E` tokens of a group that score highest for it, weighted by the
 /// token's probability of that expert. A token may get no expert, or many.
 #[derive(Module, Debug)]
-pub struct ExpertChoice {
+pub struct ExpertChoiceRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The values it was configured with.
     #[module(skip)]
-    pub config: ExpertChoiceConfig,
+    pub config: ExpertChoiceRouterConfig,
 }
 
-impl Default for ExpertChoiceConfig {
+impl Default for ExpertChoiceRouterConfig {
     fn default() -> Self {
         Self {
             capacity_factor: 2.0,
@@ -60,8 +60,8 @@ impl Default for ExpertChoiceConfig {
     }
 }
 
-impl Preset for ExpertChoiceConfig {
-    type Router = ExpertChoice;
+impl Preset for ExpertChoiceRouterConfig {
+    type Router = ExpertChoiceRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::ExpertChoice,
@@ -91,15 +91,15 @@ impl Preset for ExpertChoiceConfig {
         self.capacity_factor
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> ExpertChoice {
-        ExpertChoice {
+    fn init(&self, shape: &RouterShape, device: &Device) -> ExpertChoiceRouter {
+        ExpertChoiceRouter {
             gate: common::gate(shape, device),
             config: self.clone(),
         }
     }
 }
 
-impl ExpertChoice {
+impl ExpertChoiceRouter {
     /// `C = M * c / E` (equation 1) of the tokens that are not padding, rounded, from 1 to `M`.
     fn capacity(&self) -> Capacity {
         let config = &self.config;
@@ -109,7 +109,7 @@ impl ExpertChoice {
     }
 }
 
-impl Router for ExpertChoice {
+impl Router for ExpertChoiceRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -134,7 +134,7 @@ impl Router for ExpertChoice {
     }
 
     fn causality(&self) -> Causality {
-        ExpertChoiceConfig::INFO.causality
+        ExpertChoiceRouterConfig::INFO.causality
     }
 }
 
@@ -146,13 +146,13 @@ mod tests {
     use burn::tensor::Tensor;
     use proptest::prelude::*;
 
-    fn router(capacity_factor: f64, device: &Device) -> ExpertChoice {
+    fn router(capacity_factor: f64, device: &Device) -> ExpertChoiceRouter {
         let shape = RouterShape {
             d_model: 2,
             n_experts: 2,
             layer: 0,
         };
-        let config = ExpertChoiceConfig {
+        let config = ExpertChoiceRouterConfig {
             capacity_factor,
             ..Default::default()
         };
@@ -196,9 +196,9 @@ mod tests {
 
     #[test]
     fn what_is_as_by_default_is_not_written() {
-        let text = serde_json::to_string(&ExpertChoiceConfig::default()).expect("a text");
+        let text = serde_json::to_string(&ExpertChoiceRouterConfig::default()).expect("a text");
         assert_eq!(text, r#"{"capacity_factor":2.0}"#);
-        let text = serde_json::to_string(&crate::VMoeConfig::default()).expect("a text");
+        let text = serde_json::to_string(&crate::zoo::VmoeRouterConfig::default()).expect("a text");
         assert!(!text.contains("capacity_rounding"), "{text}");
     }
 

@@ -12,10 +12,10 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Frozen`] router.
+/// Configuration to create a [`FrozenRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct FrozenConfig {
+pub struct FrozenRouterConfig {
     /// The number of experts a token. Default: 2
     pub top_k: usize,
 }
@@ -24,21 +24,21 @@ pub struct FrozenConfig {
 /// does; the gate keeps the values that it starts with. Tokens that are alike still share experts, and
 /// tokens learn where they go through the layers below.
 #[derive(Module, Debug)]
-pub struct Frozen {
+pub struct FrozenRouter {
     /// The gate, `[d_model, n_experts]`, which no gradient reaches.
     pub gate: Linear,
     /// The number of experts a token.
     pub top_k: usize,
 }
 
-impl Default for FrozenConfig {
+impl Default for FrozenRouterConfig {
     fn default() -> Self {
         Self { top_k: 2 }
     }
 }
 
-impl Preset for FrozenConfig {
-    type Router = Frozen;
+impl Preset for FrozenRouterConfig {
+    type Router = FrozenRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::Fixed,
@@ -54,7 +54,7 @@ impl Preset for FrozenConfig {
 
     /// As for Mixtral's router, whose control this is: the loss can only move the tokens.
     fn balance(&self) -> BalanceConfig {
-        super::MixtralConfig::default().balance()
+        super::MixtralRouterConfig::default().balance()
     }
     fn extras(&self) -> Vec<Extra> {
         Vec::new()
@@ -64,15 +64,15 @@ impl Preset for FrozenConfig {
         self.top_k as f64
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> Frozen {
-        Frozen {
+    fn init(&self, shape: &RouterShape, device: &Device) -> FrozenRouter {
+        FrozenRouter {
             gate: common::gate(shape, device),
             top_k: self.top_k,
         }
     }
 }
 
-impl Router for Frozen {
+impl Router for FrozenRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let gate_de = self.gate.weight.val().detach();
         let logits_te = input.x_td.clone().matmul(gate_de).cast(DType::F32);
@@ -88,14 +88,15 @@ impl Router for Frozen {
     }
 
     fn causality(&self) -> Causality {
-        FrozenConfig::INFO.causality
+        FrozenRouterConfig::INFO.causality
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MixtralConfig, Plan};
+    use crate::Plan;
+    use crate::zoo::MixtralRouterConfig;
     use burn::tensor::{Distribution, Tensor};
 
     #[test]
@@ -106,8 +107,8 @@ mod tests {
             n_experts: 4,
             layer: 0,
         };
-        let frozen = FrozenConfig::default().init(&shape, &device);
-        let mut mixtral = MixtralConfig::default().init(&shape, &device);
+        let frozen = FrozenRouterConfig::default().init(&shape, &device);
+        let mut mixtral = MixtralRouterConfig::default().init(&shape, &device);
         mixtral.gate = frozen.gate.clone();
         let x = Tensor::random([6, 4], Distribution::Default, &device).require_grad();
         let input = RouterInput::new(x.clone());

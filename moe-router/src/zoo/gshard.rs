@@ -18,10 +18,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`GShard`] router.
+/// Configuration to create a [`GShardRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct GShardConfig {
+pub struct GShardRouterConfig {
     /// The capacity of an expert relative to a balanced load of two experts a token. Default: 1.0
     pub capacity_factor: f64,
 }
@@ -31,14 +31,14 @@ pub struct GShardConfig {
 ///
 /// Differs from the paper: in evaluation, where nothing is drawn, the second expert is always taken.
 #[derive(Module, Debug)]
-pub struct GShard {
+pub struct GShardRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The capacity of an expert relative to a balanced load.
     pub capacity_factor: f64,
 }
 
-impl Default for GShardConfig {
+impl Default for GShardRouterConfig {
     fn default() -> Self {
         Self {
             capacity_factor: 1.0,
@@ -46,8 +46,8 @@ impl Default for GShardConfig {
     }
 }
 
-impl Preset for GShardConfig {
-    type Router = GShard;
+impl Preset for GShardRouterConfig {
+    type Router = GShardRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -77,15 +77,15 @@ impl Preset for GShardConfig {
         2.0
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> GShard {
-        GShard {
+    fn init(&self, shape: &RouterShape, device: &Device) -> GShardRouter {
+        GShardRouter {
             gate: common::gate(shape, device),
             capacity_factor: self.capacity_factor,
         }
     }
 }
 
-impl Router for GShard {
+impl Router for GShardRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -111,7 +111,7 @@ impl Router for GShard {
     }
 
     fn causality(&self) -> Causality {
-        GShardConfig::INFO.causality
+        GShardRouterConfig::INFO.causality
     }
 
     fn competes(&self) -> bool {
@@ -126,8 +126,8 @@ mod tests {
     use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};
     use burn::tensor::{TensorData, Tolerance};
 
-    fn router(n: usize, device: &Device) -> GShard {
-        let mut router = GShardConfig::default().init(&shape(n), device);
+    fn router(n: usize, device: &Device) -> GShardRouter {
+        let mut router = GShardRouterConfig::default().init(&shape(n), device);
         router.gate = identity_gate(n, device);
         router
     }
@@ -186,7 +186,10 @@ mod tests {
 
     #[test]
     fn one_expert_is_too_few() {
-        let error = GShardConfig::default().validate(1).unwrap_err().to_string();
+        let error = GShardRouterConfig::default()
+            .validate(1)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("experts.n_experts = 1"), "{error}");
     }
 }

@@ -12,10 +12,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Hash`](struct@Hash) router.
+/// Configuration to create a [`HashRouter`](struct@Hash) router.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct HashConfig {
+pub struct HashRouterConfig {
     /// The number of experts a token. Default: 1
     pub top_k: usize,
     /// The seed of the hash. Default: 0
@@ -25,7 +25,7 @@ pub struct HashConfig {
 /// Each token goes to `k` distinct experts that depend on its vocabulary id and the layer alone, with
 /// weight `1 / k`. Nothing is learned.
 #[derive(Module, Debug)]
-pub struct Hash {
+pub struct HashRouter {
     /// The number of experts a token.
     pub top_k: usize,
     /// The number of experts.
@@ -34,7 +34,7 @@ pub struct Hash {
     pub seed: u64,
 }
 
-impl Default for HashConfig {
+impl Default for HashRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 1,
@@ -43,8 +43,8 @@ impl Default for HashConfig {
     }
 }
 
-impl Preset for HashConfig {
-    type Router = Hash;
+impl Preset for HashRouterConfig {
+    type Router = HashRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::Fixed,
@@ -69,8 +69,8 @@ impl Preset for HashConfig {
         0
     }
 
-    fn init(&self, shape: &RouterShape, _device: &Device) -> Hash {
-        Hash {
+    fn init(&self, shape: &RouterShape, _device: &Device) -> HashRouter {
+        HashRouter {
             top_k: self.top_k,
             n_experts: shape.n_experts,
             seed: mix_seed(self.hash_seed, shape.layer as u64),
@@ -115,7 +115,7 @@ pub(super) fn route_by_key(
     common::uniform(input, assignments, n_experts, top_k)
 }
 
-impl Router for Hash {
+impl Router for HashRouter {
     /// # Panics
     ///
     /// Panics if the input has no token ids.
@@ -130,7 +130,7 @@ impl Router for Hash {
     }
 
     fn causality(&self) -> Causality {
-        HashConfig::INFO.causality
+        HashRouterConfig::INFO.causality
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
             n_experts: 8,
             layer,
         };
-        let router = HashConfig {
+        let router = HashRouterConfig {
             top_k,
             hash_seed: 0,
         }
@@ -184,7 +184,7 @@ mod tests {
             n_experts: 8,
             layer: 0,
         };
-        let router = HashConfig::default().init(&shape, &device);
+        let router = HashRouterConfig::default().init(&shape, &device);
         let _ = router.route(RouterInput::new(Tensor::zeros([1, 1], &device)));
     }
 }

@@ -20,10 +20,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`LossFree`] router.
+/// Configuration to create a [`LossFreeRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct LossFreeConfig {
+pub struct LossFreeRouterConfig {
     /// The number of experts a token. Default: 2 (the paper: 6 of 64)
     pub top_k: usize,
     /// The affinity: `sigmoid` or `softmax`. Default: sigmoid
@@ -36,9 +36,9 @@ pub struct LossFreeConfig {
 
 /// Each token takes the `k` experts of largest biased affinity, weighted by the affinities without the
 /// bias. There are no groups; with them, and with scaled weights, see
-/// [`DeepSeekV3`](crate::DeepSeekV3).
+/// [`DeepSeekV3Router`](crate::DeepSeekV3).
 #[derive(Module, Debug)]
-pub struct LossFree {
+pub struct LossFreeRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The bias of the choice `[n_experts]`: not trained by gradients, see [`Router::advance`].
@@ -54,7 +54,7 @@ pub struct LossFree {
     pub bias_update_speed: f64,
 }
 
-impl Default for LossFreeConfig {
+impl Default for LossFreeRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 2,
@@ -65,8 +65,8 @@ impl Default for LossFreeConfig {
     }
 }
 
-impl Preset for LossFreeConfig {
-    type Router = LossFree;
+impl Preset for LossFreeRouterConfig {
+    type Router = LossFreeRouter;
 
     /// Causal: a token's experts depend on that token and on the loads of earlier steps.
     const INFO: RouterInfo = RouterInfo {
@@ -90,8 +90,8 @@ impl Preset for LossFreeConfig {
         shape.d_model * shape.n_experts + shape.n_experts
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> LossFree {
-        LossFree {
+    fn init(&self, shape: &RouterShape, device: &Device) -> LossFreeRouter {
+        LossFreeRouter {
             gate: common::gate(shape, device),
             bias: choice_bias(shape.n_experts, device),
             top_k: self.top_k,
@@ -102,7 +102,7 @@ impl Preset for LossFreeConfig {
     }
 }
 
-impl Router for LossFree {
+impl Router for LossFreeRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let affinity_te = self.affinity.forward(logits_te.clone());
@@ -124,7 +124,7 @@ impl Router for LossFree {
     }
 
     fn causality(&self) -> Causality {
-        LossFreeConfig::INFO.causality
+        LossFreeRouterConfig::INFO.causality
     }
 
     /// The sign rule on the step's load, [`step_by_sign`].
@@ -141,7 +141,7 @@ mod tests {
     use burn::tensor::{TensorData, Tolerance};
     use proptest::prelude::*;
 
-    fn router(config: &LossFreeConfig, bias: [f32; 3]) -> LossFree {
+    fn router(config: &LossFreeRouterConfig, bias: [f32; 3]) -> LossFreeRouter {
         let device = Device::flex();
         let mut router = config.init(&shape(3), &device);
         router.gate = identity_gate(3, &device);
@@ -151,7 +151,7 @@ mod tests {
         router
     }
 
-    fn route(router: &LossFree, logits: &[f32]) -> Routing {
+    fn route(router: &LossFreeRouter, logits: &[f32]) -> Routing {
         router.route(RouterInput::new(rows(logits, 3, &Device::flex())))
     }
 
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn the_bias_chooses_and_does_not_weigh() {
         // sigmoids 3/4, 1/2, 1/4; biased 0.75, 0.5, 0.85
-        let router = router(&LossFreeConfig::default(), [0.0, 0.0, 0.6]);
+        let router = router(&LossFreeRouterConfig::default(), [0.0, 0.0, 0.6]);
         let routing = route(&router, &[LN3, 0.0, -LN3]);
         assert_eq!(experts(&routing), [2, 0]);
         let expected = TensorData::from([0.25f32, 0.75]);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn softmax_affinities_and_renormalised_weights() {
-        let config = LossFreeConfig {
+        let config = LossFreeRouterConfig {
             affinity: Affinity::Softmax,
             norm_topk_prob: true,
             ..Default::default()
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn steps_bring_a_skewed_load_to_balance() {
-        let config = LossFreeConfig {
+        let config = LossFreeRouterConfig {
             top_k: 1,
             bias_update_speed: 0.01,
             ..Default::default()
@@ -204,13 +204,13 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_errors_that_name_the_key() {
-        let error = |config: LossFreeConfig| config.validate(8).unwrap_err().to_string();
-        let top_k = LossFreeConfig {
+        let error = |config: LossFreeRouterConfig| config.validate(8).unwrap_err().to_string();
+        let top_k = LossFreeRouterConfig {
             top_k: 9,
             ..Default::default()
         };
         assert!(error(top_k).contains("router.top_k = 9"));
-        let speed = |bias_update_speed| LossFreeConfig {
+        let speed = |bias_update_speed| LossFreeRouterConfig {
             bias_update_speed,
             ..Default::default()
         };
@@ -227,7 +227,7 @@ mod tests {
         ) {
             let logits = &logits[..logits.len() / 3 * 3];
             let split = split.min(logits.len() / 3 - 1) * 3;
-            let router = router(&LossFreeConfig::default(), [0.1, 0.0, -0.1]);
+            let router = router(&LossFreeRouterConfig::default(), [0.1, 0.0, -0.1]);
             let whole = route(&router, logits).load();
             let parts = route(&router, &logits[..split]).load()
                 .merge(&route(&router, &logits[split..]).load());

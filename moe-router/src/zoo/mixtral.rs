@@ -13,31 +13,31 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Mixtral`] router.
+/// Configuration to create a [`MixtralRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct MixtralConfig {
+pub struct MixtralRouterConfig {
     /// The number of experts a token. Default: 2
     pub top_k: usize,
 }
 
 /// Each token takes its `k` best experts, weighted by a softmax over their `k` logits.
 #[derive(Module, Debug)]
-pub struct Mixtral {
+pub struct MixtralRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The number of experts a token.
     pub top_k: usize,
 }
 
-impl Default for MixtralConfig {
+impl Default for MixtralRouterConfig {
     fn default() -> Self {
         Self { top_k: 2 }
     }
 }
 
-impl Preset for MixtralConfig {
-    type Router = Mixtral;
+impl Preset for MixtralRouterConfig {
+    type Router = MixtralRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -64,15 +64,15 @@ impl Preset for MixtralConfig {
         self.top_k as f64
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> Mixtral {
-        Mixtral {
+    fn init(&self, shape: &RouterShape, device: &Device) -> MixtralRouter {
+        MixtralRouter {
             gate: common::gate(shape, device),
             top_k: self.top_k,
         }
     }
 }
 
-impl Router for Mixtral {
+impl Router for MixtralRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -89,7 +89,7 @@ impl Router for Mixtral {
     }
 
     fn causality(&self) -> Causality {
-        MixtralConfig::INFO.causality
+        MixtralRouterConfig::INFO.causality
     }
 }
 
@@ -100,13 +100,13 @@ mod tests {
     use burn::module::Param;
     use burn::tensor::{Tensor, TensorData, Tolerance};
 
-    fn router(device: &Device) -> Mixtral {
+    fn router(device: &Device) -> MixtralRouter {
         let shape = RouterShape {
             d_model: 3,
             n_experts: 3,
             layer: 0,
         };
-        let mut router = MixtralConfig::default().init(&shape, device);
+        let mut router = MixtralRouterConfig::default().init(&shape, device);
         router.gate.weight = Param::from_tensor(Tensor::eye(3, device));
         router
     }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn top_k_above_the_number_of_experts_is_an_error() {
-        let error = MixtralConfig { top_k: 9 }.validate(8).unwrap_err();
+        let error = MixtralRouterConfig { top_k: 9 }.validate(8).unwrap_err();
         assert_eq!(
             error.to_string(),
             "router.top_k = 9 is larger than experts.n_experts = 8: lower the one or raise the other"

@@ -15,10 +15,10 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`MixtureOfDepths`] router.
+/// Configuration to create a [`MixtureOfDepthsRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct MixtureOfDepthsConfig {
+pub struct MixtureOfDepthsRouterConfig {
     /// The share of a sequence's tokens that is let in. Default: 0.125
     pub capacity: f64,
     /// The number of experts of a token that is let in. Default: 1
@@ -36,7 +36,7 @@ pub struct MixtureOfDepthsConfig {
 /// and tokens skip the experts of every layer and never the attention, where the paper's skip both in
 /// every other layer.
 #[derive(Module, Debug)]
-pub struct MixtureOfDepths {
+pub struct MixtureOfDepthsRouter {
     /// The gate among experts, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The score `r` of a token, `[d_model, 1]`.
@@ -51,7 +51,7 @@ pub struct MixtureOfDepths {
     pub top_k: usize,
 }
 
-impl Default for MixtureOfDepthsConfig {
+impl Default for MixtureOfDepthsRouterConfig {
     fn default() -> Self {
         Self {
             capacity: 0.125,
@@ -60,8 +60,8 @@ impl Default for MixtureOfDepthsConfig {
     }
 }
 
-impl Preset for MixtureOfDepthsConfig {
-    type Router = MixtureOfDepths;
+impl Preset for MixtureOfDepthsRouterConfig {
+    type Router = MixtureOfDepthsRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::ExpertChoice,
@@ -109,14 +109,14 @@ impl Preset for MixtureOfDepthsConfig {
         shape.d_model * (shape.n_experts + 2) + 1
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> MixtureOfDepths {
+    fn init(&self, shape: &RouterShape, device: &Device) -> MixtureOfDepthsRouter {
         let score = || {
             LinearConfig::new(shape.d_model, 1)
                 .with_bias(false)
                 .init(device)
         };
         let log_odds = (self.capacity / (1.0 - self.capacity)).ln();
-        MixtureOfDepths {
+        MixtureOfDepthsRouter {
             gate: common::gate(shape, device),
             depth: score(),
             predictor: score(),
@@ -127,7 +127,7 @@ impl Preset for MixtureOfDepthsConfig {
     }
 }
 
-impl MixtureOfDepths {
+impl MixtureOfDepthsRouter {
     /// The tokens of each sequence that score highest, `[T]`.
     fn best_of_each_sequence(&self, input: &RouterInput, score_t: &[f32]) -> Vec<bool> {
         let mut admitted = vec![false; score_t.len()];
@@ -169,7 +169,7 @@ fn of_tokens(score_t1: Tensor<2>, assignments: &Assignments) -> Tensor<1> {
     score_t1.select(0, index_n).reshape([n])
 }
 
-impl Router for MixtureOfDepths {
+impl Router for MixtureOfDepthsRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let depth_t1 = self.depth.forward(input.x_td.clone()).cast(DType::F32);
         let predicted_t1 = self.predict(&input);
@@ -204,7 +204,7 @@ impl Router for MixtureOfDepths {
     }
 
     fn causality(&self) -> Causality {
-        MixtureOfDepthsConfig::INFO.causality
+        MixtureOfDepthsRouterConfig::INFO.causality
     }
 }
 
@@ -217,8 +217,8 @@ mod tests {
     use proptest::prelude::*;
 
     /// Scores by the first number of a token, predicts by the second.
-    fn router(capacity: f64, device: &Device) -> MixtureOfDepths {
-        let config = MixtureOfDepthsConfig { capacity, top_k: 1 };
+    fn router(capacity: f64, device: &Device) -> MixtureOfDepthsRouter {
+        let config = MixtureOfDepthsRouterConfig { capacity, top_k: 1 };
         let mut router = config.init(&shape(2), device);
         router.gate = identity_gate(2, device);
         router.depth.weight = Param::from_data([[1.0], [0.0]], device);
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_share_of_all_is_an_error() {
-        let config = MixtureOfDepthsConfig {
+        let config = MixtureOfDepthsRouterConfig {
             capacity: 1.0,
             ..Default::default()
         };

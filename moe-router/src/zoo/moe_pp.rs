@@ -14,10 +14,10 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`MoePlusPlus`] router.
+/// Configuration to create a [`MoePlusPlusRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct MoePlusPlusConfig {
+pub struct MoePlusPlusRouterConfig {
     /// The number of experts a token, zero-computation ones included. Default: 2
     pub top_k: usize,
     /// The number of experts that return zero. Default: 1
@@ -38,7 +38,7 @@ pub struct MoePlusPlusConfig {
 /// Differs from the paper: no gating residual, for a router knows nothing of the layer below; and no
 /// capacity, so that no token is dropped.
 #[derive(Module, Debug)]
-pub struct MoePlusPlus {
+pub struct MoePlusPlusRouter {
     /// The gate, `[d_model, n_experts + Z]` with `Z` zero-computation experts.
     pub gate: Linear,
     /// The constant experts, if there are any.
@@ -64,13 +64,13 @@ pub struct Constants {
     pub values: Param<Tensor<2>>,
 }
 
-impl MoePlusPlusConfig {
+impl MoePlusPlusRouterConfig {
     fn n_free(&self) -> usize {
         self.n_zero + self.n_copy + self.n_constant
     }
 }
 
-impl Default for MoePlusPlusConfig {
+impl Default for MoePlusPlusRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 2,
@@ -82,8 +82,8 @@ impl Default for MoePlusPlusConfig {
     }
 }
 
-impl Preset for MoePlusPlusConfig {
-    type Router = MoePlusPlus;
+impl Preset for MoePlusPlusRouterConfig {
+    type Router = MoePlusPlusRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -121,7 +121,7 @@ impl Preset for MoePlusPlusConfig {
         shape.d_model * (shape.n_experts + self.n_free() + 3 * self.n_constant)
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> MoePlusPlus {
+    fn init(&self, shape: &RouterShape, device: &Device) -> MoePlusPlusRouter {
         let all = RouterShape {
             n_experts: shape.n_experts + self.n_free(),
             ..*shape
@@ -137,7 +137,7 @@ impl Preset for MoePlusPlusConfig {
             }
             .init([self.n_constant, d_model], device),
         });
-        MoePlusPlus {
+        MoePlusPlusRouter {
             gate: common::gate(&all, device),
             constants,
             top_k: self.top_k,
@@ -163,7 +163,7 @@ impl Constants {
     }
 }
 
-impl MoePlusPlus {
+impl MoePlusPlusRouter {
     /// Contribution of the zero-computation experts: `w_copy x + sum_z w_z (a_1z x + a_2z v_z)`.
     fn free(&self, input: &RouterInput, probs_te: &Tensor<2>, assignments: &Assignments) -> Bypass {
         let weights_te = probs_te.clone() * chosen(assignments, probs_te);
@@ -207,7 +207,7 @@ fn chosen(assignments: &Assignments, like_te: &Tensor<2>) -> Tensor<2> {
     )
 }
 
-impl Router for MoePlusPlus {
+impl Router for MoePlusPlusRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -224,7 +224,7 @@ impl Router for MoePlusPlus {
     }
 
     fn causality(&self) -> Causality {
-        MoePlusPlusConfig::INFO.causality
+        MoePlusPlusRouterConfig::INFO.causality
     }
 }
 
@@ -236,7 +236,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Two experts with a network, then zero, copy, and one constant; width 2.
-    fn router(config: MoePlusPlusConfig, device: &Device) -> MoePlusPlus {
+    fn router(config: MoePlusPlusRouterConfig, device: &Device) -> MoePlusPlusRouter {
         let shape = RouterShape {
             d_model: 2,
             n_experts: 2,
@@ -245,8 +245,8 @@ mod tests {
         config.init(&shape, device)
     }
 
-    fn five() -> MoePlusPlusConfig {
-        MoePlusPlusConfig {
+    fn five() -> MoePlusPlusRouterConfig {
+        MoePlusPlusRouterConfig {
             n_constant: 1,
             ..Default::default()
         }
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn gradients_reach_everything() {
         let device = Device::flex().autodiff();
-        let config = MoePlusPlusConfig { top_k: 5, ..five() };
+        let config = MoePlusPlusRouterConfig { top_k: 5, ..five() };
         let router = router(config, &device);
         let x = Tensor::from_floats([[1.0, -0.5], [0.3, 0.7]], &device).require_grad();
         let routing = router.route(RouterInput::new(x.clone()));
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn without_free_experts_nothing_is_added() {
         let device = Device::flex();
-        let config = MoePlusPlusConfig {
+        let config = MoePlusPlusRouterConfig {
             n_zero: 0,
             n_copy: 0,
             n_constant: 0,
@@ -322,8 +322,8 @@ mod tests {
     #[test]
     fn the_expected_number_of_networks() {
         // 2 * 0.75 * 8 / (0.75 * 8 + 4) = 1.2
-        assert_eq!(MoePlusPlusConfig::default().experts_per_token(8), 1.2);
-        let config = MoePlusPlusConfig {
+        assert_eq!(MoePlusPlusRouterConfig::default().experts_per_token(8), 1.2);
+        let config = MoePlusPlusRouterConfig {
             tau: -1.0,
             ..Default::default()
         };

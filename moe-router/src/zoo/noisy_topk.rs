@@ -12,10 +12,10 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`NoisyTopK`] router.
+/// Configuration to create a [`NoisyTopKRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct NoisyTopKConfig {
+pub struct NoisyTopKRouterConfig {
     /// The number of experts a token. Default: 2
     pub top_k: usize,
 }
@@ -24,7 +24,7 @@ pub struct NoisyTopKConfig {
 /// acts in training alone. `W_noise` starts at zero. Differs from the paper (appendix A): `W_g` does
 /// not.
 #[derive(Module, Debug)]
-pub struct NoisyTopK {
+pub struct NoisyTopKRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The scale of the noise, `[d_model, n_experts]`.
@@ -33,14 +33,14 @@ pub struct NoisyTopK {
     pub top_k: usize,
 }
 
-impl Default for NoisyTopKConfig {
+impl Default for NoisyTopKRouterConfig {
     fn default() -> Self {
         Self { top_k: 2 }
     }
 }
 
-impl Preset for NoisyTopKConfig {
-    type Router = NoisyTopK;
+impl Preset for NoisyTopKRouterConfig {
+    type Router = NoisyTopKRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -74,9 +74,9 @@ impl Preset for NoisyTopKConfig {
         2 * shape.d_model * shape.n_experts
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> NoisyTopK {
+    fn init(&self, shape: &RouterShape, device: &Device) -> NoisyTopKRouter {
         let shape_de = [shape.d_model, shape.n_experts];
-        NoisyTopK {
+        NoisyTopKRouter {
             gate: common::gate(shape, device),
             noise: Param::from_tensor(Tensor::zeros(shape_de, device)),
             top_k: self.top_k,
@@ -84,7 +84,7 @@ impl Preset for NoisyTopKConfig {
     }
 }
 
-impl Router for NoisyTopK {
+impl Router for NoisyTopKRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let clean_te = common::logits(&self.gate, &input);
         let [_, n_experts] = clean_te.dims();
@@ -110,7 +110,7 @@ impl Router for NoisyTopK {
     }
 
     fn causality(&self) -> Causality {
-        NoisyTopKConfig::INFO.causality
+        NoisyTopKRouterConfig::INFO.causality
     }
 }
 
@@ -119,13 +119,13 @@ mod tests {
     use super::*;
     use crate::Plan;
 
-    fn router(device: &Device) -> NoisyTopK {
+    fn router(device: &Device) -> NoisyTopKRouter {
         let shape = RouterShape {
             d_model: 4,
             n_experts: 4,
             layer: 0,
         };
-        let mut router = NoisyTopKConfig::default().init(&shape, device);
+        let mut router = NoisyTopKRouterConfig::default().init(&shape, device);
         router.gate.weight = Param::from_tensor(Tensor::eye(4, device));
         router
     }

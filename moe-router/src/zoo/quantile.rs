@@ -20,10 +20,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Quantile`] router.
+/// Configuration to create a [`QuantileRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct QuantileConfig {
+pub struct QuantileRouterConfig {
     /// The number of experts a token. Default: 2
     pub top_k: usize,
     /// The affinity: `sigmoid` or `softmax`. Default: sigmoid
@@ -41,7 +41,7 @@ pub struct QuantileConfig {
 /// hundreds of experts, whose affinities differ in thousandths, balances as well as a sigmoid. Differs from
 /// the article: one pass over the step's tokens with the bias that routed them, no iteration.
 #[derive(Module, Debug)]
-pub struct Quantile {
+pub struct QuantileRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The bias of the choice `[n_experts]`: not trained by gradients, see [`Router::advance`].
@@ -55,7 +55,7 @@ pub struct Quantile {
     pub norm_topk_prob: bool,
 }
 
-impl Default for QuantileConfig {
+impl Default for QuantileRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 2,
@@ -65,8 +65,8 @@ impl Default for QuantileConfig {
     }
 }
 
-impl Preset for QuantileConfig {
-    type Router = Quantile;
+impl Preset for QuantileRouterConfig {
+    type Router = QuantileRouter;
 
     /// Causal: a token's experts depend on that token and on the scores of earlier steps.
     const INFO: RouterInfo = RouterInfo {
@@ -89,8 +89,8 @@ impl Preset for QuantileConfig {
         shape.d_model * shape.n_experts + shape.n_experts
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> Quantile {
-        Quantile {
+    fn init(&self, shape: &RouterShape, device: &Device) -> QuantileRouter {
+        QuantileRouter {
             gate: common::gate(shape, device),
             bias: choice_bias(shape.n_experts, device),
             top_k: self.top_k,
@@ -106,7 +106,7 @@ struct Choice {
     missing_ne: Vec<f32>,
 }
 
-impl Quantile {
+impl QuantileRouter {
     /// Chooses by `choice_te`, the affinities with the bias. If every expert is chosen nothing is missing.
     fn choose(&self, input: &RouterInput, choice_te: &[f32]) -> Choice {
         let n_experts = self.n_experts();
@@ -156,7 +156,7 @@ impl Quantile {
     }
 }
 
-impl Router for Quantile {
+impl Router for QuantileRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let affinity_te = self.affinity.forward(logits_te.clone());
@@ -183,7 +183,7 @@ impl Router for Quantile {
     }
 
     fn causality(&self) -> Causality {
-        QuantileConfig::INFO.causality
+        QuantileRouterConfig::INFO.causality
     }
 
     /// The quantiles of the step's tally. A load without one, or of no token, changes nothing.
@@ -228,8 +228,8 @@ mod tests {
     use burn::tensor::Tolerance;
     use proptest::prelude::*;
 
-    fn router(top_k: usize, n_experts: usize) -> Quantile {
-        let config = QuantileConfig {
+    fn router(top_k: usize, n_experts: usize) -> QuantileRouter {
+        let config = QuantileRouterConfig {
             top_k,
             ..Default::default()
         };
@@ -243,7 +243,7 @@ mod tests {
         RouterInput::new(rows(logits, n_experts, &Device::flex()))
     }
 
-    fn bias(router: &Quantile) -> Vec<f32> {
+    fn bias(router: &QuantileRouter) -> Vec<f32> {
         common::host(&router.bias.val())
     }
 
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn top_k_out_of_range_is_an_error_that_names_the_key() {
-        let config = QuantileConfig {
+        let config = QuantileRouterConfig {
             top_k: 9,
             ..Default::default()
         };
@@ -338,7 +338,7 @@ mod tests {
     fn a_few_steps_balance_a_skewed_load() {
         let logits = tokens();
         let mut router = router(2, 8);
-        let max_vio = |router: &Quantile| {
+        let max_vio = |router: &QuantileRouter| {
             let load = router.route(input(&logits, 8)).load();
             crate::metrics::max_vio(&load)
         };
@@ -362,7 +362,7 @@ mod tests {
             .collect();
         let mut router = router(2, 64);
         router.affinity = Affinity::Softmax;
-        let load = |router: &Quantile| router.route(input(&logits, 64)).load();
+        let load = |router: &QuantileRouter| router.route(input(&logits, 64)).load();
         let before = crate::metrics::max_vio(&load(&router));
         for _ in 0..8 {
             let load = load(&router);

@@ -11,10 +11,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Random`] router.
+/// Configuration to create a [`RandomRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct RandomConfig {
+pub struct RandomRouterConfig {
     /// The number of experts a token. Default: 1
     pub top_k: usize,
 }
@@ -23,7 +23,7 @@ pub struct RandomConfig {
 /// step, and by position and vocabulary id alone in evaluation, so that a cached decode routes as
 /// the full pass does.
 #[derive(Module, Debug)]
-pub struct Random {
+pub struct RandomRouter {
     /// The number of experts a token.
     pub top_k: usize,
     /// The number of experts.
@@ -32,14 +32,14 @@ pub struct Random {
     pub layer: u64,
 }
 
-impl Default for RandomConfig {
+impl Default for RandomRouterConfig {
     fn default() -> Self {
         Self { top_k: 1 }
     }
 }
 
-impl Preset for RandomConfig {
-    type Router = Random;
+impl Preset for RandomRouterConfig {
+    type Router = RandomRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::Fixed,
@@ -64,8 +64,8 @@ impl Preset for RandomConfig {
         0
     }
 
-    fn init(&self, shape: &RouterShape, _device: &Device) -> Random {
-        Random {
+    fn init(&self, shape: &RouterShape, _device: &Device) -> RandomRouter {
+        RandomRouter {
             top_k: self.top_k,
             n_experts: shape.n_experts,
             layer: shape.layer as u64,
@@ -73,7 +73,7 @@ impl Preset for RandomConfig {
     }
 }
 
-impl Router for Random {
+impl Router for RandomRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let seed = mix_seed(input.noise.unwrap_or(0), self.layer);
         let group_size = input.group_size();
@@ -88,7 +88,7 @@ impl Router for Random {
     }
 
     fn causality(&self) -> Causality {
-        RandomConfig::INFO.causality
+        RandomRouterConfig::INFO.causality
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
             n_experts: 8,
             layer: 0,
         };
-        let router = RandomConfig { top_k: 1 }.init(&shape, &device);
+        let router = RandomRouterConfig { top_k: 1 }.init(&shape, &device);
         let input = RouterInput::new(Tensor::zeros([n_tokens, 1], &device))
             .start(start)
             .noise(noise);

@@ -14,10 +14,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation::relu};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`ReMoe`] router.
+/// Configuration to create a [`ReMoeRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct ReMoeConfig {
+pub struct ReMoeRouterConfig {
     /// The number of experts that the multiplier steers an average token to. Default: 2
     pub top_k: usize,
     /// The multiplier before training, `lambda_0`. From the default it takes some 90 steps until the loss
@@ -34,7 +34,7 @@ pub struct ReMoeConfig {
 /// [`Router::advance`]. Differs from the paper: each layer has a multiplier of its own and holds the
 /// target by itself; the paper's is common to all layers and holds it on average.
 #[derive(Module, Debug)]
-pub struct ReMoe {
+pub struct ReMoeRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The multiplier of the L1 loss, `[1]`: not trained by gradients.
@@ -45,7 +45,7 @@ pub struct ReMoe {
     pub alpha: f64,
 }
 
-impl Default for ReMoeConfig {
+impl Default for ReMoeRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 2,
@@ -55,8 +55,8 @@ impl Default for ReMoeConfig {
     }
 }
 
-impl Preset for ReMoeConfig {
-    type Router = ReMoe;
+impl Preset for ReMoeRouterConfig {
+    type Router = ReMoeRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -96,8 +96,8 @@ impl Preset for ReMoeConfig {
         shape.d_model * shape.n_experts + 1
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> ReMoe {
-        ReMoe {
+    fn init(&self, shape: &RouterShape, device: &Device) -> ReMoeRouter {
+        ReMoeRouter {
             gate: common::gate(shape, device),
             lambda: Param::from_tensor(Tensor::from_floats([self.lambda as f32], device))
                 .set_require_grad(false),
@@ -107,7 +107,7 @@ impl Preset for ReMoeConfig {
     }
 }
 
-impl Router for ReMoe {
+impl Router for ReMoeRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let weights_te = relu(logits_te.clone());
@@ -126,7 +126,7 @@ impl Router for ReMoe {
     }
 
     fn causality(&self) -> Causality {
-        ReMoeConfig::INFO.causality
+        ReMoeRouterConfig::INFO.causality
     }
 
     /// `lambda *= alpha^sign((1 - k / E) - S)`: up if more than `k` experts a token were active, down
@@ -150,13 +150,13 @@ mod tests {
     use burn::tensor::TensorData;
     use proptest::prelude::*;
 
-    fn router(device: &Device) -> ReMoe {
+    fn router(device: &Device) -> ReMoeRouter {
         let shape = RouterShape {
             d_model: 4,
             n_experts: 4,
             layer: 0,
         };
-        let config = ReMoeConfig {
+        let config = ReMoeRouterConfig {
             lambda: 0.5,
             ..Default::default()
         };
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_alpha_that_cannot_steer_is_an_error() {
-        let config = ReMoeConfig {
+        let config = ReMoeRouterConfig {
             alpha: 1.0,
             ..Default::default()
         };

@@ -15,10 +15,10 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Configuration to create a [`Replay`] router.
+/// Configuration to create a [`ReplayRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct ReplayConfig {
+pub struct ReplayRouterConfig {
     /// The traces of the layers as text: experts separated by spaces, tokens by commas, sequences by
     /// semicolons, layers by slashes; layers behind the last start over. It is the text and not a file, so
     /// that a run stays a function of its configuration. Default: empty, which replays round robin
@@ -33,7 +33,7 @@ pub struct ReplayConfig {
 ///
 /// To replay what another router did to a batch, give its [`Trace`] to [`Replay::with_trace`].
 #[derive(Module, Debug)]
-pub struct Replay {
+pub struct ReplayRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The number of experts a token without a trace.
@@ -43,13 +43,13 @@ pub struct Replay {
     pub trace: Option<Arc<Trace>>,
 }
 
-impl ReplayConfig {
+impl ReplayRouterConfig {
     fn traces(&self) -> Result<Vec<Trace>, RouterError> {
         Trace::read_layers(&self.trace)
     }
 }
 
-impl Default for ReplayConfig {
+impl Default for ReplayRouterConfig {
     fn default() -> Self {
         Self {
             trace: String::new(),
@@ -58,8 +58,8 @@ impl Default for ReplayConfig {
     }
 }
 
-impl Preset for ReplayConfig {
-    type Router = Replay;
+impl Preset for ReplayRouterConfig {
+    type Router = ReplayRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::Fixed,
@@ -90,12 +90,12 @@ impl Preset for ReplayConfig {
     /// # Panics
     ///
     /// Panics if the trace is one that [`Preset::validate`] refuses.
-    fn init(&self, shape: &RouterShape, device: &Device) -> Replay {
+    fn init(&self, shape: &RouterShape, device: &Device) -> ReplayRouter {
         let traces = self
             .traces()
             .unwrap_or_else(|error| panic!("{error}: call validate first"));
         let trace = traces.iter().cycle().nth(shape.layer);
-        let replay = Replay {
+        let replay = ReplayRouter {
             gate: common::gate(shape, device),
             top_k: self.top_k,
             trace: None,
@@ -107,7 +107,7 @@ impl Preset for ReplayConfig {
     }
 }
 
-impl Replay {
+impl ReplayRouter {
     /// Replays another trace.
     ///
     /// # Panics
@@ -127,7 +127,7 @@ impl Replay {
     }
 }
 
-impl Router for Replay {
+impl Router for ReplayRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
 
@@ -144,21 +144,22 @@ impl Router for Replay {
     }
 
     fn causality(&self) -> Causality {
-        ReplayConfig::INFO.causality
+        ReplayRouterConfig::INFO.causality
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Plan;
+    use crate::zoo::MixtralRouterConfig;
     use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};
-    use crate::{MixtralConfig, Plan};
     use burn::tensor::{Distribution, Tensor, TensorData, Tolerance};
 
     #[test]
     fn the_experts_are_given_and_the_weights_computed() {
         let device = Device::flex();
-        let config = ReplayConfig {
+        let config = ReplayRouterConfig {
             trace: "2 0,1/0,0".to_owned(),
             ..Default::default()
         };
@@ -176,12 +177,12 @@ mod tests {
     #[test]
     fn what_another_router_did_is_replayed_exactly() {
         let device = Device::flex();
-        let mixtral = MixtralConfig::default().init(&shape(4), &device);
+        let mixtral = MixtralRouterConfig::default().init(&shape(4), &device);
         let x = Tensor::random([6, 4], Distribution::Default, &device);
         let input = RouterInput::new(x).groups(2);
         let recorded = mixtral.route(input.clone());
 
-        let mut replay = ReplayConfig::default().init(&shape(4), &device);
+        let mut replay = ReplayRouterConfig::default().init(&shape(4), &device);
         replay.gate = mixtral.gate.clone();
         let replayed = replay.with_trace(Trace::of(&recorded)).route(input);
         let (Plan::Sparse(a), Plan::Sparse(b)) = (&recorded.plan, &replayed.plan) else {
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_trace_of_other_experts_is_an_error() {
-        let config = ReplayConfig {
+        let config = ReplayRouterConfig {
             trace: "0,7".to_owned(),
             ..Default::default()
         };

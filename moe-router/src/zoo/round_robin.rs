@@ -10,10 +10,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`RoundRobin`] router.
+/// Configuration to create a [`RoundRobinRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct RoundRobinConfig {
+pub struct RoundRobinRouterConfig {
     /// The number of experts a token. Default: 1
     pub top_k: usize,
 }
@@ -21,21 +21,21 @@ pub struct RoundRobinConfig {
 /// The token at position `p` of its sequence takes the `k` experts from `p k` on, modulo their number,
 /// each with weight `1 / k`. Nothing is learned.
 #[derive(Module, Debug)]
-pub struct RoundRobin {
+pub struct RoundRobinRouter {
     /// The number of experts a token.
     pub top_k: usize,
     /// The number of experts.
     pub n_experts: usize,
 }
 
-impl Default for RoundRobinConfig {
+impl Default for RoundRobinRouterConfig {
     fn default() -> Self {
         Self { top_k: 1 }
     }
 }
 
-impl Preset for RoundRobinConfig {
-    type Router = RoundRobin;
+impl Preset for RoundRobinRouterConfig {
+    type Router = RoundRobinRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::Fixed,
@@ -60,22 +60,22 @@ impl Preset for RoundRobinConfig {
         0
     }
 
-    fn init(&self, shape: &RouterShape, _device: &Device) -> RoundRobin {
-        RoundRobin {
+    fn init(&self, shape: &RouterShape, _device: &Device) -> RoundRobinRouter {
+        RoundRobinRouter {
             top_k: self.top_k,
             n_experts: shape.n_experts,
         }
     }
 }
 
-impl Router for RoundRobin {
+impl Router for RoundRobinRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let assignments = by_turns(&input, self.n_experts, self.top_k);
         common::uniform(&input, assignments, self.n_experts, self.top_k)
     }
 
     fn causality(&self) -> Causality {
-        RoundRobinConfig::INFO.causality
+        RoundRobinRouterConfig::INFO.causality
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
             n_experts: 3,
             layer: 0,
         };
-        let router = RoundRobinConfig { top_k: 2 }.init(&shape, &Device::flex());
+        let router = RoundRobinRouterConfig { top_k: 2 }.init(&shape, &Device::flex());
         let Plan::Sparse(plan) = router.route(input).plan else {
             panic!("a sparse plan");
         };
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn more_experts_than_there_are_is_an_error() {
-        let error = RoundRobinConfig { top_k: 9 }.validate(8).unwrap_err();
+        let error = RoundRobinRouterConfig { top_k: 9 }.validate(8).unwrap_err();
         assert!(error.to_string().contains("router.top_k = 9"), "{error}");
     }
 }

@@ -17,10 +17,10 @@ use burn::nn::Linear;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Sinkhorn`] router.
+/// Configuration to create a [`SinkhornRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct SinkhornConfig {
+pub struct SinkhornRouterConfig {
     /// The number of experts a token. Default: 1
     pub top_k: usize,
     /// Weights of the chosen experts: `softmax` or `sigmoid` of the logits. Default: softmax
@@ -34,7 +34,7 @@ pub struct SinkhornConfig {
 /// Differs from the paper: the plan is that of a sequence, not of a batch, so that sequences do not
 /// depend on one another.
 #[derive(Module, Debug)]
-pub struct Sinkhorn {
+pub struct SinkhornRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The number of experts a token.
@@ -44,7 +44,7 @@ pub struct Sinkhorn {
     pub affinity: Affinity,
 }
 
-impl Default for SinkhornConfig {
+impl Default for SinkhornRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 1,
@@ -53,8 +53,8 @@ impl Default for SinkhornConfig {
     }
 }
 
-impl Preset for SinkhornConfig {
-    type Router = Sinkhorn;
+impl Preset for SinkhornRouterConfig {
+    type Router = SinkhornRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -74,8 +74,8 @@ impl Preset for SinkhornConfig {
         self.top_k as f64
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> Sinkhorn {
-        Sinkhorn {
+    fn init(&self, shape: &RouterShape, device: &Device) -> SinkhornRouter {
+        SinkhornRouter {
             gate: common::gate(shape, device),
             top_k: self.top_k,
             affinity: self.affinity,
@@ -83,7 +83,7 @@ impl Preset for SinkhornConfig {
     }
 }
 
-impl Router for Sinkhorn {
+impl Router for SinkhornRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let affinity_te = self.affinity.forward(logits_te.clone());
@@ -105,7 +105,7 @@ impl Router for Sinkhorn {
     }
 
     fn causality(&self) -> Causality {
-        SinkhornConfig::INFO.causality
+        SinkhornRouterConfig::INFO.causality
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};
     use burn::tensor::{TensorData, Tolerance};
 
-    fn route(config: &SinkhornConfig, logits: &[f32], noise: Option<u64>) -> Routing {
+    fn route(config: &SinkhornRouterConfig, logits: &[f32], noise: Option<u64>) -> Routing {
         let device = Device::flex();
         let mut router = config.init(&shape(2), &device);
         router.gate = identity_gate(2, &device);
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn training_balances_and_evaluation_takes_the_best() {
-        let config = SinkhornConfig::default();
+        let config = SinkhornRouterConfig::default();
         // the plan's ratios are 3 v_0 / v_1 and 2 v_0 / v_1, on either side of 1
         assert_eq!(experts(&route(&config, &X, Some(0))), [0, 1]);
         assert_eq!(experts(&route(&config, &X, None)), [0, 0]);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn weights_are_those_of_the_logits() {
-        let config = |affinity| SinkhornConfig { top_k: 1, affinity };
+        let config = |affinity| SinkhornRouterConfig { top_k: 1, affinity };
         let check = |affinity, expected: [f32; 2]| {
             let routing = route(&config(affinity), &X, Some(0));
             weights(&routing).assert_approx_eq::<f32>(
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn top_k_out_of_range_is_an_error_that_names_the_key() {
-        let config = SinkhornConfig {
+        let config = SinkhornRouterConfig {
             top_k: 3,
             ..Default::default()
         };

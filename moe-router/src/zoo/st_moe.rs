@@ -18,10 +18,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`StMoe`] router.
+/// Configuration to create a [`StMoeRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct StMoeConfig {
+pub struct StMoeRouterConfig {
     /// The weight from which on the second expert is surely taken. Default: 0.2
     pub threshold: f64,
     /// The capacity of an expert in training, relative to a balanced load of one expert a token.
@@ -39,15 +39,15 @@ pub struct StMoeConfig {
 /// Differs from the code that trained it: in evaluation, where nothing is drawn, the second expert is
 /// taken if its weight is above the threshold.
 #[derive(Module, Debug)]
-pub struct StMoe {
+pub struct StMoeRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The values it was configured with.
     #[module(skip)]
-    pub config: StMoeConfig,
+    pub config: StMoeRouterConfig,
 }
 
-impl Default for StMoeConfig {
+impl Default for StMoeRouterConfig {
     fn default() -> Self {
         Self {
             threshold: 0.2,
@@ -58,8 +58,8 @@ impl Default for StMoeConfig {
     }
 }
 
-impl Preset for StMoeConfig {
-    type Router = StMoe;
+impl Preset for StMoeRouterConfig {
+    type Router = StMoeRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -92,15 +92,15 @@ impl Preset for StMoeConfig {
         2.0
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> StMoe {
-        StMoe {
+    fn init(&self, shape: &RouterShape, device: &Device) -> StMoeRouter {
+        StMoeRouter {
             gate: common::gate(shape, device),
             config: self.clone(),
         }
     }
 }
 
-impl StMoe {
+impl StMoeRouter {
     fn capacity(&self, input: &RouterInput) -> Capacity {
         let factor = match input.noise {
             Some(_) => self.config.capacity_factor,
@@ -110,7 +110,7 @@ impl StMoe {
     }
 }
 
-impl Router for StMoe {
+impl Router for StMoeRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -138,7 +138,7 @@ impl Router for StMoe {
     }
 
     fn causality(&self) -> Causality {
-        StMoeConfig::INFO.causality
+        StMoeRouterConfig::INFO.causality
     }
 
     fn competes(&self) -> bool {
@@ -152,8 +152,8 @@ mod tests {
     use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};
     use burn::tensor::{TensorData, Tolerance};
 
-    fn router(device: &Device) -> StMoe {
-        let mut router = StMoeConfig::default().init(&shape(3), device);
+    fn router(device: &Device) -> StMoeRouter {
+        let mut router = StMoeRouterConfig::default().init(&shape(3), device);
         router.gate = identity_gate(3, device);
         router
     }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_threshold_of_zero_is_an_error() {
-        let config = StMoeConfig {
+        let config = StMoeRouterConfig {
             threshold: 0.0,
             ..Default::default()
         };

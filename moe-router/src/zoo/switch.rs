@@ -13,10 +13,10 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`Switch`] router.
+/// Configuration to create a [`SwitchRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct SwitchConfig {
+pub struct SwitchRouterConfig {
     /// The capacity of an expert relative to a balanced load. Default: 1.25
     pub capacity_factor: f64,
     /// The width of the input jitter in training: tokens are multiplied by U(1 - j, 1 + j) before
@@ -38,7 +38,7 @@ pub struct SwitchConfig {
 /// depends on the sequence's length, though not on what later tokens are: a prefix by itself may drop
 /// tokens that the full pass keeps, and a cached step, alone in its group, drops nothing.
 #[derive(Module, Debug)]
-pub struct Switch {
+pub struct SwitchRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The capacity of an expert relative to a balanced load.
@@ -50,7 +50,7 @@ pub struct Switch {
     pub expert_capacity: Option<usize>,
 }
 
-impl Default for SwitchConfig {
+impl Default for SwitchRouterConfig {
     fn default() -> Self {
         Self {
             capacity_factor: 1.25,
@@ -61,8 +61,8 @@ impl Default for SwitchConfig {
     }
 }
 
-impl Preset for SwitchConfig {
-    type Router = Switch;
+impl Preset for SwitchRouterConfig {
+    type Router = SwitchRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -108,8 +108,8 @@ impl Preset for SwitchConfig {
         shape.d_model * shape.n_experts + bias
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> Switch {
-        Switch {
+    fn init(&self, shape: &RouterShape, device: &Device) -> SwitchRouter {
+        SwitchRouter {
             gate: LinearConfig::new(shape.d_model, shape.n_experts)
                 .with_bias(self.gate_bias)
                 .init(device),
@@ -120,7 +120,7 @@ impl Preset for SwitchConfig {
     }
 }
 
-impl Switch {
+impl SwitchRouter {
     /// The places of an expert for each group, `[G]`.
     fn capacity_g(&self, input: &RouterInput, n_experts: usize) -> Vec<usize> {
         match self.expert_capacity {
@@ -131,7 +131,7 @@ impl Switch {
     }
 }
 
-impl Router for Switch {
+impl Router for SwitchRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let jittered = input.clone().jittered(input.noise, self.jitter);
         let logits_te = common::logits(&self.gate, &jittered);
@@ -156,7 +156,7 @@ impl Router for Switch {
     }
 
     fn causality(&self) -> Causality {
-        SwitchConfig::INFO.causality
+        SwitchRouterConfig::INFO.causality
     }
 
     fn competes(&self) -> bool {
@@ -171,13 +171,13 @@ mod tests {
     use burn::module::Param;
     use burn::tensor::{Tensor, TensorData, Tolerance};
 
-    fn router(capacity_factor: f64, device: &Device) -> Switch {
+    fn router(capacity_factor: f64, device: &Device) -> SwitchRouter {
         let shape = RouterShape {
             d_model: 2,
             n_experts: 2,
             layer: 0,
         };
-        let config = SwitchConfig {
+        let config = SwitchRouterConfig {
             capacity_factor,
             ..Default::default()
         };
@@ -218,7 +218,7 @@ mod tests {
         };
         let kept = [true, true, false, true, true, false];
         assert_eq!(plan.assignments.kept(), kept);
-        let none = SwitchConfig {
+        let none = SwitchRouterConfig {
             expert_capacity: Some(0),
             ..Default::default()
         };
@@ -228,15 +228,15 @@ mod tests {
 
     #[test]
     fn what_only_published_models_have_is_written_where_it_is_set() {
-        let text = serde_json::to_string(&SwitchConfig::default()).expect("a configuration");
+        let text = serde_json::to_string(&SwitchRouterConfig::default()).expect("a configuration");
         assert_eq!(text, r#"{"capacity_factor":1.25,"jitter":0.01}"#);
-        let published = SwitchConfig {
+        let published = SwitchRouterConfig {
             expert_capacity: Some(4),
             gate_bias: true,
             ..Default::default()
         };
         let text = serde_json::to_string(&published).expect("a configuration");
-        let read: SwitchConfig = serde_json::from_str(&text).expect("its own output");
+        let read: SwitchRouterConfig = serde_json::from_str(&text).expect("its own output");
         assert_eq!(read, published);
         let shape = RouterShape {
             d_model: 3,

@@ -13,10 +13,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`TopP`] router.
+/// Configuration to create a [`TopPRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct TopPConfig {
+pub struct TopPRouterConfig {
     /// The probability that a token's experts must have together. Default: 0.4
     pub p: f64,
 }
@@ -24,21 +24,21 @@ pub struct TopPConfig {
 /// Each token takes its most probable experts until their probability is at least `p`, weighted by
 /// their probabilities.
 #[derive(Module, Debug)]
-pub struct TopP {
+pub struct TopPRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The probability that a token's experts must have together.
     pub p: f64,
 }
 
-impl Default for TopPConfig {
+impl Default for TopPRouterConfig {
     fn default() -> Self {
         Self { p: 0.4 }
     }
 }
 
-impl Preset for TopPConfig {
-    type Router = TopP;
+impl Preset for TopPRouterConfig {
+    type Router = TopPRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -74,15 +74,15 @@ impl Preset for TopPConfig {
         (self.p * n_experts as f64 - 1e-9).ceil()
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> TopP {
-        TopP {
+    fn init(&self, shape: &RouterShape, device: &Device) -> TopPRouter {
+        TopPRouter {
             gate: common::gate(shape, device),
             p: self.p,
         }
     }
 }
 
-impl Router for TopP {
+impl Router for TopPRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
@@ -97,7 +97,7 @@ impl Router for TopP {
     }
 
     fn causality(&self) -> Causality {
-        TopPConfig::INFO.causality
+        TopPRouterConfig::INFO.causality
     }
 }
 
@@ -109,13 +109,13 @@ mod tests {
     use burn::tensor::{Tensor, TensorData, Tolerance};
     use proptest::prelude::*;
 
-    fn router(p: f64, device: &Device) -> TopP {
+    fn router(p: f64, device: &Device) -> TopPRouter {
         let shape = RouterShape {
             d_model: 4,
             n_experts: 4,
             layer: 0,
         };
-        let mut router = TopPConfig { p }.init(&shape, device);
+        let mut router = TopPRouterConfig { p }.init(&shape, device);
         router.gate.weight = Param::from_tensor(Tensor::eye(4, device));
         router
     }
@@ -160,10 +160,13 @@ mod tests {
 
     #[test]
     fn a_p_above_one_is_an_error() {
-        let error = TopPConfig { p: 1.5 }.validate(4).unwrap_err().to_string();
+        let error = TopPRouterConfig { p: 1.5 }
+            .validate(4)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("router.p = 1.5"), "{error}");
-        assert_eq!(TopPConfig { p: 0.4 }.experts_per_token(4), 2.0); // 0.25 + 0.25
-        assert_eq!(TopPConfig { p: 0.5 }.experts_per_token(4), 2.0);
+        assert_eq!(TopPRouterConfig { p: 0.4 }.experts_per_token(4), 2.0); // 0.25 + 0.25
+        assert_eq!(TopPRouterConfig { p: 0.5 }.experts_per_token(4), 2.0);
     }
 
     proptest! {
@@ -190,7 +193,7 @@ mod tests {
                 let smallest = own.iter().copied().fold(1.0, f64::min);
                 prop_assert!(mass >= p - 1e-5);
                 prop_assert!(mass - smallest < p);
-                let most = TopPConfig { p }.experts_per_token(4);
+                let most = TopPRouterConfig { p }.experts_per_token(4);
                 prop_assert!(own.len() as f64 <= most);
             }
         }

@@ -23,8 +23,8 @@ pub use vision::{PositionKind, VisionModel};
 
 use crate::data::DataConfig;
 use crate::resolve::{
-    Aliases, ConfigFile, Implied, Layers, Override, ResolveError, Selection, resolve,
-    resolve_with_notes, typed,
+    ConfigFile, Implied, Layers, Override, ResolveError, Selection, resolve, resolve_with_notes,
+    typed,
 };
 use moe_router::{BalanceConfig, RouterConfig};
 use serde::{Deserialize, Serialize};
@@ -33,12 +33,6 @@ use toml::Value;
 
 /// The keys that choose the defaults of their table.
 pub const SELECTORS: [&str; 3] = ["model.family", "attention.kind", "router.name"];
-
-/// Routers have the names of the families that they come from, too.
-const OTHER_NAMES: Aliases<'static> = Aliases {
-    selector: "router.name",
-    names: RouterConfig::ALIASES,
-};
 
 /// A router that is described by its parts needs no name.
 const COMPOSED: Implied<'static> = Implied {
@@ -103,7 +97,7 @@ impl RunConfig {
             return Err(ResolveError::Claim { path }.into());
         }
         let layers = Layers::over(file, overrides)?;
-        let layers = layers.unalias(&OTHER_NAMES).imply(&COMPOSED);
+        let layers = layers.imply(&COMPOSED);
         let resolved = resolve_with_notes(&layers, &SELECTORS, &defaults)?;
         let config = checked(resolved.table)?;
         let mut notes = resolved.notes;
@@ -136,7 +130,7 @@ impl RunConfig {
             file: None,
             overrides: overrides.collect::<Result<_, _>>()?,
         };
-        let layers = layers.unalias(&OTHER_NAMES).imply(&COMPOSED);
+        let layers = layers.imply(&COMPOSED);
         checked(resolve(&layers, &SELECTORS, &defaults)?)
     }
 

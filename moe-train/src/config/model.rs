@@ -130,8 +130,8 @@ impl ModelConfig {
     /// The name of the router that the family is published with.
     pub fn router_name(&self) -> &'static str {
         match self {
-            Self::Vmoe(_) => "v_moe",
-            Self::SoftMoe(_) => "soft",
+            Self::Vmoe(_) => "vmoe",
+            Self::SoftMoe(_) => "soft_moe",
             _ => self.name(),
         }
     }

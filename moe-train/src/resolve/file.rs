@@ -95,15 +95,6 @@ impl ConfigFile {
         &self.table
     }
 
-    /// The value of a dotted key.
-    pub(super) fn value_mut(&mut self, key: &str) -> Option<&mut toml::Value> {
-        let (outer, name) = split(key);
-        let table = outer.split('.').try_fold(&mut self.table, |table, name| {
-            table.get_mut(name)?.as_table_mut()
-        })?;
-        table.get_mut(name)
-    }
-
     /// Adds a dotted key to the table that holds `neighbour`, as if it stood on the same line.
     pub(super) fn add_beside(&mut self, neighbour: &str, key: &str, value: toml::Value) {
         let (outer, name) = split(key);

@@ -13,7 +13,6 @@
 //!   says in that table belongs to the file's choice and is dropped when the choice changes; see
 //!   [`resolve`].
 
-mod aliases;
 mod error;
 mod file;
 mod implied;
@@ -24,7 +23,6 @@ mod nearest;
 mod overrides;
 mod selection;
 
-pub use aliases::Aliases;
 pub use error::ResolveError;
 pub use file::ConfigFile;
 pub use implied::Implied;

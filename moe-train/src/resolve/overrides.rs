@@ -88,16 +88,6 @@ impl Override {
         &self.value
     }
 
-    /// The value that it gives to a dotted key, also as a part of a table.
-    pub(super) fn value_mut(&mut self, key: &str) -> Option<&mut Value> {
-        let inner = key.strip_prefix(&self.key)?;
-        let mut names = inner.split('.');
-        match names.next() {
-            Some("") => names.try_fold(&mut self.value, |value, name| value.get_mut(name)),
-            _ => None,
-        }
-    }
-
     /// The override as nested tables: `a.b=1` is `{ a = { b = 1 } }`.
     pub(super) fn table(&self) -> Table {
         let mut names = self.key.rsplit('.');

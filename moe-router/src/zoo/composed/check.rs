@@ -1,12 +1,12 @@
 //! Checks that values fit together, and that the chosen parts use the keys that are set.
 
-use super::{Bias, ComposedConfig, Noise, Select};
+use super::{Bias, ComposedRouterConfig, Noise, Select};
 use crate::RouterError;
 use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{CapacityRule, Overflow, Score};
 
 /// Checks the values, that the parts fit together, and that no key is set in vain.
-pub(super) fn check(config: &ComposedConfig, n_experts: usize) -> Result<(), RouterError> {
+pub(super) fn check(config: &ComposedRouterConfig, n_experts: usize) -> Result<(), RouterError> {
     if let Some(unused) = keys(config)
         .into_iter()
         .find(|key| key.changed && !key.used)
@@ -20,7 +20,7 @@ pub(super) fn check(config: &ComposedConfig, n_experts: usize) -> Result<(), Rou
     check_values(config, n_experts)
 }
 
-fn check_parts(config: &ComposedConfig) -> Result<(), RouterError> {
+fn check_parts(config: &ComposedRouterConfig) -> Result<(), RouterError> {
     let fixed = matches!(config.select, Select::TopK | Select::GroupLimited);
     let wrong = if config.select == Select::ExpertChoice && config.capacity == CapacityRule::None {
         "router.select = \"expert_choice\" takes as many tokens as the capacity says: set router.capacity = \"expert_choice\" or another rule"
@@ -34,7 +34,7 @@ fn check_parts(config: &ComposedConfig) -> Result<(), RouterError> {
     Err(RouterError::Parts(wrong.to_owned()))
 }
 
-fn check_values(config: &ComposedConfig, n_experts: usize) -> Result<(), RouterError> {
+fn check_values(config: &ComposedRouterConfig, n_experts: usize) -> Result<(), RouterError> {
     check_top_k(config.top_k, n_experts)?;
     check_positive("temperature", config.temperature)?;
     check_positive("routed_scaling_factor", config.routed_scaling_factor)?;
@@ -69,8 +69,8 @@ struct Key {
     needs: &'static str,
 }
 
-fn keys(config: &ComposedConfig) -> Vec<Key> {
-    let default = ComposedConfig::default();
+fn keys(config: &ComposedRouterConfig) -> Vec<Key> {
+    let default = ComposedRouterConfig::default();
     let limited = config.buffers().is_some();
     let expert_choice = config.select == Select::ExpertChoice;
     let groups = config.select == Select::GroupLimited;

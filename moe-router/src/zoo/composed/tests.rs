@@ -5,14 +5,14 @@ use crate::Plan;
 use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};
 use burn::tensor::{TensorData, Tolerance};
 
-fn router(config: ComposedConfig, n: usize, device: &Device) -> Composed {
+fn router(config: ComposedRouterConfig, n: usize, device: &Device) -> ComposedRouter {
     config.validate(n).expect("a valid configuration");
     let mut router = config.init(&shape(n), device);
     router.gate = identity_gate(n, device);
     router
 }
 
-fn route(config: ComposedConfig, n: usize, values: &[f32]) -> Routing {
+fn route(config: ComposedRouterConfig, n: usize, values: &[f32]) -> Routing {
     let device = Device::flex();
     router(config, n, &device).route(RouterInput::new(rows(values, n, &device)))
 }
@@ -31,11 +31,11 @@ fn kept(routing: &Routing) -> Vec<bool> {
     plan.assignments.kept().to_vec()
 }
 
-fn error(config: ComposedConfig) -> String {
+fn error(config: ComposedRouterConfig) -> String {
     config.validate(8).unwrap_err().to_string()
 }
 
-fn read(toml_like: serde_json::Value) -> ComposedConfig {
+fn read(toml_like: serde_json::Value) -> ComposedRouterConfig {
     serde_json::from_value(toml_like).expect("a configuration")
 }
 
@@ -46,7 +46,7 @@ fn assert_weights(routing: &Routing, expected: &[f32]) {
 
 #[test]
 fn positive_scores_weigh_as_they_are_and_a_token_may_have_none() {
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         score: Score::Relu,
         select: Select::Positive,
         normalise: Normalise::None,
@@ -61,7 +61,7 @@ fn positive_scores_weigh_as_they_are_and_a_token_may_have_none() {
 
 #[test]
 fn a_threshold_selects_and_a_softmax_over_the_selected_weighs() {
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         score: Score::Sigmoid,
         select: Select::Threshold,
         threshold: 0.5,
@@ -77,7 +77,7 @@ fn a_threshold_selects_and_a_softmax_over_the_selected_weighs() {
 
 #[test]
 fn the_share_of_sigmoids_is_that_of_their_sum() {
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         score: Score::Sigmoid,
         select: Select::TopP,
         top_p: 0.6,
@@ -92,7 +92,7 @@ fn the_share_of_sigmoids_is_that_of_their_sum() {
 
 #[test]
 fn cosines_forget_the_length_of_a_token() {
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         score: Score::Cosine,
         temperature: 0.5,
         top_k: 1,
@@ -114,7 +114,7 @@ fn cosines_forget_the_length_of_a_token() {
 #[test]
 fn overflow_drops_or_sends_on() {
     let of = |overflow| {
-        let config = ComposedConfig {
+        let config = ComposedRouterConfig {
             top_k: 1,
             normalise: Normalise::None,
             capacity: CapacityRule::Switch,
@@ -136,7 +136,7 @@ fn overflow_drops_or_sends_on() {
 
 #[test]
 fn the_next_choice_stays_within_the_groups() {
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         select: Select::GroupLimited,
         n_groups: 2,
         top_k: 1,
@@ -153,7 +153,7 @@ fn the_next_choice_stays_within_the_groups() {
 
 #[test]
 fn experts_choose_by_the_capacity_rule() {
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         select: Select::ExpertChoice,
         capacity: CapacityRule::ExpertChoice,
         capacity_factor: 1.0,
@@ -171,7 +171,7 @@ fn experts_choose_by_the_capacity_rule() {
 fn noise_acts_in_training_alone() {
     let device = Device::flex();
     for noise in [Noise::Gaussian, Noise::Jitter] {
-        let config = ComposedConfig {
+        let config = ComposedRouterConfig {
             noise,
             ..Default::default()
         };
@@ -197,9 +197,9 @@ fn the_bias_moves_if_there_is_one() {
         n_tokens: 4.0,
         ..Default::default()
     };
-    let plain = router(ComposedConfig::default(), 2, &device).advance(&load);
+    let plain = router(ComposedRouterConfig::default(), 2, &device).advance(&load);
     assert!(plain.bias.is_none());
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         bias: Bias::Sign,
         top_k: 1,
         ..Default::default()
@@ -344,7 +344,7 @@ fn neighbours_and_padding_change_nothing() {
 
 #[test]
 fn the_bias_moves_by_what_full_experts_were_asked_for() {
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         top_k: 1,
         capacity: CapacityRule::Switch,
         capacity_factor: 0.5,
@@ -364,7 +364,7 @@ fn the_bias_moves_by_what_full_experts_were_asked_for() {
 
 #[test]
 fn a_token_without_a_positive_score_has_no_share_to_choose_by() {
-    let config = ComposedConfig {
+    let config = ComposedRouterConfig {
         score: Score::Relu,
         select: Select::TopP,
         top_p: 0.9,
@@ -379,7 +379,7 @@ fn a_token_without_a_positive_score_has_no_share_to_choose_by() {
 
 #[test]
 fn the_speed_of_the_bias_is_finite_and_not_negative() {
-    let speed = |bias_update_speed| ComposedConfig {
+    let speed = |bias_update_speed| ComposedRouterConfig {
         bias: Bias::Sign,
         bias_update_speed,
         ..Default::default()

@@ -14,7 +14,7 @@ use burn::tensor::Tensor;
 /// # Shapes
 ///
 /// - output: `[1]`
-pub fn v_moe_importance(routing: &Routing) -> Tensor<1> {
+pub fn vmoe_importance(routing: &Routing) -> Tensor<1> {
     mean_cv_squared(mean_probs(routing), routing)
 }
 
@@ -32,7 +32,7 @@ mod tests {
         // sums (1.6, 0.4): mean 1, variance 0.36; sums (1, 1): 0. Their mean is 0.18
         for pairs in [&[(0, 0), (1, 0)][..], &[(0, 1)][..]] {
             let r = routing(pairs, &PROBS, 2, &Device::flex()).groups(2);
-            assert_abs_diff_eq!(scalar(v_moe_importance(&r)), 0.18, epsilon = 1e-5);
+            assert_abs_diff_eq!(scalar(vmoe_importance(&r)), 0.18, epsilon = 1e-5);
         }
     }
 
@@ -43,6 +43,6 @@ mod tests {
         let r = routing(&[(0, 0)], &PROBS, 2, &Device::flex())
             .groups(2)
             .padding(Some(padding.into()));
-        assert_abs_diff_eq!(scalar(v_moe_importance(&r)), 0.64, epsilon = 1e-5);
+        assert_abs_diff_eq!(scalar(vmoe_importance(&r)), 0.64, epsilon = 1e-5);
     }
 }

@@ -1,20 +1,21 @@
 //! V-MoE's router gives what google-research/vmoe (run under jax 0.10.2 and flax 0.12.8) gives for the
 //! same logits and the same noise: the same combine weights, drops included, and the same losses.
-//! `fixtures/v_moe.json` holds two layers of tiny random models: batch priority with two experts a token, and
+//! `fixtures/vmoe.json` holds two layers of tiny random models: batch priority with two experts a token, and
 //! one expert by position. `fixtures/first_choice.json` is a layer in evaluation and what that code gives for
 //! GShard's loss.
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor};
-use moe_router::balance::{first_choice, v_moe_importance, v_moe_load};
-use moe_router::{Plan, Preset, Router, RouterInput, RouterShape, Routing, VMoe, VMoeConfig};
+use moe_router::balance::{first_choice, vmoe_importance, vmoe_load};
+use moe_router::zoo::{VmoeRouter, VmoeRouterConfig};
+use moe_router::{Plan, Preset, Router, RouterInput, RouterShape, Routing};
 use serde::Deserialize;
 
 const N_EXPERTS: usize = 4;
 
 #[derive(Deserialize)]
 struct Case {
-    config: VMoeConfig,
+    config: VmoeRouterConfig,
     n_groups: usize,
     logits: Vec<f32>,
     noise: Vec<f32>,
@@ -38,13 +39,12 @@ fn rows(values: &[f32], device: &Device) -> Tensor<2> {
 }
 
 fn cases() -> Vec<Case> {
-    let cases: Vec<Case> =
-        serde_json::from_str(include_str!("fixtures/v_moe.json")).expect("cases");
+    let cases: Vec<Case> = serde_json::from_str(include_str!("fixtures/vmoe.json")).expect("cases");
     assert_eq!(cases.len(), 2);
     cases
 }
 
-fn router(config: &VMoeConfig, device: &Device) -> VMoe {
+fn router(config: &VmoeRouterConfig, device: &Device) -> VmoeRouter {
     let shape = RouterShape {
         d_model: N_EXPERTS,
         n_experts: N_EXPERTS,
@@ -105,11 +105,11 @@ fn losses_are_those_of_the_reference() {
     for case in &cases() {
         let routing = route(case);
         assert_mean(
-            v_moe_importance(&routing),
+            vmoe_importance(&routing),
             &case.importance_loss,
             "importance",
         );
-        assert_mean(v_moe_load(&routing), &case.load_loss, "load");
+        assert_mean(vmoe_load(&routing), &case.load_loss, "load");
     }
 }
 
@@ -119,6 +119,6 @@ fn the_loss_of_first_choices_is_that_of_the_reference() {
         serde_json::from_str(include_str!("fixtures/first_choice.json")).expect("a case");
     let device = Device::flex();
     let input = RouterInput::new(rows(&case.logits, &device)).groups(case.n_groups);
-    let routing = router(&VMoeConfig::default(), &device).route(input);
+    let routing = router(&VmoeRouterConfig::default(), &device).route(input);
     assert_mean(first_choice(&routing), &case.loss, "first choice");
 }

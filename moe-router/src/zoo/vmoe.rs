@@ -21,10 +21,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`VMoe`] router.
+/// Configuration to create a [`VmoeRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct VMoeConfig {
+pub struct VmoeRouterConfig {
     /// The number of experts a token. Default: 2
     pub top_k: usize,
     /// The capacity of an expert relative to a balanced load. Default: 1.05 (the released models: 1.5 in
@@ -44,15 +44,15 @@ pub struct VMoeConfig {
 /// Each token takes its `k` experts of largest noisy gate, weighted by those gates; all first choices of
 /// a group are served before any second choice, and a choice whose expert is full is dropped.
 #[derive(Module, Debug)]
-pub struct VMoe {
+pub struct VmoeRouter {
     /// The gate, `[d_model, n_experts]`.
     pub gate: Linear,
     /// The values it was configured with.
     #[module(skip)]
-    pub config: VMoeConfig,
+    pub config: VmoeRouterConfig,
 }
 
-impl Default for VMoeConfig {
+impl Default for VmoeRouterConfig {
     fn default() -> Self {
         Self {
             top_k: 2,
@@ -65,7 +65,7 @@ impl Default for VMoeConfig {
     }
 }
 
-impl VMoeConfig {
+impl VmoeRouterConfig {
     fn buffers(&self) -> Buffers {
         Buffers {
             priority: self.priority,
@@ -75,8 +75,8 @@ impl VMoeConfig {
     }
 }
 
-impl Preset for VMoeConfig {
-    type Router = VMoe;
+impl Preset for VmoeRouterConfig {
+    type Router = VmoeRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::TokenChoice,
@@ -104,8 +104,8 @@ impl Preset for VMoeConfig {
     /// there is no load loss.
     fn balance(&self) -> BalanceConfig {
         BalanceConfig {
-            v_moe_importance: 0.005,
-            v_moe_load: if self.noise_std > 0.0 { 0.005 } else { 0.0 },
+            vmoe_importance: 0.005,
+            vmoe_load: if self.noise_std > 0.0 { 0.005 } else { 0.0 },
             ..Default::default()
         }
     }
@@ -121,15 +121,15 @@ impl Preset for VMoeConfig {
         self.top_k as f64
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> VMoe {
-        VMoe {
+    fn init(&self, shape: &RouterShape, device: &Device) -> VmoeRouter {
+        VmoeRouter {
             gate: common::gate(shape, device),
             config: self.clone(),
         }
     }
 }
 
-impl Router for VMoe {
+impl Router for VmoeRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let clean_te = common::logits(&self.gate, &input);
         let [_, n_experts] = clean_te.dims();
@@ -141,7 +141,7 @@ impl Router for VMoe {
 
         let host_te = common::host(&gates_te);
         let config = &self.config;
-        let capacity = Capacity::new(CapacityRule::VMoe, config.capacity_factor, config.top_k)
+        let capacity = Capacity::new(CapacityRule::Vmoe, config.capacity_factor, config.top_k)
             .multiple_of(config.capacity_multiple_of)
             .rounding(config.capacity_rounding);
         let claims = Claims {
@@ -178,14 +178,14 @@ mod tests {
     use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};
     use burn::tensor::{TensorData, Tolerance};
 
-    fn router(config: VMoeConfig, n: usize, device: &Device) -> VMoe {
+    fn router(config: VmoeRouterConfig, n: usize, device: &Device) -> VmoeRouter {
         let mut router = config.init(&shape(n), device);
         router.gate = identity_gate(n, device);
         router
     }
 
-    fn tight(priority: Priority) -> VMoeConfig {
-        VMoeConfig {
+    fn tight(priority: Priority) -> VmoeRouterConfig {
+        VmoeRouterConfig {
             top_k: 2,
             capacity_factor: 0.5,
             capacity_multiple_of: 1,
@@ -205,7 +205,7 @@ mod tests {
     fn gates_are_not_renormalised() {
         let device = Device::flex();
         let x = rows(&[2.0f32.ln(), 0.0, 0.0], 3, &device); // gates 1/2, 1/4, 1/4
-        let routing = router(VMoeConfig::default(), 3, &device).route(RouterInput::new(x));
+        let routing = router(VmoeRouterConfig::default(), 3, &device).route(RouterInput::new(x));
         assert_eq!(experts(&routing), [0, 1]);
         let expected = TensorData::from([0.5f32, 0.25]);
         weights(&routing).assert_approx_eq::<f32>(&expected, Tolerance::default());
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn noise_has_the_given_deviation_over_the_number_of_experts() {
         let device = Device::flex();
-        let config = VMoeConfig {
+        let config = VmoeRouterConfig {
             noise_std: 2.0,
             ..tight(Priority::Position)
         };
@@ -251,12 +251,12 @@ mod tests {
 
     #[test]
     fn one_expert_by_position_does_not_leak() {
-        let config = |top_k, priority| VMoeConfig {
+        let config = |top_k, priority| VmoeRouterConfig {
             top_k,
             priority,
             ..Default::default()
         };
-        let causal = |config: VMoeConfig| Preset::causality(&config).is_causal();
+        let causal = |config: VmoeRouterConfig| Preset::causality(&config).is_causal();
         assert!(causal(config(1, Priority::Position)));
         assert!(!causal(config(1, Priority::Score)));
         assert!(!causal(config(2, Priority::Position)));
@@ -264,13 +264,13 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_errors() {
-        let error = |config: VMoeConfig| config.validate(8).unwrap_err().to_string();
-        let zero = VMoeConfig {
+        let error = |config: VmoeRouterConfig| config.validate(8).unwrap_err().to_string();
+        let zero = VmoeRouterConfig {
             capacity_multiple_of: 0,
             ..Default::default()
         };
         assert!(error(zero).contains("capacity_multiple_of"));
-        let negative = VMoeConfig {
+        let negative = VmoeRouterConfig {
             noise_std: -1.0,
             ..Default::default()
         };

@@ -12,10 +12,10 @@ use burn::nn::Initializer;
 use burn::tensor::{DType, Device, Tensor, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`SoftMoe`] router.
+/// Configuration to create a [`SoftMoeRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct SoftMoeConfig {
+pub struct SoftMoeRouterConfig {
     /// The number of slots an expert, for each sequence. As many slots in all as a sequence has
     /// tokens cost as much as one expert a token. Default: 16
     pub slots_per_expert: usize,
@@ -32,7 +32,7 @@ fn is_zero(x: &f64) -> bool {
 /// Dispatches by a softmax over tokens and combines by a softmax over slots of `norm(x) . norm(phi)`.
 /// The experts' inputs are mixtures of the tokens themselves, not of the normalised ones.
 #[derive(Module, Debug)]
-pub struct SoftMoe {
+pub struct SoftMoeRouter {
     /// The slots' directions, `[d_model, n_slots]`, slots of an expert side by side.
     pub phi: Param<Tensor<2>>,
     /// The learned scale of the scores.
@@ -43,7 +43,7 @@ pub struct SoftMoe {
     pub noise_std: f64,
 }
 
-impl Default for SoftMoeConfig {
+impl Default for SoftMoeRouterConfig {
     fn default() -> Self {
         Self {
             slots_per_expert: 16,
@@ -52,8 +52,8 @@ impl Default for SoftMoeConfig {
     }
 }
 
-impl Preset for SoftMoeConfig {
-    type Router = SoftMoe;
+impl Preset for SoftMoeRouterConfig {
+    type Router = SoftMoeRouter;
 
     const INFO: RouterInfo = RouterInfo {
         family: Family::Soft,
@@ -93,10 +93,10 @@ impl Preset for SoftMoeConfig {
         shape.d_model * shape.n_experts * self.slots_per_expert + 1
     }
 
-    fn init(&self, shape: &RouterShape, device: &Device) -> SoftMoe {
+    fn init(&self, shape: &RouterShape, device: &Device) -> SoftMoeRouter {
         let n_slots = shape.n_experts * self.slots_per_expert;
         let std = 1.0 / (shape.d_model as f64).sqrt();
-        SoftMoe {
+        SoftMoeRouter {
             phi: Initializer::Normal { mean: 0.0, std }.init([shape.d_model, n_slots], device),
             scale: Initializer::Ones.init([1], device),
             n_experts: shape.n_experts,
@@ -111,7 +111,7 @@ fn unit(x: Tensor<2>, dim: usize) -> Tensor<2> {
     x / square.sqrt()
 }
 
-impl Router for SoftMoe {
+impl Router for SoftMoeRouter {
     fn route(&self, input: RouterInput) -> Routing {
         let n_tokens = input.n_tokens();
         let shape_gms = [input.n_groups, input.group_size(), self.phi.dims()[1]];
@@ -158,11 +158,11 @@ impl Router for SoftMoe {
     }
 
     fn causality(&self) -> Causality {
-        SoftMoeConfig::INFO.causality
+        SoftMoeRouterConfig::INFO.causality
     }
 }
 
-impl SoftMoe {
+impl SoftMoeRouter {
     /// The routing of no tokens; a shape with a zero cannot be given to `reshape`.
     fn of_nothing(&self, input: RouterInput, shape_gms: [usize; 3]) -> Routing {
         let device = input.x_td.device();
@@ -204,7 +204,7 @@ mod tests {
             n_experts: 3,
             layer: 0,
         };
-        let router = SoftMoeConfig {
+        let router = SoftMoeRouterConfig {
             slots_per_expert: 2,
             ..Default::default()
         }

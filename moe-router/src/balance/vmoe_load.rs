@@ -20,7 +20,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 /// # Shapes
 ///
 /// - output: `[1]`
-pub fn v_moe_load(routing: &Routing) -> Tensor<1> {
+pub fn vmoe_load(routing: &Routing) -> Tensor<1> {
     let Some(noisy) = &routing.noisy else {
         return Tensor::zeros([1], &routing.logits.device());
     };
@@ -68,7 +68,7 @@ mod tests {
         let logits = Tensor::from_floats([[1.0, 0.0]], &Device::flex());
         // noisy (1.5, 0): the threshold of both is 1.5. Phi(-0.5) = 0.3085375, Phi(-1.5) = 0.0668072
         // mean 0.1876724, deviation 0.1208652: 0.0146084 / 0.0352209
-        let loss = v_moe_load(&noisy(logits, [0.5, 0.0]));
+        let loss = vmoe_load(&noisy(logits, [0.5, 0.0]));
         assert_abs_diff_eq!(scalar(loss), 0.414_764, epsilon = 1e-5);
     }
 
@@ -77,7 +77,7 @@ mod tests {
         // adding the same to all scores of a token moves its threshold alike: derivatives sum to zero
         let logits = Tensor::<2>::from_floats([[1.0, 0.0]], &Device::flex().autodiff());
         let logits = logits.require_grad();
-        let grads = v_moe_load(&noisy(logits.clone(), [0.5, 0.0])).backward();
+        let grads = vmoe_load(&noisy(logits.clone(), [0.5, 0.0])).backward();
         let grad = to_vec(logits.grad(&grads).expect("a gradient"));
         assert!(grad[0].abs() > 0.01, "{grad:?}");
         assert_abs_diff_eq!(grad[0] + grad[1], 0.0, epsilon = 1e-6);
@@ -86,6 +86,6 @@ mod tests {
     #[test]
     fn without_noise_there_is_none() {
         let r = routing(&[(0, 0)], &[0.5, 0.5], 2, &Device::flex());
-        assert_eq!(scalar(v_moe_load(&r)), 0.0);
+        assert_eq!(scalar(vmoe_load(&r)), 0.0);
     }
 }
