@@ -480,10 +480,11 @@ fn is_listed(case: &str, path: &str) -> bool {
     WITHOUT_EFFECT.contains(&name) && !is_read
 }
 
-/// Tells whether a text has a name as a word of its own.
-fn says(text: &str, name: &str) -> bool {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.into_iter().any(|word| word == name)
+/// Tells whether an error has the name of a field as a word of its own.
+fn is_named(path: &str, error: &str) -> bool {
+    let name = path.rsplit('.').next().unwrap_or(path);
+    let mut words = error.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    KINDS.contains(&path) || words.any(|word| word == name)
 }
 
 /// Fields that decide which others are read: an error about another value of them names a field that does not
@@ -499,30 +500,27 @@ struct Findings {
 }
 
 impl Findings {
+    /// Changes a field in every way, and away.
     fn check(&mut self, subject: &Subject, path: &str, value: &Value) {
         let case = subject.case;
-        let outcome = |other| subject.outcome(&with_field(&subject.config, path, other));
-        let name = path.rsplit('.').next().unwrap_or(path);
         let quiet = |quiet: &Quiet| case.starts_with(quiet.cases) && quiet.field == path;
         let quiet = QUIET.iter().position(quiet);
         let at_default = |(of, field): &(&str, &str)| case.starts_with(of) && *field == path;
         let at_default = AT_DEFAULT.iter().position(at_default);
-
-        let others = others(path, value).into_iter().map(Some);
-        let nothing = [None, (!value.is_null()).then_some(Value::Null)];
-        let nothing: Vec<Option<Value>> = match &nothing[1] {
-            Some(_) => nothing.to_vec(),
-            None => vec![None],
-        };
-        for other in others.chain(nothing) {
+        let mut changes: Vec<Option<Value>> = others(path, value).into_iter().map(Some).collect();
+        changes.push(None);
+        if !value.is_null() {
+            changes.push(Some(Value::Null));
+        }
+        for other in changes {
             let shown = other
                 .as_ref()
                 .map_or("nothing".to_owned(), Value::to_string);
             let change = format!("{case}: {path} = {value} -> {shown}");
             let is_nothing = other.as_ref().is_none_or(Value::is_null);
-            match outcome(other) {
+            match subject.outcome(&with_field(&subject.config, path, other)) {
                 Outcome::Noticed => {}
-                Outcome::Refused(error) if says(&error, name) || KINDS.contains(&path) => {}
+                Outcome::Refused(error) if is_named(path, &error) => {}
                 Outcome::Refused(error) => self.faults.push(format!("{change}: unnamed: {error}")),
                 Outcome::Silent => match (quiet, at_default) {
                     (_, Some(entry)) if is_nothing => _ = self.at_default.insert(entry),
@@ -532,8 +530,8 @@ impl Findings {
             }
         }
         if let Some(text) = quiet.and_then(|entry| QUIET[entry].noticed_at) {
-            let at = serde_json::from_str(text).expect("JSON");
-            if outcome(Some(at)) != Outcome::Noticed {
+            let at = Some(serde_json::from_str(text).expect("JSON"));
+            if subject.outcome(&with_field(&subject.config, path, at)) != Outcome::Noticed {
                 self.faults
                     .push(format!("{case}: {path} = {text} is not noticed"));
             }
