@@ -15,5 +15,5 @@ pub use numbers::{bytes, counted, duration, si, significant, thousands};
 pub use output::{print, print_json, print_raw, say, width};
 pub use progress::Progress;
 pub use scores::{domain_table, evaluated_with, layer_table, writing};
-pub use table::{Align, columns, markdown, pairs};
+pub use table::{Align, columns, markdown, pairs, paragraph};
 pub use visible::visible;
