@@ -580,7 +580,7 @@ hash                -   0.250
             "{rows}"
         );
         assert!(
-            rows.contains("too few seeds\n") && rows.contains(" to tell\n"),
+            rows.contains("too few seeds to\n") && rows.contains(" tell\n"),
             "{rows}"
         );
     }
