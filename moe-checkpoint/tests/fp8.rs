@@ -21,11 +21,7 @@ const SCALES: [f32; 4] = [1.007_812_5, 0.75, 3.0, 0.003_906_25]; // 1 + 2^-7, an
 
 /// Row, column, FP8 byte, and the byte's number times the scale of its block.
 const ELEMENTS: [(usize, usize, u8, f32); 6] = [
-<<<<<<< HEAD:moe-checkpoint/tests/fp8.rs
-    (0, 0, 0x3C, 1.511_718_8),     // 1.5 x 1.0078125
-=======
     (0, 0, 0x3C, 193.5 / 128.0),   // 1.5 x 129 / 128
->>>>>>> h1:moe-models/tests/fp8.rs
     (127, 127, 0x38, 1.007_812_5), // 1 x 1.0078125, the last of the first block
     (0, 129, 0xC5, -2.437_5),      // -(1 + 5 / 8) x 2 x 0.75
     (129, 0, 0x01, 0.005_859_375), // 2^-9, the smallest, x 3

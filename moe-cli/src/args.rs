@@ -46,7 +46,7 @@ pub enum Command {
     Report(report::ReportArgs),
     /// Check what must hold of every router and balance loss
     Laws(laws::LawsArgs),
-    /// Check whether a model sees the future: replace later tokens, look for changes before them
+    /// Replace later tokens and look for changes before them: does the model see the future?
     Audit(audit::AuditArgs),
     /// Measure speed
     Bench(bench::BenchArgs),

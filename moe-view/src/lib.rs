@@ -22,5 +22,5 @@ pub use colour::{EXPERT_COLOURS, ExpertColour, ExpertStyle, has_colour};
 pub use numbers::{bytes, counted, duration, si, significant, thousands};
 pub use quote::{last_parts, quote};
 pub use scores::{domain_table, evaluated_with, layer_table, writing};
-pub use table::{Align, columns, columns_within, markdown, pairs, width};
+pub use table::{Align, columns, columns_within, markdown, pairs, paragraph, width};
 pub use visible::visible;

@@ -46,6 +46,14 @@ pub fn width() -> Option<usize> {
     size.map(|(_, columns)| usize::from(columns))
 }
 
+/// Sentences in lines as they are, on a terminal as wide as it.
+pub fn paragraph(text: &str) -> String {
+    if width().is_none() {
+        return text.to_owned();
+    }
+    columns(&[vec![text.replace('\n', " ")]], &[Align::Left])
+}
+
 /// Names and values side by side, without a header.
 pub fn pairs(rows: &[(&str, String)]) -> String {
     let rows: Vec<Vec<String>> = rows

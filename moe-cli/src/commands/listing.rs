@@ -1,6 +1,6 @@
 //! A list of things as text, Markdown or JSON.
 
-use moe_view::{Align, columns, markdown};
+use moe_view::{Align, columns, markdown, paragraph};
 use serde_json::{Map, Value, json};
 
 /// A cell of a list.
@@ -42,7 +42,7 @@ impl Listing {
         };
         let mut text = columns(&self.table(Cell::text), &align);
         if let Some(remark) = &self.remark {
-            text = format!("{text}\n{remark}");
+            text = format!("{text}\n{}", paragraph(remark));
         }
         text
     }
