@@ -59,17 +59,17 @@ impl Assignments {
         self.kept[index] = false;
     }
 
-    /// The token of each assignment, `[N]`.
+    /// The token of each assignment, `[A]`.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
 
-    /// The expert of each assignment, `[N]`.
+    /// The expert of each assignment, `[A]`.
     pub fn experts(&self) -> &[u32] {
         &self.experts
     }
 
-    /// Mask of the kept assignments, `[N]`; `false` means dropped.
+    /// Mask of the kept assignments, `[A]`; `false` means dropped.
     pub fn kept(&self) -> &[bool] {
         &self.kept
     }

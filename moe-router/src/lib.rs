@@ -15,7 +15,7 @@
 //! T = tokens (all sequences of the batch, one after the other)   D = model width
 //! G = groups (sequences or images); a router never mixes two     M = tokens of a group, T = G * M
 //! E = experts         K = experts a token    C = capacity (tokens an expert takes from a group)
-//! N = assignments     S = slots              F = hidden width of an expert
+//! A = assignments     S = slots              F = hidden width of an expert
 //! ```
 //!
 //! # Example

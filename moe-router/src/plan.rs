@@ -16,9 +16,9 @@ pub enum Plan {
 /// A list of assignments (token, expert, weight), of any length.
 #[derive(Debug, Clone)]
 pub struct SparsePlan {
-    /// Tokens, experts, and which assignments were dropped, `[N]` each.
+    /// Tokens, experts, and which assignments were dropped, `[A]` each.
     pub assignments: Arc<Assignments>,
-    /// The weight of each assignment `[N]`, differentiable; that of a dropped one is not used.
+    /// The weight of each assignment `[A]`, differentiable; that of a dropped one is not used.
     pub weights: Tensor<1>,
 }
 

@@ -43,7 +43,7 @@ impl Routing {
     ///
     /// # Shapes
     ///
-    /// - weights: `[N]`, one for each assignment
+    /// - weights: `[A]`, one for each assignment
     /// - logits, probs: `[T, E]`
     ///
     /// # Panics

@@ -38,7 +38,7 @@ pub struct EvalArgs {
 
 /// The parts of the data that training does not read.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeldOut {
+pub(crate) enum HeldOut {
     /// The last 5 % of each text; of images the set's own test part, or a fifth
     Test,
     /// The 5 % before them

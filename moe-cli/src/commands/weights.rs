@@ -5,7 +5,7 @@ use moe_models::WeightType;
 
 /// The type that a model's matrices are held in, as the command line has it.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Weights {
+pub(crate) enum Weights {
     /// 32 bits
     #[default]
     F32,

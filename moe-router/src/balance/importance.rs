@@ -21,10 +21,10 @@ pub fn importance(routing: &Routing) -> Tensor<1> {
                 .map(|&e| i64::from(e))
                 .collect();
             let n = experts.len();
-            let experts_n = Tensor::<1, Int>::from_data(TensorData::new(experts, [n]), &device);
+            let experts_a = Tensor::<1, Int>::from_data(TensorData::new(experts, [n]), &device);
             Tensor::zeros([routing.n_experts()], &device).scatter(
                 0,
-                experts_n,
+                experts_a,
                 plan.weights.clone(),
                 IndexingUpdateOp::Add,
             )

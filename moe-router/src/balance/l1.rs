@@ -28,8 +28,8 @@ pub fn l1(routing: &Routing) -> Tensor<1> {
         .map(|&e| (asked[e as usize] * scale) as f32)
         .collect();
     let n = factors.len();
-    let factor_n = Tensor::<1>::from_data(TensorData::new(factors, [n]), &plan.weights.device());
-    let loss = (plan.weights.clone() * factor_n).sum();
+    let factor_a = Tensor::<1>::from_data(TensorData::new(factors, [n]), &plan.weights.device());
+    let loss = (plan.weights.clone() * factor_a).sum();
     match &routing.l1_multiplier {
         Some(multiplier) => loss * multiplier.clone(),
         None => loss,

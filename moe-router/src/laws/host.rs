@@ -89,16 +89,16 @@ fn sparse_rows(
     n_experts: usize,
 ) -> Result<Vec<Vec<Entry>>, Stop> {
     let assignments = &plan.assignments;
-    let weights_n = to_vec(plan.weights.clone().detach());
-    if weights_n.len() != assignments.len() {
+    let weights_a = to_vec(plan.weights.clone().detach());
+    if weights_a.len() != assignments.len() {
         return Err(Stop::broken(format!(
             "{} weights for {} assignments",
-            weights_n.len(),
+            weights_a.len(),
             assignments.len()
         )));
     }
     let mut rows = vec![Vec::new(); n_tokens];
-    for (n, &weight) in weights_n.iter().enumerate() {
+    for (n, &weight) in weights_a.iter().enumerate() {
         let (t, expert) = (assignments.tokens()[n], assignments.experts()[n]);
         let (t, expert) = (t as usize, expert as usize);
         if t >= n_tokens || expert >= n_experts {

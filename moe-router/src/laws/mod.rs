@@ -37,7 +37,7 @@ pub use losses::{LOSS_LAWS, LossLaw, LossSubject, check_loss, loss_subjects};
 pub use report::{Finding, Report, Verdict};
 pub use routers::LAWS;
 pub use runner::{Options, check_all, check_cases, check_law};
-pub use specimen::Specimen;
+pub use specimen::{ParamGradient, Specimen};
 pub use subject::Subject;
 
 use crate::{Preset, Router, RouterShape};

@@ -3,6 +3,18 @@
 use crate::{Load, routing::to_vec};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+/// A bias that takes part in the choice and not in the weights.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Bias {
+    /// None.
+    #[default]
+    None,
+    /// One that moves by the sign of the load's error after each optimizer step.
+    Sign,
+}
 
 /// A bias of the choice `[E]`, zero at first, that no gradient trains.
 pub fn choice_bias(n_experts: usize, device: &Device) -> Param<Tensor<1>> {

@@ -167,8 +167,8 @@ struct Filling<'a> {
     choices_t: Vec<Range<usize>>,
     /// Places taken, `[G, E]`.
     taken_ge: Vec<usize>,
-    /// The expert of each choice and whether it has a place, once it was served, `[N]`.
-    served_n: Vec<Option<(u32, bool)>>,
+    /// The expert of each choice and whether it has a place, once it was served, `[A]`.
+    served_a: Vec<Option<(u32, bool)>>,
 }
 
 impl<'a> Filling<'a> {
@@ -186,7 +186,7 @@ impl<'a> Filling<'a> {
             n_experts,
             choices_t,
             taken_ge: vec![0; claims.capacity_g.len() * n_experts],
-            served_n: vec![None; claims.asked.len()],
+            served_a: vec![None; claims.asked.len()],
         }
     }
 
@@ -208,13 +208,13 @@ impl<'a> Filling<'a> {
         // asked again: an expert that was recorded without room is full
         let kept = !full(expert, &self.taken_ge);
         self.taken_ge[group * self.n_experts + expert as usize] += usize::from(kept);
-        self.served_n[n] = Some((expert, kept));
+        self.served_a[n] = Some((expert, kept));
     }
 
     /// The experts that the token may use and does not have yet, from best to worst.
     fn free(&self, t: usize) -> Vec<u32> {
         let ranking_e = &self.claims.ranking_te[t * self.n_experts..(t + 1) * self.n_experts];
-        let served = &self.served_n[self.choices_t[t].clone()];
+        let served = &self.served_a[self.choices_t[t].clone()];
         let has = |expert: u32| served.iter().flatten().any(|&(e, _)| e == expert);
         top_k(ranking_e, self.n_experts)
             .into_iter()
@@ -223,8 +223,8 @@ impl<'a> Filling<'a> {
     }
 
     fn assignments(self) -> Assignments {
-        let mut filled = Assignments::with_capacity(self.served_n.len());
-        for (n, served) in self.served_n.into_iter().enumerate() {
+        let mut filled = Assignments::with_capacity(self.served_a.len());
+        for (n, served) in self.served_a.into_iter().enumerate() {
             let (expert, kept) = served.expect("every choice of every group was served");
             filled.push(self.claims.asked.tokens()[n], expert);
             if !kept {

@@ -19,15 +19,15 @@ mod weights;
 
 pub use affinity::Affinity;
 pub use auction::balanced_assignment;
-pub use bias::{choice_bias, step_by_sign};
+pub use bias::{Bias, choice_bias, step_by_sign};
 pub use buffers::{Buffers, Claims, FillOrder, Overflow, Priority};
 pub use capacity::{Capacity, CapacityRounding, CapacityRule};
 pub use exp::exp;
 pub use groups::{ExpertGroups, GroupScore};
-pub use noise::{jitter, mix_seed, standard_normal, uniform_below, uniform_unit};
+pub use noise::{Noise, jitter, mix_seed, standard_normal, uniform_below, uniform_unit};
 pub use pair::{Pair, best_pair};
 pub use score::Score;
-pub use select::{above, expert_choice, token_choice, top_p};
+pub use select::{Select, above, expert_choice, token_choice, top_p};
 pub use softplus::softplus;
 pub use top_k::{kth_largest, top_k, top_k_into};
 pub use top_k_rows::top_k_of_rows;

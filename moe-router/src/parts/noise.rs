@@ -5,6 +5,20 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The noise of a training step.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Noise {
+    /// None.
+    #[default]
+    None,
+    /// Normal noise on the logits, of standard deviation `noise_std / E`.
+    Gaussian,
+    /// Uniform noise on what the gate sees: tokens times U(1 - `jitter`, 1 + `jitter`).
+    Jitter,
+}
 
 /// Draws of one generator: each block has its own, so that all threads can draw.
 const BLOCK: usize = 4096;

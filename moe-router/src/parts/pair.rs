@@ -9,7 +9,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 pub struct Pair {
     /// One or two experts a token, the best first.
     pub assignments: Assignments,
-    /// Their weights `[N]`.
+    /// Their weights `[A]`.
     pub weights: Tensor<1>,
 }
 
@@ -29,18 +29,18 @@ pub fn best_pair(
     take: impl Fn(usize, f32) -> bool,
 ) -> Pair {
     let both = token_choice(input, &to_vec(probs_te.clone().detach()), 2);
-    let weights_n = gather_weights(probs_te, &both);
+    let weights_a = gather_weights(probs_te, &both);
     if both.is_empty() {
         return Pair {
             assignments: both,
-            weights: weights_n,
+            weights: weights_a,
         };
     }
-    let weights_n = normalise_per_token(weights_n, 2, 1e-9);
-    let host_n = to_vec(weights_n.clone().detach());
+    let weights_a = normalise_per_token(weights_a, 2, 1e-9);
+    let host_a = to_vec(weights_a.clone().detach());
     let mut assignments = Assignments::with_capacity(both.len());
     let mut taken = Vec::with_capacity(both.len());
-    for (n, &weight) in host_n.iter().enumerate() {
+    for (n, &weight) in host_a.iter().enumerate() {
         let (token, expert) = (both.tokens()[n], both.experts()[n]);
         // two assignments a token, the best first, which is always taken
         if n % 2 == 0 || take(token as usize, weight) {
@@ -49,9 +49,9 @@ pub fn best_pair(
         }
     }
     let data = TensorData::new(taken, [assignments.len()]);
-    let index_n = Tensor::<1, Int>::from_data(data, &weights_n.device());
+    let index_a = Tensor::<1, Int>::from_data(data, &weights_a.device());
     Pair {
-        weights: weights_n.select(0, index_n),
+        weights: weights_a.select(0, index_a),
         assignments,
     }
 }

@@ -2,6 +2,26 @@
 
 use super::{top_k, top_k_of_rows};
 use crate::{Assignments, RouterInput};
+use serde::{Deserialize, Serialize};
+
+/// Rules of choice: the experts that a token takes.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Select {
+    /// Experts of the `top_k` largest scores.
+    #[default]
+    TopK,
+    /// Experts of the `top_k` largest scores within its `topk_groups` best groups of experts.
+    GroupLimited,
+    /// The fewest whose share of the scores is at least `top_p`.
+    TopP,
+    /// Experts of scores above `threshold`; a token may get none.
+    Threshold,
+    /// Experts of positive scores; a token may get none.
+    Positive,
+    /// Experts take tokens, as many as their capacity, and not the other way round.
+    ExpertChoice,
+}
 
 /// Each token takes its `k` experts of largest score, in order of score; padding takes none.
 ///

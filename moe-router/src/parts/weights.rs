@@ -23,7 +23,7 @@ impl Normalise {
     /// # Shapes
     ///
     /// - logits_te, scores_te: `[T, E]`
-    /// - output: `[N]`
+    /// - output: `[A]`
     pub fn weights(
         self,
         logits_te: &Tensor<2>,
@@ -34,15 +34,15 @@ impl Normalise {
             Normalise::None => gather_weights(scores_te, assignments),
             Normalise::Sum => divide_by_sum(gather_weights(scores_te, assignments), assignments),
             Normalise::Softmax => {
-                let logits_n = gather_weights(logits_te, assignments);
+                let logits_a = gather_weights(logits_te, assignments);
                 if let Some(k) = same_number_a_token(assignments) {
-                    let logits_tk = logits_n.reshape([assignments.len() / k, k]);
+                    let logits_tk = logits_a.reshape([assignments.len() / k, k]);
                     return softmax(logits_tk, 1).reshape([assignments.len()]);
                 }
                 // an exponential of a large logit would overflow; the largest of a token cancels in the
                 // quotient
-                let largest_n = largest_of_token(logits_n.clone(), assignments);
-                divide_by_sum((logits_n - largest_n).exp(), assignments)
+                let largest_a = largest_of_token(logits_a.clone(), assignments);
+                divide_by_sum((logits_a - largest_a).exp(), assignments)
             }
         }
     }
@@ -50,17 +50,17 @@ impl Normalise {
 
 /// Divides each weight by the sum of its token's weights (plus 1e-20, so that nothing divided by nothing
 /// is nothing).
-fn divide_by_sum(weights_n: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
+fn divide_by_sum(weights_a: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
     if assignments.is_empty() {
-        return weights_n;
+        return weights_a;
     }
     if let Some(k) = same_number_a_token(assignments) {
-        return normalise_per_token(weights_n, k, 1e-20);
+        return normalise_per_token(weights_a, k, 1e-20);
     }
-    let device = weights_n.device();
+    let device = weights_a.device();
     let n = assignments.len();
-    let token_n: Vec<i64> = assignments.tokens().iter().map(|&t| t.into()).collect();
-    let token_n = Tensor::<1, Int>::from_data(TensorData::new(token_n, [n]), &device);
+    let token_a: Vec<i64> = assignments.tokens().iter().map(|&t| t.into()).collect();
+    let token_a = Tensor::<1, Int>::from_data(TensorData::new(token_a, [n]), &device);
     let n_tokens = assignments
         .tokens()
         .iter()
@@ -68,11 +68,11 @@ fn divide_by_sum(weights_n: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
         .map_or(0, |&t| t as usize + 1);
     let sum_t = Tensor::<1>::zeros([n_tokens], &device).select_assign(
         0,
-        token_n.clone(),
-        weights_n.clone(),
+        token_a.clone(),
+        weights_a.clone(),
         IndexingUpdateOp::Add,
     );
-    weights_n / (sum_t.select(0, token_n) + 1e-20)
+    weights_a / (sum_t.select(0, token_a) + 1e-20)
 }
 
 /// The number of assignments a token, if all tokens that have any have as many, and they come one token after
@@ -89,20 +89,20 @@ fn same_number_a_token(assignments: &Assignments) -> Option<usize> {
 }
 
 /// Finds for each assignment the largest of its token's values, without a gradient.
-fn largest_of_token(values_n: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
-    let device = values_n.device();
-    let host_n = to_vec(values_n.detach());
+fn largest_of_token(values_a: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
+    let device = values_a.device();
+    let host_a = to_vec(values_a.detach());
     let n_tokens = assignments
         .tokens()
         .iter()
         .max()
         .map_or(0, |&t| t as usize + 1);
     let mut largest_t = vec![f32::NEG_INFINITY; n_tokens];
-    for (&t, &value) in assignments.tokens().iter().zip(&host_n) {
+    for (&t, &value) in assignments.tokens().iter().zip(&host_a) {
         largest_t[t as usize] = largest_t[t as usize].max(value);
     }
-    let largest_n = assignments.tokens().iter().map(|&t| largest_t[t as usize]);
-    let data = TensorData::new(largest_n.collect::<Vec<f32>>(), [assignments.len()]);
+    let largest_a = assignments.tokens().iter().map(|&t| largest_t[t as usize]);
+    let data = TensorData::new(largest_a.collect::<Vec<f32>>(), [assignments.len()]);
     Tensor::from_data(data, &device)
 }
 
@@ -111,31 +111,31 @@ fn largest_of_token(values_n: Tensor<1>, assignments: &Assignments) -> Tensor<1>
 /// # Shapes
 ///
 /// - scores_te: `[T, E]`
-/// - output: `[N]`
+/// - output: `[A]`
 pub fn gather_weights(scores_te: &Tensor<2>, assignments: &Assignments) -> Tensor<1> {
     let [n_tokens, n_experts] = scores_te.dims();
     let k = same_number_a_token(assignments);
     if let Some(k) = k.filter(|k| k * n_tokens == assignments.len()) {
-        let expert_n: Vec<i32> = assignments.experts().iter().map(|&e| e as i32).collect();
-        let expert_tk = TensorData::new(expert_n, [n_tokens, k]);
+        let expert_a: Vec<i32> = assignments.experts().iter().map(|&e| e as i32).collect();
+        let expert_tk = TensorData::new(expert_a, [n_tokens, k]);
         let expert_tk = Tensor::<2, Int>::from_data(expert_tk, &scores_te.device());
         return scores_te
             .clone()
             .gather(1, expert_tk)
             .reshape([n_tokens * k]);
     }
-    let index_n: Vec<i64> = assignments
+    let index_a: Vec<i64> = assignments
         .tokens()
         .iter()
         .zip(assignments.experts())
         .map(|(&t, &e)| i64::from(t) * n_experts as i64 + i64::from(e))
         .collect();
-    let n = index_n.len();
-    let index_n = Tensor::<1, Int>::from_data(TensorData::new(index_n, [n]), &scores_te.device());
+    let n = index_a.len();
+    let index_a = Tensor::<1, Int>::from_data(TensorData::new(index_a, [n]), &scores_te.device());
     scores_te
         .clone()
         .reshape([n_tokens * n_experts])
-        .select(0, index_n)
+        .select(0, index_a)
 }
 
 /// Divides the weights of each token by their sum (plus `epsilon`), for assignments that come `k`
@@ -143,16 +143,16 @@ pub fn gather_weights(scores_te: &Tensor<2>, assignments: &Assignments) -> Tenso
 ///
 /// # Shapes
 ///
-/// - weights_n: `[N]`, `N` a multiple of `k`
-/// - output: `[N]`
+/// - weights_a: `[A]`, `A` a multiple of `k`
+/// - output: `[A]`
 ///
 /// # Panics
 ///
-/// Panics if `k` does not divide `N`.
-pub fn normalise_per_token(weights_n: Tensor<1>, k: usize, epsilon: f64) -> Tensor<1> {
-    let [n] = weights_n.dims();
+/// Panics if `k` does not divide `A`.
+pub fn normalise_per_token(weights_a: Tensor<1>, k: usize, epsilon: f64) -> Tensor<1> {
+    let [n] = weights_a.dims();
     assert!(n.is_multiple_of(k), "{n} weights are not {k} a token");
-    let weights_tk = weights_n.reshape([n / k, k]);
+    let weights_tk = weights_a.reshape([n / k, k]);
     let sum_t1 = weights_tk.clone().sum_dim(1) + epsilon;
     (weights_tk / sum_t1).reshape([n])
 }

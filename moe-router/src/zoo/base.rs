@@ -137,9 +137,9 @@ impl Router for BaseRouter {
         } else {
             token_choice(&input, &host_te, 1)
         };
-        let weights_n = sigmoid(gather_weights(&logits_te, &assignments));
+        let weights_a = sigmoid(gather_weights(&logits_te, &assignments));
 
-        Routing::sparse(assignments, weights_n, logits_te, None)
+        Routing::sparse(assignments, weights_a, logits_te, None)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -54,10 +54,10 @@ pub(super) fn uniform(
 ) -> Routing {
     let device = input.x_td.device();
     let n_tokens = input.n_tokens();
-    let weights_n = Tensor::ones([assignments.len()], &device) / top_k as f64;
+    let weights_a = Tensor::ones([assignments.len()], &device) / top_k as f64;
     let logits_te = Tensor::zeros([n_tokens, n_experts], &device);
     let probs_te = Tensor::ones([n_tokens, n_experts], &device) / n_experts as f64;
-    Routing::sparse(assignments, weights_n, logits_te, probs_te)
+    Routing::sparse(assignments, weights_a, logits_te, probs_te)
         .groups(input.n_groups)
         .padding(input.padding.clone())
 }

@@ -10,9 +10,9 @@ mod check;
 
 use super::common;
 use crate::parts::{
-    Buffers, Capacity, CapacityRule, Claims, ExpertGroups, FillOrder, GroupScore, Normalise,
-    Overflow, Priority, Score, above, choice_bias, expert_choice, step_by_sign, token_choice,
-    top_p,
+    Bias, Buffers, Capacity, CapacityRule, Claims, ExpertGroups, FillOrder, GroupScore, Noise,
+    Normalise, Overflow, Priority, Score, Select, above, choice_bias, expert_choice, step_by_sign,
+    token_choice, top_p,
 };
 use crate::{
     Assignments, BalanceConfig, Causality, Extra, Family, Load, NoisyLogits, Preset, Router,
@@ -22,49 +22,6 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-
-/// Rules of choice: the experts that a token takes.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Select {
-    /// Experts of the `top_k` largest scores.
-    #[default]
-    TopK,
-    /// Experts of the `top_k` largest scores within its `topk_groups` best groups of experts.
-    GroupLimited,
-    /// The fewest whose share of the scores is at least `top_p`.
-    TopP,
-    /// Experts of scores above `threshold`; a token may get none.
-    Threshold,
-    /// Experts of positive scores; a token may get none.
-    Positive,
-    /// Experts take tokens, as many as their capacity, and not the other way round.
-    ExpertChoice,
-}
-
-/// The noise of a training step.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Noise {
-    /// None.
-    #[default]
-    None,
-    /// Normal noise on the logits, of standard deviation `noise_std / E`.
-    Gaussian,
-    /// Uniform noise on what the gate sees: tokens times U(1 - `jitter`, 1 + `jitter`).
-    Jitter,
-}
-
-/// A bias that takes part in the choice and not in the weights.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Bias {
-    /// None.
-    #[default]
-    None,
-    /// One that moves by the sign of the load's error after each optimizer step.
-    Sign,
-}
 
 /// Configuration to create a [`ComposedRouter`]. A key that the chosen parts do not use must keep its
 /// default.
@@ -350,7 +307,7 @@ impl Router for ComposedRouter {
 
         let chosen = self.select(&input, &scores_te);
         let assignments = self.fill(&input, chosen, &scores_te);
-        let weights_n = config
+        let weights_a = config
             .normalise
             .weights(logits_te, &scores_te, &assignments)
             * config.routed_scaling_factor;
@@ -358,7 +315,7 @@ impl Router for ComposedRouter {
         let probs_te = config
             .score
             .distribution(config.score.scores(clean_te.clone()));
-        let routing = Routing::sparse(assignments, weights_n, clean_te, probs_te)
+        let routing = Routing::sparse(assignments, weights_a, clean_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .noisy(noisy)

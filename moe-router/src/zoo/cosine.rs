@@ -114,9 +114,9 @@ impl Router for CosineRouter {
         let probs_te = softmax(logits_te.clone(), 1);
 
         let assignments = token_choice(&input, &common::host(&logits_te), self.top_k);
-        let weights_n = gather_weights(&probs_te, &assignments);
+        let weights_a = gather_weights(&probs_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.experts.weight.val())

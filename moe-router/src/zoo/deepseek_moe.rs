@@ -95,11 +95,11 @@ impl Router for DeepSeekMoeRouter {
         let probs_te = softmax(logits_te.clone(), 1);
 
         let assignments = token_choice(&input, &common::host(&probs_te), self.top_k);
-        let mut weights_n = gather_weights(&probs_te, &assignments);
+        let mut weights_a = gather_weights(&probs_te, &assignments);
         if self.norm_topk_prob && self.top_k > 1 {
-            weights_n = normalise_per_token(weights_n, self.top_k, 1e-20);
+            weights_a = normalise_per_token(weights_a, self.top_k, 1e-20);
         }
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -131,14 +131,14 @@ impl Router for DeepSeekV2Router {
         let groups = groups(self.n_groups, self.topk_groups);
         groups.mask(&mut choice_te, n_experts);
         let assignments = token_choice(&input, &choice_te, self.top_k);
-        let weights_n = gather_weights(&probs_te, &assignments);
-        let weights_n = if self.norm_topk_prob && self.top_k > 1 {
-            normalise_per_token(weights_n, self.top_k, 1e-20)
+        let weights_a = gather_weights(&probs_te, &assignments);
+        let weights_a = if self.norm_topk_prob && self.top_k > 1 {
+            normalise_per_token(weights_a, self.top_k, 1e-20)
         } else {
-            weights_n * self.routed_scaling_factor
+            weights_a * self.routed_scaling_factor
         };
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -140,14 +140,14 @@ impl Router for DeepSeekV3Router {
         groups.mask(&mut choice_te, n_experts);
         let assignments = token_choice(&input, &choice_te, self.top_k);
 
-        let mut weights_n = gather_weights(&affinity_te, &assignments);
+        let mut weights_a = gather_weights(&affinity_te, &assignments);
         if self.norm_topk_prob {
-            weights_n = normalise_per_token(weights_n, self.top_k, 1e-20);
+            weights_a = normalise_per_token(weights_a, self.top_k, 1e-20);
         }
-        let weights_n = weights_n * self.routed_scaling_factor;
+        let weights_a = weights_a * self.routed_scaling_factor;
         let probs_te = affinity_te.clone() / (affinity_te.sum_dim(1) + 1e-20);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -61,9 +61,9 @@ impl Router for DenseRouter {
         for t in (0..n_tokens).filter(|&t| !input.is_padding(t)) {
             (0..n_experts as u32).for_each(|expert| assignments.push(t as u32, expert));
         }
-        let weights_n = gather_weights(&probs_te, &assignments);
+        let weights_a = gather_weights(&probs_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

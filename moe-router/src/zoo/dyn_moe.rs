@@ -87,13 +87,13 @@ impl Preset for DynMoeRouterConfig {
 /// Experts that fire for each token, and their number for the token of each assignment.
 struct Fired {
     assignments: Assignments,
-    k_n: Vec<f32>,
+    k_a: Vec<f32>,
 }
 
 fn fire(input: &RouterInput, margin_te: &[f32], n_experts: usize) -> Fired {
     let mut fired = Fired {
         assignments: Assignments::default(),
-        k_n: Vec::new(),
+        k_a: Vec::new(),
     };
     for (t, margin_e) in margin_te.chunks(n_experts).enumerate() {
         if input.is_padding(t) {
@@ -107,7 +107,7 @@ fn fire(input: &RouterInput, margin_te: &[f32], n_experts: usize) -> Fired {
         }
         for &expert in &experts {
             fired.assignments.push(t as u32, expert);
-            fired.k_n.push(experts.len() as f32);
+            fired.k_a.push(experts.len() as f32);
         }
     }
     fired
@@ -122,13 +122,13 @@ impl Router for DynMoeRouter {
         let n_experts = logits_te.dims()[1];
 
         let fired = fire(&input, &common::host(&margin_te), n_experts);
-        let margin_n = gather_weights(&margin_te, &fired.assignments);
-        let k_n = Tensor::<1>::from_floats(fired.k_n.as_slice(), &margin_n.device());
+        let margin_a = gather_weights(&margin_te, &fired.assignments);
+        let k_a = Tensor::<1>::from_floats(fired.k_a.as_slice(), &margin_a.device());
         // 1 in value, the margin in gradient
-        let weights_n = (margin_n.clone() - margin_n.detach() + 1.0) / k_n;
+        let weights_a = (margin_a.clone() - margin_a.detach() + 1.0) / k_a;
         let probs_te = affinity_te.clone() / affinity_te.sum_dim(1);
 
-        Routing::sparse(fired.assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(fired.assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -124,9 +124,9 @@ impl Router for ExpertChoiceRouter {
 
         let capacity_g = self.capacity().of_groups(&input, n_experts);
         let assignments = expert_choice(&input, &common::host(&gates_te), n_experts, &capacity_g);
-        let weights_n = gather_weights(&gates_te, &assignments);
+        let weights_a = gather_weights(&gates_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .noisy(noisy)

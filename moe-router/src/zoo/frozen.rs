@@ -79,10 +79,10 @@ impl Router for FrozenRouter {
         let probs_te = softmax(logits_te.clone(), 1);
 
         let assignments = token_choice(&input, &common::host(&logits_te), self.top_k);
-        let weights_n = gather_weights(&probs_te, &assignments);
-        let weights_n = normalise_per_token(weights_n, self.top_k, 0.0);
+        let weights_a = gather_weights(&probs_te, &assignments);
+        let weights_a = normalise_per_token(weights_a, self.top_k, 0.0);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
     }

@@ -160,13 +160,13 @@ fn column(admitted: &[bool], device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [admitted.len(), 1]), device)
 }
 
-/// The score of each assignment's token, `[N]`.
+/// The score of each assignment's token, `[A]`.
 fn of_tokens(score_t1: Tensor<2>, assignments: &Assignments) -> Tensor<1> {
     let tokens: Vec<i64> = assignments.tokens().iter().map(|&t| t.into()).collect();
     let n = tokens.len();
     let device = score_t1.device();
-    let index_n = Tensor::<1, Int>::from_data(TensorData::new(tokens, [n]), &device);
-    score_t1.select(0, index_n).reshape([n])
+    let index_a = Tensor::<1, Int>::from_data(TensorData::new(tokens, [n]), &device);
+    score_t1.select(0, index_a).reshape([n])
 }
 
 impl Router for MixtureOfDepthsRouter {
@@ -188,7 +188,7 @@ impl Router for MixtureOfDepthsRouter {
         let skipped = admitted.iter().map(|&admitted| !admitted).collect();
         let inside = input.clone().padding(skipped);
         let assignments = token_choice(&inside, &common::host(&logits_te), self.top_k);
-        let weights_n =
+        let weights_a =
             gather_weights(&probs_te, &assignments) * of_tokens(sigmoid(depth_t1), &assignments);
 
         let n_tokens = input.n_tokens();
@@ -196,7 +196,7 @@ impl Router for MixtureOfDepthsRouter {
             predicted: predicted_t1.reshape([n_tokens]),
             admitted: admitted.into(),
         });
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -38,3 +38,5 @@ routers! {
     "frozen" => frozen::Frozen(FrozenRouter, FrozenRouterConfig),
     "replay" => replay::Replay(ReplayRouter, ReplayRouterConfig),
 }
+
+pub use moe_pp::ConstantExperts;

@@ -42,7 +42,7 @@ pub struct MoePlusPlusRouter {
     /// The gate, `[d_model, n_experts + Z]` with `Z` zero-computation experts.
     pub gate: Linear,
     /// The constant experts, if there are any.
-    pub constants: Option<Constants>,
+    pub constants: Option<ConstantExperts>,
     /// The number of experts a token.
     pub top_k: usize,
     /// The number of experts that have a network.
@@ -57,7 +57,7 @@ pub struct MoePlusPlusRouter {
 
 /// Experts that mix the token with a vector of their own.
 #[derive(Module, Debug)]
-pub struct Constants {
+pub struct ConstantExperts {
     /// The mixing weights `W_c`, `[d_model, constants * 2]`.
     pub mix: Linear,
     /// The vectors `v`, `[constants, d_model]`.
@@ -127,7 +127,7 @@ impl Preset for MoePlusPlusRouterConfig {
             ..*shape
         };
         let d_model = shape.d_model;
-        let constants = (self.n_constant > 0).then(|| Constants {
+        let constants = (self.n_constant > 0).then(|| ConstantExperts {
             mix: LinearConfig::new(d_model, 2 * self.n_constant)
                 .with_bias(false)
                 .init(device),
@@ -149,7 +149,7 @@ impl Preset for MoePlusPlusRouterConfig {
     }
 }
 
-impl Constants {
+impl ConstantExperts {
     /// The shares `a_1` of the token and `a_2` of the vectors, `[T, constants]` each.
     fn shares(&self, x_td: Tensor<2>) -> [Tensor<2>; 2] {
         let [n_constants, _] = self.values.dims();
@@ -213,10 +213,10 @@ impl Router for MoePlusPlusRouter {
         let probs_te = softmax(logits_te.clone(), 1);
 
         let assignments = token_choice(&input, &common::host(&logits_te), self.top_k);
-        let weights_n = gather_weights(&probs_te, &assignments);
+        let weights_a = gather_weights(&probs_te, &assignments);
         let free = self.free(&input, &probs_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

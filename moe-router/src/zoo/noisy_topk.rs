@@ -100,9 +100,9 @@ impl Router for NoisyTopKRouter {
 
         let assignments = token_choice(&input, &common::host(scores_te), self.top_k);
         // softmax(KeepTopK(H, k)): the others are at -inf, so the k kept are all that there is
-        let weights_n = Normalise::Softmax.weights(scores_te, scores_te, &assignments);
+        let weights_a = Normalise::Softmax.weights(scores_te, scores_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, clean_te, None)
+        Routing::sparse(assignments, weights_a, clean_te, None)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -165,13 +165,13 @@ impl Router for QuantileRouter {
         let mut choice_te = common::host(&affinity_te);
         common::add_to_rows(&mut choice_te, &bias_e);
         let choice = self.choose(&input, &choice_te);
-        let mut weights_n = gather_weights(&affinity_te, &choice.assignments);
+        let mut weights_a = gather_weights(&affinity_te, &choice.assignments);
         if self.norm_topk_prob && self.top_k > 1 {
-            weights_n = normalise_per_token(weights_n, self.top_k, 1e-20);
+            weights_a = normalise_per_token(weights_a, self.top_k, 1e-20);
         }
         let probs_te = self.affinity.distribution(&affinity_te);
 
-        Routing::sparse(choice.assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(choice.assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

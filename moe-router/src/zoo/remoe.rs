@@ -113,12 +113,12 @@ impl Router for ReMoeRouter {
         let weights_te = relu(logits_te.clone());
 
         let assignments = above(&input, &common::host(&weights_te), |_| 0.0);
-        let weights_n = gather_weights(&weights_te, &assignments);
+        let weights_a = gather_weights(&weights_te, &assignments);
         let probs_te = weights_te.clone() / (weights_te.sum_dim(1) + 1e-9);
 
         // the paper's share `f` is divided by `k`, which the loss leaves to its multiplier
         let multiplier = self.lambda.val().detach() / self.top_k as f64;
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -135,9 +135,9 @@ impl Router for ReplayRouter {
             Some(trace) => trace.assign(&input),
             None => by_turns(&input, logits_te.dims()[1], self.top_k),
         };
-        let weights_n = Normalise::Softmax.weights(&logits_te, &logits_te, &assignments);
+        let weights_a = Normalise::Softmax.weights(&logits_te, &logits_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, logits_te, None)
+        Routing::sparse(assignments, weights_a, logits_te, None)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -95,10 +95,10 @@ impl Router for SinkhornRouter {
             balance_columns(&input, &mut choice_te, n_experts);
         }
         let assignments = token_choice(&input, &choice_te, self.top_k);
-        let weights_n = gather_weights(&affinity_te, &assignments);
+        let weights_a = gather_weights(&affinity_te, &assignments);
         let probs_te = self.affinity.distribution(&affinity_te);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -147,9 +147,9 @@ impl Router for SwitchRouter {
             capacity_g: &self.capacity_g(&input, n_experts),
         };
         let assignments = Buffers::default().fill(&input, &claims);
-        let weights_n = gather_weights(&probs_te, &assignments);
+        let weights_a = gather_weights(&probs_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

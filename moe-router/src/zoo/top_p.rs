@@ -88,9 +88,9 @@ impl Router for TopPRouter {
         let probs_te = softmax(logits_te.clone(), 1);
 
         let assignments = top_p(&input, &common::host(&probs_te), self.p);
-        let weights_n = gather_weights(&probs_te, &assignments);
+        let weights_a = gather_weights(&probs_te, &assignments);
 
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .gate(self.gate.weight.val())

@@ -151,11 +151,11 @@ impl Router for VmoeRouter {
             capacity_g: &capacity.of_groups(&input, n_experts),
         };
         let assignments = config.buffers().fill(&input, &claims);
-        let weights_n = gather_weights(&gates_te, &assignments);
+        let weights_a = gather_weights(&gates_te, &assignments);
 
         // without noise they weigh; with it they are what only a loss or a metric reads
         let probs_te = noisy.is_none().then_some(gates_te);
-        Routing::sparse(assignments, weights_n, clean_te, probs_te)
+        Routing::sparse(assignments, weights_a, clean_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
             .noisy(noisy)

@@ -76,9 +76,9 @@ impl LossCase {
     /// The routing by given scores and assignments.
     pub fn routing(&self, logits_te: Tensor<2>, assignments: Assignments) -> Routing {
         let probs_te = softmax(logits_te.clone(), 1);
-        let weights_n = gather_weights(&probs_te, &assignments);
+        let weights_a = gather_weights(&probs_te, &assignments);
         let padding = (0..self.n_groups * self.length()).map(|t| self.is_padding(t));
-        Routing::sparse(assignments, weights_n, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(self.n_groups)
             .padding((self.padding > 0).then(|| padding.collect()))
     }
