@@ -3,7 +3,7 @@
 use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
 use moe_checkpoint::disk::{MOST_TEXT, read_text};
-use moe_train::config::RunConfig;
+use moe_train::config::{ModelConfig, RunConfig};
 use moe_train::data::Corpus;
 use moe_view::{si, thousands};
 use std::fs;
@@ -11,53 +11,23 @@ use std::path::{Path, PathBuf};
 
 /// The model families.
 pub fn models() -> Listing {
-    let row = |name: &str, what: &str, paper: (&'static str, &'static str)| {
+    let row = |family: ModelConfig| {
+        let info = family.info();
         vec![
-            Cell::Name(name.to_owned()),
-            Cell::Words(what.to_owned()),
-            Cell::Paper(paper.0, paper.1),
+            Cell::Name(family.name().to_owned()),
+            Cell::Words(info.rule.to_owned()),
+            Cell::Paper(info.paper, info.arxiv),
+            Cell::Words(info.reference.to_owned()),
         ]
     };
+    let names = ModelConfig::NAMES.iter();
     Listing {
         topic: "models",
-        header: vec!["name", "what", "paper"],
-        rows: vec![
-            row(
-                "mixtral",
-                "decoder: RMS norms, grouped-query attention with rotary positions, experts in every layer",
-                ("Jiang et al. 2024", "2401.04088"),
-            ),
-            row(
-                "deepseek_moe",
-                "decoder: a dense layer first, then many narrow experts beside shared ones",
-                ("Dai et al. 2024", "2401.06066"),
-            ),
-            row(
-                "deepseek_v2",
-                "deepseek_moe with latent attention and experts limited to groups",
-                ("DeepSeek-AI 2024", "2405.04434"),
-            ),
-            row(
-                "deepseek_v3",
-                "deepseek_v2 balanced by a bias, with modules that predict further tokens",
-                ("DeepSeek-AI 2024", "2412.19437"),
-            ),
-            row(
-                "vmoe",
-                "vision transformer: a class token, experts in every second block",
-                ("Riquelme et al. 2021", "2106.05974"),
-            ),
-            row(
-                "soft_moe",
-                "vision transformer: the mean of all patches, slots that mix them in the last blocks",
-                ("Puigcerver et al. 2023", "2308.00951"),
-            ),
-            row(
-                "switch",
-                "encoder and decoder: relative positions, experts in every second block, fills gaps",
-                ("Fedus et al. 2021", "2101.03961"),
-            ),
-        ],
+        header: vec!["name", "architecture", "paper", "compared with"],
+        rows: names
+            .filter_map(|name| ModelConfig::from_name(name))
+            .map(row)
+            .collect(),
         remark: None,
     }
 }

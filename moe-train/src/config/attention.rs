@@ -1,5 +1,6 @@
 //! The table `[attention]`.
 
+use super::ModelConfig;
 use moe_attention::{GroupedQueryAttentionConfig, LatentForm, MultiHeadLatentAttentionConfig};
 use serde::{Deserialize, Serialize};
 
@@ -95,26 +96,16 @@ impl AttentionConfig {
     /// The names of all kinds.
     pub const NAMES: &'static [&'static str] = &["gqa", "mla", "mha", "t5"];
 
-    /// The kinds that a family can have.
-    pub fn names_of_family(family: &str) -> &'static [&'static str] {
-        match family {
-            "mixtral" => &["gqa"],
-            "vmoe" | "soft_moe" => &["mha"],
-            "switch" => &["t5"],
-            _ => &["gqa", "mla"],
-        }
-    }
-
     /// The defaults of a kind in a family, if that family has one of that name.
-    pub fn from_name(name: &str, family: &str) -> Option<Self> {
-        if !Self::names_of_family(family).contains(&name) {
+    pub fn from_name(name: &str, family: &ModelConfig) -> Option<Self> {
+        if !family.info().attention.contains(&name) {
             return None;
         }
         match name {
             "mla" => Some(Self::Mla(MlaConfig::default())),
             "mha" => Some(Self::Mha(MhaConfig {
                 n_heads: 4,
-                qk_norm: family == "soft_moe",
+                qk_norm: matches!(family, ModelConfig::SoftMoe(_)),
             })),
             "t5" => Some(Self::T5(T5Config {
                 n_heads: 4,
@@ -123,7 +114,11 @@ impl AttentionConfig {
                 max_distance: 128,
             })),
             "gqa" => Some(Self::Gqa(GqaConfig {
-                n_kv_heads: if family == "mixtral" { 4 } else { 8 },
+                n_kv_heads: if matches!(family, ModelConfig::Mixtral(_)) {
+                    4
+                } else {
+                    8
+                },
                 ..GqaConfig::default()
             })),
             _ => None,

@@ -1,6 +1,7 @@
 //! Bounds of a configuration's sizes, so that everything about it can be counted before anything is built.
 
-use super::{AttentionConfig, ConfigError, ModelConfig, RunConfig};
+use super::families::Keys;
+use super::{AttentionConfig, ConfigError, RunConfig};
 use crate::data::DataConfig;
 use moe_models::bounds::{LARGEST_SIZE, overflows};
 use toml::{Table, Value};
@@ -143,8 +144,7 @@ impl RunConfig {
 
     /// The embedding of patches, and the head.
     fn of_images(&self) -> Vec<Sizes> {
-        let (DataConfig::Images(images), ModelConfig::Vmoe(model) | ModelConfig::SoftMoe(model)) =
-            (&self.data, &self.model)
+        let (DataConfig::Images(images), Keys::Vision(model)) = (&self.data, self.model.keys())
         else {
             return Vec::new();
         };

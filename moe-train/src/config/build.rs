@@ -1,6 +1,7 @@
 //! The model that a configuration describes, its causality and its sizes.
 
-use super::{AttentionConfig, DeepSeekModel, MixtralModel, ModelConfig, RunConfig};
+use super::families::Keys;
+use super::{AttentionConfig, DeepSeekModel, MixtralModel, RunConfig};
 use crate::data::{DataConfig, VocabKind};
 use crate::task::{AnyModel, AnyModelConfig, Task};
 use burn::tensor::Device;
@@ -24,21 +25,15 @@ impl RunConfig {
 
     /// The model's configuration.
     pub fn model(&self) -> AnyModelConfig {
-        match &self.model {
-            ModelConfig::Mixtral(model) => {
+        match self.model.keys() {
+            Keys::Mixtral(model) => {
                 AnyModelConfig::Decoder(DecoderConfig::Mixtral(self.mixtral(model)))
             }
-            ModelConfig::DeepSeekMoe(model)
-            | ModelConfig::DeepSeekV2(model)
-            | ModelConfig::DeepSeekV3(model) => {
+            Keys::DeepSeek(model) => {
                 AnyModelConfig::Decoder(DecoderConfig::DeepSeek(self.deepseek(model)))
             }
-            ModelConfig::Vmoe(model) | ModelConfig::SoftMoe(model) => {
-                AnyModelConfig::Vision(self.vision(model))
-            }
-            ModelConfig::Switch(model) => {
-                AnyModelConfig::Switch(self.switch(model), self.pair_lengths())
-            }
+            Keys::Vision(model) => AnyModelConfig::Vision(self.vision(model)),
+            Keys::Switch(model) => AnyModelConfig::Switch(self.switch(model), self.pair_lengths()),
         }
     }
 

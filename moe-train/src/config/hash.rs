@@ -15,7 +15,7 @@ impl RunConfig {
         let family = self.model.name();
         let hash = self.hash();
         match self.router.name() {
-            own if own == self.model.router_name() => format!("{data}-{family}-{hash}"),
+            own if own == self.model.info().router => format!("{data}-{family}-{hash}"),
             other => format!("{data}-{family}-{other}-{hash}"),
         }
     }

@@ -5,6 +5,7 @@ mod bounds;
 mod build;
 mod error;
 mod evaluation;
+mod families;
 mod hash;
 mod model;
 mod switch;
@@ -16,7 +17,8 @@ mod vision;
 pub use attention::{AttentionConfig, GqaConfig, MhaConfig, MlaConfig, MlaForm, T5Config};
 pub use bounds::LARGEST_SEED;
 pub use error::ConfigError;
-pub use model::{DeepSeekModel, MixtralModel, ModelConfig};
+pub use families::{FamilyInfo, ModelConfig};
+pub use model::{DeepSeekModel, MixtralModel};
 pub use switch::SwitchModel;
 pub use tables::{ExpertsConfig, Keep, TrainConfig};
 pub use vision::{PositionKind, VisionModel};
@@ -226,7 +228,7 @@ fn kept_losses(file: &ConfigFile, config: &RunConfig) -> Option<String> {
         .get("model")
         .and_then(|table| table.get("family"));
     let family = family.and_then(|name| name.as_str()).unwrap_or("mixtral");
-    let published = ModelConfig::from_name(family)?.router_name();
+    let published = ModelConfig::from_name(family)?.info().router;
     let of_file = router.and_then(|name| name.as_str()).unwrap_or(published);
     let now = config.router.name();
     (of_file != now && !losses.is_empty()).then(|| {
@@ -242,21 +244,20 @@ fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
     let family = selection.get("model.family").unwrap_or("mixtral");
     let model = ModelConfig::from_name(family)
         .ok_or_else(|| selection.unknown("model.family", ModelConfig::NAMES))?;
+    let info = model.info();
     let kind = selection.get("attention.kind");
-    let attention = AttentionConfig::from_name(kind.unwrap_or(model.attention_name()), family)
-        .ok_or_else(|| {
-            selection.unknown("attention.kind", AttentionConfig::names_of_family(family))
-        })?;
+    let attention = AttentionConfig::from_name(kind.unwrap_or(info.attention[0]), &model)
+        .ok_or_else(|| selection.unknown("attention.kind", info.attention))?;
     let name = selection.get("router.name");
-    let router = RouterConfig::from_name(name.unwrap_or(model.router_name()))
+    let router = RouterConfig::from_name(name.unwrap_or(info.router))
         .ok_or_else(|| selection.unknown("router.name", &RouterConfig::names()))?;
-    let task = model.task();
+    let task = info.task;
     let config = RunConfig {
         seed: 0,
         data: task.data(),
+        experts: ExpertsConfig::of_family(&model),
         model,
         attention,
-        experts: ExpertsConfig::of_family(family),
         balance: router.balance(),
         router,
         train: TrainConfig::of_task(task),

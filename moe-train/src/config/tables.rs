@@ -1,5 +1,7 @@
 //! The tables of a run file.
 
+use super::ModelConfig;
+use super::families::Keys;
 use crate::task::Task;
 use moe_experts::{Activation, Dispatch};
 use serde::{Deserialize, Serialize};
@@ -96,19 +98,19 @@ impl Keep {
 
 impl ExpertsConfig {
     /// The defaults of a family: a few large experts, or many small ones beside shared ones.
-    pub fn of_family(family: &str) -> Self {
-        match family {
-            "mixtral" => Self::default(),
-            "vmoe" | "soft_moe" => Self {
+    pub fn of_family(family: &ModelConfig) -> Self {
+        match family.keys() {
+            Keys::Mixtral(_) => Self::default(),
+            Keys::Vision(_) => Self {
                 d_expert: 256,
                 activation: Activation::Gelu,
                 ..Self::default()
             },
-            "switch" => Self {
+            Keys::Switch(_) => Self {
                 activation: Activation::Relu,
                 ..Self::default()
             },
-            _ => Self {
+            Keys::DeepSeek(_) => Self {
                 n_experts: 16,
                 d_expert: 128,
                 n_shared_experts: 2,

@@ -1,6 +1,7 @@
 //! Checks that the values of a configuration fit together.
 
-use super::{ConfigError, ModelConfig, RunConfig};
+use super::families::Keys;
+use super::{ConfigError, RunConfig};
 use crate::data::{DataConfig, DataError};
 use moe_models::ModelError;
 
@@ -23,8 +24,7 @@ impl RunConfig {
     }
 
     fn validate_images(&self) -> Result<(), ConfigError> {
-        let (DataConfig::Images(images), ModelConfig::Vmoe(model) | ModelConfig::SoftMoe(model)) =
-            (&self.data, &self.model)
+        let (DataConfig::Images(images), Keys::Vision(model)) = (&self.data, self.model.keys())
         else {
             return Ok(());
         };

@@ -1,0 +1,181 @@
+//! The list of families, and all that is written from it.
+//!
+//! To add one: a struct of its keys, an arm of [`Keys`] if no other family has them, a line of the list, and the
+//! model that [`RunConfig`](super::RunConfig) builds from it.
+
+use super::{DeepSeekModel, MixtralModel, SwitchModel, VisionModel};
+use crate::task::Task;
+use serde::{Deserialize, Serialize};
+
+/// Facts about a family of models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FamilyInfo {
+    /// The architecture in one line.
+    pub rule: &'static str,
+    /// Authors and year of the paper.
+    pub paper: &'static str,
+    /// The paper's arXiv number.
+    pub arxiv: &'static str,
+    /// The implementation that its numbers are compared with.
+    pub reference: &'static str,
+    /// The task that it learns.
+    pub task: Task,
+    /// The router that it is published with.
+    pub router: &'static str,
+    /// The kinds of attention that it can have, the published one first.
+    pub attention: &'static [&'static str],
+}
+
+/// The keys of `[model]` of a family; several families have the same keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keys<'a> {
+    Mixtral(&'a MixtralModel),
+    DeepSeek(&'a DeepSeekModel),
+    Vision(&'a VisionModel),
+    Switch(&'a SwitchModel),
+}
+
+/// Writes the table `[model]`, tagged by the family's name, and what is known about each family.
+macro_rules! families {
+    ($($name:literal => $family:ident($keys:ident: $model:ty) = $default:expr, $info:expr;)+) => {
+        /// The table `[model]`: its keys depend on the family.
+        #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+        #[serde(tag = "family")]
+        pub enum ModelConfig {
+            $(
+                #[doc = concat!("The family named `", $name, "`.")]
+                #[serde(rename = $name)]
+                $family($model),
+            )+
+        }
+
+        impl ModelConfig {
+            /// The names of all families, in the order of the list.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// The defaults of a family, if there is one of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$family($default)),)+
+                    _ => None,
+                }
+            }
+
+            /// The family's name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$family(_) => $name,)+
+                }
+            }
+
+            /// Facts about the family.
+            pub fn info(&self) -> FamilyInfo {
+                match self {
+                    $(Self::$family(_) => $info,)+
+                }
+            }
+
+            /// The family's keys.
+            pub(super) fn keys(&self) -> Keys<'_> {
+                match self {
+                    $(Self::$family(model) => Keys::$keys(model),)+
+                }
+            }
+        }
+    };
+}
+
+families! {
+    "mixtral" => Mixtral(Mixtral: MixtralModel) = MixtralModel::default(), FamilyInfo {
+        rule: "decoder: RMS norms, grouped-query attention with rotary positions, experts in every layer",
+        paper: "Jiang et al. 2024",
+        arxiv: "2401.04088",
+        reference: "transformers",
+        task: Task::Language,
+        router: "mixtral",
+        attention: &["gqa"],
+    };
+    "deepseek_moe" => DeepSeekMoe(DeepSeek: DeepSeekModel) = DeepSeekModel::default(), FamilyInfo {
+        rule: "decoder: a dense layer first, then many narrow experts beside shared ones",
+        paper: "Dai et al. 2024",
+        arxiv: "2401.06066",
+        reference: "modeling_deepseek.py of deepseek-moe-16b",
+        task: Task::Language,
+        router: "deepseek_moe",
+        attention: &["gqa", "mla"],
+    };
+    "deepseek_v2" => DeepSeekV2(DeepSeek: DeepSeekModel) = DeepSeekModel::default(), FamilyInfo {
+        rule: "deepseek_moe with latent attention and experts limited to groups",
+        paper: "DeepSeek-AI 2024",
+        arxiv: "2405.04434",
+        reference: "transformers",
+        task: Task::Language,
+        router: "deepseek_v2",
+        attention: &["mla", "gqa"],
+    };
+    "deepseek_v3" => DeepSeekV3(DeepSeek: DeepSeekModel) = DeepSeekModel::with_mtp(), FamilyInfo {
+        rule: "deepseek_v2 balanced by a bias, with multi-token prediction",
+        paper: "DeepSeek-AI 2024",
+        arxiv: "2412.19437",
+        reference: "transformers; multi-token prediction from the paper's equations",
+        task: Task::Language,
+        router: "deepseek_v3",
+        attention: &["mla", "gqa"],
+    };
+    "vmoe" => Vmoe(Vision: VisionModel) = VisionModel::vmoe(), FamilyInfo {
+        rule: "vision transformer: a class token, experts in every second block",
+        paper: "Riquelme et al. 2021",
+        arxiv: "2106.05974",
+        reference: "google-research/vmoe",
+        task: Task::Images,
+        router: "vmoe",
+        attention: &["mha"],
+    };
+    "soft_moe" => SoftMoe(Vision: VisionModel) = VisionModel::soft_moe(), FamilyInfo {
+        rule: "vision transformer: the mean of all patches, slots that mix them in the last blocks",
+        paper: "Puigcerver et al. 2023",
+        arxiv: "2308.00951",
+        reference: "google-research/vmoe",
+        task: Task::Images,
+        router: "soft_moe",
+        attention: &["mha"],
+    };
+    "switch" => Switch(Switch: SwitchModel) = SwitchModel::default(), FamilyInfo {
+        rule: "encoder and decoder: relative positions, experts in every second block, fills gaps",
+        paper: "Fedus et al. 2021",
+        arxiv: "2101.03961",
+        reference: "transformers",
+        task: Task::Pairs,
+        router: "switch",
+        attention: &["t5"],
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AttentionConfig, RunConfig};
+    use crate::resolve::ConfigFile;
+    use moe_router::RouterConfig;
+
+    #[test]
+    fn every_family_has_a_router_an_attention_and_a_model() {
+        for name in ModelConfig::NAMES {
+            let family = ModelConfig::from_name(name).expect("a name of the list");
+            assert_eq!(family.name(), *name);
+            let info = family.info();
+            assert!(RouterConfig::from_name(info.router).is_some(), "{name}");
+            for kind in info.attention {
+                assert!(
+                    AttentionConfig::from_name(kind, &family).is_some(),
+                    "{name}: {kind}"
+                );
+            }
+            let file = ConfigFile::parse("a.toml", "").expect("an empty file");
+            let resolved = RunConfig::resolve(file, &[format!("model.family={name}")]);
+            let config = resolved.expect("defaults that fit together").config;
+            assert_eq!(config.router.name(), info.router);
+            assert!(config.account().params_total > 0, "{name}");
+        }
+    }
+}
