@@ -1,4 +1,4 @@
-//! `docs/add-a-router.md`, followed to the letter in a copy of the workspace.
+//! `docs/guide/bring-a-router.md`, followed to the letter in a copy of the workspace.
 //!
 //! The copy builds into the same target directory, so that Burn is not built again. Its crates have
 //! another version there, and so other file names, and its program has another name: nothing that the
@@ -27,7 +27,7 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 #[test]
 fn a_file_and_a_line_add_a_router() {
-    let recipe = Recipe::read(&workspace().join("docs/add-a-router.md"));
+    let recipe = Recipe::read(&workspace().join("docs/guide/bring-a-router.md"));
     let copy = copy_with(&recipe);
     let runs = tempfile::tempdir().unwrap();
 

@@ -1,4 +1,4 @@
-//! What README.md says is what the program does.
+//! What README.md and the reference of the command line say is what the program does.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,8 +7,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn readme() -> String {
-    std::fs::read_to_string(root().join("README.md")).expect("README.md")
+/// The pages whose commands are tried.
+const PAGES: [&str; 2] = ["README.md", "docs/reference/command-line.md"];
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn moe(arguments: &[String]) -> Output {
@@ -32,22 +35,13 @@ fn words(line: &str) -> Vec<String> {
 
 /// The arguments of every `cargo run --release -- ...` line.
 fn commands() -> Vec<Vec<String>> {
-    readme()
+    PAGES
+        .map(|page| read(&root().join(page)))
+        .concat()
         .lines()
         .filter_map(|line| line.strip_prefix("cargo run --release -- "))
         .map(|line| words(line.split(" #").next().unwrap_or(line)))
         .collect()
-}
-
-#[test]
-fn the_router_table_is_the_programs_own() {
-    let arguments = ["list", "routers", "--format", "md"].map(str::to_owned);
-    let table = String::from_utf8(moe(&arguments).stdout).expect("text");
-    assert!(table.lines().count() >= 10, "{table}");
-    assert!(
-        readme().contains(table.trim()),
-        "README.md's router table differs from `moe list routers --format md`:\n{table}"
-    );
 }
 
 #[test]
@@ -70,13 +64,13 @@ fn every_command_of_the_program_is_shown() {
     for name in &own {
         assert!(
             shown.iter().any(|shown| shown == name),
-            "README.md does not show `moe {name}`"
+            "{PAGES:?} do not show `moe {name}`"
         );
     }
     for name in shown {
         assert!(
             own.contains(&name.as_str()),
-            "README.md shows `moe {name}`, which is not there"
+            "{PAGES:?} show `moe {name}`, which is not there"
         );
     }
 }
@@ -106,17 +100,35 @@ fn every_command_is_accepted() {
     }
 }
 
+/// The Markdown files of a folder and of those below it.
+fn pages_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder of documents");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| match path.extension() {
+            _ if path.is_dir() => pages_below(&path),
+            Some(extension) if extension == "md" => vec![path],
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
 #[test]
 fn every_linked_file_exists() {
-    let text = readme();
-    let links: Vec<&str> = text
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-        .filter(|link| !link.starts_with("http") && !link.starts_with('#'))
-        .collect();
-    assert!(links.len() >= 5, "{links:?}");
-    for link in links {
-        assert!(root().join(link).exists(), "README.md links to {link}");
+    let mut pages = pages_below(&root().join("docs"));
+    let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"];
+    pages.extend(others.map(|name| root().join(name)));
+    assert!(pages.len() >= 20, "{pages:?}");
+    for page in pages {
+        let text = read(&page);
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split([')', '#']).next())
+            .filter(|link| !link.is_empty() && !link.starts_with("http"));
+        for link in links {
+            let target = page.parent().expect("a folder").join(link);
+            assert!(target.exists(), "{} links to {link}", page.display());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! docs/routers.md has every router of the list, and its figures are what the program draws.
+//! docs/reference/routers.md has every router of the list, and its figures are what the program draws.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DRAW: &str = "cargo run --release -- figure all -o docs/routers";
+const DRAW: &str = "cargo run --release -- figure all -o docs/reference/routers";
 
 fn docs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference")
 }
 
 fn page() -> String {
@@ -44,7 +44,10 @@ fn the_table_is_the_programs_own_with_numbers() {
     assert_eq!(rows.len(), RouterConfig::NAMES.len());
     for (i, row) in rows.iter().enumerate() {
         let row = format!("\n| {} {row}\n", i + 1);
-        assert!(page.contains(&row), "docs/routers.md lacks the row{row}");
+        assert!(
+            page.contains(&row),
+            "docs/reference/routers.md lacks the row{row}"
+        );
     }
 }
 
@@ -56,7 +59,7 @@ fn every_router_has_its_section_its_figure_and_its_keys() {
     assert_eq!(
         names,
         RouterConfig::NAMES,
-        "the sections of docs/routers.md"
+        "the sections of docs/reference/routers.md"
     );
     for (name, text) in sections {
         let figure = format!("](routers/{name}.svg)");

@@ -190,8 +190,8 @@ fn the_page_of_laws_and_the_changelog_are_up_to_date() {
     };
     let expected = tables();
     assert!(
-        read("../docs/laws.md").contains(&expected),
-        "docs/laws.md should hold:\n\n{expected}"
+        read("../docs/reference/laws.md").contains(&expected),
+        "docs/reference/laws.md should hold:\n\n{expected}"
     );
     let count = format!("{} mistakes of routers and losses", MUSEUM.len());
     assert!(

@@ -48,7 +48,7 @@ pub enum CheckpointError {
     NoTensors(PathBuf),
     /// A released checkpoint, which does not say of which model it is.
     #[error(
-        "{index} does not say which model it is of: write {config}, as docs/verify.md describes that of a VisionTransformerMoe"
+        "{index} does not say which model it is of: write {config}, as docs/reference/goldens.md describes that of a VisionTransformerMoe"
     )]
     NoConfig {
         /// The released index.

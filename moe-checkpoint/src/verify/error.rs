@@ -12,7 +12,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// Goldens that cannot be used.
-    #[error("{path}: {what}; docs/verify.md describes the format")]
+    #[error("{path}: {what}; docs/reference/goldens.md describes the format")]
     Goldens {
         /// The file.
         path: PathBuf,

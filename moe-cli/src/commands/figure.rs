@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// The arguments of `moe figure`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe figure switch router.capacity_factor=0.5 -o switch.svg\n  moe figure all -o docs/routers"
+    after_help = "Examples:\n  moe figure switch router.capacity_factor=0.5 -o switch.svg\n  moe figure all -o docs/reference/routers"
 )]
 pub struct FigureArgs {
     /// A router of `moe list routers`, or `all`

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub struct VerifyArgs {
     /// The folder of a published checkpoint: config.json and safetensors files
     checkpoint: PathBuf,
-    /// The reference's results, as docs/verify.md describes. Default: goldens.safetensors in the
+    /// The reference's results, as docs/reference/goldens.md describes. Default: goldens.safetensors in the
     /// checkpoint's folder
     #[arg(long, value_name = "FILE")]
     goldens: Option<PathBuf>,

@@ -113,7 +113,7 @@ fn idx_files_that_are_damaged() {
     refuses(
         &place,
         FASHION,
-        &["has no `train-images-idx3-ubyte`", "docs/data.md"],
+        &["has no `train-images-idx3-ubyte`", "docs/guide/data.md"],
     );
     write(&place, &format!("{images}.gz"), &cut_gzip(&whole[..1000]));
     refuses(

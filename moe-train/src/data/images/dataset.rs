@@ -76,7 +76,7 @@ impl ImageData {
     }
 
     fn fashion_mnist(config: &ImageConfig, stop: &AtomicBool) -> Result<Self, DataError> {
-        let path = path_of(config, "a folder of four IDX files (docs/data.md)")?;
+        let path = path_of(config, "a folder of four IDX files (docs/guide/data.md)")?;
         let class_names = fashion::CLASSES.map(str::to_owned).to_vec();
         let parts = fashion::read(path, stop)?;
         Ok(Self::new(

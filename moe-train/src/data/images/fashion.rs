@@ -26,7 +26,8 @@ pub(super) const SHAPE: ImageShape = ImageShape {
     white: 255,
 };
 
-const HINT: &str = "docs/data.md says how to get them: apt-get download dataset-fashion-mnist";
+const HINT: &str =
+    "docs/guide/data.md says how to get them: apt-get download dataset-fashion-mnist";
 
 /// Train, validation and test: the last twelfth of the training file validates, the test file tests.
 pub(super) fn read(folder: &Path, stop: &AtomicBool) -> Result<[ImagePart; 3], DataError> {
@@ -197,7 +198,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("no `t10k-images-idx3-ubyte.gz`"), "{error}");
-        assert!(error.contains("docs/data.md"), "{error}");
+        assert!(error.contains("docs/guide/data.md"), "{error}");
         let error = read(&dir.path().join("gone"), &AtomicBool::new(false))
             .unwrap_err()
             .to_string();
