@@ -302,7 +302,7 @@ mod tests {
                 .to_string()
         };
         let soft = image_run(&["model.pooling=mean", "router.name=soft_moe"]);
-        assert!(fails(&soft, &[0.5]).contains("the router `soft`"));
+        assert!(fails(&soft, &[0.5]).contains("the router `soft_moe`"));
         let decoder = text_run("router.name=switch");
         assert!(fails(&decoder, &[0.5]).contains("a run on text"));
         let sparse = image_run(&["router.name=vmoe", "router.top_k=1"]);
