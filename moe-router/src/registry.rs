@@ -176,6 +176,24 @@ macro_rules! routers {
                 }
             }
 
+            /// The capacity factor of evaluation; none of a router without a capacity, or with a fixed one.
+            pub fn capacity_factor(&self) -> Option<f64> {
+                match self {
+                    $(Self::$variant(config) => $crate::Preset::capacity_factor(config),)+
+                    Self::Outside(config) => config.capacity_factor(),
+                }
+            }
+
+            /// Sets the capacity factor of evaluation, where there is one.
+            pub fn with_capacity_factor(self, factor: f64) -> Self {
+                match self {
+                    $(Self::$variant(config) => {
+                        Self::$variant($crate::Preset::with_capacity_factor(config, factor))
+                    })+
+                    Self::Outside(config) => Self::Outside(config.with_capacity_factor(factor)),
+                }
+            }
+
             /// Experts that compute an average token.
             pub fn experts_per_token(&self, n_experts: usize) -> f64 {
                 match self {

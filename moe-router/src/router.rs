@@ -277,6 +277,16 @@ pub trait Preset: Serialize + DeserializeOwned + Default + Clone {
         BalanceConfig::default()
     }
 
+    /// The capacity factor of evaluation; none of a router without a capacity, or with a fixed one. Default: none
+    fn capacity_factor(&self) -> Option<f64> {
+        None
+    }
+
+    /// Sets the capacity factor of evaluation, where there is one. Default: changes nothing
+    fn with_capacity_factor(self, _capacity_factor: f64) -> Self {
+        self
+    }
+
     /// Experts whose parameters an average token passes through: the measure of active parameters.
     fn experts_per_token(&self, n_experts: usize) -> f64;
 

@@ -6,18 +6,13 @@ use super::reading::Reading;
 use super::takes::takes;
 use burn::tensor::Device;
 use moe_models::vmoe::Vmoe;
-use moe_router::RouterConfig;
 use moe_train::config::{ConfigError, RunConfig};
 use moe_train::run::{LayerMeter, LoadedRun, RunError};
 use moe_train::task::AnyModel;
 use serde::Serialize;
-use toml::{Table, Value};
 
 /// The capacity factors that are looked at unless others are given.
 pub const DEFAULT_CAPACITIES: [f64; 4] = [1.0, 0.5, 0.25, 0.1];
-
-/// The keys of routers that are the capacity factor of evaluation, the first that there is.
-const KEYS: [&str; 2] = ["eval_capacity_factor", "capacity_factor"];
 
 /// The fate of images at a capacity.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,30 +38,18 @@ pub struct CapacityLayer {
     pub without_expert: f64,
 }
 
-/// The capacity factor of a router in evaluation; none of one that has no capacity, or a fixed one.
-pub(super) fn capacity_of(router: &RouterConfig) -> Option<f64> {
-    let table = table(router);
-    let is_unlimited = table.get("capacity").and_then(Value::as_str) == Some("none");
-    if is_unlimited || table.contains_key("expert_capacity") {
-        return None;
-    }
-    KEYS.iter().find_map(|key| table.get(*key)?.as_float())
-}
-
 /// The configuration with another capacity factor in evaluation.
 ///
 /// # Errors
 ///
 /// If the router does not take it.
 fn at_capacity(config: &RunConfig, capacity: f64) -> Result<RunConfig, ConfigError> {
-    let table = table(&config.router);
-    let key = KEYS.iter().find(|key| table.contains_key(**key));
-    let value = key.map(|key| format!("router.{key}={capacity:?}"));
-    config.evaluated_with(&Vec::from_iter(value))
-}
-
-fn table(router: &RouterConfig) -> Table {
-    Table::try_from(router).expect("numbers, strings and booleans are TOML")
+    let router = config.router.clone().with_capacity_factor(capacity);
+    config.model().validate(&router)?;
+    Ok(RunConfig {
+        router,
+        ..config.clone()
+    })
 }
 
 /// The configurations of the capacities to look at, the run's own first; none if the router has none.
@@ -78,7 +61,7 @@ pub(super) fn capacities(
     config: &RunConfig,
     asked: Option<&[f64]>,
 ) -> Result<Vec<(f64, RunConfig)>, AnalyzeError> {
-    let Some(own) = capacity_of(&config.router) else {
+    let Some(own) = config.router.capacity_factor() else {
         let what = format!("the router `{}`", config.router.name());
         return match asked {
             Some(_) => Err(AnalyzeError::NoCapacity { what }),
@@ -164,8 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn each_router_has_its_own_key() {
-        let of = |router| capacity_of(&config(router).router);
+    fn each_router_has_its_own_factor() {
+        let of = |router| config(router).router.capacity_factor();
         assert_eq!(of("vmoe"), Some(1.05));
         assert_eq!(of("st_moe"), Some(2.0)); // in training 1.25
         for router in ["composed", "mixtral", "mixture_of_depths", "soft_moe"] {
@@ -178,8 +161,8 @@ mod tests {
         for router in ["vmoe", "st_moe", "expert_choice", "switch", "gshard"] {
             let before = config(router);
             let after = at_capacity(&before, 0.25).expect("a capacity");
-            assert_eq!(capacity_of(&after.router), Some(0.25), "{router}");
-            let own = capacity_of(&before.router).expect("it has one");
+            assert_eq!(after.router.capacity_factor(), Some(0.25), "{router}");
+            let own = before.router.capacity_factor().expect("it has one");
             assert_eq!(
                 at_capacity(&after, own).expect("a capacity"),
                 before,

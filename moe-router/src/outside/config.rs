@@ -26,6 +26,8 @@ pub(super) trait DynPreset: Send + Sync {
     fn validate(&self, n_experts: usize) -> Result<(), RouterError>;
     fn extras(&self) -> Vec<Extra>;
     fn balance(&self) -> BalanceConfig;
+    fn capacity_factor(&self) -> Option<f64>;
+    fn with_capacity_factor(&self, factor: f64) -> Box<dyn DynPreset>;
     fn experts_per_token(&self, n_experts: usize) -> f64;
     fn rows_per_token(&self, n_experts: usize, seq_length: usize) -> f64;
     fn n_params(&self, shape: &RouterShape) -> usize;
@@ -67,6 +69,14 @@ where
 
     fn balance(&self) -> BalanceConfig {
         Preset::balance(self)
+    }
+
+    fn capacity_factor(&self) -> Option<f64> {
+        Preset::capacity_factor(self)
+    }
+
+    fn with_capacity_factor(&self, factor: f64) -> Box<dyn DynPreset> {
+        Box::new(Preset::with_capacity_factor(self.clone(), factor))
     }
 
     fn experts_per_token(&self, n_experts: usize) -> f64 {
@@ -132,6 +142,14 @@ impl OutsideConfig {
 
     pub(crate) fn balance(&self) -> BalanceConfig {
         self.preset.balance()
+    }
+
+    pub(crate) fn capacity_factor(&self) -> Option<f64> {
+        self.preset.capacity_factor()
+    }
+
+    pub(crate) fn with_capacity_factor(&self, factor: f64) -> Self {
+        Self::new(self.entry, self.preset.with_capacity_factor(factor))
     }
 
     pub(crate) fn experts_per_token(&self, n_experts: usize) -> f64 {

@@ -199,6 +199,17 @@ impl Preset for ComposedRouterConfig {
         }
     }
 
+    fn capacity_factor(&self) -> Option<f64> {
+        (self.capacity != CapacityRule::None).then_some(self.capacity_factor)
+    }
+
+    fn with_capacity_factor(self, capacity_factor: f64) -> Self {
+        Self {
+            capacity_factor,
+            ..self
+        }
+    }
+
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
         match self.select {
             Select::ExpertChoice => self.capacity_factor,

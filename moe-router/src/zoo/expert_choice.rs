@@ -87,6 +87,17 @@ impl Preset for ExpertChoiceRouterConfig {
         })
     }
 
+    fn capacity_factor(&self) -> Option<f64> {
+        Some(self.capacity_factor)
+    }
+
+    fn with_capacity_factor(self, capacity_factor: f64) -> Self {
+        Self {
+            capacity_factor,
+            ..self
+        }
+    }
+
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
         self.capacity_factor
     }

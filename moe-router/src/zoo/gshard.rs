@@ -73,6 +73,14 @@ impl Preset for GShardRouterConfig {
         }
     }
 
+    fn capacity_factor(&self) -> Option<f64> {
+        Some(self.capacity_factor)
+    }
+
+    fn with_capacity_factor(self, capacity_factor: f64) -> Self {
+        Self { capacity_factor }
+    }
+
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
         2.0
     }

@@ -88,6 +88,17 @@ impl Preset for StMoeRouterConfig {
         }
     }
 
+    fn capacity_factor(&self) -> Option<f64> {
+        Some(self.eval_capacity_factor)
+    }
+
+    fn with_capacity_factor(self, capacity_factor: f64) -> Self {
+        Self {
+            eval_capacity_factor: capacity_factor,
+            ..self
+        }
+    }
+
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
         2.0
     }

@@ -99,6 +99,20 @@ impl Preset for SwitchRouterConfig {
         }
     }
 
+    fn capacity_factor(&self) -> Option<f64> {
+        // a fixed capacity has no factor
+        self.expert_capacity
+            .is_none()
+            .then_some(self.capacity_factor)
+    }
+
+    fn with_capacity_factor(self, capacity_factor: f64) -> Self {
+        Self {
+            capacity_factor,
+            ..self
+        }
+    }
+
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
         1.0
     }
