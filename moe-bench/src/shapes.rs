@@ -2,7 +2,7 @@
 //! large ones.
 
 use moe_attention::{GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig};
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::MoeLayerConfig;
 use moe_models::deepseek::DeepSeekAttentionConfig;
 use moe_models::{DecoderConfig, DeepSeekConfig, MixtralConfig};
 use moe_router::RouterConfig;
@@ -85,16 +85,7 @@ impl Shape {
 }
 
 fn experts(n_experts: usize, d_expert: usize, n_shared_experts: usize) -> MoeLayerConfig {
-    MoeLayerConfig {
-        d_model: D_MODEL,
-        n_experts,
-        d_expert,
-        n_shared_experts,
-        activation: Activation::SwiGlu,
-        bias: false,
-        dispatch: Dispatch::Grouped,
-        exchange: Exchange::Exact,
-    }
+    MoeLayerConfig::new(D_MODEL, n_experts, d_expert).with_n_shared_experts(n_shared_experts)
 }
 
 #[cfg(test)]

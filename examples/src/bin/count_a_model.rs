@@ -1,7 +1,7 @@
 //! The size and cost of a model without building it: Mixtral 8x7B with several routers.
 
 use moe_attention::GroupedQueryAttentionConfig;
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::MoeLayerConfig;
 use moe_models::MixtralConfig;
 use moe_router::RouterConfig;
 
@@ -11,16 +11,7 @@ fn main() {
         n_layers: 32,
         norm_eps: 1e-5,
         attention: GroupedQueryAttentionConfig::new(4096, 32, 8),
-        moe: MoeLayerConfig {
-            d_model: 4096,
-            n_experts: 8,
-            d_expert: 14_336,
-            n_shared_experts: 0,
-            activation: Activation::SwiGlu,
-            bias: false,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        },
+        moe: MoeLayerConfig::new(4096, 8, 14_336),
         tied_embeddings: false,
         allow_leak: false,
     };

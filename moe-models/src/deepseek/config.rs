@@ -157,7 +157,7 @@ impl DeepSeekConfig {
         let feed_forward = if self.is_moe(layer) {
             let router = router(&self.router_shape(layer));
             assert_no_leak(&router, self.allow_leak);
-            FeedForward::Experts(self.moe.init(router, device))
+            FeedForward::Experts(self.moe.init_with(router, device))
         } else {
             FeedForward::Dense(self.dense().init(device))
         };

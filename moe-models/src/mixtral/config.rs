@@ -90,7 +90,7 @@ impl MixtralConfig {
                     attention_norm: norm.init(device),
                     attention: self.attention.init(device),
                     moe_norm: norm.init(device),
-                    moe: self.moe.init(router, device),
+                    moe: self.moe.init_with(router, device),
                 }
             })
             .collect();

@@ -250,7 +250,7 @@ impl SwitchConfig {
     ) -> SwitchFeedForward<R> {
         let router = router(&self.router_shape(layer));
         assert_no_leak(&router, side == Side::Encoder || self.allow_leak);
-        SwitchFeedForward::Experts(self.moe.init(router, device))
+        SwitchFeedForward::Experts(self.moe.init_with(router, device))
     }
 }
 

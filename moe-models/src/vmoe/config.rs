@@ -253,7 +253,7 @@ impl VmoeConfig {
                 feed_forward_norm: self.norm().init(device),
                 feed_forward: if self.moe_layers.contains(&layer) {
                     let router = router(&self.router_shape(layer));
-                    EncoderFeedForward::Experts(self.moe.init(router, device))
+                    EncoderFeedForward::Experts(self.moe.init_with(router, device))
                 } else {
                     EncoderFeedForward::Dense(self.dense().init(device))
                 },
