@@ -6,15 +6,9 @@ use moe_models::MixtralConfig;
 use moe_router::RouterConfig;
 
 fn main() {
-    let config = MixtralConfig {
-        vocab_size: 32_000,
-        n_layers: 32,
-        norm_eps: 1e-5,
-        attention: GroupedQueryAttentionConfig::new(4096, 32, 8),
-        moe: MoeLayerConfig::new(4096, 8, 14_336),
-        tied_embeddings: false,
-        allow_leak: false,
-    };
+    let attention = GroupedQueryAttentionConfig::new(4096, 32, 8);
+    let experts = MoeLayerConfig::new(4096, 8, 14_336);
+    let config = MixtralConfig::new(32_000, 32, attention, experts);
 
     println!("router           parameters  active a token   GFLOP a token");
     for name in ["mixtral", "switch", "hash"] {
