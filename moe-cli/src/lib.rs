@@ -51,3 +51,7 @@ pub fn run(routers: Registry) -> ExitCode {
         Err(error) => usage::explain(&error),
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
