@@ -43,3 +43,7 @@ pub use relative::*;
 pub use rope::*;
 pub use t5::*;
 pub use yarn::*;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -32,7 +32,7 @@ fn layer(criterion: &mut Criterion, workload: &Workload, activation: Activation,
     group.throughput(Throughput::Elements(workload.n_tokens as u64));
     group.bench_function("experts", |bencher| {
         let layer = workload.init(activation, &device);
-        let forward = |input| layer.forward(input).output;
+        let forward = |input| layer.forward_tokens(input).output;
         let work = pass.work(device.clone(), workload.inputs(&device), forward);
         bencher.iter(warmed(work));
     });

@@ -176,8 +176,8 @@ impl LayerCase {
         for workload in &self.group.workloads {
             let layer = workload.init(self.activation, &device);
             let inputs = workload.inputs(&device);
-            let n_rows = n_rows(&layer.forward(inputs[0].clone()).routing.plan);
-            let forward = move |input| layer.forward(input).output;
+            let n_rows = n_rows(&layer.forward_tokens(inputs[0].clone()).routing.plan);
+            let forward = move |input| layer.forward_tokens(input).output;
             let work = self.pass.work(device.clone(), inputs, forward);
             push(Subject::Layer, workload, n_rows, work);
         }

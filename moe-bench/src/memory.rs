@@ -54,7 +54,7 @@ impl LayerMemory {
         layer.router.route(inputs[0].clone());
         drop(layer.experts.weights());
         forget_peak()?;
-        let forward = |input| layer.forward(input).output;
+        let forward = |input| layer.forward_tokens(input).output;
         let mut work = pass.work(device.clone(), inputs, forward);
         (0..3).for_each(|_| work());
         let peak = status("VmHWM:")?.saturating_sub(before);

@@ -128,7 +128,7 @@ pub const ACTIVATIONS: [Activation; 2] = [Activation::Gelu, Activation::SwiGlu];
 pub fn layer_work(activation: Activation, device: &Device) -> Box<dyn FnMut()> {
     let workload = layer();
     let layer = workload.init(activation, device);
-    let forward = move |input| layer.forward(input).output;
+    let forward = move |input| layer.forward_tokens(input).output;
     Pass::Forward.work(device.clone(), workload.inputs(device), forward)
 }
 

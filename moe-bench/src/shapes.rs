@@ -2,11 +2,11 @@
 //! large ones.
 
 use moe_attention::{GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig};
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::MoeLayerConfig;
 use moe_models::deepseek::DeepSeekAttentionConfig;
 use moe_models::{DecoderConfig, DeepSeekConfig, MixtralConfig};
 use moe_router::RouterConfig;
-use moe_router::zoo::{DeepSeekV3RouterConfig, MixtralRouterConfig};
+use moe_router::zoo::DeepSeekV3RouterConfig;
 
 /// A decoder to time.
 #[derive(Debug, Clone)]
@@ -40,16 +40,13 @@ impl Shape {
     fn mixtral() -> Self {
         Self {
             name: "mixtral-428m",
-            decoder: DecoderConfig::Mixtral(MixtralConfig {
-                vocab_size: VOCAB,
-                n_layers: N_LAYERS,
-                norm_eps: 1e-5,
-                attention: GroupedQueryAttentionConfig::new(D_MODEL, 16, 4),
-                moe: experts(8, 3584, 0),
-                tied_embeddings: false,
-                allow_leak: false,
-            }),
-            router: RouterConfig::Mixtral(MixtralRouterConfig { top_k: 2 }),
+            decoder: DecoderConfig::Mixtral(MixtralConfig::new(
+                VOCAB,
+                N_LAYERS,
+                GroupedQueryAttentionConfig::new(D_MODEL, 16, 4),
+                experts(8, 3584, 0),
+            )),
+            router: RouterConfig::mixtral(2),
         }
     }
 
@@ -60,19 +57,12 @@ impl Shape {
             .with_q_lora_rank(Some(384));
         Self {
             name: "deepseek-486m",
-            decoder: DecoderConfig::DeepSeek(DeepSeekConfig {
-                vocab_size: VOCAB,
-                n_layers: N_LAYERS,
-                n_dense_layers: 0,
-                moe_every: 1,
-                d_dense: 512,
-                norm_eps: 1e-6,
-                attention: DeepSeekAttentionConfig::Mla(attention),
-                moe: experts(64, 512, 1),
-                n_mtp_layers: 0,
-                tied_embeddings: false,
-                allow_leak: false,
-            }),
+            decoder: DecoderConfig::DeepSeek(DeepSeekConfig::new(
+                VOCAB,
+                N_LAYERS,
+                DeepSeekAttentionConfig::Mla(attention),
+                experts(64, 512, 1),
+            )),
             router: RouterConfig::DeepSeekV3(DeepSeekV3RouterConfig {
                 top_k: 8,
                 n_groups: 8,
@@ -85,16 +75,7 @@ impl Shape {
 }
 
 fn experts(n_experts: usize, d_expert: usize, n_shared_experts: usize) -> MoeLayerConfig {
-    MoeLayerConfig {
-        d_model: D_MODEL,
-        n_experts,
-        d_expert,
-        n_shared_experts,
-        activation: Activation::SwiGlu,
-        bias: false,
-        dispatch: Dispatch::Grouped,
-        exchange: Exchange::Exact,
-    }
+    MoeLayerConfig::new(D_MODEL, n_experts, d_expert).with_n_shared_experts(n_shared_experts)
 }
 
 #[cfg(test)]

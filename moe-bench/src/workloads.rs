@@ -3,7 +3,7 @@
 //! Axes: T tokens, D model width, E experts, K experts a token, F expert hidden width.
 
 use burn::tensor::{Device, Distribution, Tensor};
-use moe_experts::{Activation, Dispatch, Exchange, ExpertsConfig, MoeLayer, MoeLayerConfig};
+use moe_experts::{Activation, ExpertsConfig, MoeLayer, MoeLayerConfig};
 use moe_router::zoo::{MixtralRouterConfig, SwitchRouterConfig};
 use moe_router::{AnyRouter, RouterConfig, RouterInput, RouterShape};
 use serde::Serialize;
@@ -72,16 +72,9 @@ impl Workload {
 
     /// The layer around its router.
     pub fn layer(&self, activation: Activation) -> MoeLayerConfig {
-        MoeLayerConfig {
-            d_model: self.d_model,
-            n_experts: self.n_experts,
-            d_expert: self.d_expert,
-            n_shared_experts: self.n_shared_experts,
-            activation,
-            bias: false,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        }
+        MoeLayerConfig::new(self.d_model, self.n_experts, self.d_expert)
+            .with_n_shared_experts(self.n_shared_experts)
+            .with_activation(activation)
     }
 
     /// Mixtral's router, or Switch's where there is a capacity.
@@ -104,7 +97,7 @@ impl Workload {
             layer: 0,
         };
         let router = self.router().init(&shape, device);
-        self.layer(activation).init(router, device)
+        self.layer(activation).init_with(router, device)
     }
 
     /// The hidden width of the dense layer of equal active FLOP.

@@ -1,6 +1,9 @@
 //! Published checkpoints: their own layouts and configurations, and the numbers that their reference
 //! implementations compute.
-
+//!
+//! [moe-models]: moe_models
+//! [moe-cli]: ../moe_cli/index.html
+#![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod disk;

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_attention::{GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig};
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::MoeLayerConfig;
 use moe_models::deepseek::DeepSeekAttentionConfig;
 use moe_models::{
     Decoder, DecoderInput, DeepSeek, DeepSeekConfig, Generator, ModelError, Sampling,
@@ -26,16 +26,7 @@ fn config(attention: DeepSeekAttentionConfig) -> DeepSeekConfig {
         d_dense: 24,
         norm_eps: 1e-6,
         attention,
-        moe: MoeLayerConfig {
-            d_model: 16,
-            n_experts: 8,
-            d_expert: 6,
-            n_shared_experts: 2,
-            activation: Activation::SwiGlu,
-            bias: false,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        },
+        moe: MoeLayerConfig::new(16, 8, 6).with_n_shared_experts(2),
         n_mtp_layers: 2,
         tied_embeddings: false,
         allow_leak: false,
@@ -394,16 +385,8 @@ impl Published {
             n_layers: self.layers[0],
             n_dense_layers: self.layers[1],
             d_dense: self.d_dense,
-            moe: MoeLayerConfig {
-                d_model,
-                n_experts: self.n_experts,
-                d_expert: self.d_expert,
-                n_shared_experts: self.n_shared_experts,
-                activation: Activation::SwiGlu,
-                bias: false,
-                dispatch: Dispatch::Grouped,
-                exchange: Exchange::Exact,
-            },
+            moe: MoeLayerConfig::new(d_model, self.n_experts, self.d_expert)
+                .with_n_shared_experts(self.n_shared_experts),
             n_mtp_layers: 0,
             ..config(DeepSeekAttentionConfig::Mla(
                 mla.with_q_lora_rank(self.q_lora_rank),

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_attention::GroupedQueryAttentionConfig;
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::{Activation, Dispatch, MoeLayerConfig};
 use moe_models::{
     Decoder, DecoderCache, DecoderInput, Generator, Mixtral, MixtralConfig, ModelError, Sampling,
     seed_parameters,
@@ -18,16 +18,9 @@ fn config(n_shared_experts: usize, activation: Activation) -> MixtralConfig {
         n_layers: 2,
         norm_eps: 1e-5,
         attention: GroupedQueryAttentionConfig::new(16, 4, 2),
-        moe: MoeLayerConfig {
-            d_model: 16,
-            n_experts: 8,
-            d_expert: 12,
-            n_shared_experts,
-            activation,
-            bias: false,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        },
+        moe: MoeLayerConfig::new(16, 8, 12)
+            .with_n_shared_experts(n_shared_experts)
+            .with_activation(activation),
         tied_embeddings: false,
         allow_leak: true,
     }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::{Activation, MoeLayerConfig};
 use moe_models::vmoe::{Grouping, PatchPositions, Pooling, every, last, last_odd};
 use moe_models::{Vmoe, VmoeConfig, VmoeInput, VmoeOutput};
 use moe_router::zoo::{SoftMoeRouterConfig, VmoeRouterConfig};
@@ -25,16 +25,9 @@ fn config() -> VmoeConfig {
         head_bias: -2.0,
         moe_layers: vec![1, 3],
         grouping: Grouping::Images(1),
-        moe: MoeLayerConfig {
-            d_model: 8,
-            n_experts: 4,
-            d_expert: 6,
-            n_shared_experts: 0,
-            activation: Activation::Gelu,
-            bias: true,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        },
+        moe: MoeLayerConfig::new(8, 4, 6)
+            .with_activation(Activation::Gelu)
+            .with_bias(true),
     }
 }
 

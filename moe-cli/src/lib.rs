@@ -30,11 +30,11 @@ use terminal::say;
 /// adds.
 ///
 /// ```no_run
-/// use moe_router::{Registry, zoo::MixtralConfig};
+/// use moe_router::{Registry, zoo::MixtralRouterConfig};
 /// use std::process::ExitCode;
 ///
 /// fn main() -> ExitCode {
-///     moe_cli::run(Registry::builtin().with::<MixtralConfig>("mine"))
+///     moe_cli::run(Registry::builtin().with::<MixtralRouterConfig>("mine"))
 /// }
 /// ```
 pub fn run(routers: Registry) -> ExitCode {
@@ -51,3 +51,7 @@ pub fn run(routers: Registry) -> ExitCode {
         Err(error) => usage::explain(&error),
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -55,20 +55,11 @@ impl MoeLayerConfig {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Activation, Dispatch, Exchange, MoeLayerConfig};
+    use crate::{Activation, MoeLayerConfig};
 
     #[test]
     fn counts_of_a_mixtral_layer() {
-        let layer = MoeLayerConfig {
-            d_model: 4096,
-            n_experts: 8,
-            d_expert: 14336,
-            n_shared_experts: 0,
-            activation: Activation::SwiGlu,
-            bias: false,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        };
+        let layer = MoeLayerConfig::new(4096, 8, 14336);
         // 3 * 4096 * 14336 an expert
         assert_eq!(layer.experts().n_params_per_expert(), 176_160_768);
         assert_eq!(layer.n_params(), 1_409_286_144);
@@ -78,24 +69,14 @@ mod tests {
 
     #[test]
     fn shared_experts_are_always_active() {
-        let layer = MoeLayerConfig {
-            d_model: 4,
-            n_experts: 8,
-            d_expert: 3,
-            n_shared_experts: 2,
-            activation: Activation::Gelu,
-            bias: false,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        };
+        let layer = MoeLayerConfig::new(4, 8, 3)
+            .with_n_shared_experts(2)
+            .with_activation(Activation::Gelu);
         // an expert: 2 * 4 * 3 = 24; shared: 2 * 4 * 6 = 48
         assert_eq!(layer.n_params(), 8 * 24 + 48);
         assert_eq!(layer.n_params_active(1.0), 24 + 48);
         // with biases: 3 + 4 an expert; shared: 6 + 4
-        let biased = MoeLayerConfig {
-            bias: true,
-            ..layer
-        };
+        let biased = layer.with_bias(true);
         assert_eq!(biased.n_params(), 8 * 31 + 58);
         // biases are added, not multiplied
         assert_eq!(biased.experts().flops_per_row(), 2 * 24);

@@ -3,9 +3,12 @@
 
 use crate::reference::indices;
 use crate::{Activation, Dispatch, Experts, ExpertsConfig, RowPlan};
+use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{DType, Device, IndexingUpdateOp, Tensor};
-use moe_router::{AnyRouter, Plan, Router, RouterInput, Routing, SoftPlan, SparsePlan};
+use moe_router::{
+    AnyRouter, Plan, Router, RouterConfig, RouterInput, RouterShape, Routing, SoftPlan, SparsePlan,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -21,8 +24,30 @@ pub enum Exchange {
     Bf16,
 }
 
-/// Configuration to create a [`MoeLayer`].
-#[derive(Debug, Clone, PartialEq)]
+/// Configuration to create a [`MoeLayer`]: all but the router.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Distribution, Tensor};
+/// use moe_experts::{MoeLayerConfig, MoeOutput};
+/// use moe_router::{RouterConfig, balance::load_balance};
+///
+/// let device = Device::flex().autodiff();
+/// let layer = MoeLayerConfig::new(16, 8, 32)
+///     .with_router(RouterConfig::mixtral(2))
+///     .init(&device);
+/// let x = Tensor::random([2, 5, 16], Distribution::Default, &device); // [B, L, D]
+///
+/// let MoeOutput { output, routing } = layer.forward(x);
+/// assert_eq!(output.dims(), [2, 5, 16]);
+/// let task_loss = output.square().mean();
+/// let loss = task_loss + load_balance(&routing) * 0.01;
+///
+/// let gradients = loss.backward();
+/// assert!(layer.experts.up.val().grad(&gradients).is_some());
+/// ```
+#[derive(Config, Debug, PartialEq)]
 pub struct MoeLayerConfig {
     /// The width of the tokens.
     pub d_model: usize,
@@ -30,16 +55,33 @@ pub struct MoeLayerConfig {
     pub n_experts: usize,
     /// The hidden width of an expert.
     pub d_expert: usize,
-    /// The number of experts' worth of hidden width that every token passes through.
+    /// The number of experts' worth of hidden width that every token passes through. Default: 0
+    #[config(default = 0)]
     pub n_shared_experts: usize,
-    /// The experts' activation.
+    /// The experts' activation. Default: SwiGLU
+    #[config(default = "Activation::SwiGlu")]
     pub activation: Activation,
-    /// Biases of the experts' projections.
+    /// Biases of the experts' projections. Default: false
+    #[config(default = false)]
     pub bias: bool,
-    /// Algorithm that computes the experts.
+    /// Algorithm that computes the experts. Default: grouped
+    #[config(default = "Dispatch::Grouped")]
     pub dispatch: Dispatch,
-    /// Precision of tokens on the way to the experts and back.
+    /// Precision of tokens on the way to the experts and back. Default: exact
+    #[config(default = "Exchange::Exact")]
     pub exchange: Exchange,
+}
+
+/// Configuration to create a [`MoeLayer`] with a router of the list; made by
+/// [`MoeLayerConfig::with_router`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoutedMoeLayerConfig {
+    /// All but the router.
+    pub layer: MoeLayerConfig,
+    /// The router.
+    pub router: RouterConfig,
+    /// The layer's index in its model, by which some routers differ. Default: 0
+    pub index: usize,
 }
 
 /// Routes tokens to experts and adds up what they return; generic in the router, with the run-time
@@ -62,9 +104,10 @@ pub struct MoeLayer<R: Router = AnyRouter> {
 
 /// Output of a [`MoeLayer`].
 #[derive(Debug, Clone)]
-pub struct MoeOutput {
-    /// The tokens, `[T, D]`. A token that no expert kept gets zeros (plus the shared experts).
-    pub output: Tensor<2>,
+pub struct MoeOutput<const RANK: usize = 3> {
+    /// The tokens, in the shape of the input. A token that no expert kept gets zeros (plus the shared
+    /// experts).
+    pub output: Tensor<RANK>,
     /// Assignments of tokens to experts.
     pub routing: Routing,
 }
@@ -87,8 +130,17 @@ impl MoeLayerConfig {
         })
     }
 
-    /// Builds the layer around a router.
-    pub fn init<R: Router>(&self, router: R, device: &Device) -> MoeLayer<R> {
+    /// Sets the router, after everything else.
+    pub fn with_router(self, router: impl Into<RouterConfig>) -> RoutedMoeLayerConfig {
+        RoutedMoeLayerConfig {
+            layer: self,
+            router: router.into(),
+            index: 0,
+        }
+    }
+
+    /// Builds the layer around a router that exists already, of whichever type.
+    pub fn init_with<R: Router>(&self, router: R, device: &Device) -> MoeLayer<R> {
         MoeLayer {
             router,
             experts: self.experts().init(device),
@@ -99,14 +151,58 @@ impl MoeLayerConfig {
     }
 }
 
+impl RoutedMoeLayerConfig {
+    /// Sets the layer's index in its model.
+    pub fn with_index(self, index: usize) -> Self {
+        Self { index, ..self }
+    }
+
+    /// Initializes a new [`MoeLayer`].
+    ///
+    /// # Panics
+    ///
+    /// Panics with the message of [`RouterConfig::validate`] where that returns an error.
+    pub fn init(&self, device: &Device) -> MoeLayer {
+        if let Err(error) = self.router.validate(self.layer.n_experts) {
+            panic!("{error}");
+        }
+        let shape = RouterShape {
+            d_model: self.layer.d_model,
+            n_experts: self.layer.n_experts,
+            layer: self.index,
+        };
+        let router = self.router.init(&shape, device);
+        self.layer.init_with(router, device)
+    }
+}
+
 impl<R: Router> MoeLayer<R> {
-    /// Applies the forward pass on the input tokens.
+    /// Applies the forward pass on the input tensor: each sequence is a group of its own, without noise
+    /// and without padding.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch_size, seq_length, d_model]`
+    /// - output: `[batch_size, seq_length, d_model]`
+    pub fn forward(&self, x: Tensor<3>) -> MoeOutput {
+        let [batch_size, seq_length, d_model] = x.dims();
+        let x_td = x.reshape([batch_size * seq_length, d_model]);
+        let MoeOutput { output, routing } =
+            self.forward_tokens(RouterInput::new(x_td).groups(batch_size));
+        MoeOutput {
+            output: output.reshape([batch_size, seq_length, d_model]),
+            routing,
+        }
+    }
+
+    /// Applies the forward pass on tokens of all sequences, one after the other, with what the router may
+    /// know about them: noise while training, padding, ids, positions.
     ///
     /// # Shapes
     ///
     /// - input: `[T, d_model]`
     /// - output: `[T, d_model]`
-    pub fn forward(&self, input: RouterInput) -> MoeOutput {
+    pub fn forward_tokens(&self, input: RouterInput) -> MoeOutput<2> {
         let x_td = input.x_td.clone();
         let routing = self.router.route(input);
         let mut output_td = match &routing.plan {
@@ -246,19 +342,10 @@ mod tests {
     use super::*;
     use burn::tensor::{Distribution, Tolerance};
     use moe_router::zoo::{MixtralRouterConfig, MoePlusPlusRouterConfig, SoftMoeRouterConfig};
-    use moe_router::{Assignments, Preset, RouterShape};
+    use moe_router::{Assignments, Preset};
 
     fn config(n_experts: usize, n_shared_experts: usize) -> MoeLayerConfig {
-        MoeLayerConfig {
-            d_model: 6,
-            n_experts,
-            d_expert: 5,
-            n_shared_experts,
-            activation: Activation::SwiGlu,
-            bias: false,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        }
+        MoeLayerConfig::new(6, n_experts, 5).with_n_shared_experts(n_shared_experts)
     }
 
     fn shape(n_experts: usize) -> RouterShape {
@@ -293,19 +380,19 @@ mod tests {
     fn one_expert_is_the_plain_feed_forward() {
         let device = Device::flex();
         let router = MixtralRouterConfig { top_k: 1 }.init(&shape(1), &device);
-        let layer = config(1, 0).init(router, &device);
+        let layer = config(1, 0).init_with(router, &device);
         let x = tokens(7);
         let plain = layer
             .experts
             .forward_rows(x.clone(), &[7], Dispatch::Reference);
-        close(layer.forward(RouterInput::new(x)).output, plain);
+        close(layer.forward_tokens(RouterInput::new(x)).output, plain);
     }
 
     #[test]
     fn identical_experts_give_the_feed_forward_and_shared_experts_add_theirs() {
         let device = Device::flex();
         let router = MixtralRouterConfig { top_k: 2 }.init(&shape(4), &device);
-        let mut layer = config(4, 2).init(router, &device);
+        let mut layer = config(4, 2).init_with(router, &device);
         let same = |stack: &burn::module::Param<Tensor<3>>| {
             let first = stack.val().narrow(0, 0, 1);
             burn::module::Param::from_tensor(first.repeat_dim(0, 4))
@@ -322,17 +409,17 @@ mod tests {
             .forward_rows(x.clone(), &ends, Dispatch::Reference);
         let shared = layer.shared.as_ref().expect("shared experts");
         let shared = shared.forward_rows(x.clone(), &[9], Dispatch::Reference);
-        close(layer.forward(RouterInput::new(x)).output, routed + shared);
+        close(
+            layer.forward_tokens(RouterInput::new(x)).output,
+            routed + shared,
+        );
     }
 
     #[test]
     fn rows_are_rounded_on_both_ways_and_sums_are_not() {
         let device = Device::flex().autodiff();
-        let exact = MoeLayerConfig {
-            bias: true,
-            ..config(3, 0)
-        };
-        let exact = exact.init(
+        let exact = config(3, 0).with_bias(true);
+        let exact = exact.init_with(
             MixtralRouterConfig { top_k: 2 }.init(&shape(3), &device),
             &device,
         );
@@ -364,9 +451,9 @@ mod tests {
             expected = expected.select_assign(0, token, row, IndexingUpdateOp::Add);
         }
         let x = x.require_grad();
-        let output = rounded.forward(RouterInput::new(x.clone())).output;
+        let output = rounded.forward_tokens(RouterInput::new(x.clone())).output;
         close(output.clone(), expected);
-        let plain = exact.forward(RouterInput::new(x.clone())).output;
+        let plain = exact.forward_tokens(RouterInput::new(x.clone())).output;
         let difference: f32 = (output.clone() - plain).abs().max().into_scalar();
         assert!(difference > 1e-5, "{difference}");
         let grads = output.sum().backward();
@@ -383,9 +470,9 @@ mod tests {
             ..Default::default()
         }
         .init(&shape(3), &device);
-        let layer = config(3, 0).init(router, &device);
+        let layer = config(3, 0).init_with(router, &device);
         let x = tokens(8); // two groups of four
-        let output = layer.forward(RouterInput::new(x.clone()).groups(2));
+        let output = layer.forward_tokens(RouterInput::new(x.clone()).groups(2));
         let Plan::Soft(plan) = &output.routing.plan else {
             panic!("a soft plan");
         };
@@ -411,6 +498,42 @@ mod tests {
         close(output.output, Tensor::cat(expected, 0));
     }
 
+    #[test]
+    fn sequences_are_groups() {
+        let device = Device::flex();
+        let config = config(3, 1).with_router(RouterConfig::switch(1.0));
+        let layer = config.init(&device);
+        let x = Tensor::<3>::random([2, 4, 6], Distribution::Default, &device);
+        let input = RouterInput::new(x.clone().reshape([8, 6])).groups(2);
+        let flat = layer.forward_tokens(input);
+        let whole = layer.forward(x);
+        assert_eq!(whole.routing.n_groups, 2);
+        assert_eq!(whole.routing.load().kept, flat.routing.load().kept);
+        let flat = flat.output.reshape([2, 4, 6]).into_data();
+        whole.output.into_data().assert_eq(&flat, true);
+    }
+
+    #[test]
+    #[should_panic(expected = "router.top_k = 4 is larger than experts.n_experts = 3")]
+    fn a_router_that_asks_for_too_many_experts_is_refused() {
+        let config = config(3, 0).with_router(MixtralRouterConfig { top_k: 4 });
+        config.init(&Device::flex());
+    }
+
+    #[test]
+    fn display_shows_router_and_experts() {
+        let config = config(3, 1).with_router(RouterConfig::mixtral(2));
+        let shown = config.init(&Device::flex()).to_string();
+        for part in [
+            "MoeLayer {",
+            "MixtralRouter {",
+            "gate: Linear {d_input: 6, d_output: 3, bias: false, params: 18}",
+            "experts: Experts {n_experts: 3, d_model: 6, d_expert: 5,",
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
+    }
+
     /// A router that sends nobody anywhere.
     #[derive(Module, Debug)]
     struct Nowhere {
@@ -432,8 +555,8 @@ mod tests {
 
     #[test]
     fn a_token_without_an_expert_gets_zeros() {
-        let layer = config(3, 0).init(Nowhere { n_experts: 3 }, &Device::flex());
-        let output = layer.forward(RouterInput::new(tokens(4))).output;
+        let layer = config(3, 0).init_with(Nowhere { n_experts: 3 }, &Device::flex());
+        let output = layer.forward_tokens(RouterInput::new(tokens(4))).output;
         close(output, Tensor::zeros([4, 6], &Device::flex()));
     }
 
@@ -445,9 +568,9 @@ mod tests {
             ..Default::default()
         };
         let router = config_pp.init(&shape(3), &device);
-        let layer = config(3, 0).init(router, &device);
+        let layer = config(3, 0).init_with(router, &device);
         let x = Tensor::random([4, 6], Distribution::Default, &device);
-        let output = layer.forward(RouterInput::new(x.clone()));
+        let output = layer.forward_tokens(RouterInput::new(x.clone()));
         let routing = &output.routing;
         let Plan::Sparse(plan) = &routing.plan else {
             panic!("a sparse plan");

@@ -19,5 +19,9 @@ pub mod reference;
 pub use activation::Activation;
 pub use experts::{Biases, Dispatch, Experts, ExpertsConfig};
 pub use grouped::{ExpertBiases, ExpertWeights, grouped_matmul, moe_ffn};
-pub use layer::{Exchange, MoeLayer, MoeLayerConfig, MoeOutput};
+pub use layer::{Exchange, MoeLayer, MoeLayerConfig, MoeOutput, RoutedMoeLayerConfig};
 pub use plan::RowPlan;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

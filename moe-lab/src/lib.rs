@@ -1,6 +1,9 @@
 //! Run folders to an answer: paired statistics, ablations and claims, analyses of routing, audits of causality,
 //! and reports.
-
+//!
+//! [moe-train]: moe_train
+//! [moe-view]: ../moe_view/index.html
+#![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod ablate;

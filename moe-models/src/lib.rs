@@ -1,7 +1,11 @@
 //! Mixture-of-experts models composed of routers, experts and attention.
 //!
-//! A model returns the [`Routing`](moe_router::Routing) of each of its MoE layers beside its output.
-
+//! [moe-router]: moe_router
+//! [moe-experts]: moe_experts
+//! [moe-attention]: moe_attention
+//! [moe-checkpoint]: ../moe_checkpoint/index.html
+//! [moe-train]: ../moe_train/index.html
+#![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod account;

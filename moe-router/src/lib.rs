@@ -72,3 +72,7 @@ pub use routing::{Routing, to_vec};
 pub use tally::{Bins, Tally};
 pub use trace::Trace;
 pub use zoo::{AnyRouter, RouterConfig};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

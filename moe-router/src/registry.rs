@@ -65,6 +65,20 @@ macro_rules! routers {
             Outside($crate::OutsideConfig),
         }
 
+        $(
+            impl From<$config> for RouterConfig {
+                fn from(config: $config) -> Self {
+                    Self::$variant(config)
+                }
+            }
+        )+
+
+        impl From<$crate::OutsideConfig> for RouterConfig {
+            fn from(config: $crate::OutsideConfig) -> Self {
+                Self::Outside(config)
+            }
+        }
+
         impl<'de> serde::Deserialize<'de> for RouterConfig {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 use serde::de::Error;

@@ -2,15 +2,16 @@
 
 use crate::parts::jitter;
 use crate::{BalanceConfig, Load, RouterError, Routing};
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
 /// Decides which token goes to which expert with which weight.
 ///
-/// Implement it for a module of your own to use it in any layer or model of this workspace.
-pub trait Router: Module {
+/// Implement it for a module of your own to use it in any layer or model of this workspace. Deriving
+/// [`Module`] derives its display too, so that layers and models print their routers.
+pub trait Router: Module + ModuleDisplay {
     /// Routes the tokens of a batch. Changes nothing: the same input gives the same routing.
     ///
     /// # Shapes

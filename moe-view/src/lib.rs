@@ -1,6 +1,9 @@
 //! Values to text, SVG and HTML: numbers and tables, figures of routers, ablations and generated text, and pages
 //! that stand alone.
-
+//!
+//! [moe-router]: moe_router
+//! [moe-lab]: moe_lab
+#![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod ablation;

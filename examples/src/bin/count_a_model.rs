@@ -1,29 +1,14 @@
 //! The size and cost of a model without building it: Mixtral 8x7B with several routers.
 
 use moe_attention::GroupedQueryAttentionConfig;
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::MoeLayerConfig;
 use moe_models::MixtralConfig;
 use moe_router::RouterConfig;
 
 fn main() {
-    let config = MixtralConfig {
-        vocab_size: 32_000,
-        n_layers: 32,
-        norm_eps: 1e-5,
-        attention: GroupedQueryAttentionConfig::new(4096, 32, 8),
-        moe: MoeLayerConfig {
-            d_model: 4096,
-            n_experts: 8,
-            d_expert: 14_336,
-            n_shared_experts: 0,
-            activation: Activation::SwiGlu,
-            bias: false,
-            dispatch: Dispatch::Grouped,
-            exchange: Exchange::Exact,
-        },
-        tied_embeddings: false,
-        allow_leak: false,
-    };
+    let attention = GroupedQueryAttentionConfig::new(4096, 32, 8);
+    let experts = MoeLayerConfig::new(4096, 8, 14_336);
+    let config = MixtralConfig::new(32_000, 32, attention, experts);
 
     println!("router           parameters  active a token   GFLOP a token");
     for name in ["mixtral", "switch", "hash"] {

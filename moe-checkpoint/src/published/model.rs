@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use moe_attention::{
     GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig, RotaryLayout, YarnConfig,
 };
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::MoeLayerConfig;
 use moe_models::deepseek::{DeepSeekAttentionConfig, DeepSeekConfig};
 use moe_models::{AnyDecoder, DecoderConfig, MixtralConfig};
 use moe_router::zoo::{
@@ -88,16 +88,11 @@ impl PublishedMixtral {
             n_layers: common.num_hidden_layers,
             norm_eps: common.rms_norm_eps,
             attention: attention.with_sliding_window(self.sliding_window),
-            moe: MoeLayerConfig {
-                d_model: common.hidden_size,
-                n_experts: self.num_local_experts,
-                d_expert: common.intermediate_size,
-                n_shared_experts: 0,
-                activation: Activation::SwiGlu,
-                bias: false,
-                dispatch: Dispatch::Grouped,
-                exchange: Exchange::Exact,
-            },
+            moe: MoeLayerConfig::new(
+                common.hidden_size,
+                self.num_local_experts,
+                common.intermediate_size,
+            ),
             tied_embeddings: common.tie_word_embeddings,
             allow_leak: false,
         };
@@ -124,16 +119,12 @@ impl PublishedDeepSeek {
                 None => DeepSeekAttentionConfig::Gqa(common.grouped_query_attention()),
                 Some(latent) => DeepSeekAttentionConfig::Mla(self.latent_attention(latent)),
             },
-            moe: MoeLayerConfig {
-                d_model: common.hidden_size,
-                n_experts: self.n_routed_experts,
-                d_expert: self.moe_intermediate_size,
-                n_shared_experts: self.n_shared_experts,
-                activation: Activation::SwiGlu,
-                bias: false,
-                dispatch: Dispatch::Grouped,
-                exchange: Exchange::Exact,
-            },
+            moe: MoeLayerConfig::new(
+                common.hidden_size,
+                self.n_routed_experts,
+                self.moe_intermediate_size,
+            )
+            .with_n_shared_experts(self.n_shared_experts),
             n_mtp_layers: self.num_nextn_predict_layers,
             tied_embeddings: common.tie_word_embeddings,
             allow_leak: false,

@@ -5,7 +5,7 @@ use super::config::{fields, read_text};
 use super::error::{PublishedError, Refusal, check_positive, check_sizes};
 use super::in_words_of;
 use super::switch_fields::SwitchFields;
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::{Activation, MoeLayerConfig};
 use moe_models::switch::{Embeddings, PaddedTokens, SwitchConfig, SwitchStackConfig};
 use moe_router::RouterConfig;
 use moe_router::zoo::SwitchRouterConfig;
@@ -112,16 +112,8 @@ impl PublishedSwitch {
             n_buckets: self.relative_attention_num_buckets,
             max_distance: self.relative_attention_max_distance,
             d_dense: self.d_ff,
-            moe: MoeLayerConfig {
-                d_model: self.d_model,
-                n_experts: self.num_experts,
-                d_expert: self.d_ff,
-                n_shared_experts: 0,
-                activation: self.activation,
-                dispatch: Dispatch::Grouped,
-                bias: false,
-                exchange: Exchange::Exact,
-            },
+            moe: MoeLayerConfig::new(self.d_model, self.num_experts, self.d_ff)
+                .with_activation(self.activation),
             norm_eps: self.layer_norm_epsilon,
             embeddings: if self.tie_word_embeddings {
                 Embeddings::Tied

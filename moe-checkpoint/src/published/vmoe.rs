@@ -6,7 +6,7 @@ use super::error::PublishedError;
 use super::in_words_of;
 use super::vmoe_fields::VmoeFields;
 use super::vmoe_router::PublishedVmoeRouter;
-use moe_experts::{Activation, Dispatch, MoeLayerConfig};
+use moe_experts::{Activation, MoeLayerConfig};
 use moe_models::vmoe::{Grouping, PatchPositions, Pooling, VmoeConfig};
 use moe_router::RouterConfig;
 use serde::Serialize;
@@ -114,16 +114,14 @@ impl PublishedVmoe {
             head_bias: self.head_bias_init,
             moe_layers: experts.map_or_else(Vec::new, |moe| moe.layers.clone()),
             grouping: experts.map_or(Grouping::Images(1), |moe| Grouping::Tokens(moe.group_size)),
-            moe: MoeLayerConfig {
-                d_model: self.hidden_size,
-                n_experts: experts.map_or(1, |moe| moe.num_experts),
-                d_expert: experts.map_or(self.mlp_dim, |moe| moe.mlp_dim),
-                n_shared_experts: 0,
-                activation: Activation::Gelu,
-                bias: true,
-                dispatch: Dispatch::Grouped,
-                exchange: experts.map(|moe| moe.router.exchange()).unwrap_or_default(),
-            },
+            moe: MoeLayerConfig::new(
+                self.hidden_size,
+                experts.map_or(1, |moe| moe.num_experts),
+                experts.map_or(self.mlp_dim, |moe| moe.mlp_dim),
+            )
+            .with_activation(Activation::Gelu)
+            .with_bias(true)
+            .with_exchange(experts.map(|moe| moe.router.exchange()).unwrap_or_default()),
         }
     }
 

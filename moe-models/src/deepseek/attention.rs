@@ -1,5 +1,6 @@
 //! Attention of the DeepSeek family: grouped-query or latent.
 
+use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use moe_attention::{
@@ -8,7 +9,7 @@ use moe_attention::{
 };
 
 /// Configuration to create a [`DeepSeekAttention`].
-#[derive(Debug, Clone)]
+#[derive(Config, Debug)]
 pub enum DeepSeekAttentionConfig {
     /// Grouped queries, as in DeepSeekMoE.
     Gqa(GroupedQueryAttentionConfig),

@@ -3,6 +3,7 @@
 use super::{DeepSeek, DeepSeekAttentionConfig, DeepSeekBlock, FeedForward, MultiTokenPrediction};
 use crate::ModelError;
 use crate::decoder::{assert_no_leak, check_leak};
+use burn::config::Config;
 use burn::module::Initializer;
 use burn::nn::{EmbeddingConfig, LinearConfig, RmsNormConfig};
 use burn::tensor::Device;
@@ -10,29 +11,37 @@ use moe_experts::{ExpertsConfig, MoeLayerConfig};
 use moe_router::{Router, RouterConfig, RouterShape};
 
 /// Configuration to create a [`DeepSeek`] decoder.
-#[derive(Debug, Clone)]
+#[derive(Config, Debug)]
 pub struct DeepSeekConfig {
     /// The number of vocabulary entries.
     pub vocab_size: usize,
     /// The number of layers, dense ones included.
     pub n_layers: usize,
-    /// The number of layers at the start that are dense.
+    /// The number of layers at the start that are dense. Default: 0
+    #[config(default = 0)]
     pub n_dense_layers: usize,
     /// Of the layers after them, those whose index is a multiple of this are mixtures of experts.
+    /// Default: 1
+    #[config(default = 1)]
     pub moe_every: usize,
-    /// The hidden width of a dense layer's feed-forward.
+    /// The hidden width of a dense layer's feed-forward; to be set where there is such a layer. Default: 0
+    #[config(default = 0)]
     pub d_dense: usize,
-    /// The epsilon of the RMS norms.
+    /// The epsilon of the RMS norms. Default: 1e-6
+    #[config(default = 1e-6)]
     pub norm_eps: f64,
     /// The attention of each layer; its `d_model` is the model's width.
     pub attention: DeepSeekAttentionConfig,
     /// The experts of each MoE layer.
     pub moe: MoeLayerConfig,
-    /// The number of modules that predict further tokens.
+    /// The number of modules that predict further tokens. Default: 0
+    #[config(default = 0)]
     pub n_mtp_layers: usize,
-    /// True if the output head is the embedding, transposed.
+    /// True if the output head is the embedding, transposed. Default: false
+    #[config(default = false)]
     pub tied_embeddings: bool,
-    /// True if a router that is not causal is allowed.
+    /// True if a router that is not causal is allowed. Default: false
+    #[config(default = false)]
     pub allow_leak: bool,
 }
 
@@ -157,7 +166,7 @@ impl DeepSeekConfig {
         let feed_forward = if self.is_moe(layer) {
             let router = router(&self.router_shape(layer));
             assert_no_leak(&router, self.allow_leak);
-            FeedForward::Experts(self.moe.init(router, device))
+            FeedForward::Experts(self.moe.init_with(router, device))
         } else {
             FeedForward::Dense(self.dense().init(device))
         };

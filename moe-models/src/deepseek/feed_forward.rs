@@ -37,7 +37,7 @@ impl<R: Router> FeedForward<R> {
                 (output.reshape([batch, length, d_model]), None)
             }
             Self::Experts(moe) => {
-                let moe = moe.forward(context.router_input(x));
+                let moe = moe.forward_tokens(context.router_input(x));
                 let output = moe.output.reshape([batch, length, d_model]);
                 (output, Some(moe.routing))
             }

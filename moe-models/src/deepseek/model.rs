@@ -3,7 +3,7 @@
 use super::{DeepSeekBlock, MultiTokenPrediction};
 use crate::decoder::{Decoder, TokenContext, Tracer, scores, wanted};
 use crate::{DecoderCache, DecoderInput, DecoderOutput};
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};
 use burn::tensor::{Int, Tensor};
 use moe_router::{AnyRouter, Load, Router, Routing};
@@ -80,7 +80,7 @@ impl<R: Router> DeepSeek<R> {
     }
 }
 
-impl<R: Router + ModuleDisplay> Decoder for DeepSeek<R> {
+impl<R: Router> Decoder for DeepSeek<R> {
     fn forward(&self, input: DecoderInput) -> DecoderOutput {
         self.run(input, None)
     }

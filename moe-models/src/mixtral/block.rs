@@ -44,7 +44,7 @@ impl<R: Router> MixtralBlock<R> {
         let x = x + attended;
 
         let normed = self.moe_norm.forward(x.clone());
-        let moe = self.moe.forward(context.router_input(normed));
+        let moe = self.moe.forward_tokens(context.router_input(normed));
         let output = moe.output.reshape(x.dims());
         tracer.feed_forward(&output);
         (x + output, moe.routing)

@@ -3,6 +3,7 @@
 use super::{Mixtral, MixtralBlock};
 use crate::ModelError;
 use crate::decoder::{assert_no_leak, check_leak};
+use burn::config::Config;
 use burn::module::Initializer;
 use burn::nn::{EmbeddingConfig, LinearConfig, RmsNormConfig};
 use burn::tensor::Device;
@@ -11,21 +12,24 @@ use moe_experts::MoeLayerConfig;
 use moe_router::{Router, RouterConfig, RouterShape};
 
 /// Configuration to create a [`Mixtral`] decoder.
-#[derive(Debug, Clone)]
+#[derive(Config, Debug)]
 pub struct MixtralConfig {
     /// The number of vocabulary entries.
     pub vocab_size: usize,
     /// The number of layers.
     pub n_layers: usize,
-    /// The epsilon of the RMS norms.
+    /// The epsilon of the RMS norms. Default: 1e-5
+    #[config(default = 1e-5)]
     pub norm_eps: f64,
     /// The attention of each layer; its `d_model` is the model's width.
     pub attention: GroupedQueryAttentionConfig,
     /// The experts of each layer.
     pub moe: MoeLayerConfig,
-    /// True if the output head is the embedding, transposed.
+    /// True if the output head is the embedding, transposed. Default: false
+    #[config(default = false)]
     pub tied_embeddings: bool,
-    /// True if a router that is not causal is allowed.
+    /// True if a router that is not causal is allowed. Default: false
+    #[config(default = false)]
     pub allow_leak: bool,
 }
 
@@ -90,7 +94,7 @@ impl MixtralConfig {
                     attention_norm: norm.init(device),
                     attention: self.attention.init(device),
                     moe_norm: norm.init(device),
-                    moe: self.moe.init(router, device),
+                    moe: self.moe.init_with(router, device),
                 }
             })
             .collect();

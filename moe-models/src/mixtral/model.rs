@@ -3,7 +3,7 @@
 use super::MixtralBlock;
 use crate::decoder::{Decoder, TokenContext, Tracer, scores, wanted};
 use crate::{DecoderCache, DecoderInput, DecoderOutput};
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};
 use moe_router::{AnyRouter, Load, Router};
 
@@ -50,7 +50,7 @@ impl<R: Router> Mixtral<R> {
     }
 }
 
-impl<R: Router + ModuleDisplay> Decoder for Mixtral<R> {
+impl<R: Router> Decoder for Mixtral<R> {
     fn forward(&self, input: DecoderInput) -> DecoderOutput {
         self.run(input, None)
     }
@@ -93,5 +93,35 @@ impl<R: Router + ModuleDisplay> Decoder for Mixtral<R> {
 
     fn n_moe_layers(&self) -> usize {
         self.layers.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::MixtralConfig;
+    use burn::tensor::Device;
+    use moe_attention::GroupedQueryAttentionConfig;
+    use moe_experts::MoeLayerConfig;
+    use moe_router::RouterConfig;
+
+    #[test]
+    fn display_shows_every_part() {
+        let device = Device::flex();
+        let attention = GroupedQueryAttentionConfig::new(8, 2, 1);
+        let config = MixtralConfig::new(16, 1, attention, MoeLayerConfig::new(8, 4, 6));
+        let router = RouterConfig::mixtral(2);
+        let shown = config
+            .init(|shape| router.init(shape, &device), &device)
+            .to_string();
+        for part in [
+            "Mixtral {",
+            "embedding: Embedding {",
+            "MixtralBlock {",
+            "attention: GroupedQueryAttention {d_model: 8,",
+            "MixtralRouter {",
+            "experts: Experts {n_experts: 4,",
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
     }
 }

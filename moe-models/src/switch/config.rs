@@ -3,6 +3,7 @@
 use super::{Switch, SwitchBlock, SwitchFeedForward, SwitchStack, block::CrossAttention};
 use crate::ModelError;
 use crate::decoder::{assert_no_leak, check_leak};
+use burn::config::Config;
 use burn::module::Initializer;
 use burn::nn::{EmbeddingConfig, LinearConfig, RmsNormConfig};
 use burn::tensor::Device;
@@ -11,7 +12,7 @@ use moe_experts::{ExpertsConfig, MoeLayerConfig};
 use moe_router::{Router, RouterConfig, RouterShape};
 
 /// Configuration to create a [`Switch`] model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Config, Debug, PartialEq)]
 pub struct SwitchConfig {
     /// The number of vocabulary entries.
     pub vocab_size: usize,
@@ -23,29 +24,37 @@ pub struct SwitchConfig {
     pub n_heads: usize,
     /// The width of a head; all heads together need not be as wide as the model.
     pub head_dim: usize,
-    /// The number of buckets of relative distances.
+    /// The number of buckets of relative distances. Default: 32
+    #[config(default = 32)]
     pub n_buckets: usize,
-    /// Distances from here on share a bucket.
+    /// Distances from here on share a bucket. Default: 128
+    #[config(default = 128)]
     pub max_distance: usize,
     /// The hidden width of a dense layer's feed-forward.
     pub d_dense: usize,
     /// The experts of each sparse layer; their activation is that of dense layers too.
     pub moe: MoeLayerConfig,
-    /// The epsilon of the RMS norms.
+    /// The epsilon of the RMS norms. Default: 1e-6
+    #[config(default = 1e-6)]
     pub norm_eps: f64,
-    /// Tables of tokens.
+    /// Tables of tokens. Default: tied
+    #[config(default = "Embeddings::Tied")]
     pub embeddings: Embeddings,
-    /// Treatment of padding by routers.
+    /// Treatment of padding by routers. Default: left out
+    #[config(default = "PaddedTokens::LeftOut")]
     pub padded_tokens: PaddedTokens,
     /// The width of the noise that multiplies in training what a sparse layer's router and experts
     /// see, as the published code has it in 32 bits. A router's own jitter reaches the router alone.
+    /// Default: 0
+    #[config(default = 0.0)]
     pub input_jitter: f64,
-    /// True if a router that is not causal is allowed in the decoder.
+    /// True if a router that is not causal is allowed in the decoder. Default: false
+    #[config(default = false)]
     pub allow_leak: bool,
 }
 
 /// The layers of an encoder or a decoder and which of them are sparse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub struct SwitchStackConfig {
     /// The number of layers.
     pub n_layers: usize,
@@ -54,7 +63,7 @@ pub struct SwitchStackConfig {
 }
 
 /// Tables of tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub enum Embeddings {
     /// One for encoder, decoder and head; the head's input is multiplied by `d_model^-0.5`.
     Tied,
@@ -66,7 +75,7 @@ pub enum Embeddings {
 }
 
 /// Treatment of padding by routers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub enum PaddedTokens {
     /// They leave it out: it takes no place and counts in no loss.
     LeftOut,
@@ -250,7 +259,7 @@ impl SwitchConfig {
     ) -> SwitchFeedForward<R> {
         let router = router(&self.router_shape(layer));
         assert_no_leak(&router, side == Side::Encoder || self.allow_leak);
-        SwitchFeedForward::Experts(self.moe.init(router, device))
+        SwitchFeedForward::Experts(self.moe.init_with(router, device))
     }
 }
 

@@ -40,7 +40,7 @@ impl<R: Router> SwitchFeedForward<R> {
                 (output.reshape(shape), None)
             }
             Self::Experts(moe) => {
-                let moe = moe.forward(jittered(context.router_input(x), input_jitter));
+                let moe = moe.forward_tokens(jittered(context.router_input(x), input_jitter));
                 (moe.output.reshape(shape), Some(moe.routing))
             }
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::Sampling;
 use burn::tensor::{Device, Int, Tensor, Tolerance};
-use moe_experts::{Activation, Dispatch, Exchange, MoeLayerConfig};
+use moe_experts::{Activation, MoeLayerConfig};
 use moe_router::zoo::SwitchRouterConfig;
 use moe_router::{AnyRouter, RouterConfig};
 
@@ -22,16 +22,7 @@ pub(super) fn config() -> SwitchConfig {
         n_buckets: 4,
         max_distance: 6,
         d_dense: 10,
-        moe: MoeLayerConfig {
-            d_model: 8,
-            n_experts: 3,
-            d_expert: 5,
-            n_shared_experts: 0,
-            activation: Activation::Relu,
-            dispatch: Dispatch::Grouped,
-            bias: false,
-            exchange: Exchange::Exact,
-        },
+        moe: MoeLayerConfig::new(8, 3, 5).with_activation(Activation::Relu),
         norm_eps: 1e-6,
         embeddings: Embeddings::Tied,
         padded_tokens: PaddedTokens::LeftOut,

@@ -3,19 +3,21 @@
 //! section 2): `softmax(N(q) N(k)^T / sqrt(d)) v`.
 
 use super::config::{NORM_EPS, linear};
+use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 /// Configuration to create an [`EncoderAttention`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub struct EncoderAttentionConfig {
     /// The width of the tokens.
     pub d_model: usize,
     /// The number of heads, which divides the width.
     pub n_heads: usize,
-    /// True if each head's queries and keys pass through a layer norm without a bias.
+    /// True if each head's queries and keys pass through a layer norm without a bias. Default: false
+    #[config(default = false)]
     pub qk_norm: bool,
 }
 
@@ -112,11 +114,7 @@ mod tests {
     use burn::tensor::{Distribution, TensorData, Tolerance};
 
     fn config(qk_norm: bool) -> EncoderAttentionConfig {
-        EncoderAttentionConfig {
-            d_model: 4,
-            n_heads: 2,
-            qk_norm,
-        }
+        EncoderAttentionConfig::new(4, 2).with_qk_norm(qk_norm)
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::patches::sin_cos_2d;
 use super::pooling::AttentionPooling;
 use super::{EncoderAttentionConfig, EncoderFeedForward, PatchPositions, Vmoe, VmoeBlock};
 use crate::{ModelError, seed_parameters};
+use burn::config::Config;
 use burn::module::Param;
 use burn::nn::{Initializer, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -40,13 +41,14 @@ pub enum Grouping {
 }
 
 /// Configuration to create a [`Vmoe`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Config, Debug, PartialEq)]
 pub struct VmoeConfig {
     /// Height and width of the images.
     pub image_size: [usize; 2],
     /// Height and width of a patch.
     pub patch_size: [usize; 2],
-    /// The number of channels of the images.
+    /// The number of channels of the images. Default: 3
+    #[config(default = 3)]
     pub n_channels: usize,
     /// The number of classes.
     pub n_classes: usize,
@@ -58,21 +60,27 @@ pub struct VmoeConfig {
     pub d_model: usize,
     /// The hidden width of a dense feed-forward.
     pub d_mlp: usize,
-    /// Positions of the tokens.
+    /// Positions of the tokens. Default: learned
+    #[config(default = "PatchPositions::Learned")]
     pub positions: PatchPositions,
-    /// Pooling of the tokens of an image into one vector.
+    /// Pooling of the tokens of an image into one vector. Default: a class token
+    #[config(default = "Pooling::ClassToken")]
     pub pooling: Pooling,
-    /// The width of a layer `tanh(x W + b)` before the head, if there is one.
+    /// The width of a layer `tanh(x W + b)` before the head, if there is one. Default: none
+    #[config(default = "None")]
     pub d_pre_logits: Option<usize>,
-    /// True if queries and keys are normalised.
+    /// True if queries and keys are normalised. Default: false
+    #[config(default = false)]
     pub qk_norm: bool,
     /// The value that the biases of the head start with: with many classes and a sigmoid loss,
-    /// `-ln(n_classes)` starts at the right size.
+    /// `-ln(n_classes)` starts at the right size. Default: 0
+    #[config(default = 0.0)]
     pub head_bias: f64,
     /// The blocks that are mixtures of experts, counted from 0: [`every`], [`last_odd`] and [`last`] list
     /// them as published. None makes a dense vision transformer.
     pub moe_layers: Vec<usize>,
-    /// Groups of tokens that are routed together.
+    /// Groups of tokens that are routed together. Default: those of each image
+    #[config(default = "Grouping::Images(1)")]
     pub grouping: Grouping,
     /// The experts of those blocks. Published ones have biases and GELU.
     pub moe: MoeLayerConfig,
@@ -218,11 +226,7 @@ impl VmoeConfig {
     }
 
     pub(super) fn attention(&self) -> EncoderAttentionConfig {
-        EncoderAttentionConfig {
-            d_model: self.d_model,
-            n_heads: self.n_heads,
-            qk_norm: self.qk_norm,
-        }
+        EncoderAttentionConfig::new(self.d_model, self.n_heads).with_qk_norm(self.qk_norm)
     }
 
     pub(super) fn norm(&self) -> LayerNormConfig {
@@ -253,7 +257,7 @@ impl VmoeConfig {
                 feed_forward_norm: self.norm().init(device),
                 feed_forward: if self.moe_layers.contains(&layer) {
                     let router = router(&self.router_shape(layer));
-                    EncoderFeedForward::Experts(self.moe.init(router, device))
+                    EncoderFeedForward::Experts(self.moe.init_with(router, device))
                 } else {
                     EncoderFeedForward::Dense(self.dense().init(device))
                 },

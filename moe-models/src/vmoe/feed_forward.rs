@@ -26,7 +26,7 @@ impl<R: Router> EncoderFeedForward<R> {
         match self {
             Self::Dense(expert) => (dense(expert, input.x_td), None),
             Self::Experts(moe) => {
-                let moe = moe.forward(input);
+                let moe = moe.forward_tokens(input);
                 (moe.output, Some(moe.routing))
             }
         }

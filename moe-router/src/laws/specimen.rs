@@ -57,7 +57,7 @@ impl<R: Router + 'static> Specimen for R {
     }
 
     fn n_params(&self) -> usize {
-        self.num_params()
+        burn::module::Module::num_params(self)
     }
 
     fn edited(&self, edit: &mut dyn FnMut(&[usize], &mut [f32])) -> Box<dyn Specimen> {

@@ -4,7 +4,6 @@ use super::OutsideRouter;
 use super::registry::Entry;
 use crate::keys::{RouterKey, keys};
 use crate::{BalanceConfig, Extra, Preset, RouterError, RouterInfo, RouterShape};
-use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
@@ -37,7 +36,7 @@ pub(super) trait DynPreset: Send + Sync {
 impl<P> DynPreset for P
 where
     P: Preset + Send + Sync + 'static,
-    P::Router: ModuleDisplay + Sync + 'static,
+    P::Router: Sync + 'static,
 {
     fn copy(&self) -> Box<dyn DynPreset> {
         Box::new(self.clone())

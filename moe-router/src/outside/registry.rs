@@ -2,7 +2,6 @@
 
 use super::config::{DynPreset, OutsideConfig};
 use crate::{Preset, RouterConfig};
-use burn::module::ModuleDisplay;
 use serde_json::{Map, Value};
 use std::sync::{PoisonError, RwLock};
 use thiserror::Error;
@@ -67,7 +66,7 @@ impl Registry {
     pub fn with<P>(self, name: &'static str) -> Self
     where
         P: Preset + Send + Sync + 'static,
-        P::Router: ModuleDisplay + Sync + 'static,
+        P::Router: Sync + 'static,
     {
         self.with_source::<P>(name, "")
     }
@@ -77,7 +76,7 @@ impl Registry {
     pub fn with_source<P>(mut self, name: &'static str, source: &'static str) -> Self
     where
         P: Preset + Send + Sync + 'static,
-        P::Router: ModuleDisplay + Sync + 'static,
+        P::Router: Sync + 'static,
     {
         self.entries.push(Entry {
             name,

@@ -30,7 +30,7 @@ trait DynRouter: Send + Sync + std::fmt::Debug {
     fn format(&self, settings: DisplaySettings) -> String;
 }
 
-impl<R: Router + ModuleDisplay + Sync + 'static> DynRouter for R {
+impl<R: Router + Sync + 'static> DynRouter for R {
     fn copy(&self) -> Box<dyn DynRouter> {
         Box::new(self.clone())
     }
@@ -90,7 +90,7 @@ impl<R: Router + ModuleDisplay + Sync + 'static> DynRouter for R {
 
 impl OutsideRouter {
     /// A router behind a type that all routers of other crates share.
-    pub fn new<R: Router + ModuleDisplay + Sync + 'static>(router: R) -> Self {
+    pub fn new<R: Router + Sync + 'static>(router: R) -> Self {
         Self(Box::new(router))
     }
 }

@@ -40,3 +40,19 @@ routers! {
 }
 
 pub use moe_pp::ConstantExperts;
+
+/// The routers that most layers have, by the one value that most layers set.
+impl RouterConfig {
+    /// Mixtral's router: the `top_k` best experts of each token.
+    pub fn mixtral(top_k: usize) -> Self {
+        Self::Mixtral(MixtralRouterConfig { top_k })
+    }
+
+    /// The Switch Transformer's router: the best expert of each token, as long as it has room.
+    pub fn switch(capacity_factor: f64) -> Self {
+        Self::Switch(SwitchRouterConfig {
+            capacity_factor,
+            ..Default::default()
+        })
+    }
+}

@@ -5,7 +5,7 @@ use super::{AttentionConfig, DeepSeekModel, MixtralModel, RunConfig};
 use crate::data::{DataConfig, VocabKind};
 use crate::task::{AnyModel, AnyModelConfig, Task};
 use burn::tensor::Device;
-use moe_experts::{Exchange, MoeLayerConfig};
+use moe_experts::MoeLayerConfig;
 use moe_models::deepseek::DeepSeekAttentionConfig;
 use moe_models::{Account, DecoderConfig, DeepSeekConfig, MixtralConfig};
 use moe_router::Causality;
@@ -83,16 +83,11 @@ impl RunConfig {
     /// The configuration of a layer of experts.
     pub(crate) fn experts(&self) -> MoeLayerConfig {
         let experts = &self.experts;
-        MoeLayerConfig {
-            d_model: self.model.d_model(),
-            n_experts: experts.n_experts,
-            d_expert: experts.d_expert,
-            n_shared_experts: experts.n_shared_experts,
-            activation: experts.activation,
-            bias: matches!(self.model.task(), Task::Images),
-            dispatch: experts.dispatch,
-            exchange: Exchange::Exact,
-        }
+        MoeLayerConfig::new(self.model.d_model(), experts.n_experts, experts.d_expert)
+            .with_n_shared_experts(experts.n_shared_experts)
+            .with_activation(experts.activation)
+            .with_bias(matches!(self.model.task(), Task::Images))
+            .with_dispatch(experts.dispatch)
     }
 
     /// Causality of the router; `None` for a model that reads a whole image and is not asked to be causal.
