@@ -4,6 +4,7 @@
 //! microseconds to answer, longer than many a piece, and the thread that asks waits for its own waking too.
 //! So the program works on a thread of the pool, and the others watch for work instead of sleeping.
 
+use crate::exit::Usage;
 use anyhow::Context;
 use rayon::{ThreadPoolBuilder, Yield};
 use std::hint;
@@ -20,12 +21,23 @@ const NAP: Duration = Duration::from_millis(1);
 /// Looks at the queue before it is asked what time it is and whether another program wants the processor.
 const LOOKS: usize = 64;
 
+/// The most threads that are started: each watches for work, so that thousands would keep the machine from its own.
+const MOST: usize = 1024;
+
 /// Starts the threads of the global pool, as many as the processor has or `RAYON_NUM_THREADS` says.
 ///
 /// # Errors
 ///
-/// Returns the system's error if it gives no more threads.
+/// Returns an error for more than [`MOST`] threads, and the system's error if it gives no more.
 pub fn start() -> anyhow::Result<()> {
+    let asked = std::env::var("RAYON_NUM_THREADS").ok();
+    if let Some(n_threads) = asked.and_then(|text| text.parse::<usize>().ok())
+        && n_threads > MOST
+    {
+        return Err(Usage::error(format!(
+            "RAYON_NUM_THREADS={n_threads} asks for more than {MOST} threads: set it to the number of processors, or leave it out"
+        )));
+    }
     ThreadPoolBuilder::new().build_global().context(
         "cannot start the threads that compute. RAYON_NUM_THREADS=1 needs the fewest; or allow more processes (ulimit -u) or memory (ulimit -v)",
     )

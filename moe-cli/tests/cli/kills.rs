@@ -360,12 +360,30 @@ mod signals {
     #[test]
     fn a_system_that_gives_no_more_threads_is_an_error_in_words() {
         let moe = env!("CARGO_BIN_EXE_moe");
-        let limited = format!("ulimit -v 8000000; RAYON_NUM_THREADS=30000 {moe} list routers");
+        // large stacks, so that few threads fit and the rest of the memory holds what those need besides
+        let limited = format!(
+            "ulimit -v 8000000; RUST_MIN_STACK=67108864 RAYON_NUM_THREADS=1000 {moe} list routers"
+        );
         let output = Command::new("sh").args(["-c", &limited]).output().unwrap();
         let ended = Ended::from(output);
         assert_eq!(ended.code, 1, "{}", ended.stderr);
         assert!(
             ended.stderr.starts_with("error: cannot start the threads"),
+            "{}",
+            ended.stderr
+        );
+    }
+
+    #[test]
+    fn more_threads_than_make_sense_are_refused() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moe"));
+        command
+            .args(["list", "routers"])
+            .env("RAYON_NUM_THREADS", "30000");
+        let ended = Ended::from(command.output().unwrap());
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("more than 1024 threads"),
             "{}",
             ended.stderr
         );
