@@ -12,7 +12,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-/// Configuration to create a [`HashRouter`](struct@Hash) router.
+/// Configuration to create a [`HashRouter`].
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct HashRouterConfig {

@@ -36,7 +36,7 @@ pub struct LossFreeRouterConfig {
 
 /// Each token takes the `k` experts of largest biased affinity, weighted by the affinities without the
 /// bias. There are no groups; with them, and with scaled weights, see
-/// [`DeepSeekV3Router`](crate::DeepSeekV3).
+/// [`DeepSeekV3Router`](super::DeepSeekV3Router).
 #[derive(Module, Debug)]
 pub struct LossFreeRouter {
     /// The gate, `[d_model, n_experts]`.

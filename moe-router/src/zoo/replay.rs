@@ -31,7 +31,7 @@ pub struct ReplayRouterConfig {
 /// sequence (see [`Trace`]). They are weighted by a softmax over their logits. The gate learns to weigh,
 /// and chooses nothing.
 ///
-/// To replay what another router did to a batch, give its [`Trace`] to [`Replay::with_trace`].
+/// To replay what another router did to a batch, give its [`Trace`] to [`ReplayRouter::with_trace`].
 #[derive(Module, Debug)]
 pub struct ReplayRouter {
     /// The gate, `[d_model, n_experts]`.
