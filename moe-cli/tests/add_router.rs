@@ -265,12 +265,9 @@ fn moe(copy: &Path, arguments: &str, runs: &Path) -> String {
     let program =
         Path::new(env!("CARGO_BIN_EXE_moe")).with_file_name(format!("{PROGRAM}{EXE_SUFFIX}"));
     let mut command = Command::new(program);
-    command
-        .args(arguments.split(' '))
-        .arg("--runs")
-        .arg(runs)
-        .current_dir(copy);
+    command.args(arguments.split(' ')).current_dir(copy);
     if !arguments.starts_with("list") {
+        command.arg("--runs").arg(runs);
         command.args(TINY.split_whitespace());
     }
     let output = command.output().unwrap();
