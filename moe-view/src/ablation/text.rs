@@ -506,7 +506,11 @@ mod tests {
             evaluation: Some(way.into()),
             ..arm(label, &[1.0, 1.0])
         };
-        let text = text(&[evaluated("a, 1", "1"), evaluated("a, 2", "2")]);
+        let arms = ["1", "2"].map(|way| [("a", way), ("b", way)]).concat();
+        let arms = arms
+            .iter()
+            .map(|(arm, way)| evaluated(&format!("{arm}, {way}"), way));
+        let text = text(&arms.collect::<Vec<_>>());
         assert!(
             text.contains("minus the first arm of the same evaluation"),
             "{text}"
