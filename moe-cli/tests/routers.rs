@@ -114,3 +114,16 @@ fn a_dry_run_writes_nothing_and_json_lists_the_files() {
     assert!(svg.contains("dropped 0.0 %"), "{svg}");
     assert!(!svg.contains("capacity "), "{svg}");
 }
+
+#[test]
+fn the_list_says_what_each_documented_router_is_for() {
+    let list = moe(&["list", "routers"]);
+    let header = list.lines().next().unwrap();
+    let place = header.find("use it for").expect("a column");
+    for name in RouterConfig::NAMES {
+        let mut rows = list.lines();
+        let row = rows.find(|row| row.split(' ').next() == Some(name));
+        let purpose = row.and_then(|row| row.get(place..)).unwrap();
+        assert!(!purpose.starts_with(' '), "{name}");
+    }
+}
