@@ -10,7 +10,7 @@ thread_local! {
 /// Calls `call` and returns its result; none if it panics, of which a hook that asks [`is_guarded`] says
 /// nothing.
 ///
-/// What `call` shares with its caller must not be read after a panic, which may leave it half changed.
+/// Values that `call` shares with its caller must not be read after a panic, which may leave them half changed.
 pub fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     let before = IS_GUARDED.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(call));

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The number of mutations, unless `MOE_FUZZ` says another for a long run.
 const MUTATIONS: u64 = 10_000;
 
-/// What the tables of a small model take whatever its file, and the buffers of reading files.
+/// Memory of a small model's tables, whatever its file, and of the buffers that files are read into.
 const SLACK: usize = 1 << 20;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(0);

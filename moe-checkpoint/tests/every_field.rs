@@ -31,7 +31,7 @@ const CASES: [&str; 14] = [
 
 /// A field of which some change is neither noticed nor refused.
 struct Quiet {
-    /// What the names of its fixtures begin with.
+    /// The beginning of the names of its fixtures.
     cases: &'static str,
     field: &'static str,
     /// A value at which it is noticed all the same, as JSON; none if there is no such value here.
