@@ -56,6 +56,16 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+impl Command {
+    /// The number of processes that share this machine's threads.
+    pub fn jobs(&self) -> usize {
+        match self {
+            Self::Ablate(args) => args.jobs(),
+            _ => 1,
+        }
+    }
+}
+
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
 const USES: [(&[&str], &[&str]); 20] = [
     (&["list"], &[]),

@@ -73,6 +73,9 @@ pub fn ablate_error(error: AblateError) -> anyhow::Error {
         | AblateError::Claim(_)
         | AblateError::Sweep { .. }
         | AblateError::Seeds { .. }
+        | AblateError::Seen(_)
+        | AblateError::Unordered { .. }
+        | AblateError::Tune(_)
         | AblateError::Arm { .. } => true,
         AblateError::Run { source, .. } => is_usage(source),
         AblateError::Table(_) => false,

@@ -45,7 +45,7 @@ pub fn run(routers: Registry) -> ExitCode {
     }
     match Cli::read() {
         Ok((command, shared)) => exit::run(|| {
-            threads::start()?;
+            threads::start(command.jobs())?;
             threads::kept_awake(|| commands::run(&command, &shared))
         }),
         Err(error) => usage::explain(&error),

@@ -10,23 +10,25 @@ use moe_view::bytes;
 /// Backends that compute in the memory of this machine.
 const ON_THE_HOST: [&str; 3] = ["flex", "cpu", "ndarray"];
 
-/// Refuses a configuration whose training needs more than there is, before anything is allocated.
-pub fn check(config: &RunConfig, device: &str) -> anyhow::Result<()> {
-    match shortage(config, device) {
+/// Refuses a configuration whose training, so many runs at once, needs more than there is, before anything is
+/// allocated.
+pub fn check(config: &RunConfig, at_once: usize, device: &str) -> anyhow::Result<()> {
+    match shortage(config, at_once, device) {
         Some(words) => Err(Usage::error(words)),
         None => Ok(()),
     }
 }
 
 /// The same as a remark, for what only plans.
-pub fn remark(config: &RunConfig, device: &str, shared: &Shared) {
-    if let Some(words) = shortage(config, device) {
+pub fn remark(config: &RunConfig, at_once: usize, device: &str, shared: &Shared) {
+    if let Some(words) = shortage(config, at_once, device) {
         shared.note(&words);
     }
 }
 
-fn shortage(config: &RunConfig, device: &str) -> Option<String> {
-    let (needed, available) = (training_bytes(&config.account()), memory::available());
+fn shortage(config: &RunConfig, at_once: usize, device: &str) -> Option<String> {
+    let needed = training_bytes(&config.account()).saturating_mul(at_once as u64);
+    let available = memory::available();
     let too_much = ON_THE_HOST.contains(&device) && needed > available;
     too_much.then(|| {
         format!(
@@ -45,10 +47,10 @@ mod tests {
     fn a_model_of_terabytes_is_refused_on_the_host_alone() {
         let overrides = ["model.d_model=65536", "experts.n_experts=65536"];
         let config = RunConfig::of_overrides(&overrides).expect("it can be counted");
-        let error = check(&config, "flex")
+        let error = check(&config, 1, "flex")
             .expect_err("no machine has it")
             .to_string();
         assert!(error.contains("training needs about"), "{error}");
-        check(&config, "cuda:1").expect("not the memory of this machine");
+        check(&config, 1, "cuda:1").expect("not the memory of this machine");
     }
 }

@@ -131,6 +131,7 @@ impl Shared {
             runs_dir: self.runs.clone(),
             device_name: device.name.clone(),
             argv: std::env::args().collect(),
+            claim: None,
         }
     }
 

@@ -35,6 +35,12 @@ pub enum Kind {
     Page,
     /// A picture, in the format that the extension says.
     Picture,
+    /// Comma-separated values.
+    Csv,
+    /// A LaTeX table.
+    Latex,
+    /// A Markdown table.
+    Markdown,
 }
 
 impl Kind {
@@ -42,6 +48,9 @@ impl Kind {
         match self {
             Self::Page => &[Format::Html],
             Self::Picture => &[Format::Svg, Format::Png, Format::Pdf],
+            Self::Csv => &[Format::Csv],
+            Self::Latex => &[Format::Latex],
+            Self::Markdown => &[Format::Markdown],
         }
     }
 
@@ -63,6 +72,9 @@ enum Format {
     Svg,
     Png,
     Pdf,
+    Csv,
+    Latex,
+    Markdown,
 }
 
 impl Format {
@@ -72,6 +84,9 @@ impl Format {
             Self::Svg => &["svg"],
             Self::Png => &["png"],
             Self::Pdf => &["pdf"],
+            Self::Csv => &["csv"],
+            Self::Latex => &["tex"],
+            Self::Markdown => &["md"],
         }
     }
 
@@ -82,6 +97,10 @@ impl Format {
             Self::Svg => format!("<metadata>made by {maker}</metadata>"),
             Self::Png => format!("Software\0{maker}"),
             Self::Pdf => format!("/Creator ({maker})"),
+            // a table of values has no place for a remark: its first columns are its mark
+            Self::Csv => "arm,evaluation,tuning,seed,".to_owned(),
+            Self::Latex => format!("% made by {maker}"),
+            Self::Markdown => format!("<!-- made by {maker} -->"),
         }
     }
 
@@ -92,6 +111,10 @@ impl Format {
             Self::Svg => Ok(self.marked(">\n", text, maker)),
             Self::Png => to_png(text, maker),
             Self::Pdf => to_pdf(text, maker),
+            Self::Csv => Ok(text.as_bytes().to_vec()),
+            Self::Latex | Self::Markdown => {
+                Ok(format!("{}\n{text}", self.mark(maker)).into_bytes())
+            }
         }
     }
 

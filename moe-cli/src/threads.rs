@@ -24,21 +24,28 @@ const LOOKS: usize = 64;
 /// The most threads that are started: each watches for work, so that thousands would keep the machine from its own.
 const MOST: usize = 1024;
 
-/// Starts the threads of the global pool, as many as the processor has or `RAYON_NUM_THREADS` says.
+/// Starts the threads of the global pool: the share of one of `jobs` processes in what the processor has, or as many
+/// as `RAYON_NUM_THREADS` says.
 ///
 /// # Errors
 ///
 /// Returns an error for more than [`MOST`] threads, and the system's error if it gives no more.
-pub fn start() -> anyhow::Result<()> {
+pub fn start(jobs: usize) -> anyhow::Result<()> {
     let asked = std::env::var("RAYON_NUM_THREADS").ok();
-    if let Some(n_threads) = asked.and_then(|text| text.parse::<usize>().ok())
+    let number = asked.as_ref().and_then(|text| text.parse::<usize>().ok());
+    if let Some(n_threads) = number
         && n_threads > MOST
     {
         return Err(Usage::error(format!(
             "RAYON_NUM_THREADS={n_threads} asks for more than {MOST} threads: set it to the number of processors, or leave it out"
         )));
     }
-    ThreadPoolBuilder::new().build_global().context(
+    let mut pool = ThreadPoolBuilder::new();
+    if jobs > 1 && asked.is_none() {
+        let all = thread::available_parallelism().map_or(1, usize::from);
+        pool = pool.num_threads((all / jobs).max(1));
+    }
+    pool.build_global().context(
         "cannot start the threads that compute. RAYON_NUM_THREADS=1 needs the fewest; or allow more processes (ulimit -u) or memory (ulimit -v)",
     )
 }

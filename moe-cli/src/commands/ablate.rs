@@ -1,5 +1,8 @@
 //! `moe ablate`: trains a grid of variants, or the arms of a claim, over several seeds and compares them.
 
+mod args;
+mod helpers;
+mod power;
 mod preview;
 
 use crate::backends::OpenDevice;
@@ -9,68 +12,36 @@ use crate::invocation;
 use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
-use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{Progress, print, print_json};
-use clap::Args;
-use moe_lab::ablate::{AblateError, AblationReport, Claim, Decision, Plan, execute};
+use anyhow::Context;
+pub use args::AblateArgs;
+use args::{Targets, scale};
+use helpers::Helpers;
+use moe_checkpoint::disk;
+use moe_lab::ablate::{AblationReport, Decision, Plan, execute, from_csv, reported, to_csv};
 use moe_train::config::RunConfig;
 use moe_train::run::{finished, run_folder};
 use moe_train::task::TaskData;
 use moe_view::ablation::{AblationTable, FigureConfig, Panel, TableConfig, figure};
 use moe_view::width;
+use power::Power;
 use preview::Preview;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
-
-/// The arguments of `moe ablate`.
-#[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  moe ablate configs/quickstart.toml -x router.name=mixtral,switch -s 3\n  \
-                  moe ablate configs/claims/c1.toml --svg c1.svg"
-)]
-pub struct AblateArgs {
-    /// The configuration of all arms, or a claim, which names its arms and seeds itself
-    config: PathBuf,
-    /// Values that replace the configuration's in all arms
-    #[arg(value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-    /// An axis: a key and its values, the first the baseline's; several axes make a grid
-    #[arg(short = 'x', long = "axis", value_name = "KEY=A,B")]
-    axes: Vec<String>,
-    /// The number of seeds of each arm [default: 3, or the claim's]
-    #[arg(short, long, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
-    seeds: Option<u64>,
-    /// Write a figure (.svg, .png or .pdf): loss, dead experts and load of each arm
-    #[arg(short = 'o', long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-    /// A line above the figure
-    #[arg(long, value_name = "TEXT", requires = "svg")]
-    title: Option<String>,
-    /// The panels of the figure [default: loss, and those in which the arms differ]
-    #[arg(long, value_name = "A,B", requires = "svg", value_delimiter = ',')]
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Panel::ALL.map(Panel::name)))]
-    panels: Vec<String>,
-    #[command(flatten)]
-    overwrite: Overwrite,
-    /// Print all columns in one table, however wide
-    #[arg(long)]
-    wide: bool,
-}
-
-const FIGURE: Output = Output {
-    flag: "--svg",
-    maker: "moe ablate",
-    kind: Kind::Picture,
-};
 
 /// Trains what is missing and prints the table.
 pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let overrides = shared.overrides(&args.overrides);
-    let plan = plan(args, &overrides)?;
-    let target = Target::of(args.svg.as_deref(), FIGURE, args.overwrite)?;
-    plan.notes.iter().for_each(|note| shared.note(note));
+    let plan = args.plan(&overrides)?;
     check_twins(&plan)?;
+    if helpers::is_helper() {
+        return help(args, &plan, shared);
+    }
+    let targets = args.targets()?;
+    plan.notes.iter().for_each(|note| shared.note(note));
+    if let Some(path) = &args.from_csv {
+        return args.show(&read(path, args, &plan)?, &plan, &targets, shared);
+    }
     let missing = plan.missing(&shared.runs).map_err(ablate_error)?;
     if missing > 0 {
         check_data(&plan, shared)?;
@@ -78,9 +49,9 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let device = shared.open_device()?;
     for arm in plan.arms.iter().filter(|_| missing > 0) {
         if shared.dry_run {
-            memory::remark(&arm.config, &device.name, shared);
+            memory::remark(&arm.config, args.jobs(), &device.name, shared);
         } else {
-            memory::check(&arm.config, &device.name)?;
+            memory::check(&arm.config, args.jobs(), &device.name)?;
         }
     }
     let mut preview = Preview::new(&plan, missing);
@@ -91,8 +62,8 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
         preview = preview.estimated(&plan, &device.device, &shared.runs)?;
     }
     shared.note(&preview.text());
-    match train(&plan, missing, &device, shared)? {
-        Some(report) => args.show(&report, &plan, target.as_ref(), shared),
+    match train(args, &plan, missing, &device, shared)? {
+        Some(report) => args.show(&report, &plan, &targets, shared),
         None => {
             shared.note("interrupted and saved; the same command goes on");
             shared.next(&invocation::arguments());
@@ -102,35 +73,51 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
 }
 
 impl AblateArgs {
-    /// The figure's file and what it shows, if one is asked for.
-    fn figure<'a>(&self, target: Option<&'a Target>) -> Option<(&'a Target, FigureConfig)> {
+    /// What the figure shows.
+    fn figure(&self) -> FigureConfig {
         let is_asked = |panel: &Panel| self.panels.iter().any(|name| name == panel.name());
-        let config = FigureConfig {
+        FigureConfig {
             title: self.title.clone(),
             panels: Panel::ALL.into_iter().filter(is_asked).collect(),
-        };
-        target.map(|target| (target, config))
+        }
     }
 
-    /// Prints the table, and then writes the figure, so that no failure of a file takes the table away.
+    /// Prints the table, and then writes the files, so that no failure of a file takes the table away.
     fn show(
         &self,
         report: &AblationReport,
         plan: &Plan,
-        target: Option<&Target>,
+        targets: &Targets,
         shared: &Shared,
     ) -> anyhow::Result<Status> {
-        if shared.json {
-            print_json(report)?;
-        } else {
-            let width = if self.wide { None } else { width() };
-            print(&AblationTable(report).text(TableConfig {
-                is_wide: self.wide,
-                width,
-            }))?;
+        let table = AblationTable(report);
+        let power = self
+            .power
+            .map(|delta| Power::of(report, delta / scale(plan)));
+        match &power {
+            Some(power) if shared.json => print_json(power)?,
+            Some(power) => print(&power.text(scale(plan)))?,
+            None if shared.json => print_json(report)?,
+            None => {
+                let width = if self.wide { None } else { width() };
+                print(&table.text(TableConfig {
+                    is_wide: self.wide,
+                    width,
+                }))?;
+            }
         }
-        if let Some((target, config)) = self.figure(target) {
-            target.write(&figure(report, &config), shared)?;
+        if let Some(target) = &targets.csv {
+            let bytes = to_csv(report)?;
+            target.write(std::str::from_utf8(&bytes)?, shared)?;
+        }
+        if let Some(target) = &targets.latex {
+            target.write(&table.latex(), shared)?;
+        }
+        if let Some(target) = &targets.md {
+            target.write(&table.markdown(), shared)?;
+        }
+        if let Some(target) = &targets.figure {
+            target.write(&figure(report, &self.figure()), shared)?;
         }
         next(plan, shared);
         Ok(status(report))
@@ -139,34 +126,63 @@ impl AblateArgs {
 
 /// Makes the runs; nothing if it was interrupted.
 fn train(
+    args: &AblateArgs,
     plan: &Plan,
     missing: usize,
     device: &OpenDevice,
     shared: &Shared,
 ) -> anyhow::Result<Option<AblationReport>> {
     let stop = interrupt::stop_flag("saving, then stopping")?;
+    let helpers = Helpers::start((args.jobs() - 1).min(missing.saturating_sub(1)))?;
     let log_every = plan.arms[0].config.train.log_every;
     let mut progress = Progress::new(shared, missing, log_every);
     let options = shared.run_options(device);
-    let report = execute(plan, &device.device, &options, &mut progress, &stop);
+    let config = args.comparison(plan);
+    let report = execute(
+        plan,
+        &config,
+        &device.device,
+        &options,
+        &mut progress,
+        &stop,
+    );
     progress.finish();
+    drop(helpers);
     report.map_err(ablate_error)
 }
 
-/// The plan of a grid, or of the claim that the file is.
-fn plan(args: &AblateArgs, overrides: &[String]) -> anyhow::Result<Plan> {
-    let claim = Claim::read(&args.config).map_err(|error| ablate_error(error.into()))?;
-    let plan: Result<Plan, AblateError> = match &claim {
-        Some(_) if !args.axes.is_empty() => {
-            return Err(Usage::error(format!(
-                "{} is a claim, whose arms are fixed in the file; leave out -x",
-                args.config.display()
-            )));
-        }
-        Some(claim) => Plan::of_claim(claim, overrides, args.seeds),
-        None => Plan::new(&args.config, overrides, &args.axes, args.seeds.unwrap_or(3)),
-    };
-    plan.map_err(ablate_error)
+/// Makes runs for the process that has started this one.
+fn help(args: &AblateArgs, plan: &Plan, shared: &Shared) -> anyhow::Result<Status> {
+    let stop = interrupt::stop_flag("saving, then stopping")?;
+    helpers::stop_with_parent(&stop);
+    let device = shared.open_device()?;
+    let mut progress = Progress::of_finished_runs(shared);
+    let (options, config) = (shared.run_options(&device), args.comparison(plan));
+    let report = execute(
+        plan,
+        &config,
+        &device.device,
+        &options,
+        &mut progress,
+        &stop,
+    );
+    match report.map_err(ablate_error)? {
+        Some(_) => Ok(Status::Done),
+        None => Ok(Status::Interrupted),
+    }
+}
+
+/// The largest table of runs that is read.
+const MOST_BYTES: u64 = 1 << 28;
+
+/// The table of runs that were written to a file.
+fn read(path: &Path, args: &AblateArgs, plan: &Plan) -> anyhow::Result<AblationReport> {
+    let shown = path.display();
+    let bytes =
+        disk::read_at_most(path, MOST_BYTES).with_context(|| format!("cannot read `{shown}`"))?;
+    let (rows, tuning) = from_csv(&bytes, plan.tune.as_ref())
+        .map_err(|error| Usage::error(format!("{shown}: {error}")))?;
+    reported(plan, &args.comparison(plan), &rows, tuning, 0).map_err(ablate_error)
 }
 
 fn status(report: &AblationReport) -> Status {

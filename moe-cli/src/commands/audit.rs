@@ -48,7 +48,7 @@ pub fn run(args: &AuditArgs, shared: &Shared) -> anyhow::Result<Status> {
     overrides.push("model.allow_leak=true".to_owned());
     let config = shared.load_config(&args.config, &overrides)?;
     let device = shared.open_device()?;
-    memory::check(&config, &device.name)?;
+    memory::check(&config, 1, &device.name)?;
     if !shared.quiet {
         let training = match args.steps {
             0 => String::new(),

@@ -121,10 +121,10 @@ fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
     let config = shared.load_config(&args.config, &args.overrides)?;
     let device = shared.open_device()?;
     if shared.dry_run {
-        memory::remark(&config, &device.name, shared);
+        memory::remark(&config, 1, &device.name, shared);
         return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
     }
-    memory::check(&config, &device.name)?;
+    memory::check(&config, 1, &device.name)?;
     let result =
         moe_bench::train::bench(&config, &device.device, args.warmup, args.steps).or_usage()?;
     if shared.json {

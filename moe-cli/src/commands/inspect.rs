@@ -93,7 +93,7 @@ pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
         Some((seconds, run)) => format!("{}, by {}", duration(seconds), shown(&run)),
         None => format!("not measured; `moe bench train {}` does", shown(&path)),
     };
-    memory::remark(&config, &shared.device_name(), shared);
+    memory::remark(&config, 1, &shared.device_name(), shared);
     if shared.json {
         print_json(&inspection)?;
     } else {

@@ -72,10 +72,10 @@ pub fn run(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
     let config = shared.load_config(&args.config, &overrides)?;
     let device = shared.open_device()?;
     if shared.dry_run {
-        memory::remark(&config, &device.name, shared);
+        memory::remark(&config, 1, &device.name, shared);
         return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
     }
-    memory::check(&config, &device.name)?;
+    memory::check(&config, 1, &device.name)?;
     if let Some(name) = &args.name {
         name_question(name, &config, shared)?;
     }

@@ -9,10 +9,11 @@ use console::Term;
 use eta::Pace;
 use indicatif::{ProgressBar, ProgressStyle};
 use moe_train::run::{EvalMetrics, Event, Observer, StepMetrics};
-use moe_train::task::TaskSummary;
-use moe_view::{duration, si, significant, thousands};
+use moe_train::task::{Merit, TaskSummary};
+use moe_view::{counted, duration, si, significant, thousands};
 use std::f64::consts::LN_2;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use words::{loading, sizes, windows};
 
@@ -32,11 +33,14 @@ pub struct Progress {
     scoring_since: Instant,
     last_line: Instant,
     validation: Option<Score>,
+    is_waiting: bool,
 }
 
 #[derive(Debug)]
 enum Look {
     Quiet,
+    /// A line for each finished run alone.
+    Finished,
     Lines,
     Bar(ProgressBar),
 }
@@ -73,6 +77,16 @@ impl Progress {
         Self::with_look(look, n_runs, log_every)
     }
 
+    /// Progress of a process that helps another: a line for each run that it finishes.
+    pub fn of_finished_runs(shared: &Shared) -> Self {
+        let look = if shared.quiet {
+            Look::Quiet
+        } else {
+            Look::Finished
+        };
+        Self::with_look(look, 1, 1)
+    }
+
     fn with_look(look: Look, n_runs: usize, log_every: u64) -> Self {
         let now = Instant::now();
         Self {
@@ -89,6 +103,26 @@ impl Progress {
             scoring_since: now,
             last_line: now,
             validation: None,
+            is_waiting: false,
+        }
+    }
+
+    /// A line that stays: the run, its score and its time.
+    fn finished(&self, folder: &Path, score: f64, merit: Merit, wall_s: f64) {
+        let score = significant(merit.scale() * score, 4);
+        let (unit, time) = (merit.unit(), duration(wall_s));
+        let line = format!("done  {}  {score} {unit}  {time}", folder.display());
+        match &self.look {
+            Look::Finished => say(line),
+            Look::Quiet | Look::Lines | Look::Bar(_) => self.say(&line),
+        }
+    }
+
+    /// Says once that other processes are waited for.
+    fn waiting(&mut self, runs: usize) {
+        if !std::mem::replace(&mut self.is_waiting, true) {
+            let runs = counted(runs, "run");
+            self.say(&format!("waiting for {runs} that another process trains"));
         }
     }
 
@@ -101,7 +135,7 @@ impl Progress {
 
     fn say(&self, text: &str) {
         match &self.look {
-            Look::Quiet => (),
+            Look::Quiet | Look::Finished => (),
             Look::Lines => say(text),
             Look::Bar(bar) => bar.suspend(|| say(text)),
         }
@@ -160,7 +194,7 @@ impl Progress {
         let (done, of) = (thousands(done as u64), thousands(of as u64));
         let text = format!("evaluating {done}/{of} {windows}{eta}");
         match &self.look {
-            Look::Quiet => {}
+            Look::Quiet | Look::Finished => {}
             Look::Lines if self.last_line.elapsed() < Self::LINE_EVERY => {}
             Look::Lines => {
                 self.last_line = Instant::now();
@@ -198,6 +232,7 @@ impl Observer for Progress {
                 };
                 self.say(&format!("run   {which}{}", folder.display()));
             }
+            Event::Waiting { runs } => self.waiting(runs),
             Event::Loading { data, vocab_size } => self.say(&loading(data, vocab_size)),
             Event::Started {
                 data,
@@ -234,6 +269,15 @@ impl Observer for Progress {
             Event::Evaluating { done, of } => self.evaluating(done, of),
             Event::Evaluated(metrics) => self.evaluated(metrics),
             Event::Saved { .. } => (),
+            Event::Finished {
+                folder,
+                score,
+                merit,
+                wall_s,
+            } if self.n_runs > 1 || matches!(self.look, Look::Finished) => {
+                self.finished(folder, score, merit, wall_s);
+            }
+            Event::Finished { .. } => (),
         }
     }
 }

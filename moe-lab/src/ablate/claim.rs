@@ -18,22 +18,33 @@
 //! name = "C = 0.5"                   # and arms evaluated alike are compared; "no balance, C = 0.5" in rules
 //! set = { router.capacity_factor = 0.5 }
 //!
+//! [explored]                         # optional: what was looked at before the rules were fixed
+//! seeds = [0, 1]
+//! what = "sizes and thresholds, 40 runs"
+//!
+//! [tune]                             # optional: each arm at its own best value, found on seeds of its own
+//! key = "train.lr"
+//! values = [1e-3, 2e-3, 4e-3]
+//! seeds = [0, 1]
+//!
 //! [[rule]]
 //! arms = ["no balance"]
 //! metric = "dead_experts"
-//! above = 0.5                        # or the name of an arm; or: below
+//! above = 0.5                        # or the name of an arm
 //! ```
 //!
-//! A rule is decided by the bootstrap interval (95 %) of the mean difference over the seeds. The interval of
-//! each rule stands for itself, without a correction for the number of rules: five paired seeds, the fewest
-//! that a claim may have, reach an exact two-sided p of 0.0625 at best, so that a corrected test of several
-//! rules could never pass. A rule between arms that are not comparable is inconclusive. Overrides or another
-//! number of seeds leave the claim undecided.
+//! A rule says one thing of each of its arms: `above` or `below` a bound; `not_above` or `not_below` it by a
+//! `margin`; `equal` to it within a `margin`; or of all of them together that a metric has a `trend` ("rising",
+//! "falling") `along` a key. Rules are decided by Student's t interval of the paired differences, of 95 %, for
+//! equality of 90 %, and a trend by Page's test at 5 %. Each stands for itself, without a correction for the number
+//! of rules. A rule between arms whose `budget` ("active", "total" or "steps") differs is inconclusive. Overrides or
+//! another number of seeds leave the claim undecided.
 
-use super::Arm;
 use super::rule::Rule;
+use super::{Arm, Tune};
 use moe_train::resolve::{ConfigFile, ResolveError, typed};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -72,6 +83,12 @@ pub struct Claim {
     pub sweep: Option<String>,
     /// The rules that decide the claim.
     pub rules: Vec<Rule>,
+    /// What was looked at before the rules were fixed.
+    pub explored: Option<Explored>,
+    /// The tuning of each arm, if there is one.
+    pub tune: Option<Tune>,
+    /// The hash of the file and its base; comments and order of tables do not change it.
+    pub hash: String,
     /// The configuration that all arms start from.
     pub base: ConfigFile,
     /// The arms, the baseline first.
@@ -80,10 +97,22 @@ pub struct Claim {
     pub evaluations: Vec<Arm>,
 }
 
+/// What was looked at before a claim's rules were fixed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explored {
+    /// The seeds of the runs.
+    pub seeds: Vec<u64>,
+    /// The runs in words and numbers.
+    pub what: String,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
     claim: Header,
+    explored: Option<Explored>,
+    tune: Option<TuneTable>,
     base: Value,
     arm: Vec<ArmTable>,
     #[serde(default)]
@@ -106,6 +135,14 @@ struct ArmTable {
     name: String,
     #[serde(default)]
     set: Table,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TuneTable {
+    key: String,
+    values: Vec<Value>,
+    seeds: Vec<u64>,
 }
 
 impl Claim {
@@ -133,7 +170,14 @@ impl Claim {
                 invalid("`base` must be the path of a configuration, or its tables".into())
             })?,
         };
+        let tune = document.tune.map(|tune| {
+            let values = tune.values.iter().map(Value::to_string).collect();
+            Tune::new(tune.key, values, tune.seeds)
+        });
         let claim = Self {
+            explored: document.explored,
+            tune: tune.transpose().map_err(invalid)?,
+            hash: hash(&[file.table(), base.table()]),
             hypothesis: document.claim.hypothesis,
             source: document.claim.source,
             seeds: document.claim.seeds,
@@ -145,6 +189,25 @@ impl Claim {
         };
         claim.check().map_err(invalid)?;
         Ok(Some(claim))
+    }
+
+    /// Refuses decisions on seeds that were looked at before, or that arms are tuned on.
+    pub(super) fn check_seeds(&self, decision: &[u64]) -> Result<(), String> {
+        let explored = self.explored.as_ref().map(|explored| &explored.seeds);
+        let tuned = self.tune.as_ref().map(|tune| &tune.seeds);
+        for (table, seeds) in [("explored", explored), ("tune", tuned)] {
+            let Some(seed) = seeds.and_then(|seeds| seeds.iter().find(|s| decision.contains(s)))
+            else {
+                continue;
+            };
+            return Err(format!(
+                "the seed {seed} of [{table}] is among those of the decision, {} to {}: set `seed` in [base] so that \
+                 the decision is drawn on seeds that nobody has looked at",
+                decision[0],
+                decision[decision.len() - 1]
+            ));
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -179,6 +242,32 @@ impl Claim {
                 .flat_map(|way| arms().map(|arm| evaluated(arm, &way.label)))
                 .collect(),
         }
+    }
+}
+
+/// A short hash of tables, whatever the order of their keys.
+fn hash(tables: &[&Table]) -> String {
+    let mut hasher = Sha256::new();
+    for table in tables {
+        hasher.update(sorted(&Value::Table((*table).clone())).to_string());
+    }
+    let digest = hasher.finalize();
+    digest[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Table(table) => {
+            let mut entries: Vec<(&String, &Value)> = table.iter().collect();
+            entries.sort_by_key(|(name, _)| *name);
+            let entry = |(name, value): (&String, &Value)| (name.clone(), sorted(value));
+            Value::Table(entries.into_iter().map(entry).collect())
+        }
+        Value::Array(values) => Value::Array(values.iter().map(sorted).collect()),
+        value => value.clone(),
     }
 }
 
@@ -285,6 +374,33 @@ below = "a"
     }
 
     #[test]
+    fn explored_and_tuning_seeds_are_not_decided_on() {
+        let text = TEXT.replace(
+            "[base]",
+            "[explored]\nseeds = [0, 1]\nwhat = \"sizes\"\n\
+             [tune]\nkey = \"train.lr\"\nvalues = [1e-3, 2e-3]\nseeds = [7]\n[base]",
+        );
+        let claim = read(&text).unwrap().unwrap();
+        assert_eq!(claim.tune.as_ref().unwrap().values, ["0.001", "0.002"]);
+        assert_eq!(claim.check_seeds(&[2, 3, 4, 5, 6]), Ok(()));
+        let explored = claim.check_seeds(&[1, 2, 3]).unwrap_err();
+        assert!(explored.contains("the seed 1 of [explored]"), "{explored}");
+        let tuned = claim.check_seeds(&[5, 6, 7]).unwrap_err();
+        assert!(tuned.contains("the seed 7 of [tune]"), "{tuned}");
+    }
+
+    #[test]
+    fn the_hash_is_of_the_claim_and_not_of_its_comments() {
+        let hash = |text: &str| read(text).unwrap().unwrap().hash;
+        assert_eq!(hash(TEXT), hash(&format!("# a remark\n{TEXT}")));
+        assert_ne!(hash(TEXT), hash(&TEXT.replace("top_k = 1", "top_k = 2")));
+        assert_ne!(
+            hash(TEXT),
+            hash(&TEXT.replace("name = \"switch\"", "name = \"hash\""))
+        );
+    }
+
+    #[test]
     fn a_configuration_is_no_claim() {
         assert!(read("seed = 1").unwrap().is_none());
     }
@@ -305,7 +421,33 @@ below = "a"
             (
                 "below = \"a\"",
                 "below = 1.0\nabove = 0.0",
-                "one of `above` and `below`",
+                "one of `above`, `below`",
+            ),
+            (
+                "below = \"a\"",
+                "equal = \"a\"\nmargin = 0.0",
+                "a margin is a positive number",
+            ),
+            ("below = \"a\"", "equal = \"a\"", "`equal` needs a `margin`"),
+            (
+                "below = \"a\"",
+                "below = \"a\"\nmargin = 0.1",
+                "`margin` goes with",
+            ),
+            (
+                "below = \"a\"",
+                "trend = \"rising\"",
+                "needs both `trend` and `along`",
+            ),
+            (
+                "below = \"a\"",
+                "trend = \"rising\"\nalong = \"train.lr\"",
+                "a trend over 1 arms: it needs 3 to 8",
+            ),
+            (
+                "[base]",
+                "[tune]\nkey = \"train.lr\"\nvalues = [1e-3]\nseeds = [0]\n[base]",
+                "a tuning needs at least two values",
             ),
             ("\"loss\"", "\"los\"", "unknown variant `los`"),
         ] {

@@ -2,23 +2,41 @@
 
 use super::outcome::SeedResult;
 use crate::stats::mean;
+use serde::{Deserialize, Serialize};
 
 /// Largest relative difference of a cost that still counts as equal.
 const COST_TOLERANCE: f64 = 0.01;
 
+/// The cost that two arms must share to be compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// Steps, tokens, active parameters, and measured FLOP a token.
+    #[default]
+    Active,
+    /// Steps, tokens, and all parameters, which is the memory that a model takes.
+    Total,
+    /// Steps and tokens: for rules about the cost itself.
+    Steps,
+}
+
 /// Why an arm may not be compared with the baseline, with both numbers; `None` if it may.
 ///
-/// Both must be causal or both not. Steps and tokens must be equal, both losses must be finite, and active
-/// parameters may differ by 1 % of the baseline's: those that the configuration gives, and those that tokens
-/// did use, since some routers decide how many experts a token meets. The same holds of measured FLOP. What was
-/// measured is compared as the scores are, by its mean over the seeds: what buffers drop varies from seed to
-/// seed. Results are paired in order.
-pub(super) fn obstacle(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {
+/// Both must be causal or both not. Steps and tokens must be equal, both losses must be finite, and by
+/// [`Budget::Active`] active parameters may differ by 1 % of the baseline's: those that the configuration gives,
+/// and those that tokens did use, since some routers decide how many experts a token meets. The same holds of
+/// measured FLOP. What was measured is compared as the scores are, by its mean over the seeds: what buffers drop
+/// varies from seed to seed. Results are paired in order.
+pub(super) fn obstacle(
+    baseline: &[SeedResult],
+    arm: &[SeedResult],
+    budget: Budget,
+) -> Option<String> {
     baseline
         .iter()
         .zip(arm)
         .find_map(|(baseline, arm)| obstacle_of_seed(baseline, arm))
-        .or_else(|| obstacle_of_cost(baseline, arm))
+        .or_else(|| obstacle_of_cost(baseline, arm, budget))
 }
 
 fn obstacle_of_seed(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
@@ -38,22 +56,29 @@ fn obstacle_of_seed(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
     }
 }
 
-fn obstacle_of_cost(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {
-    let flops = |result: &SeedResult| Some(result.measured?.flops_per_token as f64);
-    let configured = |result: &SeedResult| Some(result.params_active as f64);
-    let used = |result: &SeedResult| Some(result.params_used() as f64);
-    [
-        ("active parameters", costs(baseline, arm, configured)),
-        ("measured active parameters", costs(baseline, arm, used)),
-        ("measured FLOP a token", costs(baseline, arm, flops)),
-    ]
-    .into_iter()
-    .filter_map(|(what, costs)| Some((what, costs?)))
-    .find(|(_, [baseline, arm])| (arm - baseline).abs() > COST_TOLERANCE * baseline)
-    .map(|(what, costs)| {
-        let costs = costs.map(|cost| cost.round() as u64);
-        against(&format!("{what} differ by more than 1 %"), costs)
-    })
+fn obstacle_of_cost(baseline: &[SeedResult], arm: &[SeedResult], budget: Budget) -> Option<String> {
+    type Cost = fn(&SeedResult) -> Option<f64>;
+    let compared: &[(&str, Cost)] = match budget {
+        Budget::Active => &[
+            ("active parameters", |run| Some(run.params_active as f64)),
+            ("measured active parameters", |run| {
+                Some(run.params_used() as f64)
+            }),
+            ("measured FLOP a token", |run| {
+                Some(run.measured?.flops_per_token as f64)
+            }),
+        ],
+        Budget::Total => &[("parameters", |run| Some(run.params_total as f64))],
+        Budget::Steps => &[],
+    };
+    compared
+        .iter()
+        .filter_map(|(what, cost)| Some((what, costs(baseline, arm, cost)?)))
+        .find(|(_, [baseline, arm])| (arm - baseline).abs() > COST_TOLERANCE * baseline)
+        .map(|(what, costs)| {
+            let costs = costs.map(|cost| cost.round() as u64);
+            against(&format!("{what} differ by more than 1 %"), costs)
+        })
 }
 
 /// A cost of both arms, mean over the seeds; none if it was not measured for each.
@@ -80,22 +105,16 @@ mod tests {
 
     fn result() -> SeedResult {
         SeedResult {
-            seed: 3,
-            loss: 2.5,
-            accuracy: None,
-            exact_match: None,
-            tokens_per_s: 1000.0,
-            max_vio: 0.5,
-            entropy: 0.9,
-            drop_rate: 0.0,
-            dead_experts: 0.0,
             steps: 200,
             tokens: 6400,
             params_active: 1000,
-            causal: true,
-            causal_in_training: true,
-            measured: None,
+            params_total: 3000,
+            ..SeedResult::of_loss(3, 2.5)
         }
+    }
+
+    fn obstacle(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {
+        super::obstacle(baseline, arm, Budget::Active)
     }
 
     fn reason(change: impl Fn(&mut SeedResult)) -> Option<String> {
@@ -161,6 +180,30 @@ mod tests {
             obstacle(&[baseline], &[arm]),
             Some("measured FLOP a token differ by more than 1 %: 102 against 100".into())
         );
+    }
+
+    #[test]
+    fn a_budget_says_which_cost_counts() {
+        let arm = SeedResult {
+            params_active: 3000,
+            params_total: 3020,
+            ..result()
+        };
+        let reason = |budget, arm: &SeedResult| {
+            let (baseline, arm) = ([result()], std::slice::from_ref(arm));
+            super::obstacle(&baseline, arm, budget)
+        };
+        assert!(reason(Budget::Active, &arm).is_some());
+        assert_eq!(reason(Budget::Total, &arm), None);
+        let larger = SeedResult {
+            params_total: 3100,
+            ..arm
+        };
+        assert_eq!(
+            reason(Budget::Total, &larger),
+            Some("parameters differ by more than 1 %: 3100 against 3000".into())
+        );
+        assert_eq!(reason(Budget::Steps, &larger), None);
     }
 
     #[test]

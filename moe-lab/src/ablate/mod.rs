@@ -2,21 +2,28 @@
 
 mod claim;
 mod comparable;
+mod differ;
 mod error;
 mod grid;
 mod outcome;
 mod plan;
 mod rule;
 mod run;
+mod runs_csv;
 mod sweep;
 mod table;
+mod tune;
 
-pub use claim::{Claim, ClaimError};
+pub use claim::{Claim, ClaimError, Explored};
+pub use comparable::Budget;
+pub use differ::Difference;
 pub use error::TableError;
 pub use grid::{Arm, Axis, Grid, GridError};
 pub use outcome::{ArmResult, SeedResult};
 pub use plan::{AblateError, Plan, PlannedArm, TestedArm};
-pub use rule::{Bound, ClaimReport, Decision, Metric, Rule, RuleReport};
-pub use run::execute;
+pub use rule::{Bound, ClaimReport, Decision, Metric, Rule, RuleReport, Side, Statement};
+pub use run::{execute, reported};
+pub use runs_csv::{CsvError, from_csv, to_csv};
 pub use sweep::{Sweep, SweepLine, SweepPoint};
 pub use table::{AblationConfig, AblationReport, ArmReport, Spread};
+pub use tune::{Tune, TuneReport, TunedArm};

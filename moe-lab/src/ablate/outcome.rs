@@ -53,6 +53,8 @@ pub struct SeedResult {
     pub tokens: u64,
     /// Parameters that one token uses, by the configuration.
     pub params_active: u64,
+    /// All parameters.
+    pub params_total: u64,
     /// True if no later token influences an earlier one.
     pub causal: bool,
     /// True if the same holds while training.
@@ -63,24 +65,41 @@ pub struct SeedResult {
 }
 
 impl SeedResult {
+    /// A result of which the loss alone is known, such as one from another program: one step of one token
+    /// through one parameter, all experts equally busy.
+    pub fn of_loss(seed: u64, loss: f64) -> Self {
+        Self {
+            seed,
+            loss,
+            accuracy: None,
+            exact_match: None,
+            tokens_per_s: f64::NAN,
+            max_vio: 0.0,
+            entropy: 1.0,
+            drop_rate: 0.0,
+            dead_experts: 0.0,
+            steps: 1,
+            tokens: 1,
+            params_active: 1,
+            params_total: 1,
+            causal: true,
+            causal_in_training: true,
+            measured: None,
+        }
+    }
+
     /// The result of a run that is finished.
     pub(crate) fn new(summary: &Summary, manifest: &Manifest) -> Self {
         let result = Self {
-            seed: summary.seed,
-            loss: f64::NAN,
-            accuracy: None,
-            exact_match: None,
             tokens_per_s: manifest.tokens_per_s,
-            max_vio: f64::NAN,
-            entropy: f64::NAN,
-            drop_rate: f64::NAN,
-            dead_experts: f64::NAN,
             steps: summary.steps,
             tokens: summary.tokens,
             params_active: summary.params_active as u64,
+            params_total: summary.params_total as u64,
             causal: summary.causal,
             causal_in_training: summary.causal_in_training,
             measured: summary.measured,
+            ..Self::of_loss(summary.seed, f64::NAN)
         };
         result.scored(&summary.validation)
     }
@@ -105,9 +124,8 @@ impl SeedResult {
 
     /// The result of a run whose loss was not a number any more.
     pub(crate) fn diverged(config: &RunConfig) -> Self {
+        let account = config.account();
         Self {
-            seed: config.seed,
-            loss: f64::NAN,
             accuracy: match config.model.task().merit() {
                 Merit::Accuracy => Some(f64::NAN),
                 Merit::BitsPerByte | Merit::TargetLoss => None,
@@ -116,17 +134,17 @@ impl SeedResult {
                 Merit::TargetLoss => Some(f64::NAN),
                 Merit::BitsPerByte | Merit::Accuracy => None,
             },
-            tokens_per_s: f64::NAN,
             max_vio: f64::NAN,
             entropy: f64::NAN,
             drop_rate: f64::NAN,
             dead_experts: f64::NAN,
             steps: config.train.steps,
             tokens: config.train.steps * config.tokens_per_step(),
-            params_active: config.account().params_active as u64,
+            params_active: account.params_active as u64,
+            params_total: account.params_total as u64,
             causal: config.is_causal(),
             causal_in_training: config.is_causal_in_training(),
-            measured: None,
+            ..Self::of_loss(config.seed, f64::NAN)
         }
     }
 
@@ -175,21 +193,12 @@ mod tests {
 
     fn result() -> SeedResult {
         SeedResult {
-            seed: 3,
-            loss: 2.5,
-            accuracy: None,
-            exact_match: None,
             tokens_per_s: 1000.0,
             max_vio: 0.5,
             entropy: 0.9,
             drop_rate: 0.125,
-            dead_experts: 0.0,
-            steps: 100,
-            tokens: 6400,
             params_active: 5000,
-            causal: true,
-            causal_in_training: true,
-            measured: None,
+            ..SeedResult::of_loss(3, 2.5)
         }
     }
 

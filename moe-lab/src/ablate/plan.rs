@@ -1,7 +1,14 @@
 //! Plans: all runs of an ablation, before any of them is made.
 
 use super::claim::evaluated;
-use super::{Arm, Claim, ClaimError, Grid, GridError, Sweep, TableError};
+use super::comparable::{Budget, obstacle};
+use super::differ::{Difference, differences};
+use super::rule::Statement;
+use super::sweep::value_of;
+use super::{
+    Arm, Axis, Claim, ClaimError, Grid, GridError, SeedResult, Sweep, TableError, Tune, TuneReport,
+};
+use crate::stats::seeds_needed;
 use moe_train::config::{ConfigError, LARGEST_SEED, RunConfig};
 use moe_train::resolve::{ConfigFile, key_hint};
 use moe_train::run::{RunError, finished};
@@ -26,6 +33,20 @@ pub enum AblateError {
         /// The nearest key, or those of its table.
         hint: String,
     },
+    /// A claim whose decision would be drawn on seeds that were looked at.
+    #[error("the claim cannot be decided: {0}")]
+    Seen(String),
+    /// A trend over arms without an order.
+    #[error("a trend along `{key}`: {reason}; a trend needs arms with different numbers there")]
+    Unordered {
+        /// The key that is to order the arms.
+        key: String,
+        /// The arm without a number, or two with the same.
+        reason: String,
+    },
+    /// A tuning.
+    #[error("the tuning cannot be made: {0}")]
+    Tune(String),
     /// Seeds beyond the largest.
     #[error("{n_seeds} seeds from seed = {first} on are too many: no seed can be above 2^63 - 1")]
     Seeds {
@@ -62,8 +83,10 @@ pub enum AblateError {
 pub struct PlannedArm {
     /// The arm's overrides, as a label.
     pub label: String,
-    /// The configuration.
+    /// The configuration; before a tuning with the first of its values.
     pub config: RunConfig,
+    /// The configurations that a tuning tries, one a value; none without a tuning.
+    pub candidates: Vec<RunConfig>,
 }
 
 /// An arm as it is compared: its runs, evaluated in one way.
@@ -91,7 +114,9 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// Keys of the file that were dropped for an arm that chose something else, in words.
     pub notes: Vec<String>,
-    /// The arms that make a curve, if there are any.
+    /// The tuning that chooses each arm's own value first, if there is one.
+    pub tune: Option<Tune>,
+    /// The key of the curve over the arms that differ in one number, if there is one.
     pub sweep: Option<Sweep>,
     /// The claim that the runs decide, if they were planned by one.
     pub claim: Option<Claim>,
@@ -99,8 +124,16 @@ pub struct Plan {
     pub changed_by: Option<String>,
 }
 
+/// The level of verdicts.
+const ALPHA: f64 = 0.05;
+
+/// The seeds of a tuning lie this far above the first of the decision, whatever their number.
+const TUNING_FROM: u64 = 1000;
+
 impl Plan {
-    /// Resolves the configuration of every arm of a grid.
+    /// Resolves the configuration of every arm of a grid. Without a number of seeds there are as many as can
+    /// decide between so many arms. A tuning is an axis, `key=a,b,c`, and a number of seeds, which are taken from a
+    /// thousand above the first of the decision on.
     ///
     /// # Errors
     ///
@@ -109,11 +142,17 @@ impl Plan {
         path: &Path,
         overrides: &[String],
         axes: &[String],
-        n_seeds: u64,
+        n_seeds: Option<u64>,
+        tuning: Option<(&str, u64)>,
     ) -> Result<Self, AblateError> {
         let grid = Grid::parse(axes)?;
         let base = ConfigFile::read(path).map_err(ClaimError::File)?;
-        let mut plan = Self::of_arms(&base, overrides, [&grid.arms(), &[]], n_seeds)?;
+        let arms = [&grid.arms()[..], &[]];
+        let untuned = Self::of_arms(&base, overrides, arms, 1, None)?;
+        let first = untuned.seeds[0];
+        let n_seeds = n_seeds.unwrap_or_else(|| untuned.deciding_seeds());
+        let tune = tuning.map(|(axis, n)| tune(axis, n, first)).transpose()?;
+        let mut plan = Self::of_arms(&base, overrides, arms, n_seeds, tune)?;
         if let [axis] = grid.axes() {
             plan.sweep = Sweep::of(&axis.key, &plan);
         }
@@ -125,29 +164,38 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Returns an error if an arm's configuration is wrong, or if no arm has the key of the claim's curve.
+    /// Returns an error if an arm's configuration is wrong, if no arm has the key of the claim's curve, if its
+    /// seeds were looked at before, or if a trend has arms without an order.
     pub fn of_claim(
         claim: &Claim,
         overrides: &[String],
         n_seeds: Option<u64>,
     ) -> Result<Self, AblateError> {
+        let mut claim = claim.clone();
         let seeds = n_seeds.unwrap_or(claim.seeds);
         let arms = [&claim.arms[..], &claim.evaluations];
-        let mut plan = Self::of_arms(&claim.base, overrides, arms, seeds)?;
-        if let Some(key) = &claim.sweep {
-            check_sweep(key, &plan.arms)?;
-            plan.sweep = Sweep::of(key, &plan);
-        }
+        let mut plan = Self::of_arms(&claim.base, overrides, arms, seeds, claim.tune.clone())?;
         let n_seeds = (seeds != claim.seeds).then(|| format!("{seeds} of {} seeds", claim.seeds));
         let changes: Vec<String> = overrides.iter().cloned().chain(n_seeds).collect();
-        if !changes.is_empty() {
+        if changes.is_empty() {
+            claim.check_seeds(&plan.seeds).map_err(AblateError::Seen)?;
+        } else {
             let changes = changes.join(", ");
             plan.notes.push(format!(
                 "changed by {changes}: what follows is not the claim as it was fixed, and does not decide it"
             ));
             plan.changed_by = Some(changes);
         }
-        plan.claim = Some(claim.clone());
+        if let Some(key) = &claim.sweep {
+            check_sweep(key, &plan.arms)?;
+            plan.sweep = Sweep::of(key, &plan);
+        }
+        for rule in &mut claim.rules {
+            if let Statement::Trend { along, .. } = &rule.statement {
+                rule.arms = ordered(&rule.arms, along, &plan.tested)?;
+            }
+        }
+        plan.claim = Some(claim);
         Ok(plan)
     }
 
@@ -157,6 +205,7 @@ impl Plan {
         overrides: &[String],
         [of_arms, evaluations]: [&[Arm]; 2],
         n_seeds: u64,
+        tune: Option<Tune>,
     ) -> Result<Self, AblateError> {
         let (mut arms, mut notes) = (Vec::new(), Vec::new());
         for Arm {
@@ -164,21 +213,29 @@ impl Plan {
             overrides: of_arm,
         } in of_arms
         {
-            let all = [overrides, of_arm].concat();
-            let resolved =
+            let resolve = |more: &[String]| {
+                let all = [overrides, of_arm, more].concat();
                 RunConfig::resolve(base.clone(), &all).map_err(|source| AblateError::Arm {
                     label: label.clone(),
                     source: Box::new(source),
-                })?;
-            notes.extend(
-                resolved
-                    .notes
-                    .into_iter()
-                    .map(|note| format!("{label}: {note}")),
-            );
+                })
+            };
+            let resolved = resolve(&[])?;
+            let notes_of_arm = resolved.notes.into_iter();
+            notes.extend(notes_of_arm.map(|note| format!("{label}: {note}")));
+            let values = tune.as_ref().map_or(&[][..], |tune| &tune.values);
+            let candidate = |value: &String| {
+                let key = tune.as_ref().map_or("", |tune| &tune.key);
+                Ok(resolve(&[format!("{key}={value}")])?.config)
+            };
+            let candidates = values
+                .iter()
+                .map(candidate)
+                .collect::<Result<Vec<RunConfig>, AblateError>>()?;
             arms.push(PlannedArm {
                 label: label.clone(),
-                config: resolved.config,
+                config: candidates.first().cloned().unwrap_or(resolved.config),
+                candidates,
             });
         }
         let first = arms.first().map_or(0, |arm| arm.config.seed);
@@ -187,10 +244,82 @@ impl Plan {
             arms,
             seeds: seeds(first, n_seeds)?,
             notes,
+            tune,
             sweep: None,
             claim: None,
             changed_by: None,
         })
+    }
+
+    /// The plan with the value that a tuning chose for each arm, if there was one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an evaluation does not go with the chosen value.
+    pub(super) fn chosen(&self, tuning: Option<&TuneReport>) -> Result<Self, AblateError> {
+        let mut plan = self.clone();
+        let tuned = tuning.map_or(&[][..], |report| &report.arms);
+        for (arm, tuned) in plan.arms.iter_mut().zip(tuned) {
+            arm.config = arm.candidates[tuned.chosen].clone();
+        }
+        for row in &mut plan.tested {
+            let config = &plan.arms[row.arm].config;
+            row.config = match &row.evaluation {
+                None => config.clone(),
+                Some(way) => scored_as(config, &row.label, way)?,
+            };
+        }
+        Ok(plan)
+    }
+
+    /// The trials of the tuning: of each arm each value with each seed; none without a tuning.
+    pub fn trials(&self) -> impl Iterator<Item = RunConfig> + '_ {
+        let seeds = self.tune.as_ref().map_or(&[][..], |tune| &tune.seeds);
+        seeds.iter().flat_map(|&seed| {
+            let candidates = self.arms.iter().flat_map(|arm| &arm.candidates);
+            candidates.map(move |config| RunConfig {
+                seed,
+                ..config.clone()
+            })
+        })
+    }
+
+    /// The keys in which the arms differ, with their values.
+    pub fn differences(&self) -> Vec<Difference> {
+        differences(self.arms.iter().map(|arm| &arm.config))
+    }
+
+    /// The rows that cannot be compared with their baseline whatever comes out, with the reason.
+    pub fn incomparable(&self) -> Vec<(&str, String)> {
+        let planned = |row: &TestedArm| SeedResult {
+            loss: 0.0,
+            ..SeedResult::diverged(&self.arms[row.arm].config)
+        };
+        let way = |row: &TestedArm| row.evaluation.as_ref().map(|way| way.label.clone());
+        let reason = |row: &'_ TestedArm| {
+            let baseline = self.tested.iter().find(|other| way(other) == way(row))?;
+            obstacle(&[planned(baseline)], &[planned(row)], Budget::Active)
+        };
+        let rows = self.tested.iter();
+        rows.filter_map(|row| Some((row.label.as_str(), reason(row)?)))
+            .collect()
+    }
+
+    /// The number of rows that will be compared with a baseline.
+    pub fn n_compared(&self) -> usize {
+        let mut ways: Vec<Option<&str>> = Vec::new();
+        for row in &self.tested {
+            let way = row.evaluation.as_ref().map(|way| way.label.as_str());
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        }
+        self.tested.len() - ways.len() - self.incomparable().len()
+    }
+
+    /// The fewest seeds with which the sign-flip test can decide between so many arms.
+    pub fn deciding_seeds(&self) -> u64 {
+        seeds_needed(ALPHA, self.n_compared()).map_or(20, |n| n as u64)
     }
 
     /// The configuration of each run, seed by seed, so that whole pairs are done early.
@@ -228,9 +357,10 @@ impl Plan {
         Ok(self.missing_runs(runs_dir)?.iter().map(seconds).sum())
     }
 
+    /// The trials, and the runs as far as they can be named before the trials are made.
     fn missing_runs(&self, runs_dir: &Path) -> Result<Vec<RunConfig>, AblateError> {
         let mut missing = Vec::new();
-        for config in self.runs() {
+        for config in self.trials().chain(self.runs()) {
             let found = finished(&config, runs_dir).map_err(|source| AblateError::Run {
                 label: config.run_name(),
                 seed: config.seed,
@@ -242,6 +372,13 @@ impl Plan {
         }
         Ok(missing)
     }
+}
+
+/// The tuning that an axis asks for.
+fn tune(axis: &str, n_seeds: u64, first: u64) -> Result<Tune, AblateError> {
+    let axis = Axis::parse(axis)?;
+    let seeds = seeds(first.saturating_add(TUNING_FROM), n_seeds)?;
+    Tune::new(axis.key, axis.values, seeds).map_err(AblateError::Tune)
 }
 
 /// The seeds from the first one on.
@@ -274,20 +411,47 @@ fn tested(arms: &[PlannedArm], evaluations: &[Arm]) -> Result<Vec<TestedArm>, Ab
     pairs
         .map(|(way, place, arm)| {
             let label = evaluated(&arm.label, &way.label);
-            match arm.config.evaluated_with(&way.overrides) {
-                Ok(config) => Ok(TestedArm {
-                    label,
-                    arm: place,
-                    evaluation: Some(way.clone()),
-                    config,
-                }),
-                Err(source) => Err(AblateError::Arm {
-                    label,
-                    source: Box::new(source),
-                }),
-            }
+            let config = scored_as(&arm.config, &label, way)?;
+            Ok(TestedArm {
+                label,
+                arm: place,
+                evaluation: Some(way.clone()),
+                config,
+            })
         })
         .collect()
+}
+
+/// The configuration of a row that is evaluated in another way than its arm was trained.
+fn scored_as(config: &RunConfig, label: &str, way: &Arm) -> Result<RunConfig, AblateError> {
+    config
+        .evaluated_with(&way.overrides)
+        .map_err(|source| AblateError::Arm {
+            label: label.to_owned(),
+            source: Box::new(source),
+        })
+}
+
+/// The arms of a trend by the rising value of its key.
+fn ordered(arms: &[String], key: &str, rows: &[TestedArm]) -> Result<Vec<String>, AblateError> {
+    let unordered = |reason: String| AblateError::Unordered {
+        key: key.to_owned(),
+        reason,
+    };
+    let mut places = Vec::new();
+    for arm in arms {
+        let row = rows.iter().find(|row| row.label == *arm);
+        let value = row.and_then(|row| value_of(&row.config, key));
+        let value = value.ok_or_else(|| unordered(format!("`{arm}` has no number")))?;
+        if let Some((_, other)) = places.iter().find(|(x, _)| *x == value) {
+            return Err(unordered(format!(
+                "`{other}` and `{arm}` both have {value}"
+            )));
+        }
+        places.push((value, arm.clone()));
+    }
+    places.sort_by(|(x, _), (y, _)| x.total_cmp(y));
+    Ok(places.into_iter().map(|(_, arm)| arm).collect())
 }
 
 /// Refuses a curve over a key that no arm has.

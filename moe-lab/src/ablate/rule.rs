@@ -1,11 +1,19 @@
-//! The rules that decide a claim: an arm's mean over seeds against a number or another arm's.
+//! The rules that decide a claim: an arm's mean over seeds against a number or another arm's, or an order of arms.
 
-use super::comparable::obstacle;
+use super::comparable::{Budget, obstacle};
 use super::outcome::SeedResult;
 use super::table::AblationReport;
-use crate::stats::{Interval, mean, mean_interval};
+use crate::stats::{
+    Interval, IntervalPower, TREND_ARMS, mean, sample_std, t_interval, trend, trend_effect,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// The one-sided level of all rules but the equality, whose two tests are each at 5 %: that of a 95 % interval.
+const LEVEL: f64 = 0.025;
+
+/// The level of each of the two tests of equality, and of a trend.
+const LEVEL_EQUAL: f64 = 0.05;
 
 /// The number of each run that a rule looks at, from its last evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +31,12 @@ pub enum Metric {
     DropRate,
     /// Experts without any token.
     DeadExperts,
+    /// Computed assignments a token, mean over training and layers.
+    ExpertsPerToken,
 }
 
 /// The bound or arm that an arm is compared with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Bound {
     /// A number.
@@ -35,66 +45,191 @@ pub enum Bound {
     Arm(String),
 }
 
-/// Each of some arms lies above, or below, a bound. Exactly one of `above` and `below` is given.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The side of a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Larger than the bound.
+    Above,
+    /// Smaller than the bound.
+    Below,
+}
+
+/// The statement of a rule about its arms.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Statement {
+    /// The mean lies on one side of a bound: superiority.
+    Is(Side, Bound),
+    /// The mean lies on the other side by less than a margin: non-inferiority.
+    IsNot(Side, Bound, f64),
+    /// The mean lies within a margin of a bound: equivalence.
+    Equals(Bound, f64),
+    /// The values rise, or fall, with a key of the configuration.
+    Trend {
+        /// True if they rise.
+        rises: bool,
+        /// The dotted key whose values order the arms.
+        along: String,
+    },
+}
+
+/// A rule: a statement about a metric of each of some arms, or of their order.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "RuleTable")]
 pub struct Rule {
-    /// The arms; the rule is about each of them.
+    /// The arms; but for a trend the rule is about each of them.
     pub arms: Vec<String>,
     /// The things compared.
     pub metric: Metric,
-    /// The arm's mean is larger than this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub above: Option<Bound>,
-    /// The arm's mean is smaller than this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub below: Option<Bound>,
+    /// The statement.
+    pub statement: Statement,
+    /// The cost that two arms must share.
+    pub budget: Budget,
+}
+
+/// A rule as the file writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTable {
+    arms: Vec<String>,
+    metric: Metric,
+    above: Option<Bound>,
+    below: Option<Bound>,
+    not_above: Option<Bound>,
+    not_below: Option<Bound>,
+    equal: Option<Bound>,
+    margin: Option<f64>,
+    trend: Option<Direction>,
+    along: Option<String>,
+    budget: Option<Budget>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Direction {
+    Rising,
+    Falling,
+}
+
+impl TryFrom<RuleTable> for Rule {
+    type Error = String;
+
+    fn try_from(table: RuleTable) -> Result<Self, String> {
+        let margin = match table.margin {
+            Some(margin) if !(margin > 0.0 && margin.is_finite()) => {
+                return Err(format!(
+                    "margin = {margin}: a margin is a positive number, fixed before the runs; nothing is ever \
+                     shown to differ by less than 0"
+                ));
+            }
+            margin => margin,
+        };
+        let needed = |name: &str| {
+            margin.ok_or_else(|| {
+                format!("`{name}` needs a `margin`, the largest difference that is allowed")
+            })
+        };
+        let mut statements = Vec::new();
+        statements.extend(table.above.map(|bound| Statement::Is(Side::Above, bound)));
+        statements.extend(table.below.map(|bound| Statement::Is(Side::Below, bound)));
+        if let Some(bound) = table.not_above {
+            statements.push(Statement::IsNot(Side::Above, bound, needed("not_above")?));
+        }
+        if let Some(bound) = table.not_below {
+            statements.push(Statement::IsNot(Side::Below, bound, needed("not_below")?));
+        }
+        if let Some(bound) = table.equal {
+            statements.push(Statement::Equals(bound, needed("equal")?));
+        }
+        let takes_margin = |statement: &Statement| {
+            matches!(statement, Statement::IsNot(..) | Statement::Equals(..))
+        };
+        match (table.trend, table.along) {
+            (Some(direction), Some(along)) => statements.push(Statement::Trend {
+                rises: matches!(direction, Direction::Rising),
+                along,
+            }),
+            (None, None) => (),
+            _ => {
+                return Err(
+                    "a trend needs both `trend` and `along`, the key that orders its arms".into(),
+                );
+            }
+        }
+        match <[Statement; 1]>::try_from(statements) {
+            Ok([statement]) if margin.is_some() && !takes_margin(&statement) => {
+                Err("`margin` goes with `not_above`, `not_below` or `equal`".into())
+            }
+            Ok([statement]) => Ok(Self {
+                arms: table.arms,
+                metric: table.metric,
+                statement,
+                budget: table.budget.unwrap_or_default(),
+            }),
+            Err(_) => Err(
+                "a rule needs one of `above`, `below`, `not_above`, `not_below`, `equal` and `trend`".into(),
+            ),
+        }
+    }
 }
 
 /// The decision on a rule or a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// The interval of the difference lies on the claimed side.
+    /// The statement is shown.
     Pass,
-    /// The interval of the difference lies on the other side.
+    /// The opposite is shown.
     Fail,
-    /// The interval contains the bound, there is one seed, a number is not finite, or the two arms are not
-    /// comparable.
+    /// Neither is shown, there is one seed, a number is not finite, or the arms are not comparable.
     Inconclusive,
     /// The runs are not those of the claim's file: something was changed on the command line.
     NotDecided,
 }
 
-/// A rule about one arm, decided.
+/// A rule about one arm, or about an order of arms, decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleReport {
     /// The rule in words.
     pub rule: String,
-    /// The mean of the arm minus the bound; `None` if it is not finite.
+    /// The mean of the arm minus the bound, or the mean slope from arm to arm; `None` if it is not finite.
     pub difference: Option<f64>,
-    /// The bootstrap interval of that mean; `None` with one seed or if it is not finite.
+    /// Student's t interval of that mean; `None` with one seed or if it is not finite.
     pub interval: Option<Interval>,
-    /// Why the two arms of the rule are not comparable, if they are not.
+    /// The level of the interval: 0.9 for an equality, and 0.95.
+    pub level: f64,
+    /// One-sided p-value of Page's test, for a trend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
+    /// The smallest true difference to the bound (or margin, or slope) that 80 % of such studies would show;
+    /// for an equality the smallest margin that they could show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visible: Option<f64>,
+    /// Why the arms of the rule are not comparable, if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The decision.
     pub decision: Decision,
 }
 
-/// A claim, decided: it fails if a rule fails, and passes if all pass. The interval of each rule stands for
-/// itself: it is not widened for the number of rules.
+/// A claim, decided: it is what its weakest rule is. The interval of each rule stands for itself: it is not widened
+/// for the number of rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimReport {
     /// The claim.
     pub hypothesis: String,
     /// The authors of the claim, and where they make it.
     pub source: String,
+    /// What was looked at before the rules were fixed, in words; none was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explored: Option<String>,
     /// Each rule about each of its arms.
     pub rules: Vec<RuleReport>,
     /// Changes by the command line, so that the claim was not decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
+    /// Runs that were made by another version of the claim's file, if there are such.
+    #[serde(default)]
+    pub runs_of_another_version: usize,
     /// The decision.
     pub decision: Decision,
 }
@@ -109,6 +244,7 @@ impl Metric {
             Metric::Entropy => "entropy",
             Metric::DropRate => "drop_rate",
             Metric::DeadExperts => "dead_experts",
+            Metric::ExpertsPerToken => "experts_per_token",
         }
     }
 
@@ -121,6 +257,9 @@ impl Metric {
             Metric::Entropy => result.entropy,
             Metric::DropRate => result.drop_rate,
             Metric::DeadExperts => result.dead_experts,
+            Metric::ExpertsPerToken => result
+                .measured
+                .map_or(f64::NAN, |cost| cost.experts_per_token),
         }
     }
 }
@@ -136,26 +275,61 @@ impl fmt::Display for Decision {
     }
 }
 
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Above => "above",
+            Side::Below => "below",
+        })
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Number(number) => write!(f, "{number}"),
+            Bound::Arm(arm) => write!(f, "that of `{arm}`"),
+        }
+    }
+}
+
+impl Side {
+    fn sign(self) -> f64 {
+        match self {
+            Side::Above => 1.0,
+            Side::Below => -1.0,
+        }
+    }
+}
+
 impl Rule {
     /// Checks the rule against the names of the arms.
     pub(super) fn check(&self, names: &[String]) -> Result<(), String> {
-        let bound = match (&self.above, &self.below) {
-            (Some(bound), None) | (None, Some(bound)) => bound,
-            _ => return Err("a rule needs one of `above` and `below`".into()),
-        };
-        let bound = match bound {
-            Bound::Arm(arm) => Some(arm),
-            Bound::Number(_) => None,
-        };
         if self.arms.is_empty() {
             return Err("a rule needs at least one arm in `arms`".into());
         }
-        match self
-            .arms
-            .iter()
-            .chain(bound)
-            .find(|arm| !names.contains(arm))
+        if let Statement::Trend { .. } = self.statement
+            && !TREND_ARMS.contains(&self.arms.len())
         {
+            return Err(format!(
+                "a trend over {} arms: it needs {} to {}",
+                self.arms.len(),
+                TREND_ARMS.start(),
+                TREND_ARMS.end()
+            ));
+        }
+        let bound = match &self.statement {
+            Statement::Is(_, bound)
+            | Statement::IsNot(_, bound, _)
+            | Statement::Equals(bound, _) => Some(bound),
+            Statement::Trend { .. } => None,
+        };
+        let other = match bound {
+            Some(Bound::Arm(arm)) => Some(arm),
+            _ => None,
+        };
+        let mut named = self.arms.iter().chain(other);
+        match named.find(|arm| !names.contains(arm)) {
             Some(arm) => Err(format!(
                 "a rule names no arm `{arm}`; the arms are {}",
                 names.join(", ")
@@ -164,45 +338,86 @@ impl Rule {
         }
     }
 
-    /// Decides the rule for each of its arms.
+    /// Decides the rule, for each of its arms if it is no trend.
     pub(super) fn decide(&self, report: &AblationReport) -> Vec<RuleReport> {
-        self.arms
-            .iter()
-            .map(|arm| self.decide_arm(arm, report))
-            .collect()
+        match &self.statement {
+            Statement::Trend { rises, along } => vec![self.decide_trend(*rises, along, report)],
+            Statement::Is(_, bound)
+            | Statement::IsNot(_, bound, _)
+            | Statement::Equals(bound, _) => self
+                .arms
+                .iter()
+                .map(|arm| self.decide_arm(arm, bound, report))
+                .collect(),
+        }
     }
 
-    fn decide_arm(&self, label: &str, report: &AblationReport) -> RuleReport {
-        let (bound, side, sign) = match (&self.above, &self.below) {
-            (Some(bound), _) => (bound, "above", 1.0),
-            (_, Some(bound)) => (bound, "below", -1.0),
-            (None, None) => unreachable!("a rule is checked when it is read"),
-        };
+    fn decide_arm(&self, label: &str, bound: &Bound, report: &AblationReport) -> RuleReport {
         let arm = results(label, report);
         let values = self.values(arm);
-        let (against, name) = match bound {
-            Bound::Number(number) => (vec![*number; values.len()], number.to_string()),
+        let (against, reason) = match bound {
+            Bound::Number(number) => (vec![*number; values.len()], None),
             Bound::Arm(other) => {
-                let against = self.values(results(other, report));
-                (against, format!("that of `{other}`"))
+                let other = results(other, report);
+                (self.values(other), obstacle(other, arm, self.budget))
             }
         };
-        let reason = match bound {
-            Bound::Number(_) => None,
-            Bound::Arm(other) => obstacle(results(other, report), arm),
-        };
         let differences: Vec<f64> = values.iter().zip(against).map(|(a, b)| a - b).collect();
-        let finite = !differences.is_empty() && differences.iter().all(|d| d.is_finite());
-        let interval = (finite && differences.len() > 1)
-            .then(|| mean_interval(&differences, &report.bootstrap));
+        let test = Test::of(&differences, self.statement.level());
         RuleReport {
-            rule: format!("{} of `{label}` is {side} {name}", self.metric.name()),
-            difference: finite.then(|| mean(&differences)),
-            interval,
-            decision: interval
+            rule: format!("{} of `{label}` {}", self.metric.name(), self.statement),
+            difference: test.mean,
+            interval: test.interval,
+            level: 1.0 - 2.0 * self.statement.level(),
+            p: None,
+            visible: test.visible(&self.statement),
+            decision: test
+                .interval
                 .filter(|_| reason.is_none())
-                .map_or(Decision::Inconclusive, |interval| decide(interval, sign)),
+                .map_or(Decision::Inconclusive, |i| self.statement.decide(i)),
             reason,
+        }
+    }
+
+    fn decide_trend(&self, rises: bool, along: &str, report: &AblationReport) -> RuleReport {
+        let arms: Vec<&[SeedResult]> = self.arms.iter().map(|arm| results(arm, report)).collect();
+        let reason = arms
+            .iter()
+            .find_map(|arm| obstacle(arms[0], arm, Budget::Steps));
+        let seed =
+            |i: usize| -> Vec<f64> { arms.iter().map(|arm| self.metric.of(&arm[i])).collect() };
+        let values: Vec<Vec<f64>> = (0..report.seeds.len()).map(seed).collect();
+        let is_finite = values.iter().flatten().all(|x| x.is_finite());
+        let found = (is_finite && reason.is_none()).then(|| trend(&values));
+        let slopes = found.as_ref().map_or(&[][..], |found| &found.slopes);
+        let test = Test::of(slopes, LEVEL);
+        let p = found.as_ref().map(|found| {
+            if rises {
+                [found.p_rising, found.p_falling]
+            } else {
+                [found.p_falling, found.p_rising]
+            }
+        });
+        let direction = if rises { "rises" } else { "falls" };
+        RuleReport {
+            rule: format!(
+                "{} {direction} with {along} over {}",
+                self.metric.name(),
+                self.arms.join(", ")
+            ),
+            difference: test.mean,
+            interval: test.interval,
+            level: 1.0 - 2.0 * LEVEL,
+            p: p.map(|[p, _]| p),
+            visible: found.map(|found| {
+                found.noise * trend_effect(self.arms.len(), report.seeds.len(), LEVEL_EQUAL)
+            }),
+            reason,
+            decision: match p {
+                Some([p, _]) if p <= LEVEL_EQUAL => Decision::Pass,
+                Some([_, opposite]) if opposite <= LEVEL_EQUAL => Decision::Fail,
+                _ => Decision::Inconclusive,
+            },
         }
     }
 
@@ -211,21 +426,94 @@ impl Rule {
     }
 }
 
+impl Statement {
+    /// The one-sided level of the interval that decides it.
+    fn level(&self) -> f64 {
+        match self {
+            Statement::Equals(..) => LEVEL_EQUAL,
+            Statement::Is(..) | Statement::IsNot(..) | Statement::Trend { .. } => LEVEL,
+        }
+    }
+
+    /// Decides by the interval of the difference to the bound.
+    fn decide(&self, interval: Interval) -> Decision {
+        let Interval { low, high } = interval;
+        let (shown, refuted) = match self {
+            Statement::Is(side, _) => beyond(interval, side.sign(), 0.0),
+            Statement::IsNot(side, _, margin) => {
+                let (is, is_not) = beyond(interval, side.sign(), *margin);
+                (is_not, is)
+            }
+            Statement::Equals(_, margin) => (
+                -margin < low && high < *margin,
+                high < -margin || low > *margin,
+            ),
+            Statement::Trend { .. } => (false, false),
+        };
+        match (shown, refuted) {
+            (true, _) => Decision::Pass,
+            (_, true) => Decision::Fail,
+            _ => Decision::Inconclusive,
+        }
+    }
+}
+
+/// Tells whether an interval lies wholly beyond `margin` on one side, and whether it lies wholly before it.
+fn beyond(interval: Interval, sign: f64, margin: f64) -> (bool, bool) {
+    let ends = [interval.low * sign, interval.high * sign];
+    (
+        ends.iter().all(|&end| end > margin),
+        ends.iter().all(|&end| end < margin),
+    )
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Statement::Is(side, bound) => write!(f, "is {side} {bound}"),
+            Statement::IsNot(side, bound, margin) => {
+                write!(f, "is not {side} {bound} by {margin}")
+            }
+            Statement::Equals(bound, margin) => write!(f, "is within {margin} of {bound}"),
+            Statement::Trend { along, .. } => write!(f, "follows {along}"),
+        }
+    }
+}
+
+/// The paired differences of a rule, summed up.
+struct Test {
+    n: usize,
+    mean: Option<f64>,
+    std: Option<f64>,
+    interval: Option<Interval>,
+}
+
+impl Test {
+    fn of(differences: &[f64], level: f64) -> Self {
+        let finite = !differences.is_empty() && differences.iter().all(|d| d.is_finite());
+        let several = finite && differences.len() > 1;
+        Self {
+            n: differences.len(),
+            mean: finite.then(|| mean(differences)),
+            std: sample_std(differences).filter(|_| several),
+            interval: several.then(|| t_interval(differences, 1.0 - 2.0 * level)),
+        }
+    }
+
+    fn visible(&self, statement: &Statement) -> Option<f64> {
+        let std = self.std?;
+        let power = IntervalPower::new(self.n, statement.level());
+        Some(match statement {
+            Statement::Equals(..) => std * power.smallest_margin(),
+            _ => std * power.smallest_above(),
+        })
+    }
+}
+
 /// The results of the seeds of an arm.
 fn results<'a>(label: &str, report: &'a AblationReport) -> &'a [SeedResult] {
     let arm = report.arms.iter().find(|arm| arm.label == label);
     arm.map_or(&[], |arm| &arm.seeds)
-}
-
-fn decide(interval: Interval, sign: f64) -> Decision {
-    let ends = [interval.low * sign, interval.high * sign];
-    if ends.iter().all(|&end| end > 0.0) {
-        Decision::Pass
-    } else if ends.iter().all(|&end| end < 0.0) {
-        Decision::Fail
-    } else {
-        Decision::Inconclusive
-    }
 }
 
 /// The decision of all rules together.
@@ -263,31 +551,22 @@ mod tests {
 
     fn result(seed: u64, loss: f64) -> SeedResult {
         SeedResult {
-            seed,
-            loss,
-            accuracy: None,
-            exact_match: None,
-            tokens_per_s: 1.0,
-            max_vio: 0.5,
-            entropy: 0.9,
-            drop_rate: 0.0,
             dead_experts: 3.0,
-            steps: 1,
-            tokens: 1,
-            params_active: 1,
-            causal: true,
-            causal_in_training: true,
-            measured: None,
+            ..SeedResult::of_loss(seed, loss)
         }
     }
 
-    fn rule(metric: Metric, above: Option<Bound>, below: Option<Bound>) -> Rule {
+    fn rule(metric: Metric, statement: Statement) -> Rule {
         Rule {
             arms: vec!["b".into()],
             metric,
-            above,
-            below,
+            statement,
+            budget: Budget::Active,
         }
+    }
+
+    fn a() -> Bound {
+        Bound::Arm("a".into())
     }
 
     fn decision(report: &AblationReport, rule: &Rule) -> Decision {
@@ -297,7 +576,10 @@ mod tests {
     #[test]
     fn a_number_is_a_bound() {
         let report = report(&[("a", &[1.0, 1.0]), ("b", &[2.0, 2.5])]);
-        let dead = |above| rule(Metric::DeadExperts, Some(Bound::Number(above)), None);
+        let dead = |above| {
+            let above = Statement::Is(Side::Above, Bound::Number(above));
+            rule(Metric::DeadExperts, above)
+        };
         assert_eq!(decision(&report, &dead(2.0)), Decision::Pass); // 3 - 2 in both seeds
         assert_eq!(decision(&report, &dead(4.0)), Decision::Fail);
         assert_eq!(decision(&report, &dead(3.0)), Decision::Inconclusive); // 0 is not above 0
@@ -305,20 +587,69 @@ mod tests {
 
     #[test]
     fn an_arm_is_compared_seed_by_seed() {
-        let above = rule(Metric::Loss, Some(Bound::Arm("a".into())), None);
-        let below = rule(Metric::Loss, None, Some(Bound::Arm("a".into())));
-        // differences 0.1 and 0.2, though the losses of the seeds lie far apart
-        let report = report(&[("a", &[1.0, 5.0]), ("b", &[1.1, 5.2])]);
+        let above = rule(Metric::Loss, Statement::Is(Side::Above, a()));
+        let below = rule(Metric::Loss, Statement::Is(Side::Below, a()));
+        // differences 0.1, 0.11, 0.12, though the losses of the seeds lie far apart:
+        // 0.11 +- 4.303 * 0.01 / sqrt 3 = 0.11 +- 0.0248
+        let report = report(&[("a", &[1.0, 5.0, 2.0]), ("b", &[1.1, 5.11, 2.12])]);
         assert_eq!(decision(&report, &above), Decision::Pass);
         assert_eq!(decision(&report, &below), Decision::Fail);
         let decided = &above.decide(&report)[0];
         assert_eq!(decided.rule, "loss of `b` is above that of `a`");
-        assert!((decided.difference.unwrap() - 0.15).abs() < 1e-12);
+        assert!((decided.difference.unwrap() - 0.11).abs() < 1e-12);
+        let interval = decided.interval.unwrap();
+        assert!((interval.low - 0.0852).abs() < 1e-4 && (interval.high - 0.1348).abs() < 1e-4);
+    }
+
+    #[test]
+    fn what_is_not_worse_may_be_better() {
+        let not_above = |margin| rule(Metric::Loss, Statement::IsNot(Side::Above, a(), margin));
+        // differences 0.1, 0.11, 0.12: in 0.0852 to 0.1348
+        let worse = report(&[("a", &[1.0, 5.0, 2.0]), ("b", &[1.1, 5.11, 2.12])]);
+        assert_eq!(decision(&worse, &not_above(0.2)), Decision::Pass);
+        assert_eq!(decision(&worse, &not_above(0.1)), Decision::Inconclusive);
+        assert_eq!(decision(&worse, &not_above(0.05)), Decision::Fail);
+        let better = report(&[("a", &[1.1, 5.11, 2.12]), ("b", &[1.0, 5.0, 2.0])]);
+        assert_eq!(decision(&better, &not_above(0.05)), Decision::Pass);
+    }
+
+    #[test]
+    fn equality_needs_both_sides() {
+        let equal = |margin| rule(Metric::Loss, Statement::Equals(a(), margin));
+        // 90 %: 0.11 +- 2.920 * 0.01 / sqrt 3 = 0.11 +- 0.0169
+        let report = report(&[("a", &[1.0, 5.0, 2.0]), ("b", &[1.1, 5.11, 2.12])]);
+        assert_eq!(decision(&report, &equal(0.13)), Decision::Pass);
+        assert_eq!(decision(&report, &equal(0.12)), Decision::Inconclusive);
+        assert_eq!(decision(&report, &equal(0.09)), Decision::Fail);
+        let decided = &equal(0.13).decide(&report)[0];
+        assert_eq!(decided.rule, "loss of `b` is within 0.13 of that of `a`");
+        assert_eq!(decided.level, 0.9);
+    }
+
+    #[test]
+    fn a_trend_is_decided_by_its_order() {
+        let falls = |rises| Rule {
+            arms: ["a", "b", "c"].map(String::from).to_vec(),
+            ..rule(
+                Metric::Loss,
+                Statement::Trend {
+                    rises,
+                    along: "experts.n_experts".into(),
+                },
+            )
+        };
+        // falling in both seeds: p = 1 / 36
+        let report = report(&[("a", &[3.0, 3.1]), ("b", &[2.5, 2.4]), ("c", &[2.0, 2.2])]);
+        assert_eq!(decision(&report, &falls(false)), Decision::Pass);
+        assert_eq!(decision(&report, &falls(true)), Decision::Fail);
+        let decided = &falls(false).decide(&report)[0];
+        assert!((decided.p.unwrap() - 1.0 / 36.0).abs() < 1e-12);
+        assert!((decided.difference.unwrap() + 0.475).abs() < 1e-12); // slopes -0.5 and -0.45
     }
 
     #[test]
     fn mixed_seeds_one_seed_and_divergence_are_inconclusive() {
-        let above = rule(Metric::Loss, Some(Bound::Arm("a".into())), None);
+        let above = rule(Metric::Loss, Statement::Is(Side::Above, a()));
         for (a, b) in [
             (&[1.0, 1.0][..], &[0.9, 1.2][..]),
             (&[1.0], &[2.0]),
@@ -331,17 +662,22 @@ mod tests {
 
     #[test]
     fn arms_of_different_budgets_decide_nothing_between_them() {
-        let mut arms = report(&[("a", &[1.0, 1.0]), ("b", &[2.0, 2.5])]);
+        let mut arms = report(&[("a", &[1.0, 1.0]), ("b", &[2.0, 2.01])]);
         arms.arms[1].seeds[1].params_active = 2;
-        let than = |bound| rule(Metric::Loss, Some(bound), None);
-        let between = &than(Bound::Arm("a".into())).decide(&arms)[0];
+        let than = |bound| rule(Metric::Loss, Statement::Is(Side::Above, bound));
+        let between = &than(a()).decide(&arms)[0];
         assert_eq!(between.decision, Decision::Inconclusive);
         assert_eq!(
             between.reason.as_deref(),
             Some("active parameters differ by more than 1 %: 2 against 1")
         );
-        // a number has no budget
+        // a number has no budget, and all parameters are equal
         assert_eq!(decision(&arms, &than(Bound::Number(1.5))), Decision::Pass);
+        let by_total = Rule {
+            budget: Budget::Total,
+            ..than(a())
+        };
+        assert_eq!(decision(&arms, &by_total), Decision::Pass);
     }
 
     #[test]
@@ -350,6 +686,9 @@ mod tests {
             rule: String::new(),
             difference: None,
             interval: None,
+            level: 0.95,
+            p: None,
+            visible: None,
             reason: None,
             decision,
         };

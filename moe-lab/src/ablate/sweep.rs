@@ -75,6 +75,11 @@ impl Sweep {
     }
 }
 
+/// The number that a configuration has at a key.
+pub(super) fn value_of(config: &RunConfig, key: &str) -> Option<f64> {
+    without(config, key).0.as_ref().and_then(number)
+}
+
 /// The value of a key, and the configuration without it.
 fn without(config: &RunConfig, key: &str) -> (Option<Value>, Table) {
     let mut table = Table::try_from(config).expect("a configuration is a table");
@@ -109,7 +114,7 @@ mod tests {
 
     fn plan(arms: &[Arm], evaluations: &[Arm]) -> Plan {
         let base = ConfigFile::parse("a.toml", "router.name = 'switch'").unwrap();
-        Plan::of_arms(&base, &[], [arms, evaluations], 1).unwrap()
+        Plan::of_arms(&base, &[], [arms, evaluations], 1, None).unwrap()
     }
 
     fn points(line: &SweepLine) -> Vec<(f64, &str)> {

@@ -9,13 +9,15 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
-use super::comparable::obstacle;
+use super::comparable::{Budget, obstacle};
+use super::differ::Difference;
 use super::error::TableError;
 use super::outcome::{ArmResult, SeedResult, nullable};
 use super::rule::{ClaimReport, Decision, together};
 use super::sweep::Sweep;
+use super::tune::TuneReport;
 use crate::stats::{
-    BootstrapConfig, Comparison, Goal, Verdict, compare, holm, mean, sample_std, smallest_holm,
+    CompareConfig, Comparison, Goal, Verdict, compare, holm, mean, sample_std, smallest_holm,
     smallest_p,
 };
 use moe_train::run::Measured;
@@ -26,15 +28,15 @@ use moe_train::task::Merit;
 pub struct AblationConfig {
     /// The largest corrected p-value that counts as a difference. Default: 0.05
     pub alpha: f64,
-    /// The making of the intervals.
-    pub bootstrap: BootstrapConfig,
+    /// The margin of equality and the making of the intervals.
+    pub compare: CompareConfig,
 }
 
 impl Default for AblationConfig {
     fn default() -> Self {
         Self {
             alpha: 0.05,
-            bootstrap: BootstrapConfig::default(),
+            compare: CompareConfig::default(),
         }
     }
 }
@@ -122,8 +124,8 @@ pub struct AblationReport {
     pub seeds: Vec<u64>,
     /// The largest corrected p-value that counts as a difference.
     pub alpha: f64,
-    /// The making of the intervals.
-    pub bootstrap: BootstrapConfig,
+    /// The margin of equality and the making of the intervals.
+    pub compare: CompareConfig,
     /// Number of arms that were compared, which Holm's correction corrects for.
     pub n_compared: usize,
     /// The smallest p-value that these seeds can reach.
@@ -132,6 +134,12 @@ pub struct AblationReport {
     pub smallest_p_holm: f64,
     /// The arms, the baseline first.
     pub arms: Vec<ArmReport>,
+    /// The keys in which the arms differ, if they were planned together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// The tuning of each arm before the decision, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<TuneReport>,
     /// The arms that make a curve, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
@@ -163,7 +171,7 @@ impl AblationReport {
                 arm.compare(baseline, config);
             }
         }
-        let n_compared = correct(&mut arms);
+        let n_compared = correct(&mut arms, config.alpha);
         for arm in &mut arms {
             arm.draw_verdict(config.alpha);
         }
@@ -179,18 +187,26 @@ impl AblationReport {
             baseline: baseline.label.clone(),
             seeds,
             alpha: config.alpha,
-            bootstrap: config.bootstrap,
+            compare: config.compare,
             n_compared,
             smallest_p,
             smallest_p_holm: smallest_holm(smallest_p, n_compared),
             arms,
+            differences: Vec::new(),
+            tuning: None,
             sweep: None,
             claim: None,
         })
     }
 
-    /// Decides a claim by the results of its arms; not if the runs were changed by something.
-    pub fn decide(&mut self, claim: &Claim, changed_by: Option<&str>) {
+    /// Decides a claim by the results of its arms; not if the runs were changed by something. Some runs may have been
+    /// made for another version of the claim.
+    pub fn decide(
+        &mut self,
+        claim: &Claim,
+        changed_by: Option<&str>,
+        runs_of_another_version: usize,
+    ) {
         let mut rules: Vec<_> = claim
             .rules
             .iter()
@@ -204,6 +220,11 @@ impl AblationReport {
         self.claim = Some(ClaimReport {
             hypothesis: claim.hypothesis.clone(),
             source: claim.source.clone(),
+            explored: claim.explored.as_ref().map(|explored| {
+                let seeds: Vec<String> = explored.seeds.iter().map(u64::to_string).collect();
+                format!("{} (seeds {})", explored.what, seeds.join(", "))
+            }),
+            runs_of_another_version,
             decision: together(&rules),
             changed_by: changed_by.map(str::to_owned),
             rules,
@@ -275,12 +296,12 @@ impl ArmReport {
     }
 
     fn compare(&mut self, baseline: &Self, config: &AblationConfig) {
-        self.reason = obstacle(&baseline.seeds, &self.seeds);
+        self.reason = obstacle(&baseline.seeds, &self.seeds, Budget::Active);
         self.comparable = self.reason.is_none();
         let (theirs, ours) = (baseline.scores(), self.scores());
         let finite = theirs.iter().chain(&ours).all(|score| score.is_finite());
         self.comparison = finite
-            .then(|| compare(&theirs, &ours, &config.bootstrap))
+            .then(|| compare(&theirs, &ours, &config.compare))
             .map(|comparison| {
                 if self.comparable {
                     comparison
@@ -310,22 +331,26 @@ fn measured(seeds: &[SeedResult]) -> Option<Measured> {
         .map(|costs| Measured::mean(&costs))
 }
 
-/// Fills in Holm's correction over all compared arms and returns their number.
-fn correct(arms: &mut [ArmReport]) -> usize {
+/// Fills in Holm's correction over all compared arms, and what they would have seen, and returns their number.
+fn correct(arms: &mut [ArmReport], alpha: f64) -> usize {
     let mut comparisons: Vec<&mut Comparison> = arms
         .iter_mut()
         .filter(|arm| arm.comparable)
         .filter_map(|arm| arm.comparison.as_mut())
         .collect();
     let n_compared = comparisons.len();
-    let p: Vec<f64> = comparisons.iter().filter_map(|c| c.p).collect();
-    let adjusted = holm(&p);
-    for comparison in &mut comparisons {
+    // Either all comparisons have a p-value or, with one seed, none has; so with a margin.
+    let all = |p: fn(&Comparison) -> Option<f64>| -> Vec<f64> {
+        let p: Vec<f64> = comparisons.iter().filter_map(|c| p(c)).collect();
+        holm(&p)
+    };
+    let (p, p_equal) = (all(|c| c.p), all(|c| c.p_equal));
+    for (i, comparison) in comparisons.iter_mut().enumerate() {
+        comparison.n_tests = n_compared;
         comparison.smallest_p_holm = smallest_holm(comparison.smallest_p, n_compared);
-    }
-    // Either all comparisons have a p-value or, with one seed, none has.
-    for (comparison, adjusted) in comparisons.into_iter().zip(adjusted) {
-        comparison.p_holm = Some(adjusted);
+        comparison.p_holm = p.get(i).copied();
+        comparison.p_equal = p_equal.get(i).copied();
+        **comparison = comparison.clone().corrected(alpha);
     }
 
     n_compared
@@ -361,25 +386,17 @@ fn seed_list(arm: &ArmReport) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::stats::Interval;
 
     fn seed(seed: u64, loss: f64) -> SeedResult {
         SeedResult {
-            seed,
-            loss,
-            accuracy: None,
-            exact_match: None,
             tokens_per_s: 1000.0,
             max_vio: 0.5,
             entropy: 0.9,
-            drop_rate: 0.0,
             dead_experts: 1.0,
             steps: 200,
             tokens: 6400,
             params_active: 1000,
-            causal: true,
-            causal_in_training: true,
-            measured: None,
+            ..SeedResult::of_loss(seed, loss)
         }
     }
 
@@ -416,13 +433,9 @@ mod tests {
             (2.0, Some(0.25), Some(0.5))
         );
         assert_eq!((c.p, c.p_holm), (Some(0.75), Some(0.75)));
-        assert_eq!(
-            b.interval,
-            Some(Interval {
-                low: 1.0,
-                high: 3.0
-            })
-        );
+        // 2 +- 4.303 / sqrt 3
+        let interval = b.interval.unwrap();
+        assert!((interval.low + 0.484).abs() < 1e-3 && (interval.high - 4.484).abs() < 1e-3);
         assert_eq!(
             report.arms[1].loss,
             Spread {
@@ -433,7 +446,7 @@ mod tests {
         assert_eq!((report.smallest_p, report.smallest_p_holm), (0.25, 0.5));
         assert_eq!(
             report.arms[1].verdict,
-            Some(Verdict::TooFewSeeds { smallest_p: 0.5 })
+            Some(Verdict::Undecided { seeds: Some(7) })
         );
         assert_eq!(
             (report.n_compared, report.arms[0].verdict.clone()),
@@ -485,6 +498,39 @@ mod tests {
     }
 
     #[test]
+    fn arms_within_a_margin_are_equal() {
+        let arms = [
+            arm("a", &[2.0, 2.1, 2.2]),
+            arm("b", &[2.001, 2.099, 2.2]),
+            arm("c", &[2.1, 2.2, 2.31]),
+        ];
+        let mut config = AblationConfig::default();
+        config.compare.margin = Some(0.01);
+        let report = AblationReport::new(&arms, &config).unwrap();
+        let verdict = |i: usize| report.arms[i].verdict.clone().unwrap();
+        assert_eq!(verdict(1), Verdict::Equal { margin: 0.01 });
+        assert_eq!(verdict(2), Verdict::Undecided { seeds: Some(7) });
+        // Holm: the smaller of the two p-values counts twice
+        let p = report.arms[1].comparison.as_ref().unwrap().p_equal.unwrap();
+        let alone = AblationReport::new(&arms[..2], &config).unwrap();
+        let raw = alone.arms[1].comparison.as_ref().unwrap().p_equal.unwrap();
+        assert!((p - 2.0 * raw).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_verdict_without_a_difference_says_what_would_have_been_seen() {
+        let report = report(&[
+            arm("a", &[2.0; 6]),
+            arm("b", &[1.9, 2.1, 1.9, 2.1, 2.0, 2.0]),
+        ]);
+        let Some(Verdict::NoDifference { visible: Some(d) }) = report.arms[1].verdict else {
+            panic!("{:?}", report.arms[1].verdict);
+        };
+        // the standard deviation is 0.0894
+        assert!((0.1..0.3).contains(&d), "{d}");
+    }
+
+    #[test]
     fn an_arm_that_is_not_comparable_gets_no_p() {
         let mut short = arm("short", &[0.5, 0.5, 0.5]);
         short.seeds[2].steps = 100;
@@ -520,7 +566,8 @@ mod tests {
     fn one_seed_has_no_test() {
         let report = report(&[arm("a", &[1.0]), arm("b", &[2.0])]);
 
-        assert_eq!(report.arms[1].verdict, Some(Verdict::OneSeed));
+        let undecided = Verdict::Undecided { seeds: Some(6) };
+        assert_eq!(report.arms[1].verdict, Some(undecided));
         assert_eq!(report.arms[1].comparison.as_ref().unwrap().p_holm, None);
     }
 
@@ -554,7 +601,7 @@ mod tests {
         assert_eq!(json["arms"][1]["verdict"]["kind"], "not_comparable");
         assert_eq!(json["arms"][1]["loss"]["mean"], serde_json::Value::Null);
         assert_eq!(json["arms"][2]["comparison"]["mean_difference"], 1.0);
-        assert_eq!(json["arms"][2]["verdict"]["kind"], "too_few_seeds");
+        assert_eq!(json["arms"][2]["verdict"]["kind"], "undecided");
 
         let back: AblationReport = serde_json::from_value(json).unwrap();
         assert_eq!(back.arms[2], report.arms[2]);

@@ -9,13 +9,15 @@
 //! ```
 //!
 //! Where all `n^n` draws are no more than `B`, they are enumerated and nothing is left to chance
-//! (n <= 5 for B = 10,000). The interval is known to be too narrow for few seeds: it never reaches
-//! beyond the smallest and the largest difference.
+//! (n <= 5 for B = 10,000). The interval is too narrow for few seeds, since it never reaches beyond the smallest
+//! and the largest difference: of normal differences it covers 67 % with 3 seeds and 84 % with 5. So it stands
+//! beside Student's t interval and decides nothing.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::student::Interval;
 use super::summary::mean;
 
 /// Settings of a bootstrap interval.
@@ -23,7 +25,7 @@ use super::summary::mean;
 pub struct BootstrapConfig {
     /// Number of resamples, and the most draws that are enumerated. Default: 10,000
     pub resamples: usize,
-    /// Share of the resampled means inside the interval. Default: 0.95
+    /// Share of the resampled means inside the interval, and the level of Student's t interval. Default: 0.95
     pub level: f64,
     /// Seed of the ChaCha8 generator. Default: 0
     pub seed: u64,
@@ -43,22 +45,6 @@ impl BootstrapConfig {
     /// Returns `true` if all draws of `n` differences are enumerated, so that the seed has no influence.
     pub fn is_exact(&self, n: usize) -> bool {
         all_draws(n).is_some_and(|draws| draws <= self.resamples)
-    }
-}
-
-/// A closed interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// The lower end.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
-}
-
-impl Interval {
-    /// Returns `true` if `value` lies in the interval, its ends included.
-    pub fn contains(&self, value: f64) -> bool {
-        self.low <= value && value <= self.high
     }
 }
 

@@ -4,23 +4,33 @@
 //! `d_s = arm_s - baseline_s`, and everything here is a function of those few differences:
 //!
 //! ```text
-//! interval: percentile bootstrap of mean(d)          how large is the effect?
+//! interval: Student's t of mean(d)                    how large is the effect?
 //! p:        exact sign-flip test of mean(d) = 0       could it be chance?
 //! p_holm:   Holm's correction over all arms           ... given how many arms were tried?
-//! verdict:  one rule from the three, in words
+//! p_equal:  two one-sided t tests against a margin    is it too small to matter?
+//! visible:  effect that 80 % of such studies find     what would have been seen?
+//! verdict:  one rule from them, in words
 //! ```
+//!
+//! Ordered arms have a [`trend`].
 
 mod bootstrap;
 mod holm;
 mod paired;
+mod power;
 mod sign_flip;
+mod student;
 mod summary;
+mod trend;
 mod verdict;
 
-pub use bootstrap::{BootstrapConfig, Interval, mean_interval};
+pub use bootstrap::{BootstrapConfig, mean_interval};
 pub use holm::{holm, seeds_needed, smallest_holm};
 pub use moe_train::task::Goal;
-pub use paired::{Comparison, compare};
+pub use paired::{CompareConfig, Comparison, compare};
+pub use power::{IntervalPower, POWER, seeds_to_find, verdict_effect, verdict_power};
 pub use sign_flip::{sign_flip, smallest_p};
+pub use student::{Interval, p_above, p_equal, t_interval, t_quantile};
 pub use summary::{mean, median, sample_std};
+pub use trend::{TREND_ARMS, Trend, trend, trend_effect};
 pub use verdict::{Evidence, Verdict};

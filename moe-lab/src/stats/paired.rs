@@ -3,10 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 use super::Goal;
-use super::bootstrap::{BootstrapConfig, Interval, mean_interval};
+use super::bootstrap::{BootstrapConfig, mean_interval};
+use super::power::verdict_effect;
 use super::sign_flip::{sign_flip, smallest_p};
+use super::student::{Interval, p_equal, t_interval};
 use super::summary::{mean, sample_std};
 use super::verdict::{Evidence, Verdict};
+
+/// Options of a comparison.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CompareConfig {
+    /// The largest difference that counts as none, fixed before the runs. Default: none, so that nothing is
+    /// called equal
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// The level of the intervals and the making of the second one.
+    pub bootstrap: BootstrapConfig,
+}
 
 /// The numbers of a paired comparison; differences are arm minus baseline.
 ///
@@ -19,8 +32,10 @@ pub struct Comparison {
     pub mean_difference: f64,
     /// Sample standard deviation of the differences; `None` with one seed.
     pub std_difference: Option<f64>,
-    /// Percentile bootstrap interval of the mean difference; `None` with one seed.
+    /// Student's t interval of the mean difference; `None` with one seed.
     pub interval: Option<Interval>,
+    /// Percentile bootstrap interval of the mean difference, which decides nothing; `None` with one seed.
+    pub bootstrap: Option<Interval>,
     /// p-value of the two-sided sign-flip test; `None` with one seed.
     pub p: Option<f64>,
     /// The smallest p-value that these seeds can reach.
@@ -29,6 +44,17 @@ pub struct Comparison {
     pub p_holm: Option<f64>,
     /// `smallest_p` after Holm's correction; equal to it until all arms are compared.
     pub smallest_p_holm: f64,
+    /// Number of arms that the correction is for; 1 until all arms are compared.
+    pub n_tests: usize,
+    /// The margin of equality, if one was fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// p-value of two one-sided t tests that the difference lies within the margin, corrected like `p_holm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_equal: Option<f64>,
+    /// The smallest true difference that 80 % of such studies would find, by the standard deviation seen here;
+    /// `None` where no outcome is significant, or until [`corrected`](Self::corrected).
+    pub visible: Option<f64>,
 }
 
 impl Comparison {
@@ -37,22 +63,33 @@ impl Comparison {
         Self {
             p: None,
             p_holm: None,
+            p_equal: None,
+            visible: None,
             ..self
         }
     }
 
-    /// Draws the verdict at level `alpha` from the corrected p-value, or from the raw one where
+    /// The difference that 80 % of such studies find, with the corrections that the comparison has by now.
+    pub fn corrected(self, alpha: f64) -> Self {
+        let effect = verdict_effect(self.n_seeds, alpha, self.n_tests);
+        let visible = effect.zip(self.std_difference).filter(|_| self.p.is_some());
+        Self {
+            visible: visible.map(|(effect, std)| effect * std),
+            ..self
+        }
+    }
+
+    /// Draws the verdict at level `alpha` from the corrected p-values, or from the raw ones where
     /// there was only this comparison.
     pub fn verdict(&self, goal: Goal, alpha: f64) -> Verdict {
-        let (Some(interval), Some(p)) = (self.interval, self.p) else {
-            return Verdict::OneSeed;
-        };
         let evidence = Evidence {
-            n_seeds: self.n_seeds,
             mean_difference: self.mean_difference,
-            interval,
-            adjusted_p: self.p_holm.unwrap_or(p),
+            interval: self.interval,
+            adjusted_p: self.p_holm.or(self.p),
             smallest_p: self.smallest_p_holm,
+            n_tests: self.n_tests,
+            equal: self.margin.zip(self.p_equal),
+            visible: self.visible,
             alpha,
         };
 
@@ -65,7 +102,7 @@ impl Comparison {
 /// # Panics
 ///
 /// Panics without values, with different numbers of values, or if a difference is not finite.
-pub fn compare(baseline: &[f64], arm: &[f64], bootstrap: &BootstrapConfig) -> Comparison {
+pub fn compare(baseline: &[f64], arm: &[f64], config: &CompareConfig) -> Comparison {
     assert_eq!(
         baseline.len(),
         arm.len(),
@@ -74,16 +111,25 @@ pub fn compare(baseline: &[f64], arm: &[f64], bootstrap: &BootstrapConfig) -> Co
     let differences: Vec<f64> = arm.iter().zip(baseline).map(|(a, b)| a - b).collect();
     let smallest_p = smallest_p(differences.len());
     let several = differences.len() > 1;
+    let bootstrap = &config.bootstrap;
 
     Comparison {
         n_seeds: differences.len(),
         mean_difference: mean(&differences),
         std_difference: sample_std(&differences),
-        interval: several.then(|| mean_interval(&differences, bootstrap)),
+        interval: several.then(|| t_interval(&differences, bootstrap.level)),
+        bootstrap: several.then(|| mean_interval(&differences, bootstrap)),
         p: several.then(|| sign_flip(&differences, bootstrap.seed)),
         smallest_p,
         p_holm: None,
         smallest_p_holm: smallest_p,
+        n_tests: 1,
+        margin: config.margin,
+        p_equal: config
+            .margin
+            .filter(|_| several)
+            .map(|margin| p_equal(&differences, margin)),
+        visible: None,
     }
 }
 
@@ -91,60 +137,82 @@ pub fn compare(baseline: &[f64], arm: &[f64], bootstrap: &BootstrapConfig) -> Co
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use approx::assert_relative_eq;
     use proptest::prelude::*;
 
     #[test]
     fn three_seeds_by_hand() {
         // Differences -1, -2, -3: mean -2, std 1, p = 2/8; all 27 draws, floor(0.025 * 27) = 0 out,
-        // so the interval is [-3, -1].
-        let comparison = compare(
-            &[5.0, 6.0, 7.0],
-            &[4.0, 4.0, 4.0],
-            &BootstrapConfig::default(),
-        );
-        let expected = Comparison {
-            n_seeds: 3,
-            mean_difference: -2.0,
-            std_difference: Some(1.0),
-            interval: Some(Interval {
-                low: -3.0,
-                high: -1.0,
-            }),
-            p: Some(0.25),
-            smallest_p: 0.25,
-            p_holm: None,
-            smallest_p_holm: 0.25,
-        };
-
-        assert_eq!(comparison, expected);
+        // so the bootstrap interval is [-3, -1]; Student's is -2 +- 4.303 / sqrt 3.
+        let config = CompareConfig::default();
+        let comparison = compare(&[5.0, 6.0, 7.0], &[4.0, 4.0, 4.0], &config);
+        assert_eq!(comparison.mean_difference, -2.0);
+        assert_eq!(comparison.std_difference, Some(1.0));
+        assert_eq!((comparison.p, comparison.smallest_p), (Some(0.25), 0.25));
+        let bootstrap = comparison.bootstrap.unwrap();
+        assert_eq!((bootstrap.low, bootstrap.high), (-3.0, -1.0));
+        let interval = comparison.interval.unwrap();
+        assert_relative_eq!(interval.low, -4.484, epsilon = 1e-3);
+        assert_relative_eq!(interval.high, 0.484, epsilon = 1e-3);
         assert_eq!(
             comparison.verdict(Goal::Lower, 0.05),
-            Verdict::TooFewSeeds { smallest_p: 0.25 }
+            Verdict::Undecided { seeds: Some(6) }
         );
-        assert_eq!(comparison.verdict(Goal::Lower, 0.25), Verdict::Better);
     }
 
     #[test]
     fn corrected_p_decides() {
-        let mut comparison = compare(&[1.0; 6], &[0.0; 6], &BootstrapConfig::default());
+        let mut comparison = compare(&[1.0; 6], &[0.0; 6], &CompareConfig::default());
         assert_eq!(comparison.verdict(Goal::Lower, 0.05), Verdict::Better);
 
         comparison.p_holm = Some(0.0625);
-        assert_eq!(comparison.verdict(Goal::Lower, 0.05), Verdict::NoDifference);
+        let verdict = comparison.verdict(Goal::Lower, 0.05);
+        assert_eq!(verdict, Verdict::NoDifference { visible: None });
+    }
+
+    #[test]
+    fn a_small_difference_is_equal_within_its_margin() {
+        // differences of at most 0.002, three seeds: the 90 % interval is about +- 0.002 * 2.92
+        let config = CompareConfig {
+            margin: Some(0.01),
+            ..CompareConfig::default()
+        };
+        let (a, b) = ([2.0, 2.1, 2.2], [2.001, 2.098, 2.2]);
+        let comparison = compare(&a, &b, &config);
+        assert!(comparison.p_equal.unwrap() < 0.05);
+        let verdict = comparison.verdict(Goal::Lower, 0.05);
+        assert_eq!(verdict, Verdict::Equal { margin: 0.01 });
+
+        let narrow = CompareConfig {
+            margin: Some(0.001),
+            ..config
+        };
+        let verdict = compare(&a, &b, &narrow).verdict(Goal::Lower, 0.05);
+        assert_eq!(verdict, Verdict::Undecided { seeds: Some(6) });
+    }
+
+    #[test]
+    fn six_seeds_say_what_they_would_have_seen() {
+        // differences of standard deviation 1: the effect itself
+        let differences = [1.0, -1.0, 1.0, -1.0, 1.0, -1.0].map(|d: f64| d * (5.0f64 / 6.0).sqrt());
+        let comparison = compare(&[0.0; 6], &differences, &CompareConfig::default());
+        let visible = comparison.corrected(0.05).visible.unwrap();
+        assert_relative_eq!(visible, verdict_effect(6, 0.05, 1).unwrap(), epsilon = 1e-9);
     }
 
     #[test]
     fn one_seed_has_a_difference_only() {
-        let comparison = compare(&[1.0], &[3.0], &BootstrapConfig::default());
+        let comparison = compare(&[1.0], &[3.0], &CompareConfig::default());
 
         assert_eq!(comparison.mean_difference, 2.0);
         assert_eq!((comparison.p, comparison.interval), (None, None));
-        assert_eq!(comparison.verdict(Goal::Lower, 0.05), Verdict::OneSeed);
+        let verdict = comparison.verdict(Goal::Lower, 0.05);
+        assert_eq!(verdict, Verdict::Undecided { seeds: Some(6) });
     }
 
     #[test]
     fn json_round_trip() {
-        let comparison = compare(&[1.0, 2.0], &[1.5, 2.0], &BootstrapConfig::default());
+        let comparison = compare(&[1.0, 2.0], &[1.5, 2.0], &CompareConfig::default());
         let text = serde_json::to_string(&comparison).unwrap();
 
         assert_eq!(
@@ -156,7 +224,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "the same seeds in both arms")]
     fn unpaired() {
-        compare(&[1.0, 2.0], &[1.0], &BootstrapConfig::default());
+        compare(&[1.0, 2.0], &[1.0], &CompareConfig::default());
     }
 
     proptest! {
@@ -165,14 +233,18 @@ mod tests {
             pairs in prop::collection::vec((0.0..5.0f64, 0.0..5.0f64), 2..9),
         ) {
             let (a, b): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
-            let config = BootstrapConfig { resamples: 300, ..BootstrapConfig::default() };
+            let bootstrap = BootstrapConfig { resamples: 300, ..BootstrapConfig::default() };
+            let config = CompareConfig { margin: Some(0.5), bootstrap };
             let there = compare(&a, &b, &config);
             let back = compare(&b, &a, &config);
 
             prop_assert_eq!(there.mean_difference, -back.mean_difference);
             prop_assert_eq!(there.p, back.p);
-            let (there, back) = (there.interval.unwrap(), back.interval.unwrap());
-            prop_assert_eq!((there.low, there.high), (-back.high, -back.low));
+            prop_assert_eq!(there.p_equal, back.p_equal);
+            for (there, back) in [(there.interval, back.interval), (there.bootstrap, back.bootstrap)] {
+                let (there, back) = (there.unwrap(), back.unwrap());
+                prop_assert_eq!((there.low, there.high), (-back.high, -back.low));
+            }
         }
     }
 }

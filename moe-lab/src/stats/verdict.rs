@@ -4,22 +4,27 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::Interval;
+use super::holm::seeds_needed;
+use super::student::Interval;
 use moe_train::task::Goal;
 
 /// Numbers that a verdict is drawn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
-    /// Number of paired seeds.
-    pub n_seeds: usize,
     /// Mean of arm minus baseline over the seeds.
     pub mean_difference: f64,
-    /// Bootstrap interval of that mean.
-    pub interval: Interval,
-    /// The p-value after the correction for the number of arms.
-    pub adjusted_p: f64,
+    /// Student's t interval of that mean; `None` with one seed.
+    pub interval: Option<Interval>,
+    /// The p-value after the correction for the number of arms; `None` with one seed.
+    pub adjusted_p: Option<f64>,
     /// The smallest value that `adjusted_p` can take with these seeds and arms.
     pub smallest_p: f64,
+    /// The number of arms that were compared.
+    pub n_tests: usize,
+    /// The margin of equality with the p-value of the tests against it, if one was fixed.
+    pub equal: Option<(f64, f64)>,
+    /// The smallest difference that 80 % of such studies would find.
+    pub visible: Option<f64>,
     /// The largest p-value that counts, such as 0.05.
     pub alpha: f64,
 }
@@ -32,15 +37,21 @@ pub enum Verdict {
     Better,
     /// The arm is worse than the baseline.
     Worse,
-    /// The test could have found a difference and did not. This is not evidence of equality.
-    NoDifference,
-    /// No outcome of the test could have been significant.
-    TooFewSeeds {
-        /// The smallest reachable p-value, corrected for the number of arms.
-        smallest_p: f64,
+    /// The difference is shown to lie within a margin that was fixed before the runs.
+    Equal {
+        /// The margin.
+        margin: f64,
     },
-    /// One seed has no pairs to compare.
-    OneSeed,
+    /// The test could have found a difference and did not. This is not evidence of equality.
+    NoDifference {
+        /// The smallest true difference that 80 % of such studies would find.
+        visible: Option<f64>,
+    },
+    /// No outcome of the test could have been significant.
+    Undecided {
+        /// The fewest seeds with which one could, for this number of arms; `None` above 20.
+        seeds: Option<usize>,
+    },
     /// The arms did not have the same budget.
     NotComparable {
         /// Quantity that differs, with both numbers.
@@ -51,63 +62,74 @@ pub enum Verdict {
 impl Verdict {
     /// Draws the verdict. The first rule that holds decides:
     ///
-    /// 1. one seed: [`OneSeed`](Verdict::OneSeed);
-    /// 2. `smallest_p > alpha`: [`TooFewSeeds`](Verdict::TooFewSeeds), whatever the numbers look
-    ///    like;
+    /// 1. the tests against a margin have `p <= alpha`: [`Equal`](Verdict::Equal), whatever the sign-flip test
+    ///    says, since a difference within the margin does not matter;
+    /// 2. `smallest_p > alpha`, or one seed: [`Undecided`](Verdict::Undecided), whatever the numbers look like;
     /// 3. `adjusted_p <= alpha`, and the interval does not contain 0:
     ///    [`Better`](Verdict::Better) or [`Worse`](Verdict::Worse) by the sign of the difference;
     /// 4. otherwise [`NoDifference`](Verdict::NoDifference).
     pub fn draw(evidence: &Evidence, goal: Goal) -> Self {
-        let significant = evidence.adjusted_p <= evidence.alpha && !evidence.interval.contains(0.0);
+        let Evidence { alpha, .. } = *evidence;
+        let reaches = evidence.adjusted_p.is_some_and(|p| p <= alpha);
+        let excludes_0 = evidence.interval.is_some_and(|i| !i.contains(0.0));
         let lower = evidence.mean_difference < 0.0;
 
-        if evidence.n_seeds < 2 {
-            Self::OneSeed
-        } else if evidence.smallest_p > evidence.alpha {
-            Self::TooFewSeeds {
-                smallest_p: evidence.smallest_p,
+        match evidence.equal {
+            Some((margin, p)) if p <= alpha => return Self::Equal { margin },
+            _ => (),
+        }
+        if evidence.adjusted_p.is_none() || evidence.smallest_p > alpha {
+            Self::Undecided {
+                seeds: seeds_needed(alpha, evidence.n_tests),
             }
-        } else if !significant {
-            Self::NoDifference
+        } else if !(reaches && excludes_0) {
+            Self::NoDifference {
+                visible: evidence.visible,
+            }
         } else if lower == (goal == Goal::Lower) {
             Self::Better
         } else {
             Self::Worse
         }
     }
-}
 
-impl Verdict {
     /// Its first words, without numbers and reasons.
-    pub fn in_short(&self) -> String {
+    pub fn in_short(&self) -> &'static str {
         match self {
-            Self::TooFewSeeds { .. } => "too few seeds to tell".to_owned(),
-            Self::NotComparable { .. } => "not comparable".to_owned(),
-            Self::Better | Self::Worse | Self::NoDifference | Self::OneSeed => self.to_string(),
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Equal { .. } => "equal",
+            Self::NoDifference { .. } => "no difference found",
+            Self::Undecided { .. } => "undecided",
+            Self::NotComparable { .. } => "not comparable",
+        }
+    }
+
+    /// The verdict in words, its numbers written by `number`: in the unit and with the digits of a table.
+    pub fn words(&self, number: impl Fn(f64) -> String) -> String {
+        let short = self.in_short();
+        match self {
+            Self::Equal { margin } => format!("{short} within {}", number(*margin)),
+            Self::NoDifference { visible: Some(d) } => {
+                format!("{short} (would have seen {})", number(*d))
+            }
+            Self::Undecided { seeds: Some(n) } => format!("{short} (needs {n} seeds)"),
+            Self::Undecided { seeds: None } => format!("{short} (needs more than 20 seeds)"),
+            Self::NotComparable { reason } => format!("{short}: {reason}"),
+            Self::Better | Self::Worse | Self::NoDifference { visible: None } => short.to_owned(),
         }
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Better => f.write_str("better"),
-            Self::Worse => f.write_str("worse"),
-            Self::NoDifference => f.write_str("no difference found"),
-            Self::TooFewSeeds { smallest_p } => write!(
-                f,
-                "too few seeds to tell (smallest reachable p is {})",
-                rounded(*smallest_p)
-            ),
-            Self::OneSeed => f.write_str("one seed: no test possible"),
-            Self::NotComparable { reason } => write!(f, "not comparable: {reason}"),
-        }
+        f.write_str(&self.words(|x| rounded(x).to_string()))
     }
 }
 
 /// At most four decimals, without trailing zeros.
-fn rounded(p: f64) -> f64 {
-    (p * 1e4).round() / 1e4
+fn rounded(x: f64) -> f64 {
+    (x * 1e4).round() / 1e4
 }
 
 #[cfg(test)]
@@ -118,14 +140,16 @@ mod tests {
     /// Six seeds, difference -0.1 in [-0.2, -0.05], p = 2/64.
     fn evidence() -> Evidence {
         Evidence {
-            n_seeds: 6,
             mean_difference: -0.1,
-            interval: Interval {
+            interval: Some(Interval {
                 low: -0.2,
                 high: -0.05,
-            },
-            adjusted_p: 0.03125,
+            }),
+            adjusted_p: Some(0.03125),
             smallest_p: 0.03125,
+            n_tests: 1,
+            equal: None,
+            visible: Some(0.08),
             alpha: 0.05,
         }
     }
@@ -135,10 +159,10 @@ mod tests {
         let lower = evidence();
         let higher = Evidence {
             mean_difference: 0.1,
-            interval: Interval {
+            interval: Some(Interval {
                 low: 0.05,
                 high: 0.2,
-            },
+            }),
             ..lower
         };
 
@@ -151,28 +175,28 @@ mod tests {
     #[test]
     fn p_and_interval_must_agree() {
         let large_p = Evidence {
-            adjusted_p: 0.0625,
+            adjusted_p: Some(0.0625),
             ..evidence()
         };
         let zero_inside = Evidence {
-            interval: Interval {
+            interval: Some(Interval {
                 low: -0.2,
                 high: 0.0,
-            },
+            }),
             ..evidence()
         };
+        let none = Verdict::NoDifference {
+            visible: Some(0.08),
+        };
 
-        assert_eq!(Verdict::draw(&large_p, Goal::Lower), Verdict::NoDifference);
-        assert_eq!(
-            Verdict::draw(&zero_inside, Goal::Lower),
-            Verdict::NoDifference
-        );
+        assert_eq!(Verdict::draw(&large_p, Goal::Lower), none);
+        assert_eq!(Verdict::draw(&zero_inside, Goal::Lower), none);
     }
 
     #[test]
     fn p_equal_to_alpha_counts() {
         let edge = Evidence {
-            adjusted_p: 0.05,
+            adjusted_p: Some(0.05),
             smallest_p: 0.05,
             ..evidence()
         };
@@ -180,20 +204,40 @@ mod tests {
     }
 
     #[test]
-    fn few_seeds_never_decide() {
+    fn few_seeds_never_decide_a_difference() {
         let few = Evidence {
-            n_seeds: 3,
-            adjusted_p: 0.25,
+            adjusted_p: Some(0.25),
             smallest_p: 0.25,
             ..evidence()
         };
-        assert_eq!(
-            Verdict::draw(&few, Goal::Lower),
-            Verdict::TooFewSeeds { smallest_p: 0.25 }
-        );
+        let undecided = Verdict::Undecided { seeds: Some(6) };
+        assert_eq!(Verdict::draw(&few, Goal::Lower), undecided);
 
-        let one = Evidence { n_seeds: 1, ..few };
-        assert_eq!(Verdict::draw(&one, Goal::Lower), Verdict::OneSeed);
+        let one = Evidence {
+            adjusted_p: None,
+            interval: None,
+            n_tests: 8,
+            ..few
+        };
+        let undecided = Verdict::Undecided { seeds: Some(9) };
+        assert_eq!(Verdict::draw(&one, Goal::Lower), undecided);
+    }
+
+    #[test]
+    fn what_lies_within_the_margin_is_equal_even_if_it_is_there() {
+        let equal = Evidence {
+            equal: Some((0.3, 0.01)),
+            ..evidence()
+        };
+        assert_eq!(
+            Verdict::draw(&equal, Goal::Lower),
+            Verdict::Equal { margin: 0.3 }
+        );
+        let not_shown = Evidence {
+            equal: Some((0.15, 0.2)),
+            ..evidence()
+        };
+        assert_eq!(Verdict::draw(&not_shown, Goal::Lower), Verdict::Better);
     }
 
     #[test]
@@ -201,12 +245,21 @@ mod tests {
         let rows = [
             (Verdict::Better, "better"),
             (Verdict::Worse, "worse"),
-            (Verdict::NoDifference, "no difference found"),
+            (Verdict::Equal { margin: 0.01 }, "equal within 0.01"),
             (
-                Verdict::TooFewSeeds { smallest_p: 0.25 },
-                "too few seeds to tell (smallest reachable p is 0.25)",
+                Verdict::NoDifference { visible: None },
+                "no difference found",
             ),
-            (Verdict::OneSeed, "one seed: no test possible"),
+            (
+                Verdict::NoDifference {
+                    visible: Some(0.04),
+                },
+                "no difference found (would have seen 0.04)",
+            ),
+            (
+                Verdict::Undecided { seeds: Some(6) },
+                "undecided (needs 6 seeds)",
+            ),
             (
                 Verdict::NotComparable {
                     reason: "steps differ: 100 against 200".into(),
@@ -221,10 +274,10 @@ mod tests {
 
     #[test]
     fn json() {
-        let verdict = Verdict::TooFewSeeds { smallest_p: 0.25 };
+        let verdict = Verdict::Undecided { seeds: Some(6) };
         let text = serde_json::to_string(&verdict).unwrap();
 
-        assert_eq!(text, r#"{"kind":"too_few_seeds","smallest_p":0.25}"#);
+        assert_eq!(text, r#"{"kind":"undecided","seeds":6}"#);
         assert_eq!(serde_json::from_str::<Verdict>(&text).unwrap(), verdict);
     }
 }

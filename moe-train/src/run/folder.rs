@@ -120,6 +120,14 @@ impl RunFolder {
         Ok(steps)
     }
 
+    /// Tells whether another process trains this run. A lock that cannot be looked at is nobody's.
+    pub fn is_busy(&self) -> bool {
+        let path = self.path.join(".lock");
+        let lock = path.exists().then(|| disk::lock_file(&path).ok()).flatten();
+        let taken = lock.map(|file| file.try_lock_shared());
+        matches!(taken, Some(Err(fs::TryLockError::WouldBlock)))
+    }
+
     /// Creates the folder and takes its lock, which lasts as long as the file that is returned and
     /// ends with the process, however that ends.
     ///

@@ -30,6 +30,9 @@ pub struct Manifest {
     pub threads: usize,
     /// The command line.
     pub argv: Vec<String>,
+    /// The hash of the claim that the run was made for, if it was for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
     /// Start of the run or of its last continuation, seconds since 1970.
     pub started_at: u64,
     /// Seconds of training, all continuations together.

@@ -2,7 +2,7 @@
 
 use super::{EvalMetrics, StepMetrics};
 use crate::data::DataConfig;
-use crate::task::TaskSummary;
+use crate::task::{Merit, TaskSummary};
 use moe_models::Account;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,11 @@ pub enum Event<'a> {
     Opened {
         /// The run folder.
         folder: &'a Path,
+    },
+    /// Runs that other processes train are waited for.
+    Waiting {
+        /// The number of such runs.
+        runs: usize,
     },
     /// The data is read, which may take long.
     Loading {
@@ -54,6 +59,17 @@ pub enum Event<'a> {
         step: u64,
         /// Its folder.
         path: &'a Path,
+    },
+    /// One of several runs is finished.
+    Finished {
+        /// The run folder.
+        folder: &'a Path,
+        /// The score of its last evaluation.
+        score: f64,
+        /// The meaning of the score.
+        merit: Merit,
+        /// Seconds of training.
+        wall_s: f64,
     },
 }
 

@@ -32,6 +32,8 @@ pub struct RunOptions {
     pub device_name: String,
     /// The command line, for the manifest.
     pub argv: Vec<String>,
+    /// The hash of the claim that the run is made for, for the manifest.
+    pub claim: Option<String>,
 }
 
 /// Outcome of a call of [`train`].
@@ -48,13 +50,17 @@ pub enum Outcome {
     },
 }
 
-/// The summary of a run that is finished.
+/// The summary of a run that is finished. One that another process trains now is not.
 ///
 /// # Errors
 ///
 /// Returns an error if there is a file that is damaged or does not belong to this configuration.
 pub fn finished(config: &RunConfig, runs_dir: &Path) -> Result<Option<Summary>, RunError> {
-    Ok(belongs(&RunFolder::new(run_folder(config, runs_dir)), config)?.summary)
+    let folder = RunFolder::new(run_folder(config, runs_dir));
+    if folder.is_busy() {
+        return Ok(None);
+    }
+    Ok(belongs(&folder, config)?.summary)
 }
 
 /// Trains until the last step, or until `stop` is set. A run folder that exists is continued from its
@@ -73,6 +79,9 @@ pub fn train(
 ) -> Result<Outcome, RunError> {
     config.validate()?;
     let folder = RunFolder::new(run_folder(config, &options.runs_dir));
+    if folder.is_busy() {
+        return Err(RunError::Busy(folder.path().to_owned()));
+    }
     let before = belongs(&folder, config)?;
     if let Some(summary) = &before.summary
         && config.data.is_embedded()
@@ -163,7 +172,10 @@ impl<'a> Run<'a> {
             write_whole(&folder.data_hash(), hash.as_bytes())?;
         }
         let origin = Origin::read(&folder, config)?;
-        let manifest = Manifest::new(&options.device_name, &options.argv);
+        let manifest = Manifest {
+            claim: options.claim.clone(),
+            ..Manifest::new(&options.device_name, &options.argv)
+        };
         write_json(&folder.manifest(), &manifest)?;
 
         let mut trainer = Trainer::new(config, device);

@@ -1,8 +1,12 @@
 //! An ablation as a table and as a figure.
 
+mod claim;
+mod export;
 mod figures;
+mod notes;
 mod svg;
 mod text;
+mod tuning;
 
 pub use svg::{FigureConfig, Panel, figure};
-pub use text::{AblationTable, TableConfig};
+pub use text::{AblationTable, TableConfig, differences_text};

@@ -134,21 +134,10 @@ mod tests {
             seeds: (0..)
                 .zip(losses)
                 .map(|(seed, loss)| SeedResult {
-                    seed,
-                    loss,
-                    accuracy: None,
-                    exact_match: None,
-                    tokens_per_s: 1.0,
                     max_vio: 0.5,
                     entropy: 0.9,
-                    drop_rate: 0.0,
                     dead_experts: 2.0,
-                    steps: 1,
-                    tokens: 1,
-                    params_active: 1,
-                    causal: true,
-                    causal_in_training: true,
-                    measured: None,
+                    ..SeedResult::of_loss(seed, loss)
                 })
                 .collect(),
         };

@@ -1,9 +1,12 @@
 //! The text form of an ablation table: aligned columns and footnotes, without box art.
 
-use super::figures::{plus_minus, significant};
-use crate::{Align, columns_within};
-use moe_lab::ablate::{AblationReport, ArmReport, ClaimReport, RuleReport};
-use moe_lab::stats::{Comparison, Goal, Verdict, seeds_needed, smallest_p};
+use super::claim::claim_text;
+use super::figures::{plus_minus, signed, significant};
+use super::notes::footnotes;
+use super::tuning::tuning_text;
+use crate::{Align, columns_within, counted};
+use moe_lab::ablate::{AblationReport, ArmReport, Difference};
+use moe_lab::stats::{Comparison, Goal, Verdict};
 
 /// The table of an ablation.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +36,9 @@ impl AblationTable<'_> {
             columns_within(rows, &align, config.width)
         };
         let mut parts = vec![title(self.0)];
+        if let Some(tuning) = &self.0.tuning {
+            parts.push(tuning_text(tuning, self.0.merit, config.width));
+        }
         let mut notes = self.notes();
         if config.is_wide {
             let rows = self.rows();
@@ -48,7 +54,7 @@ impl AblationTable<'_> {
         }
         parts.push(notes.join("\n"));
         if let Some(claim) = &self.0.claim {
-            parts.push(claim_text(claim, self.0.seeds.len(), config.width));
+            parts.push(claim_text(claim, config.width));
         }
         parts.join("\n\n")
     }
@@ -57,8 +63,12 @@ impl AblationTable<'_> {
     pub fn main_rows(&self) -> Vec<Vec<String>> {
         let mut rows = self.shortened();
         for (row, arm) in rows.iter_mut().skip(1).zip(&self.0.arms) {
-            if let (Some(last), Some(verdict)) = (row.last_mut(), &arm.verdict) {
-                *last = verdict.in_short();
+            if let (Some(last), false) = (row.last_mut(), arm.comparable) {
+                *last = arm
+                    .verdict
+                    .as_ref()
+                    .map_or("", Verdict::in_short)
+                    .to_owned();
             }
         }
         let is_main = |i: usize, last: usize| i <= P || i == last;
@@ -138,6 +148,11 @@ impl AblationTable<'_> {
         rows
     }
 
+    /// The arms, the seeds, the score and the keys in which the arms differ.
+    pub fn title(&self) -> String {
+        title(self.0)
+    }
+
     /// The meaning of the table's columns and marks.
     pub fn notes(&self) -> Vec<String> {
         footnotes(self.0)
@@ -183,11 +198,37 @@ fn title(report: &AblationReport) -> String {
             report.baseline, run.steps, run.tokens, run.params_active
         ));
     }
+    if let Some(differences) = differences_text(&report.differences) {
+        title.push_str(&format!("\n{differences}"));
+    }
     title
 }
 
+/// The most arms whose values are all written out.
+const MOST_VALUES: usize = 6;
+
+/// The keys in which arms differ with their values, in a line; `None` if they differ in nothing.
+pub fn differences_text(differences: &[Difference]) -> Option<String> {
+    let words = |difference: &Difference| {
+        let values: Vec<&str> = difference
+            .values
+            .iter()
+            .map(|value| value.as_deref().unwrap_or("-"))
+            .collect();
+        if values.len() <= MOST_VALUES {
+            return format!("{} {}", difference.key, values.join("/"));
+        }
+        let mut distinct = values;
+        distinct.sort_unstable();
+        distinct.dedup();
+        format!("{} ({})", difference.key, counted(distinct.len(), "value"))
+    };
+    let words: Vec<String> = differences.iter().map(words).collect();
+    (!words.is_empty()).then(|| format!("Arms differ in: {}.", words.join(", ")))
+}
+
 fn header(report: &AblationReport) -> Vec<String> {
-    let interval = format!("{} % interval", percent(report.bootstrap.level));
+    let interval = format!("{} % interval", percent(report.compare.bootstrap.level));
     [
         "arm",
         &format!("{} ({})", report.merit.quantity(), report.merit.unit()),
@@ -243,7 +284,7 @@ fn row(arm: &ArmReport) -> Vec<String> {
     );
     cells.push(match &arm.verdict {
         None => "baseline".into(),
-        Some(verdict) => verdict.to_string(),
+        Some(verdict) => verdict.words(|x| significant(scale * x, 2)),
     });
     cells
 }
@@ -264,222 +305,27 @@ fn comparison_cells(comparison: Option<&Comparison>, scale: f64) -> [String; 4] 
     ]
 }
 
-/// The claim, its rules as columns, and its decision as the last line.
-fn claim_text(claim: &ClaimReport, n_seeds: usize, width: Option<usize>) -> String {
-    let row = |rule: &RuleReport| {
-        vec![
-            rule.decision.to_string(),
-            rule.rule.clone(),
-            rule.difference.map_or("-".into(), signed),
-            rule.interval.map_or("-".into(), |interval| {
-                format!("[{}, {}]", signed(interval.low), signed(interval.high))
-            }),
-        ]
-    };
-    let header = ["decision", "rule", "difference", "interval"].map(String::from);
-    let rows: Vec<_> = [header.to_vec()]
-        .into_iter()
-        .chain(claim.rules.iter().map(row))
-        .collect();
-    let align = [Align::Left, Align::Left, Align::Right, Align::Right];
-    let decision = match &claim.changed_by {
-        Some(changes) => format!("{}: changed by {changes}", claim.decision),
-        None => claim.decision.to_string(),
-    };
-    format!(
-        "Claim: {} ({})\n\n{}\n\n{}\n\n{decision}",
-        claim.hypothesis,
-        claim.source,
-        columns_within(&rows, &align, width),
-        claim_notes(claim, n_seeds).join("\n"),
-    )
-}
-
-fn claim_notes(claim: &ClaimReport, n_seeds: usize) -> Vec<String> {
-    let mut notes: Vec<String> = claim
-        .rules
-        .iter()
-        .filter_map(|rule| {
-            Some(format!(
-                "{}: not comparable: {}.",
-                rule.rule,
-                rule.reason.as_ref()?
-            ))
-        })
-        .collect();
-    notes.push(format!(
-        "A rule passes where the bootstrap interval of the difference to its bound lies on the claimed side. \
-         Each interval stands for its rule alone, without a correction for {}; the exact two-sided p of {} \
-         is at least {}.",
-        counted(claim.rules.len(), "rule"),
-        counted(n_seeds, "paired seed"),
-        significant(smallest_p(n_seeds), 3),
-    ));
-    notes
-}
-
-fn counted(n: usize, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{n} {noun}{plural}")
-}
-
-fn signed(x: f64) -> String {
-    // what equal means of rounded numbers leave
-    let x = if x.abs() < 1e-12 { 0.0 } else { x };
-    let sign = if x > 0.0 { "+" } else { "" };
-    format!("{sign}{}", significant(x, 3))
-}
-
 fn percent(share: f64) -> f64 {
     (share * 1e5).round() / 1e3
-}
-
-fn footnotes(report: &AblationReport) -> Vec<String> {
-    let mut notes = vec![
-        "±: standard deviation over seeds (n - 1); columns without it are means over seeds.".into(),
-        "MaxVio: largest expert load over mean load, minus 1; 0 is perfect balance. entropy: of the \
-         experts' load over that of a balanced one; 1 is perfect balance."
-            .into(),
-    ];
-    if report.arms.iter().any(|arm| arm.comparison.is_some()) {
-        notes.push(difference_note(report));
-    }
-    if report.seeds.len() > 1 {
-        notes.extend(match report.n_compared {
-            0 => vec![format!(
-                "smallest p that these seeds can reach: {}.",
-                significant(report.smallest_p, 3)
-            )],
-            _ => test_notes(report),
-        });
-    }
-    if report.arms.iter().any(|arm| !arm.comparable) {
-        notes.push(
-            "not comparable: the budget or the outcome rules out a fair comparison, so no test is \
-             made."
-                .into(),
-        );
-    }
-    if report.arms.iter().any(|arm| !arm.causal) {
-        notes.push(
-            "†: not causal; later tokens influence the routing of earlier ones, so generation \
-             cannot reach this loss."
-                .into(),
-        );
-    }
-    if report
-        .arms
-        .iter()
-        .any(|arm| arm.causal && !arm.causal_in_training)
-    {
-        notes.push(
-            "‡: causal in evaluation alone; while training the routing looks at later tokens, which flatters \
-             the training loss and not the loss shown here."
-                .into(),
-        );
-    }
-    // what training cost is the same in every evaluation
-    let first = report.arms.first().map(|arm| &arm.evaluation);
-    let of_first = |arm: &&ArmReport| Some(&arm.evaluation) == first;
-    notes.extend(
-        report
-            .arms
-            .iter()
-            .filter(of_first)
-            .filter_map(measured_note),
-    );
-    notes
-}
-
-/// The measured cost of an arm's tokens, where its configuration says something else.
-fn measured_note(arm: &ArmReport) -> Option<String> {
-    let (cost, run) = (arm.measured?, arm.seeds.first()?);
-    Some(format!(
-        "experts/token of {}: computed assignments, mean over training and layers; {} active parameters and {} \
-         FLOP a token by them, {} active parameters by the configuration.",
-        arm.label, cost.params_active, cost.flops_per_token, run.params_active
-    ))
-}
-
-fn difference_note(report: &AblationReport) -> String {
-    let n = report.seeds.len();
-    if n == 1 {
-        return "difference: arm minus baseline; one seed gives no interval and no test.".into();
-    }
-    let how = if report.bootstrap.is_exact(n) {
-        format!("all {n}^{n} draws")
-    } else {
-        format!(
-            "{} resamples, generator seed {}",
-            report.bootstrap.resamples, report.bootstrap.seed
-        )
-    };
-    let baseline = if report.arms.iter().any(|arm| arm.evaluation.is_some()) {
-        "the first arm of the same evaluation"
-    } else {
-        "baseline"
-    };
-    format!(
-        "difference: arm minus {baseline}, seed against same seed; interval: percentile bootstrap of \
-         its mean ({how}), too narrow for few seeds."
-    )
-}
-
-fn test_notes(report: &AblationReport) -> Vec<String> {
-    let (n, alpha) = (report.seeds.len(), report.alpha);
-    let arms = counted(report.n_compared, "compared arm");
-    let patterns = if n <= 20 {
-        format!("exact two-sided sign-flip test, all 2^{n} patterns")
-    } else {
-        "two-sided sign-flip test, 100000 random patterns".to_string()
-    };
-    let mut notes = vec![
-        format!("p: {patterns}; p Holm: corrected for {arms} by Holm's method."),
-        format!(
-            "smallest reachable p: {}, after Holm's correction {}.",
-            significant(report.smallest_p, 3),
-            significant(report.smallest_p_holm, 3)
-        ),
-        format!(
-            "verdict: better or worse where p Holm <= {alpha} and the interval does not contain 0."
-        ),
-    ];
-    let too_few = |arm: &ArmReport| matches!(arm.verdict, Some(Verdict::TooFewSeeds { .. }));
-    if let (true, Some(needed)) = (
-        report.arms.iter().any(too_few),
-        seeds_needed(alpha, report.n_compared),
-    ) {
-        notes.push(format!(
-            "To reach {alpha} with {arms}, run at least {needed} seeds."
-        ));
-    }
-    notes
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use moe_lab::ablate::{AblationConfig, ArmResult, SeedResult};
+    use moe_lab::ablate::{AblationConfig, ArmResult, SeedResult, TuneReport, TunedArm};
     use moe_train::run::Measured;
 
     fn arm(label: &str, losses: &[f64]) -> ArmResult {
         let seed = |(seed, loss): (u64, &f64)| SeedResult {
-            seed,
-            loss: *loss,
-            accuracy: None,
-            exact_match: None,
             tokens_per_s: 12_000.0 + 100.0 * seed as f64,
             max_vio: 0.25,
             entropy: 0.9,
             drop_rate: 0.0125,
-            dead_experts: 0.0,
             steps: 200,
             tokens: 102_400,
             params_active: 50_000,
-            causal: true,
-            causal_in_training: true,
-            measured: None,
+            ..SeedResult::of_loss(seed, *loss)
         };
         ArmResult {
             label: label.into(),
@@ -548,12 +394,13 @@ mod tests {
 
     #[test]
     fn the_columns_that_decide_come_first_and_fit() {
+        // Student's t, three seeds: 4.303 / sqrt 3 standard deviations about the mean
         let table = "\
 router.name      loss (bits/byte)  difference       95 % interval      p  verdict
 mixtral             2.110 ± 0.010           -                   -      -  baseline
-switch              2.150 ± 0.010     +0.0400  [+0.0300, +0.0500]  0.250  too few seeds to tell
-expert_choice †     2.040 ± 0.122     -0.0700   [-0.200, +0.0100]      -  not comparable
-hash                2.500 ± 0.000      +0.390    [+0.380, +0.400]      -  not comparable
+switch              2.150 ± 0.010     +0.0400  [+0.0152, +0.0648]  0.250  undecided (needs 6 seeds)
+expert_choice †     2.040 ± 0.122     -0.0700    [-0.352, +0.212]      -  not comparable
+hash                2.500 ± 0.000      +0.390    [+0.365, +0.415]      -  not comparable
 
 ±: standard deviation";
         let text = AblationTable(&report(&arms())).text(TableConfig::default());
@@ -593,7 +440,7 @@ hash                -   0.250
             "{rows}"
         );
         assert!(
-            rows.contains("too few seeds to\n") && rows.contains(" tell\n"),
+            rows.contains("undecided\n") || rows.contains("(needs"),
             "{rows}"
         );
     }
@@ -630,9 +477,59 @@ hash                -   0.250
             text.contains("b               2.500      +0.500              -  -       -  "),
             "{text}"
         );
-        assert!(text.contains("one seed: no test possible"));
+        assert!(text.contains("undecided (needs 6 seeds)"));
         assert!(text.contains("one seed gives no interval and no test."));
         assert!(!text.contains("Holm's"));
+    }
+
+    #[test]
+    fn what_would_have_been_seen_and_what_differs_is_said() {
+        let mut report = report(&[
+            arm("a", &[2.0; 6]),
+            arm("b", &[1.9, 2.1, 1.9, 2.1, 2.0, 2.0]),
+        ]);
+        report.differences = vec![Difference {
+            key: "router.top_k".into(),
+            values: vec![Some("2".into()), None],
+        }];
+        let text = AblationTable(&report).text(TableConfig::default());
+        assert!(
+            text.contains("no difference found (would have seen 0."),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nArms differ in: router.top_k 2/-.\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn tuned_arms_show_their_values() {
+        let mut report = report(&[arm("a", &[2.0; 6]), arm("b", &[1.9; 6])]);
+        let tuned = |label: &str, scores: [Option<f64>; 3], chosen, at_edge| TunedArm {
+            label: label.into(),
+            trials: Vec::new(),
+            scores: scores.to_vec(),
+            chosen,
+            at_edge,
+        };
+        report.tuning = Some(TuneReport {
+            key: "train.lr".into(),
+            values: ["1e-3", "2e-3", "4e-3"].map(String::from).to_vec(),
+            seeds: vec![1000, 1001],
+            arms: vec![
+                tuned("a", [Some(2.1), Some(2.0), None], 1, false),
+                tuned("b", [Some(1.9), Some(2.0), Some(2.5)], 0, true),
+            ],
+        });
+        let table = "\
+tuned arm  train.lr 1e-3  train.lr 2e-3  train.lr 4e-3  chosen
+a                  2.100          2.000       diverged    2e-3
+b                  1.900          2.000          2.500  1e-3 §
+
+§: at the edge of the list";
+        let text = AblationTable(&report).text(TableConfig::default());
+        assert!(text.contains(table), "{text}");
     }
 
     #[test]
@@ -644,7 +541,8 @@ hash                -   0.250
 
         let row = text.lines().find(|line| line.starts_with("b ")).unwrap();
         assert!(row.ends_with("better"), "{row}");
-        assert!(text.contains("10000 resamples, generator seed 0"));
+        assert!(text.contains("interval: Student's t of its mean"));
+        assert!(text.contains("power: a true difference of "));
         assert!(!text.contains("run at least"));
     }
 

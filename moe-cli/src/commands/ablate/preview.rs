@@ -5,8 +5,9 @@ use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use burn::tensor::Device;
-use moe_lab::ablate::{Plan, PlannedArm};
+use moe_lab::ablate::{Difference, Plan, PlannedArm};
 use moe_router::Causality;
+use moe_view::ablation::differences_text;
 use moe_view::{Align, columns, counted, duration, si, thousands};
 use serde::Serialize;
 use std::path::Path;
@@ -24,6 +25,30 @@ pub(super) struct Preview {
     /// At the baseline's speed on this device, measured over three steps; none before it is measured.
     estimated_s: Option<f64>,
     arms: Vec<ArmPreview>,
+    /// The keys in which the arms differ.
+    differences: Vec<Difference>,
+    /// Why rows will not be comparable, whatever comes out.
+    incomparable: Vec<Incomparable>,
+    /// The fewest seeds that can decide between the arms.
+    deciding_seeds: u64,
+    /// The trials of a tuning, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<Tuning>,
+}
+
+/// A row that will not be comparable.
+#[derive(Serialize, Debug)]
+struct Incomparable {
+    label: String,
+    reason: String,
+}
+
+/// The trials before the decision.
+#[derive(Serialize, Debug)]
+struct Tuning {
+    key: String,
+    values: Vec<String>,
+    seeds: Vec<u64>,
 }
 
 /// One arm of it.
@@ -63,10 +88,24 @@ impl Preview {
             causal_in_training: causality::holds_in_training(arm.config.causality()),
             causality: arm.config.causality(),
         };
+        let incomparable = plan.incomparable().into_iter();
         Self {
             dry_run: true,
             seeds: plan.seeds.clone(),
-            n_runs: plan.arms.len() * plan.seeds.len(),
+            differences: plan.differences(),
+            incomparable: incomparable
+                .map(|(label, reason)| Incomparable {
+                    label: label.to_owned(),
+                    reason,
+                })
+                .collect(),
+            deciding_seeds: plan.deciding_seeds(),
+            tuning: plan.tune.as_ref().map(|tune| Tuning {
+                key: tune.key.clone(),
+                values: tune.values.clone(),
+                seeds: tune.seeds.clone(),
+            }),
+            n_runs: plan.arms.len() * plan.seeds.len() + plan.trials().count(),
             n_missing,
             evaluations: evaluations(plan),
             estimated_s: (n_missing == 0).then_some(0.0),
@@ -136,12 +175,53 @@ impl Preview {
             names => format!("\neach run is evaluated at {}", names.join(", ")),
         };
         format!(
-            "{}, {}: {}, {} of them to train{time}{ways}\n\n{}",
+            "{}, {}: {}, {} of them to train{time}{ways}\n\n{}{}",
             counted(self.arms.len(), "arm"),
             counted(self.seeds.len(), "seed"),
             counted(self.n_runs, "run"),
             self.n_missing,
-            self.table()
+            self.table(),
+            self.warnings()
         )
+    }
+
+    /// What is known of the answer before any run is made.
+    fn warnings(&self) -> String {
+        let mut lines = Vec::new();
+        if let Some(tuning) = &self.tuning {
+            lines.push(format!(
+                "Each arm takes the best of {} = {} on {} of its own first.",
+                tuning.key,
+                tuning.values.join(", "),
+                counted(tuning.seeds.len(), "seed")
+            ));
+        }
+        lines.extend(differences_text(&self.differences));
+        let not =
+            |row: &Incomparable| format!("{} will not be comparable: {}.", row.label, row.reason);
+        lines.extend(self.incomparable.iter().map(not));
+        let of_experts = |difference: &&Difference| difference.key == "router.top_k";
+        if let (false, Some(_)) = (
+            self.incomparable.is_empty(),
+            self.differences.iter().find(of_experts),
+        ) {
+            lines.push(
+                "Give all arms the same number of experts a token: add router.top_k=2.".into(),
+            );
+        }
+        let n_compared = self.arms.len() - 1 - self.incomparable.len().min(self.arms.len() - 1);
+        if n_compared > 0 && (self.seeds.len() as u64) < self.deciding_seeds {
+            lines.push(format!(
+                "{} cannot reach p <= 0.05 with {}; {} can (-s {}).",
+                counted(self.seeds.len(), "seed"),
+                counted(n_compared, "compared arm"),
+                self.deciding_seeds,
+                self.deciding_seeds
+            ));
+        }
+        if lines.is_empty() {
+            return String::new();
+        }
+        format!("\n\n{}", lines.join("\n"))
     }
 }

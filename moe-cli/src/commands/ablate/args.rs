@@ -1,0 +1,165 @@
+//! The arguments of `moe ablate`.
+
+use crate::exit::{Usage, ablate_error};
+use crate::target::{Kind, Output, Overwrite, Target};
+use clap::Args;
+use moe_lab::ablate::{AblateError, AblationConfig, Claim, Plan};
+use moe_view::ablation::Panel;
+use std::path::{Path, PathBuf};
+
+/// The arguments of `moe ablate`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  moe ablate configs/quickstart.toml -x router.name=mixtral,loss_free router.top_k=2\n  \
+                  moe ablate configs/debug.toml -x router.top_k=1,2 -t train.lr=1e-3,2e-3,4e-3 -j 2 --csv runs.csv\n  \
+                  moe ablate configs/claims/c1.toml --svg c1.svg"
+)]
+pub struct AblateArgs {
+    /// The configuration of all arms, or a claim, which names its arms and seeds itself
+    pub(super) config: PathBuf,
+    /// Values that replace the configuration's in all arms
+    #[arg(value_name = "KEY=VALUE")]
+    pub(super) overrides: Vec<String>,
+    /// An axis: a key and its values, the first the baseline's; several axes make a grid
+    #[arg(short = 'x', long = "axis", value_name = "KEY=A,B")]
+    pub(super) axes: Vec<String>,
+    /// The number of seeds of each arm [default: as many as can decide between the arms, or the claim's]
+    #[arg(short, long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(super) seeds: Option<u64>,
+    /// Give each arm its own best value of a key first, found on seeds that decide nothing
+    #[arg(short, long, value_name = "KEY=A,B,C")]
+    pub(super) tune: Option<String>,
+    /// The number of seeds of each value in a tuning
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "tune")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(super) tune_seeds: u64,
+    /// The largest difference that counts as none, in the table's unit: arms may then be equal
+    #[arg(long, value_name = "M", value_parser = positive)]
+    pub(super) margin: Option<f64>,
+    /// Make three seeds and say how many would find a difference of DELTA, in the table's unit
+    #[arg(long, value_name = "DELTA", value_parser = positive)]
+    pub(super) power: Option<f64>,
+    /// Train N runs at once, each on its share of the threads; the results are the same
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(super) jobs: u64,
+    /// Compare the runs of a table that --csv wrote, without training
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["power", "jobs"])]
+    pub(super) from_csv: Option<PathBuf>,
+    /// Write a line of values for each run (.csv)
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write the table for a paper (.tex)
+    #[arg(long, value_name = "FILE")]
+    latex: Option<PathBuf>,
+    /// Write the table as Markdown (.md)
+    #[arg(long, value_name = "FILE")]
+    md: Option<PathBuf>,
+    /// Write a figure (.svg, .png or .pdf): loss, dead experts and load of each arm
+    #[arg(short = 'o', long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// A line above the figure
+    #[arg(long, value_name = "TEXT", requires = "svg")]
+    pub(super) title: Option<String>,
+    /// The panels of the figure [default: loss, and those in which the arms differ]
+    #[arg(long, value_name = "A,B", requires = "svg", value_delimiter = ',')]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Panel::ALL.map(Panel::name)))]
+    pub(super) panels: Vec<String>,
+    #[command(flatten)]
+    overwrite: Overwrite,
+    /// Print all columns in one table, however wide
+    #[arg(long)]
+    pub(super) wide: bool,
+}
+
+/// The seeds of a pilot.
+const PILOT: u64 = 3;
+
+/// The files that the answer is written to.
+#[derive(Debug)]
+pub(super) struct Targets {
+    pub csv: Option<Target>,
+    pub latex: Option<Target>,
+    pub md: Option<Target>,
+    pub figure: Option<Target>,
+}
+
+impl AblateArgs {
+    /// The number of runs that are trained at once.
+    pub fn jobs(&self) -> usize {
+        self.jobs as usize
+    }
+
+    /// Checks the files before any work.
+    pub(super) fn targets(&self) -> anyhow::Result<Targets> {
+        let target = |path: &Option<PathBuf>, flag: &'static str, kind: Kind| {
+            let output = Output {
+                flag,
+                maker: "moe ablate",
+                kind,
+            };
+            Target::of(path.as_deref(), output, self.overwrite)
+        };
+        Ok(Targets {
+            csv: target(&self.csv, "--csv", Kind::Csv)?,
+            latex: target(&self.latex, "--latex", Kind::Latex)?,
+            md: target(&self.md, "--md", Kind::Markdown)?,
+            figure: target(&self.svg, "--svg", Kind::Picture)?,
+        })
+    }
+
+    /// The plan of a grid, or of the claim that the file is.
+    pub(super) fn plan(&self, overrides: &[String]) -> anyhow::Result<Plan> {
+        let claim = Claim::read(&self.config).map_err(|error| ablate_error(error.into()))?;
+        let plan: Result<Plan, AblateError> = match &claim {
+            Some(claim) => {
+                self.check_claim(&self.config)?;
+                Plan::of_claim(claim, overrides, self.seeds)
+            }
+            None => {
+                let seeds = self.seeds.or(self.power.map(|_| PILOT));
+                let tuning = self.tune.as_deref().map(|axis| (axis, self.tune_seeds));
+                Plan::new(&self.config, overrides, &self.axes, seeds, tuning)
+            }
+        };
+        plan.map_err(ablate_error)
+    }
+
+    /// Refuses what a claim's file fixes.
+    fn check_claim(&self, path: &Path) -> anyhow::Result<()> {
+        let fixed = [
+            (!self.axes.is_empty(), "arms", "-x"),
+            (self.tune.is_some(), "tuning", "--tune"),
+            (self.margin.is_some(), "margins", "--margin"),
+        ];
+        match fixed.into_iter().find(|(is_given, ..)| *is_given) {
+            Some((_, what, flag)) => Err(Usage::error(format!(
+                "{} is a claim, whose {what} are fixed in the file; leave out {flag}",
+                path.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The options of the comparison; a margin is given in the unit of the table.
+    pub(super) fn comparison(&self, plan: &Plan) -> AblationConfig {
+        let mut config = AblationConfig::default();
+        config.compare.margin = self.margin.map(|margin| margin / scale(plan));
+        config
+    }
+}
+
+/// The factor of a score to stand in the unit of the table.
+pub(super) fn scale(plan: &Plan) -> f64 {
+    plan.arms[0].config.model.task().merit().scale()
+}
+
+/// A number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        Ok(_) => Err("it must be a number above 0".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

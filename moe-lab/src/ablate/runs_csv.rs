@@ -1,0 +1,353 @@
+//! The runs of an ablation as a table of comma-separated values, a line a run, and back.
+
+use super::{AblationReport, ArmResult, SeedResult, Tune, TuneReport};
+use csv::{Reader, StringRecord, Writer};
+use moe_train::run::Measured;
+
+/// Why a table of runs could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CsvError {
+    /// A line that is no row of the header.
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+    /// A column that is missing.
+    #[error("there is no column `{0}`; it is not a table of runs that `moe ablate --csv` wrote")]
+    Column(&'static str),
+    /// A cell that cannot be read.
+    #[error("line {line}, {column}: `{text}` cannot be read")]
+    Cell {
+        /// The line, from 1 on.
+        line: u64,
+        /// The column.
+        column: &'static str,
+        /// The cell.
+        text: String,
+    },
+    /// Trials of a tuning that do not fit the plan's.
+    #[error("the trials of the table are not those of the tuning: {0}")]
+    Trials(String),
+}
+
+/// The columns that every table has; the keys in which the arms differ follow.
+const COLUMNS: [&str; 19] = [
+    "arm",
+    "evaluation",
+    "tuning",
+    "seed",
+    "loss",
+    "accuracy",
+    "exact_match",
+    "tokens_per_s",
+    "max_vio",
+    "entropy",
+    "drop_rate",
+    "dead_experts",
+    "steps",
+    "tokens",
+    "params_active",
+    "params_total",
+    "causal",
+    "causal_in_training",
+    "experts_per_token",
+];
+
+/// The measured cost of a token, besides the experts.
+const MEASURED: [&str; 2] = ["measured_params_active", "measured_flops_per_token"];
+
+/// Writes a line for each run of each row, and before them those of the tuning, whose column `tuning` has the value.
+/// What is not a number, or was not measured, is an empty cell.
+///
+/// # Errors
+///
+/// Returns an error if the table cannot be written.
+pub fn to_csv(report: &AblationReport) -> Result<Vec<u8>, CsvError> {
+    let mut table = Writer::from_writer(Vec::new());
+    let keys = report
+        .differences
+        .iter()
+        .map(|difference| difference.key.as_str());
+    table.write_record(COLUMNS.into_iter().chain(MEASURED).chain(keys))?;
+    let n_arms = report.differences.first().map_or(1, |d| d.values.len());
+    let values = |place: usize| {
+        let cells = report.differences.iter().map(move |difference| {
+            let value = &difference.values[place % n_arms];
+            value.clone().unwrap_or_default()
+        });
+        cells.collect::<Vec<String>>()
+    };
+    if let Some(tuning) = &report.tuning {
+        for (place, arm) in tuning.arms.iter().enumerate() {
+            for (value, trials) in tuning.values.iter().zip(&arm.trials) {
+                for run in trials {
+                    let cells = cells([&arm.label, "", value], run, values(place));
+                    table.write_record(cells)?;
+                }
+            }
+        }
+    }
+    for (place, arm) in report.arms.iter().enumerate() {
+        let evaluation = arm.evaluation.as_deref().unwrap_or("");
+        for run in &arm.seeds {
+            let cells = cells([&arm.label, evaluation, ""], run, values(place));
+            table.write_record(cells)?;
+        }
+    }
+    Ok(table
+        .into_inner()
+        .map_err(|error| error.into_error())
+        .map_err(csv::Error::from)?)
+}
+
+fn cells(words: [&str; 3], run: &SeedResult, values: Vec<String>) -> Vec<String> {
+    let number = |x: f64| {
+        if x.is_finite() {
+            x.to_string()
+        } else {
+            String::new()
+        }
+    };
+    let maybe = |x: Option<f64>| x.map_or(String::new(), number);
+    let measured = |of: fn(&Measured) -> String| run.measured.as_ref().map_or(String::new(), of);
+    let mut cells = words.map(str::to_owned).to_vec();
+    cells.push(run.seed.to_string());
+    cells.push(number(run.loss));
+    cells.push(maybe(run.accuracy));
+    cells.push(maybe(run.exact_match));
+    let means = [
+        run.tokens_per_s,
+        run.max_vio,
+        run.entropy,
+        run.drop_rate,
+        run.dead_experts,
+    ];
+    cells.extend(means.map(number));
+    let counts = [run.steps, run.tokens, run.params_active, run.params_total];
+    cells.extend(counts.map(|count| count.to_string()));
+    cells.extend([run.causal, run.causal_in_training].map(|holds| holds.to_string()));
+    cells.push(measured(|cost| cost.experts_per_token.to_string()));
+    cells.push(measured(|cost| cost.params_active.to_string()));
+    cells.push(measured(|cost| cost.flops_per_token.to_string()));
+    cells.extend(values);
+    cells
+}
+
+/// Reads the rows of a table that [`to_csv`] wrote, and the trials of a tuning.
+///
+/// # Errors
+///
+/// Returns what is wrong, with its line and column.
+pub fn from_csv(
+    bytes: &[u8],
+    tune: Option<&Tune>,
+) -> Result<(Vec<ArmResult>, Option<TuneReport>), CsvError> {
+    let mut reader = Reader::from_reader(bytes);
+    let header = reader.headers()?.clone();
+    let mut rows: Vec<ArmResult> = Vec::new();
+    let mut trials: Vec<(String, String, SeedResult)> = Vec::new();
+    for record in reader.records() {
+        let line = Line {
+            header: &header,
+            record: record?,
+        };
+        let (label, run) = (line.text("arm")?, line.run()?);
+        let value = line.text("tuning")?;
+        if !value.is_empty() {
+            trials.push((label.to_owned(), value.to_owned(), run));
+            continue;
+        }
+        let evaluation = Some(line.text("evaluation")?.to_owned()).filter(|way| !way.is_empty());
+        match rows.iter_mut().find(|row| row.label == label) {
+            Some(row) => row.seeds.push(run),
+            None => rows.push(ArmResult {
+                label: label.to_owned(),
+                evaluation,
+                seeds: vec![run],
+            }),
+        }
+    }
+    let tuning = tune.map(|tune| tuning(tune, &trials)).transpose()?;
+    Ok((rows, tuning))
+}
+
+fn tuning(tune: &Tune, trials: &[(String, String, SeedResult)]) -> Result<TuneReport, CsvError> {
+    let mut labels: Vec<&String> = trials.iter().map(|(label, ..)| label).collect();
+    labels.dedup();
+    let arms = labels.into_iter().map(|label| {
+        let of_value = |value: &String| -> Result<Vec<SeedResult>, CsvError> {
+            let own = trials.iter().filter(|(l, v, _)| l == label && v == value);
+            let runs: Vec<SeedResult> = own.map(|(.., run)| run.clone()).collect();
+            let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect();
+            if seeds == tune.seeds {
+                return Ok(runs);
+            }
+            let what = format!(
+                "{label} at {value} has the seeds {seeds:?}, not {:?}",
+                tune.seeds
+            );
+            Err(CsvError::Trials(what))
+        };
+        let trials: Result<Vec<_>, CsvError> = tune.values.iter().map(of_value).collect();
+        Ok(tune.choose(label, trials?))
+    });
+    Ok(tune.report(arms.collect::<Result<_, CsvError>>()?))
+}
+
+/// A line with the names of its cells.
+struct Line<'a> {
+    header: &'a StringRecord,
+    record: StringRecord,
+}
+
+impl Line<'_> {
+    fn text(&self, column: &'static str) -> Result<&str, CsvError> {
+        let place = self.header.iter().position(|name| name == column);
+        let cell = place.and_then(|place| self.record.get(place));
+        cell.ok_or(CsvError::Column(column))
+    }
+
+    /// A cell that is not empty.
+    fn maybe<T: std::str::FromStr>(&self, column: &'static str) -> Result<Option<T>, CsvError> {
+        let text = self.text(column)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| self.cell(column, text))
+    }
+
+    /// A number; an empty cell is none.
+    fn number(&self, column: &'static str) -> Result<f64, CsvError> {
+        Ok(self.maybe(column)?.unwrap_or(f64::NAN))
+    }
+
+    fn whole<T: std::str::FromStr>(&self, column: &'static str) -> Result<T, CsvError> {
+        self.maybe(column)?.ok_or_else(|| self.cell(column, ""))
+    }
+
+    fn cell(&self, column: &'static str, text: &str) -> CsvError {
+        CsvError::Cell {
+            line: self.record.position().map_or(0, csv::Position::line),
+            column,
+            text: text.to_owned(),
+        }
+    }
+
+    fn run(&self) -> Result<SeedResult, CsvError> {
+        let experts: Option<f64> = self.maybe("experts_per_token")?;
+        let measured = match experts {
+            None => None,
+            Some(experts_per_token) => Some(Measured {
+                experts_per_token,
+                params_active: self.whole("measured_params_active")?,
+                flops_per_token: self.whole("measured_flops_per_token")?,
+            }),
+        };
+        Ok(SeedResult {
+            seed: self.whole("seed")?,
+            loss: self.number("loss")?,
+            accuracy: self.maybe("accuracy")?,
+            exact_match: self.maybe("exact_match")?,
+            tokens_per_s: self.number("tokens_per_s")?,
+            max_vio: self.number("max_vio")?,
+            entropy: self.number("entropy")?,
+            drop_rate: self.number("drop_rate")?,
+            dead_experts: self.number("dead_experts")?,
+            steps: self.whole("steps")?,
+            tokens: self.whole("tokens")?,
+            params_active: self.whole("params_active")?,
+            params_total: self.whole("params_total")?,
+            causal: self.whole("causal")?,
+            causal_in_training: self.whole("causal_in_training")?,
+            measured,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ablate::{AblationConfig, Difference};
+
+    fn report() -> AblationReport {
+        let arm = |label: &str, losses: [f64; 2]| ArmResult {
+            label: label.into(),
+            evaluation: None,
+            seeds: (0..)
+                .zip(losses)
+                .map(|(seed, loss)| SeedResult {
+                    tokens_per_s: 1234.5,
+                    measured: (label == "b").then_some(Measured {
+                        experts_per_token: 1.75,
+                        params_active: 10,
+                        flops_per_token: 20,
+                    }),
+                    ..SeedResult::of_loss(seed, loss)
+                })
+                .collect(),
+        };
+        let arms = [
+            arm("a, with a comma", [2.0, 0.1 + 0.2]),
+            arm("b", [1.5, f64::NAN]),
+        ];
+        let mut report = AblationReport::new(&arms, &AblationConfig::default()).unwrap();
+        report.differences = vec![Difference {
+            key: "router.top_k".into(),
+            values: vec![Some("2".into()), None],
+        }];
+        let tune = tune();
+        let trial = |loss| {
+            vec![SeedResult {
+                tokens_per_s: 1.0,
+                ..SeedResult::of_loss(7, loss)
+            }]
+        };
+        let trials = vec![trial(2.0), trial(1.0)];
+        let arms = ["a, with a comma", "b"].map(|arm| tune.choose(arm, trials.clone()));
+        report.tuning = Some(tune.report(arms.to_vec()));
+        report
+    }
+
+    fn tune() -> Tune {
+        let values = ["1e-3", "2e-3"].map(String::from).to_vec();
+        Tune::new("train.lr".into(), values, vec![7]).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let report = report();
+        let bytes = to_csv(&report).unwrap();
+        let (rows, tuning) = from_csv(&bytes, Some(&tune())).unwrap();
+        assert_eq!(rows[0].seeds, report.arms[0].seeds);
+        assert_eq!(rows[1].seeds[0], report.arms[1].seeds[0]);
+        assert!(rows[1].seeds[1].loss.is_nan());
+        assert_eq!(tuning, report.tuning);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(
+            text.starts_with("arm,evaluation,tuning,seed,loss,"),
+            "{text}"
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 1 + 4 + 4);
+        assert!(lines[0].ends_with(",router.top_k"));
+        assert!(
+            lines[1].starts_with("\"a, with a comma\",,1e-3,7,2,"),
+            "{}",
+            lines[1]
+        );
+        assert!(lines[6].contains(",0.30000000000000004,"), "{}", lines[6]);
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let text = String::from_utf8(to_csv(&report()).unwrap()).unwrap();
+        let error = |text: &str| from_csv(text.as_bytes(), None).unwrap_err().to_string();
+        assert!(error(&text.replace("loss", "los")).contains("no column `loss`"));
+        let damaged = text.replace(",0.30000000000000004,", ",0.3x,");
+        assert_eq!(error(&damaged), "line 7, loss: `0.3x` cannot be read");
+        let other = Tune::new("train.lr".into(), vec!["1e-3".into(), "9".into()], vec![7]).unwrap();
+        let message = from_csv(text.as_bytes(), Some(&other))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("at 9 has the seeds []"), "{message}");
+    }
+}

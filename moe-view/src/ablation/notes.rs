@@ -1,0 +1,148 @@
+//! The notes below the table of an ablation.
+
+use super::figures::significant;
+use crate::counted;
+use moe_lab::ablate::{AblationReport, ArmReport};
+use moe_lab::stats::{Verdict, seeds_needed};
+
+/// The meaning of the table's columns and marks, and the assumptions of its tests.
+pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
+    let mut notes = vec![
+        "±: standard deviation over seeds (n - 1); columns without it are means over seeds.".into(),
+        "MaxVio: largest expert load over mean load, minus 1; 0 is perfect balance. entropy: of the \
+         experts' load over that of a balanced one; 1 is perfect balance."
+            .into(),
+    ];
+    if report.arms.iter().any(|arm| arm.comparison.is_some()) {
+        notes.push(difference_note(report));
+    }
+    if report.seeds.len() > 1 {
+        notes.extend(match report.n_compared {
+            0 => vec![format!(
+                "smallest p that these seeds can reach: {}.",
+                significant(report.smallest_p, 3)
+            )],
+            _ => test_notes(report),
+        });
+    }
+    if report.arms.iter().any(|arm| !arm.comparable) {
+        notes.push(
+            "not comparable: the budget or the outcome rules out a fair comparison, so no test is \
+             made."
+                .into(),
+        );
+    }
+    if report.arms.iter().any(|arm| !arm.causal) {
+        notes.push(
+            "†: not causal; later tokens influence the routing of earlier ones, so generation \
+             cannot reach this loss."
+                .into(),
+        );
+    }
+    if report
+        .arms
+        .iter()
+        .any(|arm| arm.causal && !arm.causal_in_training)
+    {
+        notes.push(
+            "‡: causal in evaluation alone; while training the routing looks at later tokens, which flatters \
+             the training loss and not the loss shown here."
+                .into(),
+        );
+    }
+    // what training cost is the same in every evaluation
+    let first = report.arms.first().map(|arm| &arm.evaluation);
+    let of_first = |arm: &&ArmReport| Some(&arm.evaluation) == first;
+    notes.extend(
+        report
+            .arms
+            .iter()
+            .filter(of_first)
+            .filter_map(measured_note),
+    );
+    notes
+}
+
+/// The measured cost of an arm's tokens, where its configuration says something else.
+fn measured_note(arm: &ArmReport) -> Option<String> {
+    let (cost, run) = (arm.measured?, arm.seeds.first()?);
+    Some(format!(
+        "experts/token of {}: computed assignments, mean over training and layers; {} active parameters and {} \
+         FLOP a token by them, {} active parameters by the configuration.",
+        arm.label, cost.params_active, cost.flops_per_token, run.params_active
+    ))
+}
+
+fn difference_note(report: &AblationReport) -> String {
+    if report.seeds.len() == 1 {
+        return "difference: arm minus baseline; one seed gives no interval and no test.".into();
+    }
+    let baseline = if report.arms.iter().any(|arm| arm.evaluation.is_some()) {
+        "the first arm of the same evaluation"
+    } else {
+        "baseline"
+    };
+    format!(
+        "difference: arm minus {baseline}, seed against same seed; interval: Student's t of its mean, which takes the \
+         differences to be normal."
+    )
+}
+
+fn test_notes(report: &AblationReport) -> Vec<String> {
+    let (n, alpha) = (report.seeds.len(), report.alpha);
+    let arms = counted(report.n_compared, "compared arm");
+    let patterns = if n <= 20 {
+        format!("exact two-sided sign-flip test, all 2^{n} patterns")
+    } else {
+        "two-sided sign-flip test, 100000 random patterns".to_string()
+    };
+    let mut notes = vec![
+        format!("p: {patterns}; p Holm: corrected for {arms} by Holm's method."),
+        format!(
+            "smallest reachable p: {}, after Holm's correction {}.",
+            significant(report.smallest_p, 3),
+            significant(report.smallest_p_holm, 3)
+        ),
+        format!(
+            "verdict: better or worse where p Holm <= {alpha} and the interval does not contain 0."
+        ),
+    ];
+    if let Some(margin) = report.compare.margin {
+        let margin = significant(report.merit.scale() * margin, 2);
+        notes.push(format!(
+            "equal within {margin}: two one-sided t tests against plus and minus the margin, each with p <= {alpha} after \
+             Holm's correction."
+        ));
+    }
+    notes.extend(visible_note(report));
+    let undecided = |arm: &ArmReport| matches!(arm.verdict, Some(Verdict::Undecided { .. }));
+    if let (true, Some(needed)) = (
+        report.arms.iter().any(undecided),
+        seeds_needed(alpha, report.n_compared),
+    ) {
+        notes.push(format!(
+            "To reach {alpha} with {arms}, run at least {needed} seeds (-s {needed})."
+        ));
+    }
+    notes
+}
+
+/// What these seeds would have found.
+fn visible_note(report: &AblationReport) -> Option<String> {
+    let compared = report.arms.iter().filter_map(|arm| arm.comparison.as_ref());
+    let visible: Vec<f64> = compared.filter_map(|c| c.visible).collect();
+    let (least, most) = (
+        visible.iter().copied().reduce(f64::min)?,
+        visible.iter().copied().reduce(f64::max)?,
+    );
+    let [least, most] = [least, most].map(|d| significant(report.merit.scale() * d, 2));
+    let range = if least == most {
+        least
+    } else {
+        format!("{least} to {most}, by arm,")
+    };
+    Some(format!(
+        "power: a true difference of {range} is found in 80 % of such studies, by the standard deviation of the \
+         differences seen here."
+    ))
+}
