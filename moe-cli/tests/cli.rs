@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/ablate.rs"]
+mod ablate;
 #[path = "cli/analysis.rs"]
 mod analysis;
 #[path = "cli/data.rs"]

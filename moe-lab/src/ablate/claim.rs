@@ -87,6 +87,8 @@ pub struct Claim {
     pub explored: Option<Explored>,
     /// The tuning of each arm, if there is one.
     pub tune: Option<Tune>,
+    /// The file's name without extension.
+    pub name: String,
     /// The hash of the file and its base; comments and order of tables do not change it.
     pub hash: String,
     /// The configuration that all arms start from.
@@ -177,6 +179,9 @@ impl Claim {
         let claim = Self {
             explored: document.explored,
             tune: tune.transpose().map_err(invalid)?,
+            name: path
+                .file_stem()
+                .map_or(String::new(), |name| name.to_string_lossy().into_owned()),
             hash: hash(&[file.table(), base.table()]),
             hypothesis: document.claim.hypothesis,
             source: document.claim.source,
@@ -208,6 +213,17 @@ impl Claim {
             ));
         }
         Ok(())
+    }
+
+    /// The claim as a run's manifest names it.
+    pub(super) fn mark(&self) -> String {
+        format!("{} {}", self.name, self.hash)
+    }
+
+    /// Tells whether a mark is that of this claim's file when it said something else.
+    pub(super) fn is_other_version(&self, mark: &str) -> bool {
+        mark.rsplit_once(' ')
+            .is_some_and(|(name, hash)| name == self.name && hash != self.hash)
     }
 
     fn check(&self) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! The runs of an ablation, shared with other processes that are given the same ones.
 
-use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult};
+use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult, Claim};
 use super::{Plan, PlannedArm, SeedResult, TestedArm, Tune, TuneReport};
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
@@ -37,7 +37,7 @@ pub fn execute(
     stop: &AtomicBool,
 ) -> Result<Option<AblationReport>, AblateError> {
     let options = RunOptions {
-        claim: plan.claim.as_ref().map(|claim| claim.hash.clone()),
+        claim: plan.claim.as_ref().map(Claim::mark),
         ..options.clone()
     };
     let mut runs = Runs {
@@ -61,7 +61,7 @@ pub fn execute(
         return Ok(None);
     };
     let others = match &plan.claim {
-        Some(claim) => runs.of_another_version(&plan, &claim.hash)?,
+        Some(claim) => runs.of_another_version(&plan, claim)?,
         None => 0,
     };
     Ok(Some(reported(&plan, config, &rows, tuning, others)?))
@@ -221,14 +221,15 @@ impl Runs<'_> {
         Ok(metrics.map(|metrics| made.clone().scored(&metrics)))
     }
 
-    /// The number of runs that were made for a claim whose file said something else.
-    fn of_another_version(&self, plan: &Plan, hash: &str) -> Result<usize, AblateError> {
+    /// The number of runs that were made for this claim when its file said something else.
+    fn of_another_version(&self, plan: &Plan, claim: &Claim) -> Result<usize, AblateError> {
         let mut others = 0;
         for config in plan.runs() {
             let folder = RunFolder::new(run_folder(&config, &self.options.runs_dir));
             let manifest = read_manifest(&folder)
                 .map_err(|source| failed(&config.run_name(), config.seed, source))?;
-            others += usize::from(manifest.claim.is_some_and(|made_for| made_for != hash));
+            let is_other = |mark: String| claim.is_other_version(&mark);
+            others += usize::from(manifest.claim.is_some_and(is_other));
         }
         Ok(others)
     }

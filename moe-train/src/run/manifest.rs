@@ -30,7 +30,7 @@ pub struct Manifest {
     pub threads: usize,
     /// The command line.
     pub argv: Vec<String>,
-    /// The hash of the claim that the run was made for, if it was for one.
+    /// The name and the hash of the claim that the run was made for, if it was for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
     /// Start of the run or of its last continuation, seconds since 1970.

@@ -32,7 +32,7 @@ pub struct RunOptions {
     pub device_name: String,
     /// The command line, for the manifest.
     pub argv: Vec<String>,
-    /// The hash of the claim that the run is made for, for the manifest.
+    /// The name and the hash of the claim that the run is made for, for the manifest.
     pub claim: Option<String>,
 }
 

@@ -31,6 +31,9 @@ pub(super) struct Preview {
     incomparable: Vec<Incomparable>,
     /// The fewest seeds that can decide between the arms.
     deciding_seeds: u64,
+    /// True of a claim, whose rules decide.
+    #[serde(skip)]
+    is_claim: bool,
     /// The trials of a tuning, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     tuning: Option<Tuning>,
@@ -100,6 +103,7 @@ impl Preview {
                 })
                 .collect(),
             deciding_seeds: plan.deciding_seeds(),
+            is_claim: plan.claim.is_some(),
             tuning: plan.tune.as_ref().map(|tune| Tuning {
                 key: tune.key.clone(),
                 values: tune.values.clone(),
@@ -185,6 +189,13 @@ impl Preview {
         )
     }
 
+    /// The number of experts a token, if arms that are not comparable differ in it.
+    fn of_experts(&self) -> Option<&Difference> {
+        let differs = |difference: &&Difference| difference.key == "router.top_k";
+        let found = self.differences.iter().find(differs);
+        found.filter(|_| !self.incomparable.is_empty() && !self.is_claim)
+    }
+
     /// What is known of the answer before any run is made.
     fn warnings(&self) -> String {
         let mut lines = Vec::new();
@@ -200,17 +211,21 @@ impl Preview {
         let not =
             |row: &Incomparable| format!("{} will not be comparable: {}.", row.label, row.reason);
         lines.extend(self.incomparable.iter().map(not));
-        let of_experts = |difference: &&Difference| difference.key == "router.top_k";
-        if let (false, Some(_)) = (
-            self.incomparable.is_empty(),
-            self.differences.iter().find(of_experts),
-        ) {
-            lines.push(
-                "Give all arms the same number of experts a token: add router.top_k=2.".into(),
-            );
+        if let Some(difference) = self.of_experts() {
+            // a router without the key chooses one expert
+            let first = difference.values.first().cloned().flatten();
+            let same = difference
+                .values
+                .iter()
+                .all(Option::is_some)
+                .then_some(first);
+            lines.push(format!(
+                "Give all arms the same number of experts a token: add router.top_k={}.",
+                same.flatten().as_deref().unwrap_or("1")
+            ));
         }
         let n_compared = self.arms.len() - 1 - self.incomparable.len().min(self.arms.len() - 1);
-        if n_compared > 0 && (self.seeds.len() as u64) < self.deciding_seeds {
+        if !self.is_claim && n_compared > 0 && (self.seeds.len() as u64) < self.deciding_seeds {
             lines.push(format!(
                 "{} cannot reach p <= 0.05 with {}; {} can (-s {}).",
                 counted(self.seeds.len(), "seed"),
