@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and which of the shared options each of them uses.
 
 use crate::commands::{
-    ablate, analyze, audit, bench, completions, convert, doctor, eval, figure, generate, inspect,
-    laws, list, report, train, verify,
+    ablate, analyze, audit, bench, claims, completions, convert, doctor, eval, figure, generate,
+    inspect, laws, list, report, train, verify,
 };
 use crate::shared::Shared;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -40,6 +40,8 @@ pub enum Command {
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(ablate::AblateArgs),
+    /// Show which claims of papers were decided, and how; `run` makes their runs
+    Claims(claims::ClaimsArgs),
     /// Show what each expert of a run takes: tokens and domains, or patches of images
     Analyze(analyze::AnalyzeArgs),
     /// Put runs side by side on a page: curves, loads, the paired table
@@ -61,13 +63,14 @@ impl Command {
     pub fn jobs(&self) -> usize {
         match self {
             Self::Ablate(args) => args.jobs(),
+            Self::Claims(args) => args.jobs(),
             _ => 1,
         }
     }
 }
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 20] = [
+const USES: [(&[&str], &[&str]); 22] = [
     (&["list"], &[]),
     (&["inspect"], &["device", "seed", "runs", "verbose"]),
     (
@@ -80,6 +83,8 @@ const USES: [(&[&str], &[&str]); 20] = [
     (&["verify"], &["device", "dry_run"]),
     (&["convert"], &["device", "dry_run"]),
     (&["ablate"], &["device", "seed", "runs", "dry_run"]),
+    (&["claims"], &[]),
+    (&["claims", "run"], &["device", "runs", "dry_run"]),
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["report"], &["runs", "dry_run"]),
     (&["laws"], &["device", "seed"]),

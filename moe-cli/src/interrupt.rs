@@ -4,12 +4,19 @@
 use crate::terminal::say;
 use anyhow::Context;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-/// A flag that Ctrl-C, a request to terminate or a hang-up sets; a second one ends the program.
+/// The flag of this process.
+static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// A flag that Ctrl-C, a request to terminate or a hang-up sets; a second one ends the program. Whoever asks first says
+/// what follows.
 pub fn stop_flag(what_follows: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+    if let Some(stop) = STOP.get() {
+        return Ok(Arc::clone(stop));
+    }
+    let stop = Arc::clone(STOP.get_or_init(Arc::default));
     let flag = Arc::clone(&stop);
     let ignored = signals::ignored();
     ctrlc::set_handler(move || {

@@ -13,12 +13,13 @@ use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{Progress, print, print_json};
-use anyhow::Context;
 pub use args::AblateArgs;
 use args::{Targets, scale};
 use helpers::Helpers;
 use moe_checkpoint::disk;
-use moe_lab::ablate::{AblationReport, Decision, Plan, execute, from_csv, reported, to_csv};
+use moe_lab::ablate::{
+    AblationConfig, AblationReport, Decision, Plan, execute, from_csv, reported, to_csv,
+};
 use moe_train::config::RunConfig;
 use moe_train::run::{finished, run_folder};
 use moe_train::task::TaskData;
@@ -40,7 +41,8 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let targets = args.targets()?;
     plan.notes.iter().for_each(|note| shared.note(note));
     if let Some(path) = &args.from_csv {
-        return args.show(&read(path, args, &plan)?, &plan, &targets, shared);
+        let report = read(path, &plan, &args.comparison(&plan))?;
+        return args.show(&report, &plan, &targets, shared);
     }
     let missing = plan.missing(&shared.runs).map_err(ablate_error)?;
     if missing > 0 {
@@ -176,13 +178,17 @@ fn help(args: &AblateArgs, plan: &Plan, shared: &Shared) -> anyhow::Result<Statu
 const MOST_BYTES: u64 = 1 << 28;
 
 /// The table of runs that were written to a file.
-fn read(path: &Path, args: &AblateArgs, plan: &Plan) -> anyhow::Result<AblationReport> {
+pub(super) fn read(
+    path: &Path,
+    plan: &Plan,
+    config: &AblationConfig,
+) -> anyhow::Result<AblationReport> {
     let shown = path.display();
-    let bytes =
-        disk::read_at_most(path, MOST_BYTES).with_context(|| format!("cannot read `{shown}`"))?;
+    let bytes = disk::read_at_most(path, MOST_BYTES)
+        .map_err(|error| Usage::error(format!("cannot read `{shown}`: {error}")))?;
     let (rows, tuning) = from_csv(&bytes, plan.tune.as_ref())
         .map_err(|error| Usage::error(format!("{shown}: {error}")))?;
-    reported(plan, &args.comparison(plan), &rows, tuning, 0).map_err(ablate_error)
+    reported(plan, config, &rows, tuning, 0).map_err(ablate_error)
 }
 
 fn status(report: &AblationReport) -> Status {

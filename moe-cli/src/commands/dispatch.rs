@@ -1,8 +1,8 @@
 //! The call of a command by its name.
 
 use super::{
-    ablate, analyze, audit, bench, completions, convert, doctor, eval, figure, generate, inspect,
-    laws, list, report, train, verify,
+    ablate, analyze, audit, bench, claims, completions, convert, doctor, eval, figure, generate,
+    inspect, laws, list, report, train, verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -20,6 +20,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Verify(args) => verify::run(args, shared),
         Command::Convert(args) => convert::run(args, shared),
         Command::Ablate(args) => ablate::run(args, shared),
+        Command::Claims(args) => claims::run(args, shared),
         Command::Analyze(args) => analyze::run(args, shared),
         Command::Report(args) => report::run(args, shared),
         Command::Laws(args) => laws::run(args, shared),

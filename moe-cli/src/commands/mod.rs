@@ -4,6 +4,7 @@ pub mod ablate;
 pub mod analyze;
 pub mod audit;
 pub mod bench;
+pub mod claims;
 pub mod completions;
 pub mod convert;
 pub mod doctor;
@@ -23,7 +24,6 @@ pub mod verify;
 mod vision;
 
 mod causality;
-mod claims;
 mod dispatch;
 mod listing;
 mod parameters;

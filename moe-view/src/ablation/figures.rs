@@ -48,7 +48,7 @@ pub(super) fn plus_minus(mean: f64, std: Option<f64>) -> String {
 }
 
 /// Writes a difference with its sign and three significant digits.
-pub(super) fn signed(x: f64) -> String {
+pub fn signed(x: f64) -> String {
     // what equal means of rounded numbers leave
     let x = if x.abs() < 1e-12 { 0.0 } else { x };
     let sign = if x > 0.0 { "+" } else { "" };

@@ -8,5 +8,6 @@ mod svg;
 mod text;
 mod tuning;
 
+pub use figures::signed;
 pub use svg::{FigureConfig, Panel, figure};
 pub use text::{AblationTable, TableConfig, differences_text};

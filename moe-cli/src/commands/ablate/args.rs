@@ -2,7 +2,7 @@
 
 use crate::exit::{Usage, ablate_error};
 use crate::target::{Kind, Output, Overwrite, Target};
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use moe_lab::ablate::{AblateError, AblationConfig, Claim, Plan};
 use moe_view::ablation::Panel;
 use std::path::{Path, PathBuf};
@@ -89,6 +89,18 @@ impl AblateArgs {
     /// The number of runs that are trained at once.
     pub fn jobs(&self) -> usize {
         self.jobs as usize
+    }
+
+    /// The arguments of a claim whose results are written beside each other.
+    pub fn of_claim(file: &Path, jobs: u64, csv: &Path, svg: &Path) -> Self {
+        let command = Self::augment_args(clap::Command::new("ablate"));
+        let matches = command.get_matches_from(["ablate", ""]);
+        let mut args = Self::from_arg_matches(&matches).expect("the arguments are whole");
+        args.config = file.to_owned();
+        args.jobs = jobs;
+        args.csv = Some(csv.to_owned());
+        args.svg = Some(svg.to_owned());
+        args
     }
 
     /// Checks the files before any work.
