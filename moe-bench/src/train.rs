@@ -3,8 +3,7 @@
 use burn::tensor::Device;
 use moe_lab::stats::median;
 use moe_train::config::RunConfig;
-use moe_train::data::DataError;
-use moe_train::run::Trainer;
+use moe_train::run::{RunError, StepMetrics, Trainer};
 use moe_train::task::TaskData;
 use serde::Serialize;
 use std::fmt;
@@ -43,17 +42,18 @@ pub fn bench(
     device: &Device,
     warmup: usize,
     steps: usize,
-) -> Result<TrainBench, DataError> {
+) -> Result<TrainBench, RunError> {
     assert!(steps > 0, "at least one step must be timed");
     let data = TaskData::load(config, &AtomicBool::new(false))?;
     let mut batches = data.batches(config.seed, 0, config.train.batch_size);
     let mut trainer = Trainer::new(config, device);
     for _ in 0..warmup {
-        trainer.step(&mut batches);
+        trainer.step(&mut batches)?;
     }
+    let speed = |made: StepMetrics| made.tokens_per_s;
     let speeds: Vec<f64> = (0..steps)
-        .map(|_| trainer.step(&mut batches).tokens_per_s)
-        .collect();
+        .map(|_| trainer.step(&mut batches).map(speed))
+        .collect::<Result<_, _>>()?;
     let tokens_per_s = median(&speeds);
     Ok(TrainBench {
         run: config.run_name(),

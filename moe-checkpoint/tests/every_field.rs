@@ -316,9 +316,9 @@ impl Subject {
 
     fn ends(&self, checkpoint: &AnyCheckpoint) -> Result<Vec<u32>, String> {
         let of_config = match checkpoint {
-            AnyCheckpoint::Decoder(decoder) => &decoder.config().common().eos_token_ids[..],
-            AnyCheckpoint::Switch(switch) => &switch.config().eos_token_ids[..],
-            AnyCheckpoint::Vmoe(_) => &[],
+            AnyCheckpoint::Text(decoder) => &decoder.config().common().eos_token_ids[..],
+            AnyCheckpoint::Pairs(switch) => &switch.config().eos_token_ids[..],
+            AnyCheckpoint::Images(_) => &[],
         };
         ends(self.folder.path(), of_config).map_err(|error| error.to_string())
     }
@@ -362,9 +362,9 @@ impl Subject {
 /// What the reader makes of a configuration, but for the names of what it does not read.
 fn read_as(checkpoint: &AnyCheckpoint) -> Value {
     let value = match checkpoint {
-        AnyCheckpoint::Decoder(decoder) => serde_json::to_value(decoder.config()),
-        AnyCheckpoint::Switch(switch) => serde_json::to_value(switch.config()),
-        AnyCheckpoint::Vmoe(vmoe) => serde_json::to_value(vmoe.config()),
+        AnyCheckpoint::Text(decoder) => serde_json::to_value(decoder.config()),
+        AnyCheckpoint::Pairs(switch) => serde_json::to_value(switch.config()),
+        AnyCheckpoint::Images(vmoe) => serde_json::to_value(vmoe.config()),
     };
     let mut value = value.expect("plain data");
     value.as_object_mut().expect("fields").remove("unread");

@@ -93,9 +93,9 @@ fn damaged_configurations_are_errors_or_models() {
         let loaded = AnyCheckpoint::open(folder.path()).and_then(|checkpoint| {
             let precision = Precision::F32;
             match checkpoint {
-                AnyCheckpoint::Decoder(checkpoint) => checkpoint.load(precision, &device).map(drop),
-                AnyCheckpoint::Switch(checkpoint) => checkpoint.load(precision, &device).map(drop),
-                AnyCheckpoint::Vmoe(checkpoint) => checkpoint.load(precision, &device).map(drop),
+                AnyCheckpoint::Text(checkpoint) => checkpoint.load(precision, &device).map(drop),
+                AnyCheckpoint::Pairs(checkpoint) => checkpoint.load(precision, &device).map(drop),
+                AnyCheckpoint::Images(checkpoint) => checkpoint.load(precision, &device).map(drop),
             }
         });
         match loaded {

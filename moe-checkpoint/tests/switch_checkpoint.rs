@@ -154,6 +154,6 @@ fn errors_name_file_and_tensor() {
 #[test]
 fn the_kind_of_a_folder_is_told_by_its_configuration() {
     let open = |case: &str| AnyCheckpoint::open(&fixture(case)).expect("a whole checkpoint");
-    assert!(matches!(open("switch_capacity"), AnyCheckpoint::Switch(_)));
-    assert!(matches!(open("mixtral_base"), AnyCheckpoint::Decoder(_)));
+    assert!(matches!(open("switch_capacity"), AnyCheckpoint::Pairs(_)));
+    assert!(matches!(open("mixtral_base"), AnyCheckpoint::Text(_)));
 }

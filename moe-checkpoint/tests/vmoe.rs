@@ -9,26 +9,17 @@ use moe_router::zoo::{SoftMoeRouterConfig, VmoeRouterConfig};
 use moe_router::{Plan, RouterConfig};
 
 fn config() -> VmoeConfig {
-    VmoeConfig {
-        image_size: [8, 12],
-        patch_size: [4, 4],
-        n_channels: 3,
-        n_classes: 5,
-        n_layers: 4,
-        n_heads: 2,
-        d_model: 8,
-        d_mlp: 12,
-        positions: PatchPositions::Learned,
-        pooling: Pooling::ClassToken,
-        d_pre_logits: None,
-        qk_norm: false,
-        head_bias: -2.0,
-        moe_layers: vec![1, 3],
-        grouping: Grouping::Images(1),
-        moe: MoeLayerConfig::new(8, 4, 6)
-            .with_activation(Activation::Gelu)
-            .with_bias(true),
-    }
+    VmoeConfig::new([8, 12], 5, 4, 2, 12, experts(8))
+        .with_patch_size([4, 4])
+        .with_head_bias(-2.0)
+        .with_moe_layers(vec![1, 3])
+}
+
+/// The experts of a model of a width.
+fn experts(d_model: usize) -> MoeLayerConfig {
+    MoeLayerConfig::new(d_model, 4, 6)
+        .with_activation(Activation::Gelu)
+        .with_bias(true)
 }
 
 fn vmoe(capacity_factor: f64) -> RouterConfig {
@@ -105,13 +96,11 @@ fn the_account_counts_every_parameter() {
             (false, PatchPositions::Learned),
             (true, PatchPositions::sin_cos_2d()),
         ] {
-            let config = VmoeConfig {
-                pooling,
-                qk_norm,
-                positions,
-                d_pre_logits: qk_norm.then_some(7),
-                ..config()
-            };
+            let config = config()
+                .with_pooling(pooling)
+                .with_qk_norm(qk_norm)
+                .with_positions(positions)
+                .with_d_pre_logits(qk_norm.then_some(7));
             let soft = RouterConfig::SoftMoe(SoftMoeRouterConfig {
                 slots_per_expert: 2,
                 ..Default::default()
@@ -129,17 +118,7 @@ fn the_account_counts_every_parameter() {
 #[test]
 fn a_dense_model_is_a_vision_transformer() {
     // ViT-B/16 with 1,000 classes has 86,567,656 parameters
-    let config = VmoeConfig {
-        image_size: [224, 224],
-        patch_size: [16, 16],
-        n_classes: 1000,
-        n_layers: 12,
-        n_heads: 12,
-        d_model: 768,
-        d_mlp: 3072,
-        moe_layers: Vec::new(),
-        ..config()
-    };
+    let config = VmoeConfig::new([224, 224], 1000, 12, 12, 3072, experts(768));
     let account = config.account(&vmoe(1.0), 1);
     assert_eq!(account.params_total, 86_567_656);
     assert_eq!(account.params_active, 86_567_656);
@@ -164,14 +143,8 @@ fn images_in_groups_of_their_own_do_not_see_each_other() {
         .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
 
     // together they compete: another routing, and tokens [7, 14) are the second image's
-    let grouped = VmoeConfig {
-        grouping: Grouping::Images(2),
-        ..config()
-    };
-    let by_tokens = VmoeConfig {
-        grouping: Grouping::Tokens(14),
-        ..config()
-    };
+    let grouped = config().with_grouping(Grouping::Images(2));
+    let by_tokens = config().with_grouping(Grouping::Tokens(14));
     let logits = |config: &VmoeConfig| {
         let output = model(config, &vmoe(0.5)).forward(VmoeInput::new(both.clone()));
         assert_eq!(output.routings[0].n_groups, 1);
@@ -179,10 +152,7 @@ fn images_in_groups_of_their_own_do_not_see_each_other() {
     };
     assert_eq!(logits(&grouped), logits(&by_tokens));
     assert_ne!(logits(&grouped), expected);
-    let two = VmoeConfig {
-        grouping: Grouping::Tokens(2),
-        ..config()
-    };
+    let two = config().with_grouping(Grouping::Tokens(2));
     let output = model(&two, &vmoe(0.5)).forward(VmoeInput::new(both));
     assert_eq!(output.routings[0].n_groups, 7);
 }
@@ -242,75 +212,49 @@ fn what_does_not_fit_is_refused() {
         let error = config.validate(&vmoe(1.0)).expect_err("a wrong value");
         error.to_string()
     };
-    let base = config();
     let cases = [
         (
             VmoeConfig {
                 n_heads: 3,
-                ..base.clone()
+                ..config()
             },
             "attention.n_heads = 3",
         ),
         (
-            VmoeConfig {
-                patch_size: [9, 4],
-                ..base.clone()
-            },
+            config().with_patch_size([9, 4]),
             "model.patch_size = [9, 4]",
         ),
+        (config().with_moe_layers(vec![4]), "model.moe_layers = [4]"),
         (
-            VmoeConfig {
-                moe_layers: vec![4],
-                ..base.clone()
-            },
-            "model.moe_layers = [4]",
-        ),
-        (
-            VmoeConfig {
-                moe_layers: vec![1, 1],
-                ..base.clone()
-            },
+            config().with_moe_layers(vec![1, 1]),
             "model.moe_layers = [1, 1]",
         ),
         (
             VmoeConfig {
                 n_classes: 0,
-                ..base.clone()
+                ..config()
             },
             "model.n_classes = 0",
         ),
         (
-            VmoeConfig {
-                grouping: Grouping::Tokens(0),
-                ..base.clone()
-            },
+            config().with_grouping(Grouping::Tokens(0)),
             "model.group_images = 0",
         ),
         (
             VmoeConfig {
-                d_model: 6,
-                positions: PatchPositions::sin_cos_2d(),
-                ..base.clone()
+                moe: experts(6),
+                ..config().with_positions(PatchPositions::sin_cos_2d())
             },
             "model.d_model = 6",
-        ),
-        (
-            VmoeConfig {
-                d_model: 16,
-                ..base.clone()
-            },
-            "16 wide and the experts 8",
         ),
     ];
     for (config, what) in cases {
         let text = error(config);
         assert!(text.contains(what), "{text}");
     }
-    let dense = VmoeConfig {
-        moe_layers: Vec::new(),
-        grouping: Grouping::Tokens(0),
-        ..base
-    };
+    let dense = config()
+        .with_moe_layers(Vec::new())
+        .with_grouping(Grouping::Tokens(0));
     dense
         .validate(&vmoe(1.0))
         .expect("a dense model has no groups");
@@ -319,9 +263,6 @@ fn what_does_not_fit_is_refused() {
 #[test]
 #[should_panic(expected = "7 tokens are no whole number of groups of 14")]
 fn a_batch_is_a_whole_number_of_groups() {
-    let grouped = VmoeConfig {
-        grouping: Grouping::Images(2),
-        ..config()
-    };
+    let grouped = config().with_grouping(Grouping::Images(2));
     let _ = model(&grouped, &vmoe(1.0)).forward(VmoeInput::new(images(1)));
 }

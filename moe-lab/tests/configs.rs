@@ -62,7 +62,7 @@ fn all_state_size_time_and_result() {
         let head: String = text.lines().take_while(|l| l.starts_with('#')).collect();
         let config = RunConfig::load::<&str>(&path, &[]).unwrap().config;
         let score = match config.model.task() {
-            Task::Language => "bits per byte",
+            Task::Text => "bits per byte",
             Task::Images => "accuracy",
             Task::Pairs => "nats a target token",
         };
@@ -284,7 +284,7 @@ fn all_score_the_whole_validation_part_of_embedded_data_at_the_end() {
             Task::Images => TaskData::load(&config, &AtomicBool::new(false))
                 .unwrap()
                 .n_eval(Split::Validation),
-            Task::Language | Task::Pairs => {
+            Task::Text | Task::Pairs => {
                 let length = format!("train.seq_length={}", config.train.seq_length);
                 let bytes = RunConfig::of_overrides(&[length]).unwrap();
                 TaskData::load(&bytes, &AtomicBool::new(false))

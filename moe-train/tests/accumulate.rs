@@ -62,8 +62,8 @@ fn second_step(config: &RunConfig, data: &TaskData, batch_size: usize) -> StepMe
     config.train.accumulate = N_ROWS / batch_size;
     let mut batches = data.batches(config.seed, 0, batch_size);
     let mut trainer = Trainer::new(&config, &Device::flex());
-    trainer.step(&mut batches);
-    trainer.step(&mut batches)
+    trainer.step(&mut batches).unwrap();
+    trainer.step(&mut batches).unwrap()
 }
 
 fn assert_the_same(config: &RunConfig) {

@@ -62,7 +62,7 @@ fn stepped(router: &str, steps: usize, batch_size: usize) -> Vec<f32> {
     let mut batches = data.batches(config.seed, 0, batch_size);
     let mut trainer = Trainer::new(&config, &Device::flex());
     for _ in 0..steps {
-        trainer.step(&mut batches);
+        trainer.step(&mut batches).unwrap();
     }
     state(&trainer)
 }

@@ -1,17 +1,26 @@
 //! Numbers as people read them: few digits, with their unit.
 
-/// A number with `digits` significant digits: `2.346`, `12300`.
+/// A number with `digits` significant digits, below 1e-4 with an exponent: `2.346`, `12350`, `1.2e-7`.
 pub fn significant(x: f64, digits: usize) -> String {
-    if !x.is_finite() || x == 0.0 {
-        return format!("{x}");
+    if x == 0.0 {
+        return "0".to_owned();
     }
-    // rounding first: 9.996 with three digits is 10.0, which has another magnitude
+    if !x.is_finite() {
+        return x.to_string().to_lowercase();
+    }
+    // rounding first: 9.996 with three digits is 10.0, which has another exponent
     let rounded = format!("{:.*e}", digits - 1, x);
-    let magnitude = rounded
-        .split_once('e')
-        .and_then(|(_, e)| e.parse::<i32>().ok());
-    let decimals = (digits as i32 - 1 - magnitude.unwrap_or(0)).max(0) as usize;
-    format!("{x:.decimals$}")
+    let exponent = rounded.split_once('e').and_then(|(_, e)| e.parse().ok());
+    let exponent: i32 = exponent.unwrap_or(0);
+    let decimals = digits as i32 - 1 - exponent;
+    if exponent < -4 {
+        rounded
+    } else if decimals >= 0 {
+        format!("{x:.*}", decimals as usize)
+    } else {
+        let unit = 10f64.powi(-decimals);
+        format!("{:.0}", (x / unit).round() * unit)
+    }
 }
 
 /// A number of things: `1 seed`, `3 seeds`.
@@ -77,12 +86,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn four_significant_digits() {
+        let rows = [
+            (0.0, "0"),
+            (1.23456, "1.235"),
+            (-0.0123456, "-0.01235"),
+            (9.99996, "10.00"),
+            (12345.6, "12350"),
+            (1234.4, "1234"),
+            (0.000123456, "0.0001235"),
+            (0.0000123456, "1.235e-5"),
+            (f64::NAN, "nan"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (x, text) in rows {
+            assert_eq!(significant(x, 4), text);
+        }
+    }
+
+    #[test]
     fn numbers_read_well() {
-        assert_eq!(significant(2.34567, 4), "2.346");
-        assert_eq!(significant(0.012345, 3), "0.0123");
-        assert_eq!(significant(9.996, 3), "10.0");
-        assert_eq!(significant(12345.6, 3), "12346");
-        assert_eq!(significant(f64::NAN, 3), "NaN");
         assert_eq!(counted(1, "seed"), "1 seed");
         assert_eq!(counted(1200, "run"), "1,200 runs");
         assert_eq!(thousands(7), "7");

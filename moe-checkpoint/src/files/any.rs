@@ -10,11 +10,11 @@ use std::path::Path;
 #[derive(Debug)]
 pub enum AnyCheckpoint {
     /// A decoder.
-    Decoder(PublishedCheckpoint),
+    Text(PublishedCheckpoint),
     /// An encoder and a decoder: the Switch Transformer.
-    Switch(SwitchCheckpoint),
+    Pairs(SwitchCheckpoint),
     /// A vision transformer: V-MoE or Soft-MoE.
-    Vmoe(VmoeCheckpoint),
+    Images(VmoeCheckpoint),
 }
 
 impl AnyCheckpoint {
@@ -25,18 +25,18 @@ impl AnyCheckpoint {
     /// As [`PublishedCheckpoint::open`].
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         match model_type(&folder.join("config.json"))?.as_str() {
-            PublishedSwitch::MODEL_TYPE => SwitchCheckpoint::open(folder).map(Self::Switch),
-            PublishedVmoe::MODEL => VmoeCheckpoint::open(folder).map(Self::Vmoe),
-            _ => PublishedCheckpoint::open(folder).map(Self::Decoder),
+            PublishedSwitch::MODEL_TYPE => SwitchCheckpoint::open(folder).map(Self::Pairs),
+            PublishedVmoe::MODEL => VmoeCheckpoint::open(folder).map(Self::Images),
+            _ => PublishedCheckpoint::open(folder).map(Self::Text),
         }
     }
 
     /// The fields of `config.json` that are not read, and not known to be without effect.
     pub fn unread(&self) -> &[String] {
         match self {
-            Self::Decoder(checkpoint) => &checkpoint.config().common().unread,
-            Self::Switch(checkpoint) => &checkpoint.config().unread,
-            Self::Vmoe(checkpoint) => &checkpoint.config().unread,
+            Self::Text(checkpoint) => &checkpoint.config().common().unread,
+            Self::Pairs(checkpoint) => &checkpoint.config().unread,
+            Self::Images(checkpoint) => &checkpoint.config().unread,
         }
     }
 
@@ -48,9 +48,9 @@ impl AnyCheckpoint {
     /// As [`PublishedCheckpoint::rewrite`].
     pub fn rewrite(&self, folder: &Path, device: &Device) -> Result<Carried, CheckpointError> {
         match self {
-            Self::Decoder(checkpoint) => checkpoint.rewrite(folder, device),
-            Self::Switch(checkpoint) => checkpoint.rewrite(folder, device),
-            Self::Vmoe(checkpoint) => checkpoint.rewrite(folder, device),
+            Self::Text(checkpoint) => checkpoint.rewrite(folder, device),
+            Self::Pairs(checkpoint) => checkpoint.rewrite(folder, device),
+            Self::Images(checkpoint) => checkpoint.rewrite(folder, device),
         }
     }
 
@@ -61,9 +61,9 @@ impl AnyCheckpoint {
     /// As [`PublishedCheckpoint::to_native`].
     pub fn to_native(&self, target: &Path, device: &Device) -> Result<Carried, CheckpointError> {
         match self {
-            Self::Decoder(checkpoint) => checkpoint.to_native(target, device),
-            Self::Switch(checkpoint) => checkpoint.to_native(target, device),
-            Self::Vmoe(checkpoint) => checkpoint.to_native(target, device),
+            Self::Text(checkpoint) => checkpoint.to_native(target, device),
+            Self::Pairs(checkpoint) => checkpoint.to_native(target, device),
+            Self::Images(checkpoint) => checkpoint.to_native(target, device),
         }
     }
 }

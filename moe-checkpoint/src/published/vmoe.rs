@@ -105,7 +105,6 @@ impl PublishedVmoe {
             n_classes: self.num_classes,
             n_layers: self.num_layers,
             n_heads: self.num_heads,
-            d_model: self.hidden_size,
             d_mlp: self.mlp_dim,
             positions: self.positions,
             pooling: self.classifier,

@@ -17,8 +17,8 @@ pub fn verify_any(
     device: &Device,
 ) -> Result<Verification, VerifyError> {
     match checkpoint {
-        AnyCheckpoint::Decoder(checkpoint) => verify(checkpoint, goldens, scope, device),
-        AnyCheckpoint::Switch(checkpoint) => verify_switch(checkpoint, goldens, scope, device),
-        AnyCheckpoint::Vmoe(checkpoint) => verify_vmoe(checkpoint, goldens, scope, device),
+        AnyCheckpoint::Text(checkpoint) => verify(checkpoint, goldens, scope, device),
+        AnyCheckpoint::Pairs(checkpoint) => verify_switch(checkpoint, goldens, scope, device),
+        AnyCheckpoint::Images(checkpoint) => verify_vmoe(checkpoint, goldens, scope, device),
     }
 }

@@ -1,13 +1,13 @@
 //! Output of `moe inspect` on a published encoder with a decoder, the Switch Transformer.
 
-use super::parameters::{ACTIVE, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES};
+use super::parameters::{ACTIVE, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES, active};
 use super::published::{Options, no_overrides, of_name_or_folder};
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use moe_checkpoint::published::{KNOWN_SWITCH_MODELS, PublishedSwitch, model_type};
 use moe_models::Account;
-use moe_view::{bytes, pairs, si, significant, thousands};
+use moe_view::{bytes, pairs, si, thousands};
 use serde::Serialize;
 use std::path::Path;
 
@@ -99,65 +99,47 @@ impl Inspection {
 
     fn table(&self) -> String {
         let count = |n: usize| thousands(n as u64);
-        let share = 100.0 * self.params_active as f64 / self.params_total as f64;
-        let layers = |sparse: &[usize], of: usize| {
-            let sparse: Vec<String> = sparse.iter().map(ToString::to_string).collect();
-            let sparse = if sparse.is_empty() {
-                "none".to_owned()
-            } else {
-                sparse.join(", ")
-            };
-            format!("{of}, with experts: {sparse}")
-        };
         let config = &self.config;
+        let experts = format!(
+            "{}, each takes {} tokens of a sequence",
+            count(config.num_experts),
+            count(config.expert_capacity)
+        );
+        let flops = format!(
+            "{}, the mean of {} read and as many written",
+            si(self.flops_per_token as f64),
+            count(self.seq_length)
+        );
+        let cached = bytes(self.kv_bytes_per_token.round() as u64);
+        let encoder = layers(&self.sparse_encoder_layers, config.num_layers);
+        let decoder = layers(&self.sparse_decoder_layers, config.num_decoder_layers);
         let table = pairs(&[
             ("model", format!("{} ({})", self.model, self.model_type)),
             ("parameters", count(self.params_total)),
-            (
-                ACTIVE,
-                format!(
-                    "{} ({} %)",
-                    count(self.params_active),
-                    significant(share, 3)
-                ),
-            ),
+            (ACTIVE, active(self.params_active, self.params_total)),
             (ACTIVE_NO_EMBEDDING, count(self.params_active_no_embedding)),
             (EMBEDDING, count(self.params_embedding)),
-            (
-                "layers of the encoder",
-                layers(&self.sparse_encoder_layers, config.num_layers),
-            ),
-            (
-                "layers of the decoder",
-                layers(&self.sparse_decoder_layers, config.num_decoder_layers),
-            ),
-            (
-                "experts",
-                format!(
-                    "{}, each takes {} tokens of a sequence",
-                    count(config.num_experts),
-                    count(config.expert_capacity)
-                ),
-            ),
-            (
-                "FLOP a token",
-                format!(
-                    "{}, the mean of {} read and as many written",
-                    si(self.flops_per_token as f64),
-                    count(self.seq_length)
-                ),
-            ),
+            ("layers of the encoder", encoder),
+            ("layers of the decoder", decoder),
+            ("experts", experts),
+            ("FLOP a token", flops),
             (
                 "KV cache a token written",
-                format!(
-                    "{} in {}",
-                    bytes(self.kv_bytes_per_token.round() as u64),
-                    self.precision
-                ),
+                format!("{cached} in {}", self.precision),
             ),
             ("weights in f32", bytes(4 * self.params_total as u64)),
             ("weights in bf16", bytes(2 * self.params_total as u64)),
         ]);
         format!("{table}\n\n{FOOTNOTES}")
     }
+}
+
+fn layers(sparse: &[usize], of: usize) -> String {
+    let sparse: Vec<String> = sparse.iter().map(ToString::to_string).collect();
+    let sparse = if sparse.is_empty() {
+        "none".to_owned()
+    } else {
+        sparse.join(", ")
+    };
+    format!("{of}, with experts: {sparse}")
 }

@@ -151,7 +151,7 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         print(&format!("\n{remark}"))?;
     }
     shared.next(&match run.config.model.task() {
-        Task::Language => format!(
+        Task::Text => format!(
             "generate {} -p \"In the beginning\" --show-experts",
             shown(&path)
         ),

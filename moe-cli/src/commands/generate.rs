@@ -75,12 +75,12 @@ impl Call<'_> {
         let checkpoint = AnyCheckpoint::open(&args.run)?;
         shared.note_unread(checkpoint.unread());
         let checkpoint = match checkpoint {
-            AnyCheckpoint::Switch(checkpoint) => {
+            AnyCheckpoint::Pairs(checkpoint) => {
                 return args.fill_published(&checkpoint, self.sampling, device, shared);
             }
-            AnyCheckpoint::Vmoe(_) => return Err(writes_no_text(&args.run)),
-            AnyCheckpoint::Decoder(_) if shared.dry_run => return args.would(&args.run),
-            AnyCheckpoint::Decoder(checkpoint) => checkpoint,
+            AnyCheckpoint::Images(_) => return Err(writes_no_text(&args.run)),
+            AnyCheckpoint::Text(_) if shared.dry_run => return args.would(&args.run),
+            AnyCheckpoint::Text(checkpoint) => checkpoint,
         };
         let model = TextModel::of_published(&checkpoint, args.weights.into(), device)?;
         let prompt = model.words.encode(&args.prompt)?;
@@ -102,7 +102,7 @@ impl Call<'_> {
             let task = format!("generate {} tokens", args.tokens);
             return ReadPlan::new(&run, &self.device.name, task).show(shared);
         }
-        if let AnyModel::Switch(_) = run.model {
+        if let AnyModel::Pairs(_) = run.model {
             return args.fill_run(run, self.sampling, &self.device.device, shared);
         }
         warn(&run, args.tokens, shared);

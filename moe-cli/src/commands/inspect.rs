@@ -2,7 +2,9 @@
 
 use super::causality;
 use super::encoder_decoder;
-use super::parameters::{ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES};
+use super::parameters::{
+    ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES, active,
+};
 use super::plan::training_bytes;
 use super::precision::Precision;
 use super::published;
@@ -17,7 +19,7 @@ use moe_models::Account;
 use moe_router::Causality;
 use moe_train::config::RunConfig;
 use moe_train::run::{RunFolder, check_run, read_manifest, run_folder};
-use moe_view::{bytes, duration, pairs, quote, si, significant, thousands};
+use moe_view::{bytes, duration, pairs, quote, si, thousands};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -172,17 +174,13 @@ impl Inspection {
         let a = &self.account;
         let count = |n: usize| thousands(n as u64);
         let size = |n: usize| bytes(n as u64);
-        let share = 100.0 * a.params_active as f64 / a.params_total as f64;
         let memory = &a.memory;
         let table = pairs(&[
             ("run", self.run.clone()),
             ("router", self.router.to_owned()),
             ("causal", causality::of_model(self.causality).to_owned()),
             ("parameters", count(a.params_total)),
-            (
-                ACTIVE,
-                format!("{} ({} %)", count(a.params_active), significant(share, 3)),
-            ),
+            (ACTIVE, active(a.params_active, a.params_total)),
             (ACTIVE_HEAD_ONLY, count(a.params_active_head_only)),
             (ACTIVE_NO_EMBEDDING, count(a.params_active_no_embedding)),
             (EMBEDDING, count(a.params_embedding)),

@@ -66,7 +66,7 @@ impl<'a> RunPlan<'a> {
     fn last_evaluation(&self) -> String {
         let scored = thousands(self.final_windows as u64);
         let what = match self.config.model.task() {
-            Task::Language => "windows",
+            Task::Text => "windows",
             Task::Images => "images",
             Task::Pairs => "pairs",
         };

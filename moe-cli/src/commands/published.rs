@@ -1,6 +1,6 @@
 //! Output of `moe inspect` on a published model.
 
-use super::parameters::{ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, FOOTNOTES, MTP};
+use super::parameters::{ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, FOOTNOTES, MTP, active};
 use super::precision::Precision;
 use crate::exit::{OrUsage, Status, Usage};
 use crate::shared::Shared;
@@ -9,7 +9,7 @@ use moe_checkpoint::published::{
     KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedAccount, PublishedConfig, known_name,
 };
 use moe_train::resolve::nearest;
-use moe_view::{bytes, pairs, si, significant, thousands};
+use moe_view::{bytes, pairs, si, thousands};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -167,7 +167,6 @@ impl Inspection {
     fn table(&self) -> String {
         let a = &self.account;
         let count = |n: usize| thousands(n as u64);
-        let share = 100.0 * a.params_active as f64 / a.params_total as f64;
         let cached = format!(
             "{} numbers, {} in {}",
             count(a.kv_elements_per_token),
@@ -177,10 +176,7 @@ impl Inspection {
         let mut rows = vec![
             ("model", format!("{} ({})", self.model, self.model_type)),
             ("parameters", count(a.params_total)),
-            (
-                ACTIVE,
-                format!("{} ({} %)", count(a.params_active), significant(share, 3)),
-            ),
+            (ACTIVE, active(a.params_active, a.params_total)),
             (ACTIVE_HEAD_ONLY, count(a.params_active_head_only)),
             (ACTIVE_NO_EMBEDDING, count(a.params_active_no_embedding)),
         ];

@@ -163,7 +163,7 @@ fn report(outcome: &Outcome, config: &RunConfig, shared: &Shared) -> anyhow::Res
 /// The next command to try on a trained model.
 pub(super) fn next(config: &RunConfig, folder: &Path) -> String {
     match config.model.task() {
-        Task::Language => format!(
+        Task::Text => format!(
             "generate {} -p \"In the beginning\" --show-experts",
             shown(folder)
         ),

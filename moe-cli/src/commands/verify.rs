@@ -45,32 +45,12 @@ struct Report<'a> {
 
 /// Compares and prints each quantity; exit code 3 if one differs.
 pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let folder = &args.checkpoint;
-    if !PublishedCheckpoint::is_at(folder) {
-        let what = if folder.is_dir() {
-            "has no config.json, so it is no published checkpoint"
-        } else {
-            "is no folder; give that of a published checkpoint"
-        };
-        return Err(Usage::error(format!("`{}` {what}", folder.display())));
-    }
-    let beside = args.checkpoint.join("goldens.safetensors");
-    let path = args.goldens.clone().unwrap_or(beside);
-    if !path.is_file() {
-        return Err(Usage::error(format!(
-            "there are no goldens at `{}`; give their file with --goldens",
-            path.display()
-        )));
-    }
+    let path = args.goldens()?;
     let checkpoint = AnyCheckpoint::open(&args.checkpoint)?;
     shared.note_unread(checkpoint.unread());
     let goldens = Goldens::read(&path)?;
     let device = shared.open_device()?;
-    let scope = if args.forward_only {
-        Scope::ForwardOnly
-    } else {
-        Scope::Everything
-    };
+    let scope = args.scope();
     if shared.dry_run {
         print(&format!(
             "would hold {} to {} tensors of {} on {}",
@@ -105,6 +85,38 @@ pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
     } else {
         Status::BelowThreshold
     })
+}
+
+impl VerifyArgs {
+    /// The file of the goldens, of a checkpoint that is there.
+    fn goldens(&self) -> anyhow::Result<PathBuf> {
+        let folder = &self.checkpoint;
+        if !PublishedCheckpoint::is_at(folder) {
+            let what = if folder.is_dir() {
+                "has no config.json, so it is no published checkpoint"
+            } else {
+                "is no folder; give that of a published checkpoint"
+            };
+            return Err(Usage::error(format!("`{}` {what}", folder.display())));
+        }
+        let beside = folder.join("goldens.safetensors");
+        let path = self.goldens.clone().unwrap_or(beside);
+        if !path.is_file() {
+            return Err(Usage::error(format!(
+                "there are no goldens at `{}`; give their file with --goldens",
+                path.display()
+            )));
+        }
+        Ok(path)
+    }
+
+    fn scope(&self) -> Scope {
+        if self.forward_only {
+            Scope::ForwardOnly
+        } else {
+            Scope::Everything
+        }
+    }
 }
 
 fn quantities(quantities: &[Quantity]) -> String {

@@ -1,13 +1,13 @@
 //! Output of `moe inspect` on a published vision model.
 
-use super::parameters::{ACTIVE, FOOTNOTES};
+use super::parameters::{ACTIVE, FOOTNOTES, active};
 use super::published::no_overrides;
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use moe_checkpoint::published::{PublishedVmoe, model_type};
 use moe_models::Account;
-use moe_view::{bytes, pairs, si, significant, thousands};
+use moe_view::{bytes, pairs, si, thousands};
 use serde::Serialize;
 use std::path::Path;
 
@@ -68,7 +68,6 @@ impl Inspection {
     fn table(&self) -> String {
         let a = &self.account;
         let count = |n: usize| thousands(n as u64);
-        let share = 100.0 * a.params_active as f64 / a.params_total as f64;
         let layers: Vec<String> = self.moe_layers.iter().map(ToString::to_string).collect();
         let mixtures = if self.moe_layers.is_empty() {
             "none".to_owned()
@@ -78,10 +77,7 @@ impl Inspection {
         let table = pairs(&[
             ("model", format!("{} ({})", self.model, self.model_type)),
             ("parameters", count(a.params_total)),
-            (
-                ACTIVE,
-                format!("{} ({} %)", count(a.params_active), significant(share, 3)),
-            ),
+            (ACTIVE, active(a.params_active, a.params_total)),
             ("  patches and head", count(a.params_embedding)),
             ("mixtures of experts", mixtures),
             ("tokens an image", count(self.tokens_per_image)),

@@ -29,7 +29,7 @@ pub struct Writer {
 impl Writer {
     /// The model of a run; none if it is not an encoder with a decoder.
     pub fn of_run(run: LoadedRun) -> Option<Self> {
-        let AnyModel::Switch(model) = run.model else {
+        let AnyModel::Pairs(model) = run.model else {
             return None;
         };
         Some(Self {

@@ -4,7 +4,7 @@ use crate::place::{Ended, Place};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -190,14 +190,28 @@ mod signals {
         }
     }
 
+    /// Starts a command that is still at work a moment later.
+    fn at_work(place: &Place, line: &str) -> Child {
+        let mut child = start(place, line);
+        thread::sleep(Duration::from_millis(300));
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        child
+    }
+
     /// Sends SIGTERM, after which the command must end soon.
-    fn terminated(child: Child) -> Ended {
+    fn ended(child: Child) -> Output {
         send("-TERM", &child);
         let began = Instant::now();
-        let ended = Ended::from(child.wait_with_output().unwrap());
+        let output = child.wait_with_output().unwrap();
         let taken = began.elapsed();
-        assert_eq!(ended.code, 130, "{}", ended.stderr);
         assert!(taken < Duration::from_secs(5), "it took {taken:?}");
+        output
+    }
+
+    /// As [`ended`], of a command that listens to the signal.
+    fn terminated(child: Child) -> Ended {
+        let ended = Ended::from(ended(child));
+        assert_eq!(ended.code, 130, "{}", ended.stderr);
         ended
     }
 
@@ -313,23 +327,14 @@ mod signals {
         assert_eq!(place.moe(short).code, 0);
         let run = place.run_folder("runs").display().to_string();
 
-        let mut child = start(&place, &format!("eval {run}"));
-        thread::sleep(Duration::from_millis(300));
-        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
-        let ended = terminated(child);
-        assert!(ended.stdout.is_empty(), "{}", ended.stdout);
+        let eval = terminated(at_work(&place, &format!("eval {run}")));
+        assert!(eval.stdout.is_empty(), "{}", eval.stdout);
         let eval = format!("eval {run} --windows 20");
         assert_eq!(place.json(&eval)["n_scored"], 20);
 
         let before = place.entries();
-        let mut child = start(&place, &format!("analyze {run} -o experts.html"));
-        thread::sleep(Duration::from_millis(300));
-        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
-        send("-TERM", &child);
-        let began = Instant::now();
-        let ended = child.wait_with_output().unwrap();
-        assert!(began.elapsed() < Duration::from_secs(5));
-        assert_eq!(ended.status.signal(), Some(15));
+        let analyze = at_work(&place, &format!("analyze {run} -o experts.html"));
+        assert_eq!(ended(analyze).status.signal(), Some(15));
         assert_eq!(place.entries(), before);
         let analyze = format!("analyze {run} --most 20 -o experts.html");
         assert_eq!(place.moe(&analyze).code, 0);

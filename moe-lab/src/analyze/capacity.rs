@@ -4,11 +4,11 @@ use super::AnalyzeError;
 use super::pictures::PatchPlan;
 use super::reading::Reading;
 use super::takes::takes;
+use burn::module::Module;
 use burn::tensor::Device;
 use moe_models::vmoe::Vmoe;
 use moe_train::config::{ConfigError, RunConfig};
-use moe_train::run::{LayerMeter, LoadedRun, RunError};
-use moe_train::task::AnyModel;
+use moe_train::run::{LayerMeter, RunError};
 use serde::Serialize;
 
 /// The capacity factors that are looked at unless others are given.
@@ -79,12 +79,13 @@ pub(super) fn capacities(
 }
 
 /// The trained model by a configuration with another capacity.
-pub(super) fn model_of(config: &RunConfig, run: &LoadedRun, device: &Device) -> Vmoe {
-    let model = config.init_model(device).with_record(run.model.record());
-    match model.expect("a capacity changes no parameter") {
-        AnyModel::Vision(model) => model,
-        _ => panic!("the model reads images"),
-    }
+pub(super) fn model_of(config: &RunConfig, model: &Vmoe, device: &Device) -> Vmoe {
+    let other = model
+        .config
+        .init_seeded(&config.router, config.seed, device);
+    other
+        .try_load_record(model.clone().into_record())
+        .expect("a capacity changes no parameter")
 }
 
 /// Reads all images with the model at a capacity, and looks at `shown` of them.

@@ -79,7 +79,8 @@ pub(super) fn analyze_images(
     };
     analysis.read(&reading, model, &shown);
     for (i, (capacity, config)) in capacities.iter().enumerate() {
-        let at = look(&reading, &model_of(config, run, device), *capacity, &shown);
+        let other = model_of(config, model, device);
+        let at = look(&reading, &other, *capacity, &shown);
         let is_own = i == 0;
         analysis.capacities.push(AtCapacity { is_own, ..at });
     }

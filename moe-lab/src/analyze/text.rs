@@ -58,7 +58,7 @@ impl TextAnalysis {
 
 /// Reads windows of text and counts every token once: in windows that overlap, where it has more text
 /// before it.
-pub(super) fn analyze_decoder(
+pub(super) fn analyze_text(
     run: &LoadedRun,
     model: &AnyDecoder,
     data: &TextData,

@@ -1,12 +1,12 @@
 //! Counts of what a run routes where, over a whole part of its data.
 
 use super::images::analyze_images;
-use super::text::{analyze_decoder, analyze_pairs};
+use super::text::{analyze_pairs, analyze_text};
 use super::{AnalyzeError, ImageAnalysis, TextAnalysis};
 use burn::tensor::Device;
 use moe_train::data::Split;
-use moe_train::run::{LoadedRun, check_scores};
-use moe_train::task::{AnyModel, TaskData};
+use moe_train::run::{LoadedRun, RunError, check_scores};
+use moe_train::task::{AnyModel, ModelAndData};
 use serde::Serialize;
 use std::sync::atomic::AtomicBool;
 
@@ -48,24 +48,24 @@ pub fn analyze(
     if run.config.model().n_moe_layers() == 0 {
         return Err(AnalyzeError::NoExperts(run.folder.clone()));
     }
-    if options.capacities.is_some() && !matches!(run.model, AnyModel::Vision(_)) {
+    if options.capacities.is_some() && !matches!(run.model, AnyModel::Images(_)) {
         let what = "a run on text".to_owned();
         return Err(AnalyzeError::NoCapacity { what });
     }
     let data = run.data(&AtomicBool::new(false))?;
     let device = &device.clone().without_autodiff();
-    check_scores(run, &data, options.split, device)?;
-    Ok(match (&run.model, &data) {
-        (AnyModel::Decoder(model), TaskData::Text(data)) => {
-            Analysis::Text(analyze_decoder(run, model, data, options, device))
+    let of = run.model.with(&data).map_err(RunError::from)?;
+    check_scores(run, of, options.split, device)?;
+    Ok(match of {
+        ModelAndData::Text(model, data) => {
+            Analysis::Text(analyze_text(run, model, data, options, device))
         }
-        (AnyModel::Switch(model), TaskData::Pairs(data)) => {
+        ModelAndData::Pairs(model, data) => {
             Analysis::Text(analyze_pairs(run, model, data, options, device))
         }
-        (AnyModel::Vision(model), TaskData::Images(data)) => {
+        ModelAndData::Images(model, data) => {
             Analysis::Images(analyze_images(run, model, data, options, device)?)
         }
-        _ => panic!("the data is of another task than the model"),
     })
 }
 
@@ -76,6 +76,7 @@ mod tests {
     use crate::analyze::PatchPlan;
     use moe_train::config::RunConfig;
     use moe_train::data::{UnigramVocab, Vocab};
+    use moe_train::task::TaskData;
     use std::path::PathBuf;
 
     const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/design.md");

@@ -159,10 +159,7 @@ mod tests {
             Embeddings::Untied,
             Embeddings::UntiedBesideUnused,
         ] {
-            let config = SwitchConfig {
-                embeddings,
-                ..config()
-            };
+            let config = config().with_embeddings(embeddings);
             let batch = SwitchBatch {
                 size: 2,
                 length: 8,

@@ -22,7 +22,8 @@ pub struct SwitchConfig {
     pub decoder: SwitchStackConfig,
     /// The number of heads of every attention.
     pub n_heads: usize,
-    /// The width of a head; all heads together need not be as wide as the model.
+    /// The width of a head; all heads together need not be as wide as the model. Default: 64
+    #[config(default = 64)]
     pub head_dim: usize,
     /// The number of buckets of relative distances. Default: 32
     #[config(default = 32)]

@@ -13,22 +13,11 @@ pub(super) fn config() -> SwitchConfig {
         n_layers: 2,
         sparse_step: 2,
     };
-    SwitchConfig {
-        vocab_size: 13,
-        encoder: stack,
-        decoder: stack,
-        n_heads: 2,
-        head_dim: 3,
-        n_buckets: 4,
-        max_distance: 6,
-        d_dense: 10,
-        moe: MoeLayerConfig::new(8, 3, 5).with_activation(Activation::Relu),
-        norm_eps: 1e-6,
-        embeddings: Embeddings::Tied,
-        padded_tokens: PaddedTokens::LeftOut,
-        input_jitter: 0.0,
-        allow_leak: false,
-    }
+    let moe = MoeLayerConfig::new(8, 3, 5).with_activation(Activation::Relu);
+    SwitchConfig::new(13, stack, stack, 2, 10, moe)
+        .with_head_dim(3)
+        .with_n_buckets(4)
+        .with_max_distance(6)
 }
 
 fn router(expert_capacity: usize) -> RouterConfig {
@@ -117,11 +106,7 @@ fn padding_changes_nothing_if_routers_leave_it_out() {
     let padded = ids([[4, 7, 2, 9, 1, 5], [3, 3, 8, 5, 12, 7]]);
     let marks: Vec<bool> = (0..12).map(|i| i % 6 == 5).collect();
     let run = |padded_tokens| {
-        let config = SwitchConfig {
-            padded_tokens,
-            ..config()
-        };
-        let model = model(&config, 2);
+        let model = model(&config().with_padded_tokens(padded_tokens), 2);
         let plain = model.forward(SwitchInput::new(texts(), targets()));
         let input = SwitchInput::new(padded.clone(), targets()).padding(marks.clone().into());
         [plain, model.forward(input)]
@@ -136,11 +121,7 @@ fn padding_changes_nothing_if_routers_leave_it_out() {
 
 #[test]
 fn input_jitter_reaches_the_experts_in_training_alone() {
-    let noisy = SwitchConfig {
-        input_jitter: 0.1,
-        ..config()
-    };
-    let model = model(&noisy, 9);
+    let model = model(&config().with_input_jitter(0.1), 9);
     let logits = |noise| {
         let input = SwitchInput::new(texts(), targets()).noise(noise);
         model.forward(input).logits.into_data()
@@ -183,10 +164,7 @@ fn a_router_that_leaks_may_read_and_not_write() {
     assert!(config().validate(&leaky, &causal).is_ok());
     let error = config().validate(&causal, &leaky).unwrap_err().to_string();
     assert!(error.contains("expert_choice"), "{error}");
-    let allowed = SwitchConfig {
-        allow_leak: true,
-        ..config()
-    };
+    let allowed = config().with_allow_leak(true);
     assert!(allowed.validate(&causal, &leaky).is_ok());
 }
 

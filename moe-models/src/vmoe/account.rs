@@ -57,13 +57,13 @@ impl VmoeConfig {
 
     fn embedding(&self) -> Part {
         let [rows, columns] = self.grid();
-        let weights = self.patch_size.iter().product::<usize>() * self.n_channels * self.d_model;
-        let mut params = weights + self.d_model;
+        let weights = self.patch_size.iter().product::<usize>() * self.n_channels * self.d_model();
+        let mut params = weights + self.d_model();
         if self.pooling == Pooling::ClassToken {
-            params += self.d_model;
+            params += self.d_model();
         }
         if self.positions == PatchPositions::Learned {
-            params += self.n_tokens() * self.d_model;
+            params += self.n_tokens() * self.d_model();
         }
         Part {
             params,
@@ -73,7 +73,7 @@ impl VmoeConfig {
     }
 
     fn block(&self, layer: usize, router: &RouterConfig) -> Part {
-        let (d, n_tokens) = (self.d_model, self.n_tokens());
+        let (d, n_tokens) = (self.d_model(), self.n_tokens());
         let attention = self.attention().n_params() + 4 * d;
         let attention_flops = n_tokens * (8 * d * d + 4 * n_tokens * d);
         let (params, active, rows) = if self.moe_layers.contains(&layer) {
@@ -100,7 +100,7 @@ impl VmoeConfig {
 
     /// Final norm, pooling and what follows it, once an image.
     fn head(&self) -> Part {
-        let (d, n_tokens) = (self.d_model, self.n_tokens());
+        let (d, n_tokens) = (self.d_model(), self.n_tokens());
         let mut params = 2 * d + (self.d_head() + 1) * self.n_classes;
         let mut flops = 2 * self.d_head() * self.n_classes;
         if let Some(width) = self.d_pre_logits {
@@ -133,7 +133,7 @@ impl VmoeConfig {
                 self.d_mlp
             }
         };
-        let of_token = |layer| 10 * self.d_model + 2 * self.n_heads * n_tokens + hidden(layer);
+        let of_token = |layer| 10 * self.d_model() + 2 * self.n_heads * n_tokens + hidden(layer);
         let kept: usize = (0..self.n_layers).map(of_token).sum();
         batch_size * (n_tokens * kept + 2 * self.n_classes)
     }

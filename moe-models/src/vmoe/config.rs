@@ -45,7 +45,8 @@ pub enum Grouping {
 pub struct VmoeConfig {
     /// Height and width of the images.
     pub image_size: [usize; 2],
-    /// Height and width of a patch.
+    /// Height and width of a patch. Default: 16 x 16
+    #[config(default = "[16, 16]")]
     pub patch_size: [usize; 2],
     /// The number of channels of the images. Default: 3
     #[config(default = 3)]
@@ -56,8 +57,6 @@ pub struct VmoeConfig {
     pub n_layers: usize,
     /// The number of attention heads.
     pub n_heads: usize,
-    /// The width of the model.
-    pub d_model: usize,
     /// The hidden width of a dense feed-forward.
     pub d_mlp: usize,
     /// Positions of the tokens. Default: learned
@@ -77,12 +76,13 @@ pub struct VmoeConfig {
     #[config(default = 0.0)]
     pub head_bias: f64,
     /// The blocks that are mixtures of experts, counted from 0: [`every`], [`last_odd`] and [`last`] list
-    /// them as published. None makes a dense vision transformer.
+    /// them as published. Default: none, a dense vision transformer
+    #[config(default = "Vec::new()")]
     pub moe_layers: Vec<usize>,
     /// Groups of tokens that are routed together. Default: those of each image
     #[config(default = "Grouping::Images(1)")]
     pub grouping: Grouping,
-    /// The experts of those blocks. Published ones have biases and GELU.
+    /// The experts of those blocks, whose width is the model's. Published ones have biases and GELU.
     pub moe: MoeLayerConfig,
 }
 
@@ -109,6 +109,11 @@ pub fn last(n: usize, n_layers: usize) -> Vec<usize> {
 }
 
 impl VmoeConfig {
+    /// The width of the model.
+    pub fn d_model(&self) -> usize {
+        self.moe.d_model
+    }
+
     /// The rows and columns of patches; none if a patch has no size, which
     /// [`validate`](Self::validate) refuses.
     pub fn grid(&self) -> [usize; 2] {
@@ -134,7 +139,7 @@ impl VmoeConfig {
     /// Shape that the router of a block is built for.
     pub fn router_shape(&self, layer: usize) -> RouterShape {
         RouterShape {
-            d_model: self.d_model,
+            d_model: self.d_model(),
             n_experts: self.moe.n_experts,
             layer,
         }
@@ -154,7 +159,7 @@ impl VmoeConfig {
                 rule: rule.to_owned(),
             })
         };
-        let (d_model, n_heads) = (self.d_model, self.n_heads);
+        let (d_model, n_heads) = (self.d_model(), self.n_heads);
         if !d_model.is_multiple_of(n_heads) {
             let rule = format!("it must divide model.d_model = {d_model}");
             return refuse("attention.n_heads", n_heads.to_string(), &rule);
@@ -185,12 +190,6 @@ impl VmoeConfig {
             );
             return refuse("model.moe_layers", format!("{:?}", self.moe_layers), &rule);
         }
-        if self.moe.d_model != d_model {
-            return Err(ModelError::Width {
-                attention: d_model,
-                experts: self.moe.d_model,
-            });
-        }
         Ok(router.validate(self.moe.n_experts)?)
     }
 
@@ -207,7 +206,7 @@ impl VmoeConfig {
             ("model.n_channels", self.n_channels),
             ("model.n_classes", self.n_classes),
             ("model.n_layers", self.n_layers),
-            ("model.d_model", self.d_model),
+            ("model.d_model", self.d_model()),
             ("model.d_mlp", self.d_mlp),
             ("model.d_pre_logits", self.d_pre_logits.unwrap_or(1)),
             ("attention.n_heads", self.n_heads),
@@ -226,30 +225,30 @@ impl VmoeConfig {
     }
 
     pub(super) fn attention(&self) -> EncoderAttentionConfig {
-        EncoderAttentionConfig::new(self.d_model, self.n_heads).with_qk_norm(self.qk_norm)
+        EncoderAttentionConfig::new(self.d_model(), self.n_heads).with_qk_norm(self.qk_norm)
     }
 
     pub(super) fn norm(&self) -> LayerNormConfig {
-        LayerNormConfig::new(self.d_model).with_epsilon(NORM_EPS)
+        LayerNormConfig::new(self.d_model()).with_epsilon(NORM_EPS)
     }
 
     /// A dense feed-forward.
     pub(super) fn dense(&self) -> ExpertsConfig {
-        ExpertsConfig::new(self.d_model, 1, self.d_mlp)
+        ExpertsConfig::new(self.d_model(), 1, self.d_mlp)
             .with_activation(Activation::Gelu)
             .with_bias(true)
     }
 
     /// The width of what the head reads.
     pub(super) fn d_head(&self) -> usize {
-        self.d_pre_logits.unwrap_or(self.d_model)
+        self.d_pre_logits.unwrap_or(self.d_model())
     }
 
     /// Builds the model with the router that `router` makes for each mixture of experts. The head's weights
     /// and all biases but the head's start at zero.
     pub fn init<R: Router>(&self, router: impl Fn(&RouterShape) -> R, device: &Device) -> Vmoe<R> {
         let [ph, pw] = self.patch_size;
-        let d_model = self.d_model;
+        let d_model = self.d_model();
         let blocks = (0..self.n_layers)
             .map(|layer| VmoeBlock {
                 attention_norm: self.norm().init(device),

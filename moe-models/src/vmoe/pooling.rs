@@ -23,7 +23,7 @@ pub struct AttentionPooling {
 
 impl AttentionPooling {
     pub(super) fn new(config: &VmoeConfig, device: &Device) -> Self {
-        let d_model = config.d_model;
+        let d_model = config.d_model();
         let std = 1.0 / (d_model as f64).sqrt();
         Self {
             probe: Initializer::Normal { mean: 0.0, std }.init([1, 1, d_model], device),

@@ -12,9 +12,6 @@ type Sizes = Vec<(String, u128)>;
 /// No seed may be larger: TOML has no larger integers.
 pub const LARGEST_SEED: u64 = i64::MAX as u64;
 
-/// The widest image, in pixels.
-const WIDEST_IMAGE: usize = 1 << 12;
-
 impl RunConfig {
     /// Checks that no size, and no product of sizes that is counted, is too large.
     pub(super) fn validate_bounds(&self) -> Result<(), ConfigError> {
@@ -25,11 +22,6 @@ impl RunConfig {
             if size > LARGEST_SIZE as u128 {
                 return Err(range(&key, size, "at most 2^20"));
             }
-        }
-        if let DataConfig::Images(images) = &self.data
-            && images.image_size > WIDEST_IMAGE
-        {
-            return Err(range("data.image_size", images.image_size, "at most 4096"));
         }
         self.products()
             .iter()

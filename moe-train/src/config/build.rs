@@ -27,13 +27,13 @@ impl RunConfig {
     pub fn model(&self) -> AnyModelConfig {
         match self.model.keys() {
             Keys::Mixtral(model) => {
-                AnyModelConfig::Decoder(DecoderConfig::Mixtral(self.mixtral(model)))
+                AnyModelConfig::Text(DecoderConfig::Mixtral(self.mixtral(model)))
             }
             Keys::DeepSeek(model) => {
-                AnyModelConfig::Decoder(DecoderConfig::DeepSeek(self.deepseek(model)))
+                AnyModelConfig::Text(DecoderConfig::DeepSeek(self.deepseek(model)))
             }
-            Keys::Vision(model) => AnyModelConfig::Vision(self.vision(model)),
-            Keys::Switch(model) => AnyModelConfig::Switch(self.switch(model), self.pair_lengths()),
+            Keys::Vision(model) => AnyModelConfig::Images(self.vision(model)),
+            Keys::Switch(model) => AnyModelConfig::Pairs(self.switch(model), self.pair_lengths()),
         }
     }
 
@@ -122,9 +122,9 @@ impl RunConfig {
     /// The tokens of a sequence, or of an image.
     pub fn tokens_per_sequence(&self) -> usize {
         match self.model() {
-            AnyModelConfig::Decoder(_) => self.train.seq_length,
-            AnyModelConfig::Vision(model) => model.n_tokens(),
-            AnyModelConfig::Switch(_, lengths) => lengths.iter().sum(),
+            AnyModelConfig::Text(_) => self.train.seq_length,
+            AnyModelConfig::Images(model) => model.n_tokens(),
+            AnyModelConfig::Pairs(_, lengths) => lengths.iter().sum(),
         }
     }
 

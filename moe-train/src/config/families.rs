@@ -91,7 +91,7 @@ families! {
         paper: "Jiang et al. 2024",
         arxiv: "2401.04088",
         reference: "transformers",
-        task: Task::Language,
+        task: Task::Text,
         router: "mixtral",
         attention: &["gqa"],
     };
@@ -100,7 +100,7 @@ families! {
         paper: "Dai et al. 2024",
         arxiv: "2401.06066",
         reference: "modeling_deepseek.py of deepseek-moe-16b",
-        task: Task::Language,
+        task: Task::Text,
         router: "deepseek_moe",
         attention: &["gqa", "mla"],
     };
@@ -109,7 +109,7 @@ families! {
         paper: "DeepSeek-AI 2024",
         arxiv: "2405.04434",
         reference: "transformers",
-        task: Task::Language,
+        task: Task::Text,
         router: "deepseek_v2",
         attention: &["mla", "gqa"],
     };
@@ -118,7 +118,7 @@ families! {
         paper: "DeepSeek-AI 2024",
         arxiv: "2412.19437",
         reference: "transformers; multi-token prediction from the paper's equations",
-        task: Task::Language,
+        task: Task::Text,
         router: "deepseek_v3",
         attention: &["mla", "gqa"],
     };

@@ -137,7 +137,7 @@ impl TrainConfig {
     /// The defaults of a task.
     pub fn of_task(task: Task) -> Self {
         match task {
-            Task::Language => Self::default(),
+            Task::Text => Self::default(),
             Task::Pairs => Self {
                 seq_length: 128,
                 ..Self::default()

@@ -86,7 +86,6 @@ impl RunConfig {
             n_classes: images.n_classes,
             n_layers: model.n_layers,
             n_heads: attention.n_heads,
-            d_model: model.d_model,
             d_mlp: model.d_mlp,
             positions: match model.positions {
                 PositionKind::Learned => PatchPositions::Learned,

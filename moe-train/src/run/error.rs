@@ -3,6 +3,7 @@
 use super::Diverged;
 use crate::config::ConfigError;
 use crate::data::DataError;
+use crate::task::OtherTask;
 use moe_models::NotFinite;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -16,6 +17,9 @@ pub enum RunError {
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Data of another task than the model's.
+    #[error(transparent)]
+    OtherTask(#[from] OtherTask),
     /// A file of the run folder could not be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {

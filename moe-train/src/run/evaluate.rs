@@ -5,7 +5,7 @@ use super::score_pairs::score_pairs;
 use super::score_text::score_text;
 use super::{EvalMetrics, Watch};
 use crate::data::Split;
-use crate::task::{AnyModel, TaskData};
+use crate::task::ModelAndData;
 use burn::tensor::Device;
 use moe_models::NotFinite;
 
@@ -51,33 +51,21 @@ impl Scope {
     }
 }
 
-/// Scores a part of the data with the model in evaluation: at most `most` evenly spaced windows, images or
+/// Scores a part of the data with a model in evaluation: at most `most` evenly spaced windows, images or
 /// pairs, if given. Nothing if it was told to stop, which is looked at before each batch.
 ///
 /// # Errors
 ///
 /// Returns the batch in which the model computes what is no number.
-///
-/// # Panics
-///
-/// Panics if the data is of another task than the model.
 pub(super) fn evaluate(
-    model: &AnyModel,
-    data: &TaskData,
+    of: ModelAndData<'_>,
     scope: Scope,
     device: &Device,
     watch: &mut Watch<'_>,
 ) -> Result<Option<EvalMetrics>, NotFinite> {
-    match (model, data) {
-        (AnyModel::Decoder(model), TaskData::Text(data)) => {
-            score_text(model, data, &scope, device, watch)
-        }
-        (AnyModel::Vision(model), TaskData::Images(data)) => {
-            score_images(model, data, &scope, device, watch)
-        }
-        (AnyModel::Switch(model), TaskData::Pairs(data)) => {
-            score_pairs(model, data, &scope, device, watch)
-        }
-        _ => panic!("the data is of another task than the model"),
+    match of {
+        ModelAndData::Text(model, data) => score_text(model, data, &scope, device, watch),
+        ModelAndData::Images(model, data) => score_images(model, data, &scope, device, watch),
+        ModelAndData::Pairs(model, data) => score_pairs(model, data, &scope, device, watch),
     }
 }

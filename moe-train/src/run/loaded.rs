@@ -8,7 +8,7 @@ use super::papers::{run_of, state_at};
 use super::{EvalMetrics, Manifest, RunError, RunFolder, Silent, Watch};
 use crate::config::RunConfig;
 use crate::data::{DataConfig, DataError, Split, Vocab, VocabKind};
-use crate::task::{AnyModel, TaskData};
+use crate::task::{AnyModel, ModelAndData, TaskData};
 use burn::tensor::Device;
 use moe_models::NotFinite;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,7 @@ pub fn evaluate_run(
         most,
         batch_size: run.config.train.batch_size,
     };
-    let scored = evaluate(&run.model, &data, scope, &device, watch);
+    let scored = evaluate(run.model.with(&data)?, scope, &device, watch);
     let Some(mut metrics) = scored.map_err(|source| no_score(run, source))? else {
         return Ok(None);
     };
@@ -129,14 +129,14 @@ pub fn evaluate_run(
     Ok(Some(metrics))
 }
 
-/// Refuses a model whose scores of a batch are not finite.
+/// Refuses a run whose model's scores of a batch of its data are not finite.
 ///
 /// # Errors
 ///
 /// Returns an error that names the run if a score is not finite.
 pub fn check_scores(
     run: &LoadedRun,
-    data: &TaskData,
+    of: ModelAndData<'_>,
     split: Split,
     device: &Device,
 ) -> Result<(), RunError> {
@@ -150,7 +150,7 @@ pub fn check_scores(
         observer: &mut Silent,
         stop: &AtomicBool::new(false),
     };
-    let scored = evaluate(&run.model, data, scope, device, &mut watch);
+    let scored = evaluate(of, scope, device, &mut watch);
     scored.map(drop).map_err(|source| no_score(run, source))
 }
 

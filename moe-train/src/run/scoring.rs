@@ -23,7 +23,7 @@ impl Run<'_> {
         };
         let model = self.trainer.model.valid();
         let step = self.trainer.step;
-        let mut metrics = match evaluate(&model, self.data, scope, &device, watch) {
+        let mut metrics = match evaluate(model.with(self.data)?, scope, &device, watch) {
             Ok(Some(metrics)) => metrics,
             Ok(None) => return Ok(None),
             Err(error) => return Err(self.diverged(error.to_string(), step)?),

@@ -3,7 +3,7 @@
 use super::metrics::{LayerMeter, add_routings};
 use super::{StepMetrics, adamw, clip_by_global_norm, learning_rate};
 use crate::config::RunConfig;
-use crate::task::{AnyModel, TaskBatch, TaskBatches, TaskOutput};
+use crate::task::{AnyModel, OtherTask, TaskBatch, TaskBatches, TaskOutput};
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use moe_router::Load;
@@ -51,21 +51,30 @@ impl Trainer {
     }
 
     /// Makes one optimizer step: gradients of all micro-batches, clipping, AdamW, router state.
-    pub fn step(&mut self, batches: &mut TaskBatches<'_>) -> StepMetrics {
-        let never = AtomicBool::new(false);
-        self.step_unless(batches, &never)
-            .expect("nobody asks it to stop")
+    ///
+    /// # Errors
+    ///
+    /// If the batches are of another task than the model.
+    pub fn step(&mut self, batches: &mut TaskBatches<'_>) -> Result<StepMetrics, OtherTask> {
+        let made = self.step_unless(batches, &AtomicBool::new(false))?;
+        Ok(made.expect("nobody asks it to stop"))
     }
 
     /// As [`step`](Self::step), but none, and nothing changed, if `stop` is set before its last micro-batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
     pub fn step_unless(
         &mut self,
         batches: &mut TaskBatches<'_>,
         stop: &AtomicBool,
-    ) -> Option<StepMetrics> {
+    ) -> Result<Option<StepMetrics>, OtherTask> {
         let started = Instant::now();
         let mut sums = StepSums::default();
-        let mut grads = self.gradients(batches, &mut sums, stop)?;
+        let Some(mut grads) = self.gradients(batches, &mut sums, stop)? else {
+            return Ok(None);
+        };
         self.step += 1;
         let train = &self.config.train;
         let grad_norm = clip_by_global_norm(&self.model, &mut grads, train.clip_norm);
@@ -75,7 +84,7 @@ impl Trainer {
         self.model = model.advance_routers(&loads);
 
         let tokens = self.config.tokens_per_step();
-        Some(StepMetrics {
+        Ok(Some(StepMetrics {
             step: self.step,
             tokens: self.step * tokens,
             loss: sums.loss,
@@ -87,7 +96,7 @@ impl Trainer {
             grad_norm,
             layers: sums.meters.iter().map(LayerMeter::metrics).collect(),
             tokens_per_s: tokens as f64 / started.elapsed().as_secs_f64(),
-        })
+        }))
     }
 
     /// The gradients of the next step's loss: the mean over the predictions of all micro-batches, which may have
@@ -97,17 +106,17 @@ impl Trainer {
         batches: &mut TaskBatches<'_>,
         sums: &mut StepSums,
         stop: &AtomicBool,
-    ) -> Option<GradientsParams> {
+    ) -> Result<Option<GradientsParams>, OtherTask> {
         let accumulate = self.config.train.accumulate;
         let micro_batches: Vec<TaskBatch> = (0..accumulate).map(|_| batches.draw()).collect();
         let n_targets: usize = micro_batches.iter().map(TaskBatch::n_targets).sum();
         let mut accumulator = GradientsAccumulator::new();
         for (micro, batch) in micro_batches.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
-                return None;
+                return Ok(None);
             }
             let noise = mix_seed(mix_seed(self.config.seed, self.step + 1), micro as u64);
-            let output = self.model.learn(batch, noise, &self.device);
+            let output = self.model.learn(batch, noise, &self.device)?;
             let share = Share {
                 targets: batch.n_targets() as f64 / n_targets.max(1) as f64,
                 batch: 1.0 / accumulate as f64,
@@ -115,7 +124,7 @@ impl Trainer {
             let grads = sums.add(output, share, &self.config).backward();
             accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
         }
-        Some(accumulator.grads())
+        Ok(Some(accumulator.grads()))
     }
 }
 

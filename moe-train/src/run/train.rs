@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
         watch: &mut Watch<'_>,
     ) -> Result<Option<()>, RunError> {
         if !self.owes_evaluation {
-            let Some(metrics) = self.trainer.step_unless(batches, watch.stop) else {
+            let Some(metrics) = self.trainer.step_unless(batches, watch.stop)? else {
                 return Ok(None);
             };
             self.record(&metrics, watch.observer)?;

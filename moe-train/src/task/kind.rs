@@ -7,7 +7,7 @@ use crate::data::{DataConfig, ImageConfig, ImageName, PairConfig, PairName, Text
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
     /// Prediction of the next token of a text.
-    Language,
+    Text,
     /// Classification of an image.
     Images,
     /// Generation of a text from another.
@@ -18,7 +18,7 @@ impl Task {
     /// The table `[data]` with its defaults.
     pub fn data(self) -> DataConfig {
         match self {
-            Self::Language => DataConfig::Text(TextConfig::default()),
+            Self::Text => DataConfig::Text(TextConfig::default()),
             Self::Images => DataConfig::Images(ImageConfig::default()),
             Self::Pairs => DataConfig::Pairs(PairConfig::default()),
         }
@@ -27,7 +27,7 @@ impl Task {
     /// The names of the data that can be learned from.
     pub fn data_names(self) -> &'static [&'static str] {
         match self {
-            Self::Language => TextName::NAMES,
+            Self::Text => TextName::NAMES,
             Self::Images => ImageName::NAMES,
             Self::Pairs => PairName::NAMES,
         }
@@ -36,7 +36,7 @@ impl Task {
     /// Merit of held-out scores.
     pub fn merit(self) -> Merit {
         match self {
-            Self::Language => Merit::BitsPerByte,
+            Self::Text => Merit::BitsPerByte,
             Self::Images => Merit::Accuracy,
             Self::Pairs => Merit::TargetLoss,
         }
@@ -45,7 +45,7 @@ impl Task {
     /// Returns `true` if later tokens must not influence earlier ones.
     pub fn is_causal(self) -> bool {
         match self {
-            Self::Language | Self::Pairs => true,
+            Self::Text | Self::Pairs => true,
             Self::Images => false,
         }
     }

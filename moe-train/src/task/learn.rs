@@ -1,6 +1,6 @@
 //! Numbers that a model learns from in a micro-batch.
 
-use super::{AnyModel, TaskBatch};
+use super::{AnyModel, OtherTask, TaskBatch};
 use crate::data::BatchTensors;
 use burn::tensor::{Device, Tensor};
 use moe_models::switch::target_losses;
@@ -47,12 +47,17 @@ fn n_right(logits: &Tensor<2>, labels: &[u16]) -> usize {
 impl AnyModel {
     /// Applies the forward pass of training to a micro-batch; `noise` is the seed of its noise.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// Panics if the batch is of another task than the model.
-    pub fn learn(&self, batch: &TaskBatch, noise: u64, device: &Device) -> TaskOutput {
-        match (self, batch) {
-            (Self::Decoder(model), TaskBatch::Text(batch)) => {
+    /// If the batch is of another task.
+    pub fn learn(
+        &self,
+        batch: &TaskBatch,
+        noise: u64,
+        device: &Device,
+    ) -> Result<TaskOutput, OtherTask> {
+        Ok(match (self, batch) {
+            (Self::Text(model), TaskBatch::Text(batch)) => {
                 let batch = BatchTensors::new(batch, device);
                 let input = DecoderInput::new(batch.inputs).noise(noise).further();
                 let output = model.forward(input);
@@ -63,7 +68,7 @@ impl AnyModel {
                     routings: output.routings,
                 }
             }
-            (Self::Vision(model), TaskBatch::Images(batch)) => {
+            (Self::Images(model), TaskBatch::Images(batch)) => {
                 let input = VmoeInput::new(batch.images(device)).noise(Some(noise));
                 let output = model.forward(input);
                 let right = n_right(&output.logits, &batch.labels);
@@ -75,7 +80,7 @@ impl AnyModel {
                     routings: output.routings,
                 }
             }
-            (Self::Switch(model), TaskBatch::Pairs(batch)) => {
+            (Self::Pairs(model), TaskBatch::Pairs(batch)) => {
                 let output = model.forward(batch.input(device).noise(Some(noise)));
                 let (targets, padding) = (batch.targets(device), batch.target_padding());
                 TaskOutput {
@@ -85,8 +90,8 @@ impl AnyModel {
                     routings: [output.encoder_routings, output.decoder_routings].concat(),
                 }
             }
-            _ => panic!("the batch is of another task than the model"),
-        }
+            _ => return Err(OtherTask),
+        })
     }
 }
 

@@ -14,4 +14,4 @@ pub use kind::Task;
 pub use learn::TaskOutput;
 pub use learn::best_classes;
 pub use merit::{Goal, Merit};
-pub use model::{AnyModel, AnyModelConfig};
+pub use model::{AnyModel, AnyModelConfig, ModelAndData, OtherTask};

@@ -1,5 +1,7 @@
-//! Models of any task.
+//! Models of any task, alone and with data of their task.
 
+use super::TaskData;
+use crate::data::{ImageData, PairData, TextData};
 use burn::module::Module;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Device;
@@ -7,6 +9,7 @@ use moe_models::switch::{Switch, SwitchBatch, SwitchConfig};
 use moe_models::vmoe::{Vmoe, VmoeConfig};
 use moe_models::{Account, AnyDecoder, Decoder, DecoderConfig, ModelError};
 use moe_router::{Load, RouterConfig};
+use thiserror::Error;
 
 /// A model of any task, chosen at run time.
 #[derive(Module, Debug)]
@@ -16,22 +19,38 @@ use moe_router::{Load, RouterConfig};
 )]
 pub enum AnyModel {
     /// A decoder of text.
-    Decoder(AnyDecoder),
+    Text(AnyDecoder),
     /// A vision transformer.
-    Vision(Vmoe),
+    Images(Vmoe),
     /// An encoder with a decoder.
-    Switch(Switch),
+    Pairs(Switch),
 }
+
+/// A model with data of its task.
+#[derive(Debug, Clone, Copy)]
+pub enum ModelAndData<'a> {
+    /// A decoder and text.
+    Text(&'a AnyDecoder, &'a TextData),
+    /// A vision transformer and images with labels.
+    Images(&'a Vmoe, &'a ImageData),
+    /// An encoder with a decoder, and pairs of texts.
+    Pairs(&'a Switch, &'a PairData),
+}
+
+/// Data of another task than the model's.
+#[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]
+#[error("the data is of another task than the model: take both from one configuration")]
+pub struct OtherTask;
 
 /// The configuration of a model of any task.
 #[derive(Debug, Clone)]
 pub enum AnyModelConfig {
     /// A decoder of text.
-    Decoder(DecoderConfig),
+    Text(DecoderConfig),
     /// A vision transformer.
-    Vision(VmoeConfig),
+    Images(VmoeConfig),
     /// An encoder with a decoder, and the most tokens of a text and of a target.
-    Switch(SwitchConfig, [usize; 2]),
+    Pairs(SwitchConfig, [usize; 2]),
 }
 
 impl AnyModelConfig {
@@ -42,22 +61,22 @@ impl AnyModelConfig {
     /// Returns what is wrong, where, and what to do.
     pub fn validate(&self, router: &RouterConfig) -> Result<(), ModelError> {
         match self {
-            Self::Decoder(config) => {
+            Self::Text(config) => {
                 config.validate(router)?;
                 config.check_mixtures()
             }
-            Self::Vision(config) => config.validate(router),
-            Self::Switch(config, _) => config.validate(router, router),
+            Self::Images(config) => config.validate(router),
+            Self::Pairs(config, _) => config.validate(router, router),
         }
     }
 
     /// Builds the model with the weights that a seed gives.
     pub fn init(&self, router: &RouterConfig, seed: u64, device: &Device) -> AnyModel {
         match self {
-            Self::Decoder(config) => AnyModel::Decoder(config.init(router, seed, device)),
-            Self::Vision(config) => AnyModel::Vision(config.init_seeded(router, seed, device)),
-            Self::Switch(config, _) => {
-                AnyModel::Switch(config.init_seeded(router, router, seed, device))
+            Self::Text(config) => AnyModel::Text(config.init(router, seed, device)),
+            Self::Images(config) => AnyModel::Images(config.init_seeded(router, seed, device)),
+            Self::Pairs(config, _) => {
+                AnyModel::Pairs(config.init_seeded(router, router, seed, device))
             }
         }
     }
@@ -66,9 +85,9 @@ impl AnyModelConfig {
     /// tokens, or of `batch_size` images, whose length is their own.
     pub fn account(&self, router: &RouterConfig, batch_size: usize, seq_length: usize) -> Account {
         match self {
-            Self::Decoder(config) => config.account(router, batch_size, seq_length),
-            Self::Vision(config) => config.account(router, batch_size),
-            Self::Switch(config, [length, target_length]) => {
+            Self::Text(config) => config.account(router, batch_size, seq_length),
+            Self::Images(config) => config.account(router, batch_size),
+            Self::Pairs(config, [length, target_length]) => {
                 let batch = SwitchBatch {
                     size: batch_size,
                     length: *length,
@@ -82,12 +101,12 @@ impl AnyModelConfig {
     /// The number of layers with experts, without those of multi-token prediction.
     pub fn n_moe_layers(&self) -> usize {
         match self {
-            Self::Decoder(DecoderConfig::Mixtral(model)) => model.n_layers,
-            Self::Decoder(DecoderConfig::DeepSeek(model)) => (0..model.n_layers)
+            Self::Text(DecoderConfig::Mixtral(model)) => model.n_layers,
+            Self::Text(DecoderConfig::DeepSeek(model)) => (0..model.n_layers)
                 .filter(|&layer| model.is_moe(layer))
                 .count(),
-            Self::Vision(model) => model.moe_layers.len(),
-            Self::Switch(model, _) => {
+            Self::Images(model) => model.moe_layers.len(),
+            Self::Pairs(model, _) => {
                 model.encoder.sparse_layers().len() + model.decoder.sparse_layers().len()
             }
         }
@@ -95,11 +114,25 @@ impl AnyModelConfig {
 }
 
 impl AnyModel {
+    /// The model with data that it reads.
+    ///
+    /// # Errors
+    ///
+    /// If the data is of another task.
+    pub fn with<'a>(&'a self, data: &'a TaskData) -> Result<ModelAndData<'a>, OtherTask> {
+        match (self, data) {
+            (Self::Text(model), TaskData::Text(data)) => Ok(ModelAndData::Text(model, data)),
+            (Self::Images(model), TaskData::Images(data)) => Ok(ModelAndData::Images(model, data)),
+            (Self::Pairs(model), TaskData::Pairs(data)) => Ok(ModelAndData::Pairs(model, data)),
+            _ => Err(OtherTask),
+        }
+    }
+
     /// The decoder, of a model of text.
     pub fn decoder(self) -> Option<AnyDecoder> {
         match self {
-            Self::Decoder(model) => Some(model),
-            Self::Vision(_) | Self::Switch(_) => None,
+            Self::Text(model) => Some(model),
+            Self::Images(_) | Self::Pairs(_) => None,
         }
     }
 
@@ -111,9 +144,9 @@ impl AnyModel {
     /// Panics if there is not one load for each layer that has a router.
     pub fn advance_routers(self, loads: &[Load]) -> Self {
         match self {
-            Self::Decoder(model) => Self::Decoder(model.advance_routers(loads)),
-            Self::Vision(model) => Self::Vision(model.advance_routers(loads)),
-            Self::Switch(model) => Self::Switch(model.advance_routers(loads)),
+            Self::Text(model) => Self::Text(model.advance_routers(loads)),
+            Self::Images(model) => Self::Images(model.advance_routers(loads)),
+            Self::Pairs(model) => Self::Pairs(model.advance_routers(loads)),
         }
     }
 
@@ -121,9 +154,9 @@ impl AnyModel {
     /// depend on this enum.
     pub fn record(&self) -> ModuleRecord {
         match self {
-            Self::Decoder(model) => model.clone().into_record(),
-            Self::Vision(model) => model.clone().into_record(),
-            Self::Switch(model) => model.clone().into_record(),
+            Self::Text(model) => model.clone().into_record(),
+            Self::Images(model) => model.clone().into_record(),
+            Self::Pairs(model) => model.clone().into_record(),
         }
     }
 
@@ -134,9 +167,9 @@ impl AnyModel {
     /// If the record is of another model.
     pub fn with_record(self, record: ModuleRecord) -> Result<Self, RecordError> {
         match self {
-            Self::Decoder(model) => model.try_load_record(record).map(Self::Decoder),
-            Self::Vision(model) => model.try_load_record(record).map(Self::Vision),
-            Self::Switch(model) => model.try_load_record(record).map(Self::Switch),
+            Self::Text(model) => model.try_load_record(record).map(Self::Text),
+            Self::Images(model) => model.try_load_record(record).map(Self::Images),
+            Self::Pairs(model) => model.try_load_record(record).map(Self::Pairs),
         }
     }
 }

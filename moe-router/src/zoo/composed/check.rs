@@ -75,63 +75,31 @@ fn keys(config: &ComposedRouterConfig) -> Vec<Key> {
     let expert_choice = config.select == Select::ExpertChoice;
     let groups = config.select == Select::GroupLimited;
     let has_capacity = config.capacity != CapacityRule::None;
-    macro_rules! key {
-        ($name:ident, $used:expr, $needs:literal) => {
-            Key {
+    macro_rules! keys {
+        ($($name:ident if $used:expr, $needs:literal;)+) => {
+            vec![$(Key {
                 name: stringify!($name),
                 changed: config.$name != default.$name,
                 used: $used,
                 needs: $needs,
-            }
+            }),+]
         };
     }
-    vec![
-        key!(
-            temperature,
-            config.score == Score::Cosine,
-            "router.score = \"cosine\""
-        ),
-        key!(
-            top_k,
-            !expert_choice,
-            "another router.select than \"expert_choice\""
-        ),
-        key!(
-            top_p,
-            config.select == Select::TopP,
-            "router.select = \"top_p\""
-        ),
-        key!(
-            threshold,
-            config.select == Select::Threshold,
-            "router.select = \"threshold\""
-        ),
-        key!(n_groups, groups, "router.select = \"group_limited\""),
-        key!(topk_groups, groups, "router.select = \"group_limited\""),
-        key!(group_score, groups, "router.select = \"group_limited\""),
-        key!(capacity_factor, has_capacity, "a router.capacity"),
-        key!(
-            min_capacity,
-            config.capacity.has_minimum(),
-            "router.capacity = \"mesh\" or \"megatron\""
-        ),
-        key!(priority, limited, "a router.capacity that can be full"),
-        key!(fill, limited, "a router.capacity that can be full"),
-        key!(overflow, limited, "a router.capacity that can be full"),
-        key!(
-            noise_std,
-            config.noise == Noise::Gaussian,
-            "router.noise = \"gaussian\""
-        ),
-        key!(
-            jitter,
-            config.noise == Noise::Jitter,
-            "router.noise = \"jitter\""
-        ),
-        key!(
-            bias_update_speed,
-            config.bias == Bias::Sign,
-            "router.bias = \"sign\""
-        ),
-    ]
+    keys! {
+        temperature if config.score == Score::Cosine, "router.score = \"cosine\"";
+        top_k if !expert_choice, "another router.select than \"expert_choice\"";
+        top_p if config.select == Select::TopP, "router.select = \"top_p\"";
+        threshold if config.select == Select::Threshold, "router.select = \"threshold\"";
+        n_groups if groups, "router.select = \"group_limited\"";
+        topk_groups if groups, "router.select = \"group_limited\"";
+        group_score if groups, "router.select = \"group_limited\"";
+        capacity_factor if has_capacity, "a router.capacity";
+        min_capacity if config.capacity.has_minimum(), "router.capacity = \"mesh\" or \"megatron\"";
+        priority if limited, "a router.capacity that can be full";
+        fill if limited, "a router.capacity that can be full";
+        overflow if limited, "a router.capacity that can be full";
+        noise_std if config.noise == Noise::Gaussian, "router.noise = \"gaussian\"";
+        jitter if config.noise == Noise::Jitter, "router.noise = \"jitter\"";
+        bias_update_speed if config.bias == Bias::Sign, "router.bias = \"sign\"";
+    }
 }

@@ -41,7 +41,7 @@ pub struct ImageConfig {
 const N_CLASSES: usize = 10;
 
 /// The largest side of an image in pixels.
-const MOST_SIDE: usize = 1 << 13;
+const MOST_SIDE: usize = 1 << 12;
 
 impl ImageName {
     /// The names of all sets.

@@ -40,7 +40,7 @@ pub enum ImageError {
     #[error("data.n_classes = {0}: it must be from 2 to 65536")]
     NClasses(usize),
     /// An image of more pixels than any model reads.
-    #[error("data.image_size = {0}: it must be at most 8192 pixels")]
+    #[error("data.image_size = {0} is too large: it must be at most 4096")]
     Side(usize),
     /// A shift that leaves nothing of an image.
     #[error("data.shift = {shift} must be below the side of an image, {side} pixels")]

@@ -28,7 +28,7 @@ pub fn learning(report: &Report, styles: &[ArmStyle]) -> Html {
 /// The thing that the training loss is a mean over.
 fn unit(report: &Report) -> &'static str {
     match report.questions[0].config.model.task() {
-        Task::Language => "a token",
+        Task::Text => "a token",
         Task::Images => "an image",
         Task::Pairs => "a target token",
     }
