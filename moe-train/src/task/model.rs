@@ -82,10 +82,7 @@ impl AnyModelConfig {
     /// The number of layers with experts, without those of multi-token prediction.
     pub fn n_moe_layers(&self) -> usize {
         match self {
-            Self::Decoder(DecoderConfig::Mixtral(model)) => model.n_layers,
-            Self::Decoder(DecoderConfig::DeepSeek(model)) => (0..model.n_layers)
-                .filter(|&layer| model.is_moe(layer))
-                .count(),
+            Self::Decoder(model) => model.n_moe_layers(),
             Self::Vision(model) => model.moe_layers.len(),
             Self::Switch(model, _) => {
                 model.encoder.sparse_layers().len() + model.decoder.sparse_layers().len()
