@@ -49,6 +49,7 @@ fn decoder(case: &str, x: f32, device: &Device) -> AnyDecoder {
             model.norm.gamma = spoilt(&model.norm.gamma, x);
             AnyDecoder::DeepSeek(model)
         }
+        other => panic!("{case}: {other}"),
     }
 }
 

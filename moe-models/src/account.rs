@@ -4,8 +4,10 @@
 //! pass. Normalisation, activations, softmax, routing decisions and the mixing maps of soft slots are
 //! left out.
 
-use crate::MixtralConfig;
-use moe_router::RouterConfig;
+mod layer;
+
+pub(crate) use layer::LayerAccount;
+
 use serde::Serialize;
 
 /// The size and cost of a model.
@@ -49,59 +51,48 @@ pub struct MemoryEstimate {
 
 pub(crate) const F32: usize = 4;
 
-impl MixtralConfig {
-    /// The size and cost of the model with a router, trained on batches of `batch_size` sequences of
-    /// `seq_length` tokens.
-    pub fn account(&self, router: &RouterConfig, batch_size: usize, seq_length: usize) -> Account {
-        let (d, n) = (self.d_model(), self.n_layers);
-        let per_token = router.experts_per_token(self.moe.n_experts);
-        let embedding = self.vocab_size * d;
-        let routers: usize = (0..n)
-            .map(|layer| router.n_params(&self.router_shape(layer)))
-            .sum();
-        let outside_experts = n * (self.attention.n_params() + 2 * d) + d + routers;
-        let body_active = outside_experts + n * self.moe.n_params_active(per_token);
-        let tables = if self.tied_embeddings { 1 } else { 2 };
-        let total = tables * embedding + outside_experts + n * self.moe.n_params();
+/// Parts of a decoder without modules that predict further tokens, for its account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DecoderParts {
+    /// The number of vocabulary entries.
+    pub(crate) vocab_size: usize,
+    /// The width of the model.
+    pub(crate) d_model: usize,
+    /// The number of tables of the vocabulary: 1 if the head is the embedding, transposed, else 2.
+    pub(crate) n_tables: usize,
+    /// All layers together.
+    pub(crate) layers: LayerAccount,
+    /// Bytes of keys and values that a token adds to the cache.
+    pub(crate) kv_bytes_per_token: usize,
+}
 
-        // a causal token sees (L + 1) / 2 keys on average
-        let attention = self.attention.flops_per_token(seq_length);
-        let gate = 2 * routers as u64;
-        let rows = router.rows_per_token(self.moe.n_experts, seq_length);
-        let experts = 2 * self.moe.n_params_active(rows) as u64;
-        let flops = n as u64 * (attention + experts) + gate + 2 * embedding as u64;
+impl DecoderParts {
+    /// The size and cost of the decoder, trained on batches of `n_tokens` tokens.
+    pub(crate) fn account(&self, n_tokens: usize) -> Account {
+        let table = self.vocab_size * self.d_model;
+        let tables = self.n_tables * table;
+        // the final norm
+        let active = self.layers.active + self.d_model;
+        let total = tables + self.layers.params + self.d_model;
+        let flops = self.layers.flops + 2 * table as u64;
+        // the logits and their softmax
+        let kept = self.layers.kept + 2 * self.vocab_size;
         Account {
             params_total: total,
-            params_embedding: tables * embedding,
+            params_embedding: tables,
             params_mtp: 0,
-            params_active: body_active + tables * embedding,
-            params_active_head_only: body_active + embedding,
-            params_active_no_embedding: body_active,
+            params_active: active + tables,
+            params_active_head_only: active + table,
+            params_active_no_embedding: active,
             flops_per_token: flops,
             flops_per_token_training: 3 * flops,
-            kv_bytes_per_token: n * self.attention.kv_bytes_per_token(F32),
+            kv_bytes_per_token: self.kv_bytes_per_token,
             memory: MemoryEstimate {
                 weights_bytes: total * F32,
                 gradients_bytes: total * F32,
                 optimizer_bytes: 2 * total * F32,
-                activations_bytes: self.activations(rows, batch_size * seq_length) * F32,
+                activations_bytes: n_tokens * kept * F32,
             },
         }
-    }
-
-    /// Numbers kept for the backward pass: of each layer the residual stream and its norms (6 D),
-    /// queries, keys, values and the attention's output, and each expert's pre-activations; and the
-    /// logits with their softmax.
-    fn activations(&self, rows_per_token: f64, n_tokens: usize) -> usize {
-        let d = self.d_model();
-        let heads = 2
-            * (self.attention.n_heads + self.attention.n_kv_heads)
-            * self.attention.resolved_head_dim();
-        let stacks = self.moe.activation.n_stacks() - 1;
-        let width = rows_per_token * self.moe.d_expert as f64
-            + (self.moe.n_shared_experts * self.moe.d_expert) as f64;
-        let experts = (stacks as f64 * width) as usize;
-        let scores = 3 * self.moe.n_experts;
-        n_tokens * (self.n_layers * (6 * d + heads + experts + scores) + 2 * self.vocab_size)
     }
 }

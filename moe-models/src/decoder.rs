@@ -1,18 +1,16 @@
 //! Parts that all decoders share: inputs, outputs, and the trait between.
 
-mod any;
 mod cache;
-mod config;
 mod context;
+mod families;
 mod head;
 mod input;
 mod leak;
 mod loss;
 mod output;
 
-pub use any::AnyDecoder;
 pub use cache::DecoderCache;
-pub use config::DecoderConfig;
+pub use families::{AnyDecoder, DecoderConfig};
 pub use input::DecoderInput;
 pub use loss::token_losses;
 pub use output::{DecoderOutput, DecoderTrace};

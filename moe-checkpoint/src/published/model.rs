@@ -11,10 +11,10 @@ use moe_attention::{
 use moe_experts::MoeLayerConfig;
 use moe_models::deepseek::{DeepSeekAttentionConfig, DeepSeekConfig};
 use moe_models::{AnyDecoder, DecoderConfig, MixtralConfig};
+use moe_router::RouterConfig;
 use moe_router::zoo::{
     DeepSeekMoeRouterConfig, DeepSeekV2RouterConfig, DeepSeekV3RouterConfig, MixtralRouterConfig,
 };
-use moe_router::{RouterConfig, RouterShape};
 
 /// Angles of more positions than these are computed when they are met.
 const TABLED_POSITIONS: usize = 4096;
@@ -31,11 +31,7 @@ pub struct PublishedModel {
 impl PublishedModel {
     /// Builds the decoder, its weights not drawn until they are touched.
     pub fn init(&self, device: &Device) -> AnyDecoder {
-        let router = |shape: &RouterShape| self.router.init(shape, device);
-        match &self.decoder {
-            DecoderConfig::Mixtral(config) => AnyDecoder::Mixtral(config.init(router, device)),
-            DecoderConfig::DeepSeek(config) => AnyDecoder::DeepSeek(config.init(router, device)),
-        }
+        self.decoder.init_unseeded(&self.router, device)
     }
 }
 

@@ -1,31 +1,9 @@
 //! Size and cost of a DeepSeek decoder.
 
 use super::DeepSeekConfig;
-use crate::account::F32;
+use crate::account::{F32, LayerAccount};
 use crate::{Account, MemoryEstimate};
 use moe_router::RouterConfig;
-
-/// Size and cost of one layer.
-#[derive(Debug, Clone, Copy, Default)]
-struct Layer {
-    params: usize,
-    active: usize,
-    /// FLOP of a token, forward.
-    flops: u64,
-    /// Numbers kept of a token for the backward pass.
-    kept: usize,
-}
-
-impl Layer {
-    fn plus(self, other: Self) -> Self {
-        Self {
-            params: self.params + other.params,
-            active: self.active + other.active,
-            flops: self.flops + other.flops,
-            kept: self.kept + other.kept,
-        }
-    }
-}
 
 impl DeepSeekConfig {
     /// The size and cost of the model with a router, trained on batches of `batch_size` sequences of
@@ -33,10 +11,9 @@ impl DeepSeekConfig {
     /// not in what is active.
     pub fn account(&self, router: &RouterConfig, batch_size: usize, seq_length: usize) -> Account {
         let d = self.d_model();
-        let sum = |layers: std::ops::Range<usize>| {
-            layers
-                .map(|layer| self.layer(layer, router, seq_length))
-                .fold(Layer::default(), Layer::plus)
+        let sum = |layers: std::ops::Range<usize>| -> LayerAccount {
+            let layers = layers.flat_map(|layer| self.layer(layer, router, seq_length));
+            layers.sum()
         };
         let body = sum(0..self.n_layers);
         let further = sum(self.n_layers..self.n_layers + self.n_mtp_layers);
@@ -73,39 +50,22 @@ impl DeepSeekConfig {
         }
     }
 
-    fn layer(&self, layer: usize, router: &RouterConfig, seq_length: usize) -> Layer {
-        let d = self.d_model();
-        let attention = Layer {
-            params: self.attention.n_params() + 2 * d,
-            active: self.attention.n_params() + 2 * d,
+    fn layer(&self, layer: usize, router: &RouterConfig, seq_length: usize) -> [LayerAccount; 3] {
+        let attention = LayerAccount {
+            params: self.attention.n_params(),
+            active: self.attention.n_params(),
             flops: self.attention.flops_per_token(seq_length),
-            kept: 6 * d + self.attention.kept_per_token(),
+            kept: self.attention.kept_per_token(),
         };
-        attention.plus(if self.is_moe(layer) {
-            self.experts(layer, router, seq_length)
+        let feed_forward = if self.is_moe(layer) {
+            LayerAccount::mixture(&self.moe, router, &self.router_shape(layer), seq_length)
         } else {
-            let params = self.dense().n_params();
-            let stacks = self.moe.activation.n_stacks() - 1;
-            Layer {
-                params,
-                active: params,
-                flops: 2 * params as u64,
-                kept: stacks * self.d_dense,
-            }
-        })
-    }
-
-    fn experts(&self, layer: usize, router: &RouterConfig, seq_length: usize) -> Layer {
-        let gate = router.n_params(&self.router_shape(layer));
-        let experts = router.experts_per_token(self.moe.n_experts);
-        let rows = router.rows_per_token(self.moe.n_experts, seq_length);
-        let stacks = self.moe.activation.n_stacks() - 1;
-        let width = (rows + self.moe.n_shared_experts as f64) * self.moe.d_expert as f64;
-        Layer {
-            params: self.moe.n_params() + gate,
-            active: self.moe.n_params_active(experts) + gate,
-            flops: 2 * (self.moe.n_params_active(rows) + gate) as u64,
-            kept: (stacks as f64 * width) as usize + 3 * self.moe.n_experts,
-        }
+            LayerAccount::dense(&self.dense())
+        };
+        [
+            LayerAccount::norms(2, self.d_model()),
+            attention,
+            feed_forward,
+        ]
     }
 }

@@ -57,6 +57,12 @@ impl DeepSeekConfig {
         layer >= self.n_dense_layers && layer.is_multiple_of(self.moe_every)
     }
 
+    /// The number of layers with experts, without those of modules that predict further tokens.
+    pub fn n_moe_layers(&self) -> usize {
+        let layers = 0..self.n_layers;
+        layers.filter(|&layer| self.is_moe(layer)).count()
+    }
+
     /// The feed-forward of a dense layer.
     pub fn dense(&self) -> ExpertsConfig {
         ExpertsConfig::new(self.d_model(), 1, self.d_dense).with_activation(self.moe.activation)
@@ -108,7 +114,7 @@ impl DeepSeekConfig {
     ///
     /// Returns the numbers of layers and of dense ones.
     pub fn check_mixtures(&self) -> Result<(), ModelError> {
-        if (0..self.n_layers).any(|layer| self.is_moe(layer)) {
+        if self.n_moe_layers() > 0 {
             return Ok(());
         }
         Err(ModelError::AllDense {

@@ -39,6 +39,11 @@ impl MixtralConfig {
         self.moe.d_model
     }
 
+    /// The number of layers with experts: all of them.
+    pub fn n_moe_layers(&self) -> usize {
+        self.n_layers
+    }
+
     /// Shape that the router of a layer is built for.
     pub fn router_shape(&self, layer: usize) -> RouterShape {
         RouterShape {

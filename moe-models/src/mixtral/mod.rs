@@ -1,6 +1,7 @@
 //! Mixtral: a decoder whose feed-forward layers are mixtures of experts (Jiang et al. 2024,
 //! arXiv 2401.04088), over any router.
 
+mod account;
 mod block;
 mod config;
 mod model;

@@ -1,6 +1,5 @@
 //! Bounds of a configuration's sizes, so that everything about it can be counted before anything is built.
 
-use super::families::Keys;
 use super::{AttentionConfig, ConfigError, RunConfig};
 use crate::data::DataConfig;
 use moe_models::bounds::{LARGEST_SIZE, overflows};
@@ -136,7 +135,7 @@ impl RunConfig {
 
     /// The embedding of patches, and the head.
     fn of_images(&self) -> Vec<Sizes> {
-        let (DataConfig::Images(images), Keys::Vision(model)) = (&self.data, self.model.keys())
+        let (DataConfig::Images(images), Some(model)) = (&self.data, self.model.keys().vision())
         else {
             return Vec::new();
         };

@@ -1,13 +1,11 @@
 //! The model that a configuration describes, its causality and its sizes.
 
-use super::families::Keys;
-use super::{AttentionConfig, DeepSeekModel, MixtralModel, RunConfig};
+use super::RunConfig;
 use crate::data::{DataConfig, VocabKind};
 use crate::task::{AnyModel, AnyModelConfig, Task};
 use burn::tensor::Device;
 use moe_experts::MoeLayerConfig;
-use moe_models::deepseek::DeepSeekAttentionConfig;
-use moe_models::{Account, DecoderConfig, DeepSeekConfig, MixtralConfig};
+use moe_models::Account;
 use moe_router::Causality;
 
 impl RunConfig {
@@ -25,59 +23,7 @@ impl RunConfig {
 
     /// The model's configuration.
     pub fn model(&self) -> AnyModelConfig {
-        match self.model.keys() {
-            Keys::Mixtral(model) => {
-                AnyModelConfig::Text(DecoderConfig::Mixtral(self.mixtral(model)))
-            }
-            Keys::DeepSeek(model) => {
-                AnyModelConfig::Text(DecoderConfig::DeepSeek(self.deepseek(model)))
-            }
-            Keys::Vision(model) => AnyModelConfig::Images(self.vision(model)),
-            Keys::Switch(model) => AnyModelConfig::Pairs(self.switch(model), self.pair_lengths()),
-        }
-    }
-
-    fn mixtral(&self, model: &MixtralModel) -> MixtralConfig {
-        let AttentionConfig::Gqa(attention) = &self.attention else {
-            panic!("a Mixtral has grouped-query attention: attention.kind = \"gqa\"");
-        };
-        MixtralConfig {
-            vocab_size: self.vocab_size(),
-            n_layers: model.n_layers,
-            norm_eps: model.norm_eps,
-            attention: attention.layer(model.d_model, self.train.seq_length),
-            moe: self.experts(),
-            tied_embeddings: model.tied_embeddings,
-            allow_leak: model.allow_leak,
-        }
-    }
-
-    fn deepseek(&self, model: &DeepSeekModel) -> DeepSeekConfig {
-        let seq_length = self.train.seq_length;
-        let attention = match &self.attention {
-            AttentionConfig::Gqa(gqa) => {
-                DeepSeekAttentionConfig::Gqa(gqa.layer(model.d_model, seq_length))
-            }
-            AttentionConfig::Mla(mla) => {
-                DeepSeekAttentionConfig::Mla(mla.layer(model.d_model, seq_length))
-            }
-            AttentionConfig::Mha(_) | AttentionConfig::T5(_) => {
-                panic!("a DeepSeek has rotary positions: attention.kind = \"mla\" or \"gqa\"")
-            }
-        };
-        DeepSeekConfig {
-            vocab_size: self.vocab_size(),
-            n_layers: model.n_layers,
-            n_dense_layers: model.n_dense_layers,
-            moe_every: model.moe_every,
-            d_dense: model.d_dense,
-            norm_eps: model.norm_eps,
-            attention,
-            moe: self.experts(),
-            n_mtp_layers: model.n_mtp_layers,
-            tied_embeddings: model.tied_embeddings,
-            allow_leak: model.allow_leak,
-        }
+        self.model.keys().build(self)
     }
 
     /// The configuration of a layer of experts.

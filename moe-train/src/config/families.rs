@@ -1,9 +1,9 @@
 //! The list of families, and all that is written from it.
 //!
-//! To add one: a struct of its keys, an arm of [`Keys`] if no other family has them, a line of the list, and the
-//! model that [`RunConfig`](super::RunConfig) builds from it.
+//! To add one: a struct of its keys that implements [`FamilyKeys`], unless another family has the same keys, and an
+//! entry of the list: the name, the keys with the function that gives their defaults, and the facts.
 
-use super::{DeepSeekModel, MixtralModel, SwitchModel, VisionModel};
+use super::keys::FamilyKeys;
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -26,18 +26,9 @@ pub struct FamilyInfo {
     pub attention: &'static [&'static str],
 }
 
-/// The keys of `[model]` of a family; several families have the same keys.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Keys<'a> {
-    Mixtral(&'a MixtralModel),
-    DeepSeek(&'a DeepSeekModel),
-    Vision(&'a VisionModel),
-    Switch(&'a SwitchModel),
-}
-
 /// Writes the table `[model]`, tagged by the family's name, and what is known about each family.
 macro_rules! families {
-    ($($name:literal => $family:ident($keys:ident: $model:ty) = $default:expr, $info:expr;)+) => {
+    ($($name:literal => $family:ident($module:ident::$keys:ident = $default:ident), $info:expr;)+) => {
         /// The table `[model]`: its keys depend on the family.
         #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
         #[serde(tag = "family")]
@@ -45,7 +36,7 @@ macro_rules! families {
             $(
                 #[doc = concat!("The family named `", $name, "`.")]
                 #[serde(rename = $name)]
-                $family($model),
+                $family(super::$module::$keys),
             )+
         }
 
@@ -56,7 +47,7 @@ macro_rules! families {
             /// The defaults of a family, if there is one of that name.
             pub fn from_name(name: &str) -> Option<Self> {
                 match name {
-                    $($name => Some(Self::$family($default)),)+
+                    $($name => Some(Self::$family(super::$module::$keys::$default())),)+
                     _ => None,
                 }
             }
@@ -76,9 +67,9 @@ macro_rules! families {
             }
 
             /// The family's keys.
-            pub(super) fn keys(&self) -> Keys<'_> {
+            pub(super) fn keys(&self) -> &dyn FamilyKeys {
                 match self {
-                    $(Self::$family(model) => Keys::$keys(model),)+
+                    $(Self::$family(keys) => keys,)+
                 }
             }
         }
@@ -86,7 +77,7 @@ macro_rules! families {
 }
 
 families! {
-    "mixtral" => Mixtral(Mixtral: MixtralModel) = MixtralModel::default(), FamilyInfo {
+    "mixtral" => Mixtral(mixtral::MixtralModel = default), FamilyInfo {
         rule: "decoder: RMS norms, grouped-query attention with rotary positions, experts in every layer",
         paper: "Jiang et al. 2024",
         arxiv: "2401.04088",
@@ -95,7 +86,7 @@ families! {
         router: "mixtral",
         attention: &["gqa"],
     };
-    "deepseek_moe" => DeepSeekMoe(DeepSeek: DeepSeekModel) = DeepSeekModel::default(), FamilyInfo {
+    "deepseek_moe" => DeepSeekMoe(deepseek::DeepSeekModel = default), FamilyInfo {
         rule: "decoder: a dense layer first, then many narrow experts beside shared ones",
         paper: "Dai et al. 2024",
         arxiv: "2401.06066",
@@ -104,7 +95,7 @@ families! {
         router: "deepseek_moe",
         attention: &["gqa", "mla"],
     };
-    "deepseek_v2" => DeepSeekV2(DeepSeek: DeepSeekModel) = DeepSeekModel::default(), FamilyInfo {
+    "deepseek_v2" => DeepSeekV2(deepseek::DeepSeekModel = default), FamilyInfo {
         rule: "deepseek_moe with latent attention and experts limited to groups",
         paper: "DeepSeek-AI 2024",
         arxiv: "2405.04434",
@@ -113,7 +104,7 @@ families! {
         router: "deepseek_v2",
         attention: &["mla", "gqa"],
     };
-    "deepseek_v3" => DeepSeekV3(DeepSeek: DeepSeekModel) = DeepSeekModel::with_mtp(), FamilyInfo {
+    "deepseek_v3" => DeepSeekV3(deepseek::DeepSeekModel = with_mtp), FamilyInfo {
         rule: "deepseek_v2 balanced by a bias, with multi-token prediction",
         paper: "DeepSeek-AI 2024",
         arxiv: "2412.19437",
@@ -122,7 +113,7 @@ families! {
         router: "deepseek_v3",
         attention: &["mla", "gqa"],
     };
-    "vmoe" => Vmoe(Vision: VisionModel) = VisionModel::vmoe(), FamilyInfo {
+    "vmoe" => Vmoe(vision::VisionModel = vmoe), FamilyInfo {
         rule: "vision transformer: a class token, experts in every second block",
         paper: "Riquelme et al. 2021",
         arxiv: "2106.05974",
@@ -131,7 +122,7 @@ families! {
         router: "vmoe",
         attention: &["mha"],
     };
-    "soft_moe" => SoftMoe(Vision: VisionModel) = VisionModel::soft_moe(), FamilyInfo {
+    "soft_moe" => SoftMoe(vision::VisionModel = soft_moe), FamilyInfo {
         rule: "vision transformer: the mean of all patches, slots that mix them in the last blocks",
         paper: "Puigcerver et al. 2023",
         arxiv: "2308.00951",
@@ -140,7 +131,7 @@ families! {
         router: "soft_moe",
         attention: &["mha"],
     };
-    "switch" => Switch(Switch: SwitchModel) = SwitchModel::default(), FamilyInfo {
+    "switch" => Switch(switch::SwitchModel = default), FamilyInfo {
         rule: "encoder and decoder: relative positions, experts in every second block, fills gaps",
         paper: "Fedus et al. 2021",
         arxiv: "2101.03961",

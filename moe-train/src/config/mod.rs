@@ -3,10 +3,13 @@
 mod attention;
 mod bounds;
 mod build;
+mod deepseek;
 mod error;
 mod evaluation;
 mod families;
 mod hash;
+mod keys;
+mod mixtral;
 mod model;
 mod switch;
 mod tables;
@@ -16,9 +19,10 @@ mod vision;
 
 pub use attention::{AttentionConfig, GqaConfig, MhaConfig, MlaConfig, MlaForm, T5Config};
 pub use bounds::LARGEST_SEED;
+pub use deepseek::DeepSeekModel;
 pub use error::ConfigError;
 pub use families::{FamilyInfo, ModelConfig};
-pub use model::{DeepSeekModel, MixtralModel};
+pub use mixtral::MixtralModel;
 pub use switch::SwitchModel;
 pub use tables::{ExpertsConfig, Keep, TrainConfig};
 pub use vision::{PositionKind, VisionModel};
@@ -255,7 +259,7 @@ fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
     let config = RunConfig {
         seed: 0,
         data: task.data(),
-        experts: ExpertsConfig::of_family(&model),
+        experts: model.keys().experts(),
         model,
         attention,
         balance: router.balance(),

@@ -1,7 +1,10 @@
 //! The keys of `[model]` for the family `switch`.
 
-use super::{AttentionConfig, RunConfig};
+use super::keys::FamilyKeys;
+use super::{AttentionConfig, ExpertsConfig, RunConfig};
 use crate::data::DataConfig;
+use crate::task::AnyModelConfig;
+use moe_experts::Activation;
 use moe_models::switch::{Embeddings, PaddedTokens, SwitchConfig, SwitchStackConfig};
 use serde::{Deserialize, Serialize};
 
@@ -43,43 +46,68 @@ impl Default for SwitchModel {
     }
 }
 
-impl RunConfig {
-    /// The encoder with a decoder of a configuration that reads pairs of texts.
-    pub(super) fn switch(&self, model: &SwitchModel) -> SwitchConfig {
-        let AttentionConfig::T5(attention) = &self.attention else {
+impl FamilyKeys for SwitchModel {
+    fn build(&self, config: &RunConfig) -> AnyModelConfig {
+        let AttentionConfig::T5(attention) = &config.attention else {
             panic!("a Switch Transformer has relative positions: attention.kind = \"t5\"");
         };
         let stack = |n_layers| SwitchStackConfig {
             n_layers,
-            sparse_step: model.sparse_step,
+            sparse_step: self.sparse_step,
         };
-        SwitchConfig {
-            vocab_size: self.vocab_size(),
-            encoder: stack(model.n_layers),
-            decoder: stack(model.n_decoder_layers),
+        let switch = SwitchConfig {
+            vocab_size: config.vocab_size(),
+            encoder: stack(self.n_layers),
+            decoder: stack(self.n_decoder_layers),
             n_heads: attention.n_heads,
             head_dim: match attention.head_dim {
-                0 => model.d_model / attention.n_heads.max(1),
+                0 => self.d_model / attention.n_heads.max(1),
                 head_dim => head_dim,
             },
             n_buckets: attention.n_buckets,
             max_distance: attention.max_distance,
-            d_dense: model.d_dense,
-            moe: self.experts(),
-            norm_eps: model.norm_eps,
-            embeddings: if model.tied_embeddings {
+            d_dense: self.d_dense,
+            moe: config.experts(),
+            norm_eps: self.norm_eps,
+            embeddings: if self.tied_embeddings {
                 Embeddings::Tied
             } else {
                 Embeddings::Untied
             },
             padded_tokens: PaddedTokens::LeftOut,
             input_jitter: 0.0,
-            allow_leak: model.allow_leak,
-        }
+            allow_leak: self.allow_leak,
+        };
+        AnyModelConfig::Pairs(switch, config.pair_lengths())
     }
 
+    fn d_model(&self) -> usize {
+        self.d_model
+    }
+
+    fn n_layers(&self) -> usize {
+        self.n_layers + self.n_decoder_layers
+    }
+
+    fn d_dense(&self) -> Option<(&'static str, usize)> {
+        Some(("model.d_dense", self.d_dense))
+    }
+
+    fn norm_eps(&self) -> Option<f64> {
+        Some(self.norm_eps)
+    }
+
+    fn experts(&self) -> ExpertsConfig {
+        ExpertsConfig {
+            activation: Activation::Relu,
+            ..ExpertsConfig::default()
+        }
+    }
+}
+
+impl RunConfig {
     /// The most tokens of a text and of a target, of a configuration that reads pairs of texts.
-    pub(super) fn pair_lengths(&self) -> [usize; 2] {
+    fn pair_lengths(&self) -> [usize; 2] {
         let DataConfig::Pairs(pairs) = &self.data else {
             panic!("an encoder with a decoder reads pairs of texts");
         };

@@ -1,7 +1,5 @@
 //! The tables of a run file.
 
-use super::ModelConfig;
-use super::families::Keys;
 use crate::task::Task;
 use moe_experts::{Activation, Dispatch};
 use serde::{Deserialize, Serialize};
@@ -93,30 +91,6 @@ pub enum Keep {
 impl Keep {
     fn is_last(&self) -> bool {
         *self == Self::Last
-    }
-}
-
-impl ExpertsConfig {
-    /// The defaults of a family: a few large experts, or many small ones beside shared ones.
-    pub fn of_family(family: &ModelConfig) -> Self {
-        match family.keys() {
-            Keys::Mixtral(_) => Self::default(),
-            Keys::Vision(_) => Self {
-                d_expert: 256,
-                activation: Activation::Gelu,
-                ..Self::default()
-            },
-            Keys::Switch(_) => Self {
-                activation: Activation::Relu,
-                ..Self::default()
-            },
-            Keys::DeepSeek(_) => Self {
-                n_experts: 16,
-                d_expert: 128,
-                n_shared_experts: 2,
-                ..Self::default()
-            },
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Checks that the values of a configuration fit together.
 
-use super::families::Keys;
 use super::{ConfigError, RunConfig};
 use crate::data::{DataConfig, DataError};
 use moe_models::ModelError;
@@ -24,7 +23,7 @@ impl RunConfig {
     }
 
     fn validate_images(&self) -> Result<(), ConfigError> {
-        let (DataConfig::Images(images), Keys::Vision(model)) = (&self.data, self.model.keys())
+        let (DataConfig::Images(images), Some(model)) = (&self.data, self.model.keys().vision())
         else {
             return Ok(());
         };

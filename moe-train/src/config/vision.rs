@@ -1,7 +1,10 @@
 //! The keys of `[model]` for the families of vision transformers.
 
-use super::{AttentionConfig, RunConfig};
+use super::keys::FamilyKeys;
+use super::{AttentionConfig, ExpertsConfig, RunConfig};
 use crate::data::DataConfig;
+use crate::task::AnyModelConfig;
+use moe_experts::Activation;
 use moe_models::vmoe::{Grouping, PatchPositions, Pooling, VmoeConfig};
 use serde::{Deserialize, Serialize};
 
@@ -71,34 +74,57 @@ impl VisionModel {
     }
 }
 
-impl RunConfig {
-    /// The vision transformer of a configuration that reads images.
-    pub(super) fn vision(&self, model: &VisionModel) -> VmoeConfig {
+impl FamilyKeys for VisionModel {
+    fn build(&self, config: &RunConfig) -> AnyModelConfig {
         let (AttentionConfig::Mha(attention), DataConfig::Images(images)) =
-            (&self.attention, &self.data)
+            (&config.attention, &config.data)
         else {
             panic!("a vision transformer reads images, with attention.kind = \"mha\"");
         };
-        VmoeConfig {
+        AnyModelConfig::Images(VmoeConfig {
             image_size: [images.side(); 2],
-            patch_size: [model.patch_size; 2],
+            patch_size: [self.patch_size; 2],
             n_channels: images.n_channels(),
             n_classes: images.n_classes,
-            n_layers: model.n_layers,
+            n_layers: self.n_layers,
             n_heads: attention.n_heads,
-            d_mlp: model.d_mlp,
-            positions: match model.positions {
+            d_mlp: self.d_mlp,
+            positions: match self.positions {
                 PositionKind::Learned => PatchPositions::Learned,
                 PositionKind::SinCos2d => PatchPositions::sin_cos_2d(),
                 PositionKind::None => PatchPositions::None,
             },
-            pooling: model.pooling,
-            d_pre_logits: (model.d_pre_logits > 0).then_some(model.d_pre_logits),
+            pooling: self.pooling,
+            d_pre_logits: (self.d_pre_logits > 0).then_some(self.d_pre_logits),
             qk_norm: attention.qk_norm,
             head_bias: 0.0,
-            moe_layers: model.moe_layers.clone(),
-            grouping: Grouping::Images(model.group_images),
-            moe: self.experts(),
+            moe_layers: self.moe_layers.clone(),
+            grouping: Grouping::Images(self.group_images),
+            moe: config.experts(),
+        })
+    }
+
+    fn d_model(&self) -> usize {
+        self.d_model
+    }
+
+    fn n_layers(&self) -> usize {
+        self.n_layers
+    }
+
+    fn d_dense(&self) -> Option<(&'static str, usize)> {
+        Some(("model.d_mlp", self.d_mlp))
+    }
+
+    fn experts(&self) -> ExpertsConfig {
+        ExpertsConfig {
+            d_expert: 256,
+            activation: Activation::Gelu,
+            ..ExpertsConfig::default()
         }
+    }
+
+    fn vision(&self) -> Option<&VisionModel> {
+        Some(self)
     }
 }

@@ -78,7 +78,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// All that a model can have, small.
-    const MIXTRAL: [&str; 1] = ["attention.n_kv_heads=1"];
+    const GQA: [&str; 1] = ["attention.n_kv_heads=1"];
     const DEEPSEEK: [&str; 3] = [
         "model.d_dense=8",
         "model.n_mtp_layers=1",
@@ -117,14 +117,14 @@ mod tests {
         let mut all = Vec::new();
         for family in ModelConfig::NAMES {
             let (more, kinds): (&[&str], &[&str]) = match *family {
-                "mixtral" => (&MIXTRAL, &["model.allow_leak=true"]),
                 "switch" => (&PAIRS, &["model.allow_leak=true"]),
                 "vmoe" | "soft_moe" => (
                     &VISION,
                     &["model.pooling=attention", "model.pooling=class_token"],
                 ),
                 "deepseek_moe" => (&DEEPSEEK_GQA, &["model.allow_leak=true"]),
-                _ => (&DEEPSEEK, &["model.allow_leak=true"]),
+                "deepseek_v2" | "deepseek_v3" => (&DEEPSEEK, &["model.allow_leak=true"]),
+                _ => (&GQA, &["model.allow_leak=true"]),
             };
             for kind in kinds {
                 let names = [

@@ -101,10 +101,7 @@ impl AnyModelConfig {
     /// The number of layers with experts, without those of multi-token prediction.
     pub fn n_moe_layers(&self) -> usize {
         match self {
-            Self::Text(DecoderConfig::Mixtral(model)) => model.n_layers,
-            Self::Text(DecoderConfig::DeepSeek(model)) => (0..model.n_layers)
-                .filter(|&layer| model.is_moe(layer))
-                .count(),
+            Self::Text(model) => model.n_moe_layers(),
             Self::Images(model) => model.moe_layers.len(),
             Self::Pairs(model, _) => {
                 model.encoder.sparse_layers().len() + model.decoder.sparse_layers().len()
