@@ -100,6 +100,19 @@ impl RunFolder {
         self.checkpoint(step).join("state.json")
     }
 
+    fn lock(&self) -> PathBuf {
+        self.path.join(".lock")
+    }
+
+    /// Tells whether a process trains the run now, which holds the lock as long as it does.
+    pub fn is_locked(&self) -> bool {
+        let Ok(file) = disk::open_regular(&self.lock()) else {
+            return false;
+        };
+        // shared, so that two processes that look do not take each other for the one that trains
+        matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+    }
+
     /// The steps of all whole checkpoints, in order.
     ///
     /// # Errors
@@ -129,7 +142,7 @@ impl RunFolder {
     pub fn create(&self) -> Result<fs::File, RunError> {
         let folder = self.checkpoints();
         fs::create_dir_all(&folder).map_err(file_error("create", &folder))?;
-        let path = self.path.join(".lock");
+        let path = self.lock();
         let file = disk::lock_file(&path).map_err(file_error("open", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
@@ -150,6 +163,18 @@ pub(super) fn step_of(name: &str) -> Option<u64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_lock_is_seen_and_none_is_made() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(runs.path().join("seed-0"));
+        assert!(!folder.is_locked() && !folder.path().exists());
+        let lock = folder.create().unwrap();
+        assert!(folder.is_locked() && folder.is_locked());
+        drop(lock);
+        assert!(!folder.is_locked());
+        drop(folder.create().unwrap());
+    }
 
     #[test]
     fn a_folder_of_another_name_is_found_by_its_hash() {
