@@ -10,7 +10,7 @@ mod write;
 
 pub(crate) use draft::Draft;
 pub use open::{append_regular, lock_file, open_regular, read_at_most, read_text};
-pub use write::{check_writable, write_new, write_whole};
+pub use write::{check_writable, write_new, write_whole, write_whole_with};
 
 use std::fs::{self, OpenOptions};
 use std::io;

@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and which of the shared options each of them uses.
 
 use crate::commands::{
-    ablate, analyze, audit, bench, claims, completions, convert, doctor, eval, figure, generate,
-    inspect, laws, list, report, train, verify,
+    ablate, analyze, audit, bench, claims, completions, convert, diff, doctor, eval, export,
+    figure, generate, inspect, laws, list, report, runs, train, verify,
 };
 use crate::shared::Shared;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -46,6 +46,12 @@ pub enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Put runs side by side on a page: curves, loads, the paired table
     Report(report::ReportArgs),
+    /// List the runs there are: state, step, score, age, size
+    Runs(runs::RunsArgs),
+    /// Show the keys in which two runs or configurations differ
+    Diff(diff::DiffArgs),
+    /// Write the logged numbers of runs as a table, or for TensorBoard
+    Export(export::ExportArgs),
     /// Check what must hold of every router and balance loss
     Laws(laws::LawsArgs),
     /// Replace later tokens and look for changes before them: does the model see the future?
@@ -70,7 +76,7 @@ impl Command {
 }
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 22] = [
+const USES: [(&[&str], &[&str]); 25] = [
     (&["list"], &[]),
     (&["inspect"], &["device", "seed", "runs", "verbose"]),
     (
@@ -87,6 +93,9 @@ const USES: [(&[&str], &[&str]); 22] = [
     (&["claims", "run"], &["device", "runs", "dry_run"]),
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["report"], &["runs", "dry_run"]),
+    (&["runs"], &["runs"]),
+    (&["diff"], &["runs"]),
+    (&["export"], &["runs", "dry_run"]),
     (&["laws"], &["device", "seed"]),
     (&["audit"], &["device", "seed", "verbose"]),
     (

@@ -5,6 +5,7 @@ use moe_checkpoint::is_guarded;
 use moe_lab::ablate::AblateError;
 use moe_lab::analyze::AnalyzeError;
 use moe_lab::report::ReportError;
+use moe_lab::runs::RunsError;
 use moe_train::run::RunError;
 use std::fmt;
 use std::io;
@@ -95,6 +96,15 @@ pub fn analyze_error(error: AnalyzeError) -> anyhow::Error {
 pub fn report_error(error: ReportError) -> anyhow::Error {
     match error {
         ReportError::Run(error) => run_error(error),
+        other => classified(other, true),
+    }
+}
+
+/// An error of a list, a comparison or an export of runs: of its paths and filters, or of a run.
+pub fn runs_error(error: RunsError) -> anyhow::Error {
+    match error {
+        RunsError::Find(error) => report_error(error),
+        RunsError::Run(error) => run_error(error),
         other => classified(other, true),
     }
 }

@@ -26,6 +26,16 @@ pub fn find(given: &Path, runs: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// The path, or the one of that name in the folder of all runs.
+pub fn existing(path: &Path, runs: &Path) -> PathBuf {
+    let inside = runs.join(path);
+    if !path.exists() && inside.exists() {
+        inside
+    } else {
+        path.to_owned()
+    }
+}
+
 /// A path as it could be typed.
 pub fn shown(path: &Path) -> String {
     quote(&path.display().to_string())

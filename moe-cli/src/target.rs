@@ -6,10 +6,11 @@ use anyhow::Context;
 use clap::Args;
 use moe_checkpoint::disk;
 use moe_view::drawing::{DrawError, to_pdf, to_png};
-use std::io::Read;
+use moe_view::export::{ExportError, HEADER, event_mark};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The flag of all commands that write a page or a picture.
+/// The flag of all commands that write a file which a flag names.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct Overwrite {
     /// Replace the file even if this command did not make it
@@ -35,12 +36,16 @@ pub enum Kind {
     Page,
     /// A picture, in the format that the extension says.
     Picture,
-    /// Comma-separated values.
-    Csv,
+    /// A table of the runs of an ablation.
+    Runs,
     /// A LaTeX table.
     Latex,
     /// A Markdown table.
     Markdown,
+    /// A table of numbers.
+    Table,
+    /// Events of TensorBoard.
+    Events,
 }
 
 impl Kind {
@@ -48,9 +53,11 @@ impl Kind {
         match self {
             Self::Page => &[Format::Html],
             Self::Picture => &[Format::Svg, Format::Png, Format::Pdf],
-            Self::Csv => &[Format::Csv],
+            Self::Runs => &[Format::RunsCsv],
             Self::Latex => &[Format::Latex],
             Self::Markdown => &[Format::Markdown],
+            Self::Table => &[Format::Csv],
+            Self::Events => &[Format::Events],
         }
     }
 
@@ -73,8 +80,10 @@ enum Format {
     Png,
     Pdf,
     Csv,
+    RunsCsv,
     Latex,
     Markdown,
+    Events,
 }
 
 impl Format {
@@ -85,8 +94,11 @@ impl Format {
             Self::Png => &["png"],
             Self::Pdf => &["pdf"],
             Self::Csv => &["csv"],
+            Self::RunsCsv => &["csv"],
             Self::Latex => &["tex"],
             Self::Markdown => &["md"],
+            // of events.out.tfevents.moe
+            Self::Events => &["moe"],
         }
     }
 
@@ -97,21 +109,23 @@ impl Format {
             Self::Svg => format!("<metadata>made by {maker}</metadata>"),
             Self::Png => format!("Software\0{maker}"),
             Self::Pdf => format!("/Creator ({maker})"),
-            // a table of values has no place for a remark: its first columns are its mark
-            Self::Csv => "arm,evaluation,tuning,seed,".to_owned(),
+            // readers take no comment, so the columns are the mark
+            Self::Csv => HEADER.join(","),
+            Self::RunsCsv => "arm,evaluation,tuning,seed,".to_owned(),
             Self::Latex => format!("% made by {maker}"),
             Self::Markdown => format!("<!-- made by {maker} -->"),
+            Self::Events => event_mark(maker),
         }
     }
 
-    /// The file of a page or of an SVG, with its mark.
+    /// The file of a page or of an SVG, with its mark. Numbers come with theirs.
     fn bytes(self, text: &str, maker: &str) -> Result<Vec<u8>, DrawError> {
         match self {
             Self::Html => Ok(self.marked("<head>\n", text, maker)),
             Self::Svg => Ok(self.marked(">\n", text, maker)),
             Self::Png => to_png(text, maker),
             Self::Pdf => to_pdf(text, maker),
-            Self::Csv => Ok(text.as_bytes().to_vec()),
+            Self::Csv | Self::RunsCsv | Self::Events => Ok(text.as_bytes().to_vec()),
             Self::Latex | Self::Markdown => {
                 Ok(format!("{}\n{text}", self.mark(maker)).into_bytes())
             }
@@ -192,6 +206,24 @@ impl Target {
             .with_context(|| format!("cannot write `{shown}`"))?;
         shared.note(&format!("wrote {shown}"));
         Ok(())
+    }
+
+    /// Writes numbers in pieces, otherwise as [`write`](Self::write) does. What `fill` returns is passed on.
+    pub fn write_with<T>(
+        &self,
+        fill: impl FnOnce(&mut dyn Write) -> Result<T, ExportError>,
+        shared: &Shared,
+    ) -> anyhow::Result<T> {
+        let shown = self.path.display();
+        let filled = disk::write_whole_with(&self.path, fill)
+            .with_context(|| format!("cannot write `{shown}`"))?;
+        shared.note(&format!("wrote {shown}"));
+        Ok(filled)
+    }
+
+    /// The command that makes such files.
+    pub fn maker(&self) -> &'static str {
+        self.output.maker
     }
 
     /// Its place.

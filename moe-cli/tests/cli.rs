@@ -20,6 +20,8 @@ mod place;
 mod published;
 #[path = "cli/runs.rs"]
 mod runs;
+#[path = "cli/runs_folder.rs"]
+mod runs_folder;
 #[path = "cli/targets.rs"]
 mod targets;
 #[path = "cli/vision.rs"]
@@ -256,6 +258,9 @@ fn every_command_has_help() {
         "ablate",
         "analyze",
         "report",
+        "runs",
+        "diff",
+        "export",
         "laws",
         "audit",
         "bench",
@@ -272,7 +277,16 @@ fn every_command_has_help() {
         assert_eq!(ended.code, 0, "{command}");
         assert!(ended.stdout.contains("Usage: moe"), "{}", ended.stdout);
         // only what computes has a device
-        let computes = !["list", "report", "bench", "completions"].contains(&command);
+        let without = [
+            "list",
+            "report",
+            "runs",
+            "diff",
+            "export",
+            "bench",
+            "completions",
+        ];
+        let computes = !without.contains(&command);
         let has_device = ended.stdout.contains("--device");
         assert_eq!(has_device, computes, "{}", ended.stdout);
     }

@@ -81,9 +81,10 @@ fn every_command_is_accepted() {
     assert!(commands.len() >= 6, "{commands:?}");
     for mut arguments in commands {
         // laws and audit take a minute, the others read a run that does not exist in a fresh clone
-        if ["generate", "eval", "report", "analyze", "laws", "audit"]
-            .contains(&arguments[0].as_str())
-        {
+        let left_out = [
+            "generate", "eval", "report", "runs", "export", "analyze", "laws", "audit",
+        ];
+        if left_out.contains(&arguments[0].as_str()) {
             let help = [arguments[0].clone(), "--help".to_owned()];
             let help = String::from_utf8(moe(&help).stdout).expect("text");
             for flag in arguments.iter().filter(|a| a.starts_with("--")) {

@@ -10,4 +10,5 @@ pub mod ablate;
 pub mod analyze;
 pub mod audit;
 pub mod report;
+pub mod runs;
 pub mod stats;

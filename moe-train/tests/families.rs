@@ -34,7 +34,7 @@ fn config(family: &str, overrides: &[&str]) -> RunConfig {
 fn decoders() -> impl Iterator<Item = &'static str> {
     let is_decoder = |name: &str| {
         let family = ModelConfig::from_name(name).unwrap();
-        family.task() == Task::Language
+        family.task() == Task::Text
     };
     let names = ModelConfig::NAMES.iter().copied();
     names.filter(move |name| is_decoder(name))

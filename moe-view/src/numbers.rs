@@ -81,6 +81,16 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// The time since something happened, in one unit: `45s`, `12m`, `5h`, `3d`.
+pub fn elapsed(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +150,9 @@ mod tests {
         ];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
+        }
+        for (seconds, text) in [(59, "59s"), (60, "1m"), (86_399, "23h"), (200_000, "2d")] {
+            assert_eq!(elapsed(seconds), text);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::open::kind;
 use super::{builder, parent, sync_name};
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a file. An ordinary file, and one that is not there yet, appears whole or not at all: its bytes go
@@ -16,9 +16,22 @@ use std::path::{Path, PathBuf};
 /// that nobody reads, and another user's file in a folder like `/tmp` are errors. A process that is killed
 /// leaves a file `.moe-*.part`.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole_with(path, |out| out.write_all(bytes))
+}
+
+/// Writes a file in pieces that need not be in memory together, otherwise as [`write_whole`] does. `fill` writes
+/// them; what it returns is passed on.
+///
+/// # Errors
+///
+/// As [`write_whole`], and the error of `fill`, after which a file at `path` is as it was.
+pub fn write_whole_with<T, E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+) -> Result<T, E> {
     match Place::of(path)? {
-        Place::Stream => write_stream(path, bytes),
-        Place::File { path, there } => write_file(&path, there.as_ref(), bytes),
+        Place::Stream => write_stream(path, fill),
+        Place::File { path, there } => write_file(&path, there.as_ref(), fill),
     }
 }
 
@@ -104,17 +117,32 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("it is a link that leads to itself"))
 }
 
-fn write_file(path: &Path, there: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
+fn write_file<T, E: From<io::Error>>(
+    path: &Path,
+    there: Option<&Metadata>,
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+) -> Result<T, E> {
     let folder = parent(path);
     let mut file = builder(0o666).tempfile_in(folder)?;
     if let Some(there) = there {
         keep_owner_and_mode(path, there, file.as_file())?;
     }
-    file.write_all(bytes)?;
+    let filled = filled(file.as_file_mut(), fill)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_name(folder);
-    Ok(())
+    Ok(filled)
+}
+
+/// Lets `fill` write to an open file, in few calls of the system.
+fn filled<T, E: From<io::Error>>(
+    file: &mut File,
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut out = BufWriter::new(file);
+    let filled = fill(&mut out)?;
+    out.flush()?;
+    Ok(filled)
 }
 
 /// Gives a new file the permissions of the one that it replaces, and refuses to replace another user's file
@@ -137,12 +165,14 @@ fn keep_owner_and_mode(_: &Path, _: &Metadata, _: &File) -> io::Result<()> {
 }
 
 /// Writes to what is there, without making or truncating anything.
-fn write_stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_stream<T, E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+) -> Result<T, E> {
     let read_by_somebody = is_read_by_somebody(path)?;
     let mut stream = OpenOptions::new().append(true).open(path)?;
     drop(read_by_somebody);
-    stream.write_all(bytes)?;
-    stream.flush()
+    filled(&mut stream, fill)
 }
 
 /// Opens a pipe without waiting, which fails where nobody reads it. Holding the result keeps the next open
@@ -176,6 +206,21 @@ mod tests {
     use super::*;
     use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
     use std::process::Command;
+
+    #[test]
+    fn a_file_whose_filling_fails_is_as_it_was() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a");
+        write_whole_with(&path, |out| out.write_all(b"old")).expect("written");
+        let failed: io::Result<()> = write_whole_with(&path, |out| {
+            out.write_all(b"half of the new")?;
+            Err(io::Error::other("no more"))
+        });
+        assert_eq!(failed.expect_err("it failed").to_string(), "no more");
+        assert_eq!(fs::read(&path).expect("there"), b"old");
+        let names = fs::read_dir(folder.path()).expect("a folder");
+        assert_eq!(names.count(), 1);
+    }
 
     #[test]
     fn a_link_stays_and_its_file_is_written() {

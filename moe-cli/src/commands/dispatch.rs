@@ -1,8 +1,8 @@
 //! The call of a command by its name.
 
 use super::{
-    ablate, analyze, audit, bench, claims, completions, convert, doctor, eval, figure, generate,
-    inspect, laws, list, report, train, verify,
+    ablate, analyze, audit, bench, claims, completions, convert, diff, doctor, eval, export,
+    figure, generate, inspect, laws, list, report, runs, train, verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -23,6 +23,9 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Claims(args) => claims::run(args, shared),
         Command::Analyze(args) => analyze::run(args, shared),
         Command::Report(args) => report::run(args, shared),
+        Command::Runs(args) => runs::run(args, shared),
+        Command::Diff(args) => diff::run(args, shared),
+        Command::Export(args) => export::run(args, shared),
         Command::Laws(args) => laws::run(args, shared),
         Command::Audit(args) => audit::run(args, shared),
         Command::Bench(args) => bench::run(args, shared),

@@ -1,7 +1,7 @@
 //! `moe report`: runs side by side, as a page.
 
 use crate::exit::{Status, report_error};
-use crate::runs::shown;
+use crate::runs::{existing, shown};
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{print, print_json};
@@ -10,7 +10,7 @@ use moe_lab::report::{Question, Report};
 use moe_view::ablation::{AblationTable, TableConfig};
 use moe_view::pages::report_page;
 use moe_view::{Align, columns, counted, significant, width};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The arguments of `moe report`.
 #[derive(Args, Debug)]
@@ -60,16 +60,6 @@ pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
         }
     }
     Ok(Status::Done)
-}
-
-/// The path, or the one of that name in the folder of all runs.
-fn existing(path: &Path, runs: &Path) -> PathBuf {
-    let inside = runs.join(path);
-    if !path.exists() && inside.exists() {
-        inside
-    } else {
-        path.to_owned()
-    }
 }
 
 fn text(report: &Report) -> String {

@@ -3,7 +3,6 @@
 use moe_train::config::RunConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use toml::{Table, Value};
 
 /// A key in which arms differ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,7 +15,9 @@ pub struct Difference {
 
 /// The keys in which some configurations differ, by name.
 pub(super) fn differences<'a>(configs: impl Iterator<Item = &'a RunConfig>) -> Vec<Difference> {
-    let flat: Vec<BTreeMap<String, String>> = configs.map(flat).collect();
+    let flat: Vec<BTreeMap<String, String>> = configs
+        .map(|config| config.all_values().into_iter().collect())
+        .collect();
     let mut keys: Vec<&String> = flat.iter().flat_map(BTreeMap::keys).collect();
     keys.sort();
     keys.dedup();
@@ -29,28 +30,6 @@ pub(super) fn differences<'a>(configs: impl Iterator<Item = &'a RunConfig>) -> V
         })
     };
     keys.into_iter().filter_map(difference).collect()
-}
-
-/// The values of a configuration by their dotted keys.
-fn flat(config: &RunConfig) -> BTreeMap<String, String> {
-    let table = Table::try_from(config).expect("a configuration is a table");
-    let mut values = BTreeMap::new();
-    flatten("", &table, &mut values);
-    values
-}
-
-fn flatten(prefix: &str, table: &Table, values: &mut BTreeMap<String, String>) {
-    for (name, value) in table {
-        match value {
-            Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner, values),
-            Value::String(text) => {
-                values.insert(format!("{prefix}{name}"), text.clone());
-            }
-            value => {
-                values.insert(format!("{prefix}{name}"), value.to_string());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,16 @@ pub struct Difference {
 
 /// The keys but the seed in which configurations differ, those that choose a table's defaults first.
 pub fn differences(configs: &[&RunConfig]) -> Vec<Difference> {
-    let tables: Vec<Vec<(String, String)>> = configs.iter().map(|config| flat(config)).collect();
+    differences_of(configs.iter().map(|config| flat(config)).collect())
+}
+
+/// The keys, the seed and those that a file leaves out among them, in which configurations differ, those that choose
+/// a table's defaults first.
+pub(crate) fn differences_with_seed(configs: &[&RunConfig]) -> Vec<Difference> {
+    differences_of(configs.iter().map(|config| config.all_values()).collect())
+}
+
+fn differences_of(tables: Vec<Vec<(String, String)>>) -> Vec<Difference> {
     let mut keys: Vec<&str> = SELECTORS.to_vec();
     for (key, _) in tables.iter().flatten() {
         if !keys.contains(&key.as_str()) {

@@ -76,7 +76,8 @@ fn seeds(path: &Path) -> Result<Vec<PathBuf>, ReportError> {
     Ok(seeds.into_iter().map(|(_, folder)| folder).collect())
 }
 
-fn seed_of(name: &str) -> Option<u64> {
+/// The seed of a folder's name.
+pub(crate) fn seed_of(name: &str) -> Option<u64> {
     name.strip_prefix("seed-")?.parse().ok()
 }
 

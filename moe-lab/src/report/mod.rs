@@ -22,8 +22,10 @@ mod run;
 mod whole;
 
 pub use curve::{BandPoint, Curve, CurveKind, MOST_POINTS};
+pub(crate) use difference::differences_with_seed;
 pub use difference::{Difference, differences};
 pub use error::ReportError;
+pub(crate) use find::seed_of;
 pub use find::{Found, find_runs};
 pub use lines::MetricLines;
 pub use loads::{LoadColumn, LoadMap, MOST_COLUMNS};

@@ -266,24 +266,5 @@ fn defaults(selection: &Selection) -> Result<toml::Table, ResolveError> {
         router,
         train: TrainConfig::of_task(task),
     };
-    let reads_text = !matches!(config.data, DataConfig::Images(_));
-    let is_text = matches!(config.data, DataConfig::Text(_));
-    let mut table =
-        toml::Table::try_from(config).expect("tables of numbers, strings and booleans are TOML");
-    if let Some(data) = table["data"].as_table_mut()
-        && reads_text
-    {
-        // keys that are not written where they are empty, so that earlier runs keep their names
-        data.insert("column".to_owned(), "".into());
-        if is_text {
-            data.insert("validation_path".to_owned(), "".into());
-        }
-    }
-    if let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) {
-        // left out where they say nothing, and yet keys
-        train.insert("final_eval_windows".to_owned(), 0.into());
-        train.insert("keep".to_owned(), "last".into());
-        train.insert("from".to_owned(), "".into());
-    }
-    Ok(table)
+    Ok(config.table())
 }

@@ -6,6 +6,8 @@ use crate::config::RunConfig;
 use moe_checkpoint::disk;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// The folder of a run: `<runs>/<name>/seed-<n>`. The name's hash decides: a folder with another name before it
 /// is that of the same question.
@@ -100,6 +102,19 @@ impl RunFolder {
         self.checkpoint(step).join("state.json")
     }
 
+    fn lock(&self) -> PathBuf {
+        self.path.join(".lock")
+    }
+
+    /// Tells whether a process trains the run now, which holds the lock as long as it does.
+    pub fn is_locked(&self) -> bool {
+        let Ok(file) = disk::open_regular(&self.lock()) else {
+            return false;
+        };
+        // shared, so that two processes that look do not take each other for the one that trains
+        matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+    }
+
     /// The steps of all whole checkpoints, in order.
     ///
     /// # Errors
@@ -120,14 +135,6 @@ impl RunFolder {
         Ok(steps)
     }
 
-    /// Tells whether another process trains this run. A lock that cannot be looked at is nobody's.
-    pub fn is_busy(&self) -> bool {
-        let path = self.path.join(".lock");
-        let lock = path.exists().then(|| disk::lock_file(&path).ok()).flatten();
-        let taken = lock.map(|file| file.try_lock_shared());
-        matches!(taken, Some(Err(fs::TryLockError::WouldBlock)))
-    }
-
     /// Creates the folder and takes its lock, which lasts as long as the file that is returned and
     /// ends with the process, however that ends.
     ///
@@ -137,15 +144,25 @@ impl RunFolder {
     pub fn create(&self) -> Result<fs::File, RunError> {
         let folder = self.checkpoints();
         fs::create_dir_all(&folder).map_err(file_error("create", &folder))?;
-        let path = self.path.join(".lock");
+        let path = self.lock();
         let file = disk::lock_file(&path).map_err(file_error("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(RunError::Busy(self.path.clone())),
-            Err(fs::TryLockError::Error(source)) => Err(file_error("lock", &path)(source)),
+        for _ in 0..LOOKS {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // held for a run, or for the instant that a look at it takes
+                Err(fs::TryLockError::WouldBlock) => thread::sleep(LOOK),
+                Err(fs::TryLockError::Error(source)) => {
+                    return Err(file_error("lock", &path)(source));
+                }
+            }
         }
+        Err(RunError::Busy(self.path.clone()))
     }
 }
+
+/// Attempts to take a lock, and the time between two of them.
+const LOOKS: usize = 5;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The step of a checkpoint's name, as it is written.
 pub(super) fn step_of(name: &str) -> Option<u64> {
@@ -158,6 +175,18 @@ pub(super) fn step_of(name: &str) -> Option<u64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_lock_is_seen_and_none_is_made() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(runs.path().join("seed-0"));
+        assert!(!folder.is_locked() && !folder.path().exists());
+        let lock = folder.create().unwrap();
+        assert!(folder.is_locked() && folder.is_locked());
+        drop(lock);
+        assert!(!folder.is_locked());
+        drop(folder.create().unwrap());
+    }
 
     #[test]
     fn a_folder_of_another_name_is_found_by_its_hash() {

@@ -57,7 +57,7 @@ pub enum Outcome {
 /// Returns an error if there is a file that is damaged or does not belong to this configuration.
 pub fn finished(config: &RunConfig, runs_dir: &Path) -> Result<Option<Summary>, RunError> {
     let folder = RunFolder::new(run_folder(config, runs_dir));
-    if folder.is_busy() {
+    if folder.is_locked() {
         return Ok(None);
     }
     Ok(belongs(&folder, config)?.summary)
@@ -79,7 +79,7 @@ pub fn train(
 ) -> Result<Outcome, RunError> {
     config.validate()?;
     let folder = RunFolder::new(run_folder(config, &options.runs_dir));
-    if folder.is_busy() {
+    if folder.is_locked() {
         return Err(RunError::Busy(folder.path().to_owned()));
     }
     let before = belongs(&folder, config)?;

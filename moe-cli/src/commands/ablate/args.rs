@@ -114,7 +114,7 @@ impl AblateArgs {
             Target::of(path.as_deref(), output, self.overwrite)
         };
         Ok(Targets {
-            csv: target(&self.csv, "--csv", Kind::Csv)?,
+            csv: target(&self.csv, "--csv", Kind::Runs)?,
             latex: target(&self.latex, "--latex", Kind::Latex)?,
             md: target(&self.md, "--md", Kind::Markdown)?,
             figure: target(&self.svg, "--svg", Kind::Picture)?,
