@@ -97,7 +97,7 @@ fn every_decoder_advances_the_router_of_each_layer() {
         let data = TaskData::load(&config, &AtomicBool::new(false)).unwrap();
         let mut batches = data.batches(config.seed, 0, config.train.batch_size);
         let mut trainer = Trainer::new(&config, &Device::flex());
-        trainer.step(&mut batches);
+        trainer.step(&mut batches).unwrap();
 
         let mut biases = Biases(Vec::new());
         trainer.model.visit(&mut biases);
