@@ -77,6 +77,7 @@ pub fn ablate_error(error: AblateError) -> anyhow::Error {
         | AblateError::Seen(_)
         | AblateError::Unordered { .. }
         | AblateError::Tune(_)
+        | AblateError::Scale(_)
         | AblateError::Arm { .. } => true,
         AblateError::Run { source, .. } => is_usage(source),
         AblateError::Table(_) => false,

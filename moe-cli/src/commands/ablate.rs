@@ -186,9 +186,9 @@ pub(super) fn read(
     let shown = path.display();
     let bytes = disk::read_at_most(path, MOST_BYTES)
         .map_err(|error| Usage::error(format!("cannot read `{shown}`: {error}")))?;
-    let (rows, tuning) = from_csv(&bytes, plan.tune.as_ref())
+    let made = from_csv(&bytes, plan.tune.as_ref())
         .map_err(|error| Usage::error(format!("{shown}: {error}")))?;
-    reported(plan, config, &rows, tuning, 0).map_err(ablate_error)
+    reported(plan, config, made, 0).map_err(ablate_error)
 }
 
 fn status(report: &AblationReport) -> Status {

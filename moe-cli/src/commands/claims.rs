@@ -157,7 +157,7 @@ fn line(path: &Path, results: &Path) -> anyhow::Result<Line> {
     let plan = Plan::of_claim(&claim, &[], None).map_err(ablate_error)?;
     let report = ablate::read(&table, &plan, &AblationConfig::default())?;
     Ok(Line {
-        runs: plan.arms.len() * plan.seeds.len() + plan.trials().count(),
+        runs: plan.arms.len() * plan.seeds.len() + plan.trials().count() + plan.scaled().count(),
         claim: report.claim,
         ..none
     })

@@ -117,6 +117,27 @@ fn an_arm_at_its_own_best_value_gets_another_verdict() {
 }
 
 #[test]
+fn twice_the_steps_are_worth_twice_the_compute() {
+    let place = Place::new();
+    let line = "ablate tiny.toml -x train.steps=20,40 -s 6 --scale 0.5,1,2,4 train.eval_every=100 \
+                train.checkpoint_every=100";
+    let report = place.json(&format!("{line} --csv a.csv"));
+    let worth = |i: usize| {
+        let worth = &report["scaling"]["worth"][i];
+        let end = |name: &str| worth["interval"][name].as_f64().unwrap();
+        (worth["factor"].as_f64().unwrap(), end("low"), end("high"))
+    };
+    for (i, truth) in [(0, 1.0), (1, 2.0)] {
+        let (_, low, high) = worth(i);
+        assert!(low <= truth && truth <= high, "{truth}: {low} to {high}");
+    }
+    let text = place.moe(line).stdout;
+    assert!(text.contains("\ntrain.steps=40: worth "), "{text}");
+    let again = place.json(&format!("{line} --from-csv a.csv --runs nowhere"));
+    assert_eq!(again["scaling"], report["scaling"]);
+}
+
+#[test]
 fn the_same_router_by_other_means_is_equal_within_a_margin() {
     // one group of experts limits nothing
     let place = Place::new();

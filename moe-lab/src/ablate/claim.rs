@@ -27,6 +27,9 @@
 //! values = [1e-3, 2e-3, 4e-3]
 //! seeds = [0, 1]
 //!
+//! [scale]                            # optional: the baseline at other budgets, which says what differences are worth
+//! budgets = [0.5, 1, 2, 4]
+//!
 //! [[rule]]
 //! arms = ["no balance"]
 //! metric = "dead_experts"
@@ -85,6 +88,8 @@ pub struct Claim {
     pub rules: Vec<Rule>,
     /// What was looked at before the rules were fixed.
     pub explored: Option<Explored>,
+    /// The budgets of the baseline that say what differences are worth, if they are asked for.
+    pub budgets: Option<Vec<f64>>,
     /// The tuning of each arm, if there is one.
     pub tune: Option<Tune>,
     /// The file's name without extension.
@@ -115,6 +120,7 @@ struct Document {
     claim: Header,
     explored: Option<Explored>,
     tune: Option<TuneTable>,
+    scale: Option<ScaleTable>,
     base: Value,
     arm: Vec<ArmTable>,
     #[serde(default)]
@@ -145,6 +151,12 @@ struct TuneTable {
     key: String,
     values: Vec<Value>,
     seeds: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScaleTable {
+    budgets: Vec<f64>,
 }
 
 impl Claim {
@@ -178,6 +190,7 @@ impl Claim {
         });
         let claim = Self {
             explored: document.explored,
+            budgets: document.scale.map(|scale| scale.budgets),
             tune: tune.transpose().map_err(invalid)?,
             name: path
                 .file_stem()

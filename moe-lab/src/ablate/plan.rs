@@ -4,6 +4,7 @@ use super::claim::evaluated;
 use super::comparable::{Budget, obstacle};
 use super::differ::{Difference, differences};
 use super::rule::Statement;
+use super::scale::budgets;
 use super::sweep::value_of;
 use super::{
     Arm, Axis, Claim, ClaimError, Grid, GridError, SeedResult, Sweep, TableError, Tune, TuneReport,
@@ -47,6 +48,9 @@ pub enum AblateError {
     /// A tuning.
     #[error("the tuning cannot be made: {0}")]
     Tune(String),
+    /// The baseline at other budgets.
+    #[error("the budgets cannot be used: {0}")]
+    Scale(String),
     /// Seeds beyond the largest.
     #[error("{n_seeds} seeds from seed = {first} on are too many: no seed can be above 2^63 - 1")]
     Seeds {
@@ -116,6 +120,9 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// The tuning that chooses each arm's own value first, if there is one.
     pub tune: Option<Tune>,
+    /// The budgets that the baseline is trained with besides, as factors of its steps, 1 among them; none without a
+    /// question what differences are worth.
+    pub budgets: Vec<f64>,
     /// The key of the curve over the arms that differ in one number, if there is one.
     pub sweep: Option<Sweep>,
     /// The claim that the runs decide, if they were planned by one.
@@ -195,6 +202,9 @@ impl Plan {
                 rule.arms = ordered(&rule.arms, along, &plan.tested)?;
             }
         }
+        if let Some(budgets) = &claim.budgets {
+            plan = plan.scaled_to(budgets)?;
+        }
         plan.claim = Some(claim);
         Ok(plan)
     }
@@ -245,6 +255,7 @@ impl Plan {
             seeds: seeds(first, n_seeds)?,
             notes,
             tune,
+            budgets: Vec::new(),
             sweep: None,
             claim: None,
             changed_by: None,
@@ -280,6 +291,40 @@ impl Plan {
             candidates.map(move |config| RunConfig {
                 seed,
                 ..config.clone()
+            })
+        })
+    }
+
+    /// Adds the baseline at other budgets, as factors of its steps.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for fewer than three budgets, 1 included, for one that is not positive, and for runs that are
+    /// evaluated in other ways.
+    pub fn scaled_to(mut self, given: &[f64]) -> Result<Self, AblateError> {
+        self.budgets = budgets(given).map_err(AblateError::Scale)?;
+        if self.tested.iter().any(|row| row.evaluation.is_some()) {
+            let reason = "runs that are evaluated in other ways have no budget of their own";
+            return Err(AblateError::Scale(reason.into()));
+        }
+        Ok(self)
+    }
+
+    /// The baseline's configuration with a budget.
+    pub(super) fn with_budget(&self, budget: f64) -> RunConfig {
+        let mut config = self.arms[0].config.clone();
+        let steps = config.train.steps as f64 * budget;
+        config.train.steps = (steps.round() as u64).max(1);
+        config
+    }
+
+    /// The baseline's runs with other budgets than its own.
+    pub fn scaled(&self) -> impl Iterator<Item = RunConfig> + '_ {
+        let others = self.budgets.iter().filter(|budget| **budget != 1.0);
+        others.flat_map(|&budget| {
+            self.seeds.iter().map(move |&seed| RunConfig {
+                seed,
+                ..self.with_budget(budget)
             })
         })
     }
@@ -360,7 +405,7 @@ impl Plan {
     /// The trials, and the runs as far as they can be named before the trials are made.
     fn missing_runs(&self, runs_dir: &Path) -> Result<Vec<RunConfig>, AblateError> {
         let mut missing = Vec::new();
-        for config in self.trials().chain(self.runs()) {
+        for config in self.trials().chain(self.runs()).chain(self.scaled()) {
             let found = finished(&config, runs_dir).map_err(|source| AblateError::Run {
                 label: config.run_name(),
                 seed: config.seed,

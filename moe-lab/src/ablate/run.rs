@@ -1,7 +1,7 @@
 //! The runs of an ablation, shared with other processes that are given the same ones.
 
 use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult, Claim};
-use super::{Plan, PlannedArm, SeedResult, TestedArm, Tune, TuneReport};
+use super::{MadeRuns, Plan, PlannedArm, Scaling, SeedResult, TestedArm, Tune, TuneReport};
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
@@ -54,7 +54,7 @@ pub fn execute(
         },
     };
     let plan = plan.chosen(tuning.as_ref())?;
-    let Some(results) = runs.make_all(plan.runs())? else {
+    let Some(results) = runs.make_all(plan.runs().chain(plan.scaled()))? else {
         return Ok(None);
     };
     let Some(rows) = runs.evaluate_all(&plan, &results)? else {
@@ -64,7 +64,12 @@ pub fn execute(
         Some(claim) => runs.of_another_version(&plan, claim)?,
         None => 0,
     };
-    Ok(Some(reported(&plan, config, &rows, tuning, others)?))
+    let made = MadeRuns {
+        scaled: scaled(&plan, &results),
+        rows,
+        tuning,
+    };
+    Ok(Some(reported(&plan, config, made, others)?))
 }
 
 /// The table of results that were made before, and the decision of the plan's claim.
@@ -75,19 +80,33 @@ pub fn execute(
 pub fn reported(
     plan: &Plan,
     config: &AblationConfig,
-    rows: &[ArmResult],
-    tuning: Option<TuneReport>,
+    made: MadeRuns,
     runs_of_another_version: usize,
 ) -> Result<AblationReport, AblateError> {
-    let plan = plan.chosen(tuning.as_ref())?;
-    let mut report = AblationReport::new(rows, config)?;
+    let plan = plan.chosen(made.tuning.as_ref())?;
+    let mut report = AblationReport::new(&made.rows, config)?;
     report.sweep = plan.sweep.clone();
-    report.tuning = tuning;
+    report.tuning = made.tuning;
+    if !made.scaled.is_empty() {
+        let (budgets, runs) = made.scaled.into_iter().unzip();
+        report.scaling = Some(Scaling::of(budgets, runs, &report.arms));
+    }
     report.differences = plan.differences();
     if let Some(claim) = &plan.claim {
         report.decide(claim, plan.changed_by.as_deref(), runs_of_another_version);
     }
     Ok(report)
+}
+
+/// The baseline's runs at each budget, by rising budget; none without budgets.
+fn scaled(plan: &Plan, results: &Results) -> Vec<(f64, Vec<SeedResult>)> {
+    let runs = |budget: &f64| {
+        let name = plan.with_budget(*budget).run_name();
+        let seeds = plan.seeds.iter();
+        let runs = seeds.map(|&seed| results[&(name.clone(), seed)].clone());
+        (*budget, runs.collect())
+    };
+    plan.budgets.iter().map(runs).collect()
 }
 
 /// The best value of each arm.

@@ -28,6 +28,20 @@ pub enum CsvError {
     Trials(String),
 }
 
+/// The runs that a table is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MadeRuns {
+    /// The rows of the table, with their seeds.
+    pub rows: Vec<ArmResult>,
+    /// The tuning before, if there was one.
+    pub tuning: Option<TuneReport>,
+    /// The baseline's runs at each budget, by rising budget; none if there were no others.
+    pub scaled: Vec<(f64, Vec<SeedResult>)>,
+}
+
+/// The word before the budget in the column `tuning` of the baseline's runs at other budgets.
+const BUDGET: &str = "budget ";
+
 /// The columns that every table has; the keys in which the arms differ follow.
 const COLUMNS: [&str; 19] = [
     "arm",
@@ -54,7 +68,8 @@ const COLUMNS: [&str; 19] = [
 /// The measured cost of a token, besides the experts.
 const MEASURED: [&str; 2] = ["measured_params_active", "measured_flops_per_token"];
 
-/// Writes a line for each run of each row, and before them those of the tuning, whose column `tuning` has the value.
+/// Writes a line for each run of each row, and before them those of the tuning, whose column `tuning` has the value, and
+/// the baseline's at other budgets, which have the budget there.
 /// What is not a number, or was not measured, is an empty cell.
 ///
 /// # Errors
@@ -82,6 +97,14 @@ pub fn to_csv(report: &AblationReport) -> Result<Vec<u8>, CsvError> {
                     let cells = cells([&arm.label, "", value], run, values(place));
                     table.write_record(cells)?;
                 }
+            }
+        }
+    }
+    if let Some(scaling) = &report.scaling {
+        for (budget, runs) in scaling.budgets.iter().zip(&scaling.runs) {
+            let word = format!("{BUDGET}{budget}");
+            for run in runs.iter().filter(|_| *budget != 1.0) {
+                table.write_record(cells([&report.baseline, "", &word], run, values(0)))?;
             }
         }
     }
@@ -131,15 +154,12 @@ fn cells(words: [&str; 3], run: &SeedResult, values: Vec<String>) -> Vec<String>
     cells
 }
 
-/// Reads the rows of a table that [`to_csv`] wrote, and the trials of a tuning.
+/// Reads the rows of a table that [`to_csv`] wrote, the trials of a tuning, and the baseline at other budgets.
 ///
 /// # Errors
 ///
 /// Returns what is wrong, with its line and column.
-pub fn from_csv(
-    bytes: &[u8],
-    tune: Option<&Tune>,
-) -> Result<(Vec<ArmResult>, Option<TuneReport>), CsvError> {
+pub fn from_csv(bytes: &[u8], tune: Option<&Tune>) -> Result<MadeRuns, CsvError> {
     let mut reader = Reader::from_reader(bytes);
     let header = reader.headers()?.clone();
     let mut rows: Vec<ArmResult> = Vec::new();
@@ -165,12 +185,40 @@ pub fn from_csv(
             }),
         }
     }
-    let tuning = tune.map(|tune| tuning(tune, &trials)).transpose()?;
-    Ok((rows, tuning))
+    Ok(MadeRuns {
+        scaled: scaled(&rows, &trials),
+        tuning: tune.map(|tune| tuning(tune, &trials)).transpose()?,
+        rows,
+    })
+}
+
+/// The baseline's runs by their budgets, its own among them.
+fn scaled(
+    rows: &[ArmResult],
+    trials: &[(String, String, SeedResult)],
+) -> Vec<(f64, Vec<SeedResult>)> {
+    let mut scaled: Vec<(f64, Vec<SeedResult>)> = Vec::new();
+    for (_, word, run) in trials {
+        let Some(budget) = word.strip_prefix(BUDGET).and_then(|b| b.parse().ok()) else {
+            continue;
+        };
+        match scaled.iter_mut().find(|(other, _)| *other == budget) {
+            Some((_, runs)) => runs.push(run.clone()),
+            None => scaled.push((budget, vec![run.clone()])),
+        }
+    }
+    if let (Some(baseline), false) = (rows.first(), scaled.is_empty()) {
+        scaled.push((1.0, baseline.seeds.clone()));
+    }
+    scaled.sort_by(|(x, _), (y, _)| x.total_cmp(y));
+    scaled
 }
 
 fn tuning(tune: &Tune, trials: &[(String, String, SeedResult)]) -> Result<TuneReport, CsvError> {
-    let mut labels: Vec<&String> = trials.iter().map(|(label, ..)| label).collect();
+    let own = trials
+        .iter()
+        .filter(|(_, value, _)| !value.starts_with(BUDGET));
+    let mut labels: Vec<&String> = own.map(|(label, ..)| label).collect();
     labels.dedup();
     let arms = labels.into_iter().map(|label| {
         let of_value = |value: &String| -> Result<Vec<SeedResult>, CsvError> {
@@ -266,7 +314,7 @@ impl Line<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ablate::{AblationConfig, Difference};
+    use crate::ablate::{AblationConfig, Difference, Scaling};
 
     fn report() -> AblationReport {
         let arm = |label: &str, losses: [f64; 2]| ArmResult {
@@ -304,6 +352,15 @@ mod tests {
         let trials = vec![trial(2.0), trial(1.0)];
         let arms = ["a, with a comma", "b"].map(|arm| tune.choose(arm, trials.clone()));
         report.tuning = Some(tune.report(arms.to_vec()));
+        let at = |loss: f64| -> Vec<SeedResult> {
+            let run = |seed: u64| SeedResult {
+                tokens_per_s: 1.0,
+                ..SeedResult::of_loss(seed, loss)
+            };
+            (0..2).map(run).collect()
+        };
+        let runs = vec![at(3.0), report.arms[0].seeds.clone(), at(1.0)];
+        report.scaling = Some(Scaling::of(vec![0.5, 1.0, 2.0], runs, &report.arms));
         report
     }
 
@@ -316,7 +373,14 @@ mod tests {
     fn what_is_written_is_read() {
         let report = report();
         let bytes = to_csv(&report).unwrap();
-        let (rows, tuning) = from_csv(&bytes, Some(&tune())).unwrap();
+        let MadeRuns {
+            rows,
+            tuning,
+            scaled,
+        } = from_csv(&bytes, Some(&tune())).unwrap();
+        let scaling = report.scaling.as_ref().unwrap();
+        assert_eq!(scaled[0], (0.5, scaling.runs[0].clone()));
+        assert_eq!(scaled[1].1, report.arms[0].seeds);
         assert_eq!(rows[0].seeds, report.arms[0].seeds);
         assert_eq!(rows[1].seeds[0], report.arms[1].seeds[0]);
         assert!(rows[1].seeds[1].loss.is_nan());
@@ -327,14 +391,14 @@ mod tests {
             "{text}"
         );
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 1 + 4 + 4);
+        assert_eq!(lines.len(), 1 + 4 + 4 + 4);
         assert!(lines[0].ends_with(",router.top_k"));
         assert!(
             lines[1].starts_with("\"a, with a comma\",,1e-3,7,2,"),
             "{}",
             lines[1]
         );
-        assert!(lines[6].contains(",0.30000000000000004,"), "{}", lines[6]);
+        assert!(lines[10].contains(",0.30000000000000004,"), "{}", lines[10]);
     }
 
     #[test]
@@ -343,7 +407,7 @@ mod tests {
         let error = |text: &str| from_csv(text.as_bytes(), None).unwrap_err().to_string();
         assert!(error(&text.replace("loss", "los")).contains("no column `loss`"));
         let damaged = text.replace(",0.30000000000000004,", ",0.3x,");
-        assert_eq!(error(&damaged), "line 7, loss: `0.3x` cannot be read");
+        assert_eq!(error(&damaged), "line 11, loss: `0.3x` cannot be read");
         let other = Tune::new("train.lr".into(), vec!["1e-3".into(), "9".into()], vec![7]).unwrap();
         let message = from_csv(text.as_bytes(), Some(&other))
             .unwrap_err()

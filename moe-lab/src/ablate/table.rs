@@ -14,6 +14,7 @@ use super::differ::Difference;
 use super::error::TableError;
 use super::outcome::{ArmResult, SeedResult, nullable};
 use super::rule::{ClaimReport, Decision, together};
+use super::scale::Scaling;
 use super::sweep::Sweep;
 use super::tune::TuneReport;
 use crate::stats::{
@@ -140,6 +141,9 @@ pub struct AblationReport {
     /// The tuning of each arm before the decision, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<TuneReport>,
+    /// The baseline at other budgets, if it was trained with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
     /// The arms that make a curve, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
@@ -194,6 +198,7 @@ impl AblationReport {
             arms,
             differences: Vec::new(),
             tuning: None,
+            scaling: None,
             sweep: None,
             claim: None,
         })

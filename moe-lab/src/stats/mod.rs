@@ -12,12 +12,13 @@
 //! verdict:  one rule from them, in words
 //! ```
 //!
-//! Ordered arms have a [`trend`].
+//! Ordered arms have a [`trend`], and a difference of losses is worth a [`multiplier`] of compute.
 
 mod bootstrap;
 mod holm;
 mod paired;
 mod power;
+mod scaling;
 mod sign_flip;
 mod student;
 mod summary;
@@ -29,6 +30,7 @@ pub use holm::{holm, seeds_needed, smallest_holm};
 pub use moe_train::task::Goal;
 pub use paired::{CompareConfig, Comparison, compare};
 pub use power::{IntervalPower, POWER, seeds_to_find, verdict_effect, verdict_power};
+pub use scaling::{Multiplier, PowerLaw, multiplier};
 pub use sign_flip::{sign_flip, smallest_p};
 pub use student::{Interval, p_above, p_equal, t_interval, t_quantile};
 pub use summary::{mean, median, sample_std};

@@ -2,7 +2,7 @@
 
 use super::figures::significant;
 use crate::counted;
-use moe_lab::ablate::{AblationReport, ArmReport};
+use moe_lab::ablate::{AblationReport, ArmReport, Scaling};
 use moe_lab::stats::{Verdict, seeds_needed};
 
 /// The meaning of the table's columns and marks, and the assumptions of its tests.
@@ -25,6 +25,12 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
             _ => test_notes(report),
         });
     }
+    notes.extend(
+        report
+            .scaling
+            .iter()
+            .flat_map(|scaling| worth_notes(report, scaling)),
+    );
     if report.arms.iter().any(|arm| !arm.comparable) {
         notes.push(
             "not comparable: the budget or the outcome rules out a fair comparison, so no test is \
@@ -122,6 +128,47 @@ fn test_notes(report: &AblationReport) -> Vec<String> {
     ) {
         notes.push(format!(
             "To reach {alpha} with {arms}, run at least {needed} seeds (-s {needed})."
+        ));
+    }
+    notes
+}
+
+/// What each arm is worth in compute of the baseline.
+fn worth_notes(report: &AblationReport, scaling: &Scaling) -> Vec<String> {
+    let budgets: Vec<String> = scaling.budgets.iter().map(f64::to_string).collect();
+    let mut notes = vec![match &scaling.law {
+        Some(law) => format!(
+            "worth: the multiple of its steps at which the baseline has the arm's loss, by its fit {} + {} C^-{} to {} \
+             times its steps; interval: bootstrap over seeds. By time: at the speeds measured here.",
+            significant(law.a, 4),
+            significant(law.b, 3),
+            significant(law.c, 2),
+            budgets.join(", ")
+        ),
+        None => {
+            "worth: nothing can be said, since the baseline's loss does not fall with its steps."
+                .into()
+        }
+    }];
+    let baseline = &report.arms[0];
+    for (arm, worth) in report.arms.iter().zip(&scaling.worth).skip(1) {
+        let Some(worth) = worth else {
+            notes.push(format!(
+                "{}: worth less or more than the budgets that were tried.",
+                arm.label
+            ));
+            continue;
+        };
+        let interval = worth.interval.map_or(String::new(), |interval| {
+            let ends = [interval.low, interval.high].map(|end| significant(end, 3));
+            format!(" [{}, {}]", ends[0], ends[1])
+        });
+        let by_time = worth.factor * arm.tokens_per_s.mean / baseline.tokens_per_s.mean;
+        notes.push(format!(
+            "{}: worth {} times the compute{interval}; by time {}.",
+            arm.label,
+            significant(worth.factor, 3),
+            significant(by_time, 3)
         ));
     }
     notes

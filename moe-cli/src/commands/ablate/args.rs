@@ -40,6 +40,9 @@ pub struct AblateArgs {
     /// Make three seeds and say how many would find a difference of DELTA, in the table's unit
     #[arg(long, value_name = "DELTA", value_parser = positive)]
     pub(super) power: Option<f64>,
+    /// Train the baseline with these multiples of its steps too, and say what each arm is worth in compute
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub(super) scale: Vec<f64>,
     /// Train N runs at once, each on its share of the threads; the results are the same
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1024))]
@@ -135,7 +138,11 @@ impl AblateArgs {
                 Plan::new(&self.config, overrides, &self.axes, seeds, tuning)
             }
         };
-        plan.map_err(ablate_error)
+        let scaled = |plan: Plan| match &self.scale[..] {
+            [] => Ok(plan),
+            budgets => plan.scaled_to(budgets),
+        };
+        plan.and_then(scaled).map_err(ablate_error)
     }
 
     /// Refuses what a claim's file fixes.
@@ -144,6 +151,7 @@ impl AblateArgs {
             (!self.axes.is_empty(), "arms", "-x"),
             (self.tune.is_some(), "tuning", "--tune"),
             (self.margin.is_some(), "margins", "--margin"),
+            (!self.scale.is_empty(), "budgets", "--scale"),
         ];
         match fixed.into_iter().find(|(is_given, ..)| *is_given) {
             Some((_, what, flag)) => Err(Usage::error(format!(

@@ -31,6 +31,9 @@ pub(super) struct Preview {
     incomparable: Vec<Incomparable>,
     /// The fewest seeds that can decide between the arms.
     deciding_seeds: u64,
+    /// The budgets of the baseline, as factors of its steps; none without others than its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    budgets: Vec<f64>,
     /// True of a claim, whose rules decide.
     #[serde(skip)]
     is_claim: bool,
@@ -104,12 +107,15 @@ impl Preview {
                 .collect(),
             deciding_seeds: plan.deciding_seeds(),
             is_claim: plan.claim.is_some(),
+            budgets: plan.budgets.clone(),
             tuning: plan.tune.as_ref().map(|tune| Tuning {
                 key: tune.key.clone(),
                 values: tune.values.clone(),
                 seeds: tune.seeds.clone(),
             }),
-            n_runs: plan.arms.len() * plan.seeds.len() + plan.trials().count(),
+            n_runs: plan.arms.len() * plan.seeds.len()
+                + plan.trials().count()
+                + plan.scaled().count(),
             n_missing,
             evaluations: evaluations(plan),
             estimated_s: (n_missing == 0).then_some(0.0),
@@ -205,6 +211,13 @@ impl Preview {
                 tuning.key,
                 tuning.values.join(", "),
                 counted(tuning.seeds.len(), "seed")
+            ));
+        }
+        if !self.budgets.is_empty() {
+            let budgets: Vec<String> = self.budgets.iter().map(f64::to_string).collect();
+            lines.push(format!(
+                "The baseline is trained with {} times its steps, which says what each arm is worth.",
+                budgets.join(", ")
             ));
         }
         lines.extend(differences_text(&self.differences));
