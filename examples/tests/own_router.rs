@@ -113,7 +113,7 @@ fn it_is_compared_with_mixtrals_and_reported() {
         table.contains("mixtral") && table.contains("sigmoid"),
         "{table}"
     );
-    assert!(table.contains("too few seeds"), "{table}");
+    assert!(table.contains("undecided (needs 6 seeds)"), "{table}");
     place.run("report runs -o report.html");
     let page = std::fs::read_to_string(place.0.path().join("report.html")).expect("a page");
     assert!(page.contains("sigmoid"));

@@ -43,7 +43,7 @@ fn a_report_shows_all_runs_and_what_is_missing() {
         "MoE layer 0",
         "router.bias_update_speed",
         "ablate tiny.toml -x router.name=loss_free,mixtral -s 2",
-        "too few seeds to tell",
+        "undecided (needs 6 seeds)",
     ] {
         assert!(page.contains(part), "{part}");
     }

@@ -321,7 +321,7 @@ impl Plan {
     /// The baseline's runs with other budgets than its own.
     pub fn scaled(&self) -> impl Iterator<Item = RunConfig> + '_ {
         let others = self.budgets.iter().filter(|budget| **budget != 1.0);
-        others.flat_map(|&budget| {
+        others.flat_map(move |&budget| {
             self.seeds.iter().map(move |&seed| RunConfig {
                 seed,
                 ..self.with_budget(budget)
