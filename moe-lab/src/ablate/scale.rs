@@ -1,7 +1,7 @@
 //! The baseline at several budgets, which says what a difference is worth.
 
 use super::{ArmReport, SeedResult};
-use crate::stats::{Multiplier, PowerLaw, mean, multiplier};
+use crate::stats::{Multiplier, multiplier};
 use serde::{Deserialize, Serialize};
 
 /// The baseline's runs with several numbers of steps.
@@ -11,8 +11,6 @@ pub struct Scaling {
     pub budgets: Vec<f64>,
     /// The runs at each budget, one a seed; those at 1 are the baseline's own.
     pub runs: Vec<Vec<SeedResult>>,
-    /// The fit to the mean losses; `None` if they do not fall with the budget.
-    pub law: Option<PowerLaw>,
     /// What each arm is worth, in the order of the arms; `None` where that lies outside of the budgets.
     pub worth: Vec<Option<Multiplier>>,
 }
@@ -37,11 +35,10 @@ pub fn budgets(given: &[f64]) -> Result<Vec<f64>, String> {
 }
 
 impl Scaling {
-    /// Fits the baseline's losses and reads off what each arm is worth.
+    /// Reads off what each arm is worth.
     pub(super) fn of(budgets: Vec<f64>, runs: Vec<Vec<SeedResult>>, arms: &[ArmReport]) -> Self {
         let losses: Vec<Vec<f64>> = runs.iter().map(|seeds| losses(seeds)).collect();
         let finite = losses.iter().flatten().all(|loss| loss.is_finite());
-        let means: Vec<f64> = losses.iter().map(|losses| mean(losses)).collect();
         let worth = |arm: &ArmReport| {
             let own = losses_of(arm);
             let is_finite = finite && own.iter().all(|loss| loss.is_finite());
@@ -50,7 +47,6 @@ impl Scaling {
                 .flatten()
         };
         Self {
-            law: finite.then(|| PowerLaw::fit(&budgets, &means)).flatten(),
             worth: arms.iter().map(worth).collect(),
             budgets,
             runs,
@@ -93,14 +89,14 @@ mod tests {
             evaluation: None,
             seeds: seeds(budget),
         };
-        let arms = [arm("a", 1.0), arm("b", 1.5), arm("c", 9.0)];
+        let arms = [arm("a", 1.0), arm("b", 2.0), arm("c", 9.0)];
         let report = AblationReport::new(&arms, &AblationConfig::default()).unwrap();
         let all = vec![0.5, 1.0, 2.0, 4.0];
         let runs = all.iter().map(|budget| seeds(*budget)).collect();
         let scaling = Scaling::of(all, runs, &report.arms);
         let factor = |i: usize| scaling.worth[i].map(|worth| worth.factor);
         assert!((factor(0).unwrap() - 1.0).abs() < 1e-6);
-        assert!((factor(1).unwrap() - 1.5).abs() < 1e-6);
+        assert!((factor(1).unwrap() - 2.0).abs() < 1e-6);
         assert_eq!(factor(2), None);
     }
 }

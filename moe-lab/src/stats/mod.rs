@@ -30,7 +30,7 @@ pub use holm::{holm, seeds_needed, smallest_holm};
 pub use moe_train::task::Goal;
 pub use paired::{CompareConfig, Comparison, compare};
 pub use power::{IntervalPower, POWER, seeds_to_find, verdict_effect, verdict_power};
-pub use scaling::{Multiplier, PowerLaw, multiplier};
+pub use scaling::{Multiplier, multiplier};
 pub use sign_flip::{sign_flip, smallest_p};
 pub use student::{Interval, p_above, p_equal, t_interval, t_quantile};
 pub use summary::{mean, median, sample_std};

@@ -136,25 +136,16 @@ fn test_notes(report: &AblationReport) -> Vec<String> {
 /// What each arm is worth in compute of the baseline.
 fn worth_notes(report: &AblationReport, scaling: &Scaling) -> Vec<String> {
     let budgets: Vec<String> = scaling.budgets.iter().map(f64::to_string).collect();
-    let mut notes = vec![match &scaling.law {
-        Some(law) => format!(
-            "worth: the multiple of its steps at which the baseline has the arm's loss, by its fit {} + {} C^-{} to {} \
-             times its steps; interval: bootstrap over seeds. By time: at the speeds measured here.",
-            significant(law.a, 4),
-            significant(law.b, 3),
-            significant(law.c, 2),
-            budgets.join(", ")
-        ),
-        None => {
-            "worth: nothing can be said, since the baseline's loss does not fall with its steps."
-                .into()
-        }
-    }];
+    let mut notes = vec![format!(
+        "worth: the multiple of its steps at which the baseline has the arm's loss, read off between {} times its steps; \
+         interval: Student's t. By time: at the speeds measured here.",
+        budgets.join(", ")
+    )];
     let baseline = &report.arms[0];
     for (arm, worth) in report.arms.iter().zip(&scaling.worth).skip(1) {
         let Some(worth) = worth else {
             notes.push(format!(
-                "{}: worth less or more than the budgets that were tried.",
+                "{}: worth less or more than the budgets that were tried, or the baseline's loss does not fall with them.",
                 arm.label
             ));
             continue;
