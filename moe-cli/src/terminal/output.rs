@@ -41,7 +41,9 @@ fn ascii_controls(json: &str) -> String {
 
 /// Prints a line on stderr, control characters shown. Nobody reading it is no reason to stop, so an error is ignored.
 pub fn say(text: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{}", visible(&text.to_string()));
+    // one write: other processes print to the same place
+    let line = format!("{}\n", visible(&text.to_string()));
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 #[cfg(test)]
