@@ -56,7 +56,7 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
             memory::check(&arm.config, args.jobs(), &device.name)?;
         }
     }
-    let mut preview = Preview::new(&plan, missing);
+    let mut preview = Preview::new(&plan, missing, args.power.is_some());
     if shared.dry_run {
         return preview.show(shared);
     }

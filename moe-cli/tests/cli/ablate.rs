@@ -157,10 +157,22 @@ fn a_plan_says_what_it_cannot_decide() {
         "\nArms differ in: ",
         "router.name mixtral/switch",
         "router.name=switch will not be comparable: active parameters differ by more than 1 %",
-        "\nGive all arms the same number of experts a token: add router.top_k=1.",
+        "\nGive all arms the same number of experts a token: write the routers out, as in -x 'router={",
     ] {
         assert!(plan.stdout.contains(words), "{words}: {}", plan.stdout);
     }
+    // the plan's own advice makes them comparable
+    let written =
+        r#"ablate tiny.toml -x 'router={name="mixtral", top_k=1},{name="switch"}' --dry-run"#;
+    let plan = place.moe(written);
+    assert!(
+        !plan.stdout.contains("will not be comparable"),
+        "{}",
+        plan.stdout
+    );
+    let plan = place.moe("ablate tiny.toml -x router.name=mixtral,random -s 3 --dry-run");
+    let words = "\nGive all arms the same number of experts a token: add router.top_k=2.";
+    assert!(plan.stdout.contains(words), "{}", plan.stdout);
     let plan = place.moe(&format!("{} --dry-run", GRID.replace("-s 4", "-s 3")));
     let words = "\n3 seeds cannot reach p <= 0.05 with 1 compared arm; 6 can (-s 6).";
     assert!(plan.stdout.contains(words), "{}", plan.stdout);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  moe ablate configs/quickstart.toml -x router.name=mixtral,loss_free router.top_k=2\n  \
-                  moe ablate configs/debug.toml -x router.top_k=1,2 -t train.lr=1e-3,2e-3,4e-3 -j 2 --csv runs.csv\n  \
+                  moe ablate configs/debug.toml -x balance.load_balance=0,0.02 -t train.lr=2.5e-3,5e-3,1e-2 -j 2 --csv runs.csv\n  \
                   moe ablate configs/claims/c1.toml --svg c1.svg"
 )]
 pub struct AblateArgs {

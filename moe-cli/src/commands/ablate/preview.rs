@@ -37,6 +37,9 @@ pub(super) struct Preview {
     /// True of a claim, whose rules decide.
     #[serde(skip)]
     is_claim: bool,
+    /// True if the seeds are a pilot's, which decide nothing.
+    #[serde(skip)]
+    is_pilot: bool,
     /// The trials of a tuning, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     tuning: Option<Tuning>,
@@ -83,7 +86,7 @@ fn evaluations(plan: &Plan) -> Vec<String> {
 }
 
 impl Preview {
-    pub(super) fn new(plan: &Plan, n_missing: usize) -> Self {
+    pub(super) fn new(plan: &Plan, n_missing: usize, is_pilot: bool) -> Self {
         let arm = |arm: &PlannedArm| ArmPreview {
             label: arm.label.clone(),
             run: arm.config.run_name(),
@@ -107,6 +110,7 @@ impl Preview {
                 .collect(),
             deciding_seeds: plan.deciding_seeds(),
             is_claim: plan.claim.is_some(),
+            is_pilot,
             budgets: plan.budgets.clone(),
             tuning: plan.tune.as_ref().map(|tune| Tuning {
                 key: tune.key.clone(),
@@ -195,11 +199,30 @@ impl Preview {
         )
     }
 
-    /// The number of experts a token, if arms that are not comparable differ in it.
-    fn of_experts(&self) -> Option<&Difference> {
-        let differs = |difference: &&Difference| difference.key == "router.top_k";
-        let found = self.differences.iter().find(differs);
-        found.filter(|_| !self.incomparable.is_empty() && !self.is_claim)
+    /// The way to compare arms that differ in the number of experts a token without being asked to.
+    fn advice(&self) -> Option<String> {
+        let mut differences = self.differences.iter();
+        let difference = differences.find(|difference| difference.key == "router.top_k")?;
+        let is_axis = self
+            .arms
+            .iter()
+            .any(|arm| arm.label.contains("router.top_k="));
+        if self.incomparable.is_empty() || self.is_claim || is_axis {
+            return None;
+        }
+        let values: Option<Vec<&String>> = difference.values.iter().map(Option::as_ref).collect();
+        Some(match values {
+            Some(values) => format!(
+                "Give all arms the same number of experts a token: add router.top_k={}.",
+                values[0]
+            ),
+            // one of the routers has no such key
+            None => {
+                "Give all arms the same number of experts a token: write the routers out, as in \
+                     -x 'router={name=\"mixtral\", top_k=1},{name=\"switch\"}'."
+                    .to_owned()
+            }
+        })
     }
 
     /// What is known of the answer before any run is made.
@@ -224,21 +247,13 @@ impl Preview {
         let not =
             |row: &Incomparable| format!("{} will not be comparable: {}.", row.label, row.reason);
         lines.extend(self.incomparable.iter().map(not));
-        if let Some(difference) = self.of_experts() {
-            // a router without the key chooses one expert
-            let first = difference.values.first().cloned().flatten();
-            let same = difference
-                .values
-                .iter()
-                .all(Option::is_some)
-                .then_some(first);
-            lines.push(format!(
-                "Give all arms the same number of experts a token: add router.top_k={}.",
-                same.flatten().as_deref().unwrap_or("1")
-            ));
-        }
+        lines.extend(self.advice());
         let n_compared = self.arms.len() - 1 - self.incomparable.len().min(self.arms.len() - 1);
-        if !self.is_claim && n_compared > 0 && (self.seeds.len() as u64) < self.deciding_seeds {
+        if !self.is_claim
+            && !self.is_pilot
+            && n_compared > 0
+            && (self.seeds.len() as u64) < self.deciding_seeds
+        {
             lines.push(format!(
                 "{} cannot reach p <= 0.05 with {}; {} can (-s {}).",
                 counted(self.seeds.len(), "seed"),
