@@ -247,7 +247,7 @@ struct Seen {
     everything: Option<Verification>,
 }
 
-/// What comes of a change.
+/// Outcome of a change.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     /// It changes what is computed, or which tensors the model has.
@@ -328,7 +328,7 @@ impl Subject {
         verified.map_err(|error| error.to_string())
     }
 
-    /// What comes of another configuration, the cheapest ways to notice it first.
+    /// Outcome of another configuration, the cheapest ways to notice it first.
     fn outcome(&self, config: &Value) -> Outcome {
         use CheckpointError::{Extra, Missing, NotACopy, Shape};
         let checkpoint = match self.open(config) {
@@ -359,7 +359,7 @@ impl Subject {
     }
 }
 
-/// What the reader makes of a configuration, but for the names of what it does not read.
+/// Result of reading a configuration, but for the names of what it does not read.
 fn read_as(checkpoint: &AnyCheckpoint) -> Value {
     let value = match checkpoint {
         AnyCheckpoint::Text(decoder) => serde_json::to_value(decoder.config()),
@@ -491,7 +491,7 @@ fn is_named(path: &str, error: &str) -> bool {
 /// fit to it.
 const KINDS: [&str; 3] = ["model_type", "model", "encoder.moe.router.name"];
 
-/// What is against the law in one fixture, and which entries of the lists it needs.
+/// Breaches of the law in one fixture, and the entries of the lists it needs.
 #[derive(Default)]
 struct Findings {
     faults: Vec<String>,
