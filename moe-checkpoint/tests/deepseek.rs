@@ -52,7 +52,7 @@ fn router(name: &str) -> RouterConfig {
 
 fn model(config: &DeepSeekConfig, router: &RouterConfig, device: &Device) -> DeepSeek {
     let model = config.init(|shape| router.init(shape, device), device);
-    seed_parameters(model, 3, config.n_layers)
+    seed_parameters(model, "Mixtral", 3, config.n_layers)
 }
 
 fn tokens(ids: &[i64], batch: usize, device: &Device) -> Tensor<2, Int> {

@@ -35,7 +35,7 @@ fn routers() -> impl Iterator<Item = RouterConfig> {
 fn model(router: &RouterConfig, device: &Device) -> Mixtral {
     let config = config(0, Activation::SwiGlu);
     let model = config.init(|shape| router.init(shape, device), device);
-    seed_parameters(model, 3, config.n_layers)
+    seed_parameters(model, "Mixtral", 3, config.n_layers)
 }
 
 fn tokens(ids: &[i64], batch: usize, device: &Device) -> Tensor<2, Int> {

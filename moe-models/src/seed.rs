@@ -3,7 +3,8 @@
 //! Burn draws parameters lazily from one generator per device, so the same seed gives other weights
 //! when another parameter is touched first. Here each parameter has a generator of its own, seeded by
 //! the run's seed and the parameter's path: the weights are the same on every device, and two models
-//! that differ in their router alone start from the same embeddings, attention and experts.
+//! that differ in their router alone start from the same embeddings, attention and experts, and from the
+//! same gate where their routers have one of the same name.
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
@@ -16,11 +17,16 @@ use rand_distr::StandardNormal;
 /// distribution, and gives every parameter an id that depends on its path. The projections that write
 /// to the residual stream are scaled by `1 / sqrt(2 n_layers)` (Radford et al. 2019, section 2.3).
 /// Vectors, and matrices that their layer starts at a constant, keep their values.
-pub fn seed_parameters<M: Module>(module: M, seed: u64, n_layers: usize) -> M {
+///
+/// The parameters of an [`AnyRouter`](moe_router::AnyRouter) are drawn as those of its variant `router`,
+/// whichever it is: `gate` of one router starts where `gate` of another does.
+pub fn seed_parameters<M: Module>(module: M, router: &str, seed: u64, n_layers: usize) -> M {
     module.map(&mut Seeder {
         seed,
+        router: router.to_owned(),
         residual_scale: 1.0 / (2.0 * n_layers as f64).sqrt(),
         path: Vec::new(),
+        drawn_as: Vec::new(),
     })
 }
 
@@ -34,8 +40,11 @@ pub fn path_seed(path: &str) -> u64 {
 
 struct Seeder {
     seed: u64,
+    router: String,
     residual_scale: f64,
     path: Vec<String>,
+    /// The path with the variant of a router replaced.
+    drawn_as: Vec<String>,
 }
 
 impl Seeder {
@@ -65,11 +74,17 @@ impl Seeder {
 }
 
 impl ModuleMapper for Seeder {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        let drawn_as = match container_type {
+            "Enum:AnyRouter" => &self.router,
+            _ => name,
+        };
+        self.drawn_as.push(drawn_as.to_owned());
         self.path.push(name.to_owned());
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.drawn_as.pop();
         self.path.pop();
     }
 
@@ -81,7 +96,8 @@ impl ModuleMapper for Seeder {
             _ if is_constant(&tensor) => tensor,
             _ => {
                 let std = self.std(&path, &tensor.dims());
-                redraw(tensor, mix_seed(self.seed, path_seed(&path)), std)
+                let draws = path_seed(&self.drawn_as.join("."));
+                redraw(tensor, mix_seed(self.seed, draws), std)
             }
         };
         let id = ParamId::from(path_seed(&path));
@@ -112,8 +128,11 @@ fn redraw<const D: usize>(tensor: Tensor<D>, seed: u64, std: f64) -> Tensor<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::module::ModuleVisitor;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
+    use moe_router::zoo::{ComposedRouterConfig, MixtralRouterConfig, SwitchRouterConfig};
+    use moe_router::{RouterConfig, RouterShape};
 
     #[derive(Module, Debug)]
     struct Pair {
@@ -133,9 +152,9 @@ mod tests {
     fn weights_depend_on_seed_and_path_alone() {
         let touched = pair();
         let _ = touched.second.weight.val(); // another order of first access
-        let a = seed_parameters(touched, 1, 2);
-        let b = seed_parameters(pair(), 1, 2);
-        let c = seed_parameters(pair(), 2, 2);
+        let a = seed_parameters(touched, "Mixtral", 1, 2);
+        let b = seed_parameters(pair(), "Mixtral", 1, 2);
+        let c = seed_parameters(pair(), "Mixtral", 2, 2);
         assert_eq!(a.first.weight.to_data(), b.first.weight.to_data());
         assert_ne!(a.first.weight.to_data(), a.second.weight.to_data());
         assert_ne!(a.first.weight.to_data(), c.first.weight.to_data());
@@ -143,8 +162,34 @@ mod tests {
     }
 
     #[test]
+    fn gates_of_all_routers_are_drawn_alike() {
+        let device = Device::flex();
+        let shape = RouterShape::new(16, 4);
+        let gate = |config: RouterConfig| {
+            let router = config.init(&shape, &device);
+            let router = seed_parameters(router, "Mixtral", 1, 2);
+            let mut gates = Gates::default();
+            router.visit(&mut gates);
+            gates.0
+        };
+        let mixtral = gate(MixtralRouterConfig::default().into());
+        assert_eq!(mixtral.len(), 1);
+        assert_eq!(mixtral, gate(SwitchRouterConfig::default().into()));
+        assert_eq!(mixtral, gate(ComposedRouterConfig::default().into()));
+    }
+
+    #[derive(Default)]
+    struct Gates(Vec<TensorData>);
+
+    impl ModuleVisitor for Gates {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(param.val().to_data());
+        }
+    }
+
+    #[test]
     fn weights_have_the_stated_variance() {
-        let weight = seed_parameters(pair(), 1, 2).first.weight.val();
+        let weight = seed_parameters(pair(), "Mixtral", 1, 2).first.weight.val();
         let var: f32 = weight.square().mean().into_scalar();
         // 1 / (3 * 64) = 0.0052083; 4,096 draws: relative error sqrt(2 / 4096) = 0.022
         assert!((var * 192.0 - 1.0).abs() < 0.1, "{var}");

@@ -119,7 +119,7 @@ macro_rules! decoders {
                 match self {
                     $(Self::$family(config) => {
                         let model = config.init(router, device);
-                        AnyDecoder::$family(seed_parameters(model, seed, config.n_layers))
+                        AnyDecoder::$family(seed_parameters(model, "Mixtral", seed, config.n_layers))
                     })+
                 }
             }

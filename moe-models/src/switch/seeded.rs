@@ -25,7 +25,7 @@ impl SwitchConfig {
             }
         };
         let n_layers = self.encoder.n_layers.max(self.decoder.n_layers);
-        let mut model = seed_parameters(self.init(router, device), seed, n_layers);
+        let mut model = seed_parameters(self.init(router, device), "Switch", seed, n_layers);
         let smaller = (self.head_dim as f64).powf(-0.5);
         let blocks = model.encoder.layers.iter_mut();
         for block in blocks.chain(&mut model.decoder.layers) {

@@ -297,7 +297,7 @@ impl VmoeConfig {
     /// Builds the model with the weights that a seed gives.
     pub fn init_seeded(&self, router: &RouterConfig, seed: u64, device: &Device) -> Vmoe {
         let model = self.init(|shape| router.init(shape, device), device);
-        seed_parameters(model, seed, self.n_layers)
+        seed_parameters(model, "Vmoe", seed, self.n_layers)
     }
 }
 

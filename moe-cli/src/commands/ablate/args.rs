@@ -5,6 +5,7 @@ use crate::target::{Kind, Output, Overwrite, Target};
 use clap::{Args, FromArgMatches};
 use moe_lab::ablate::{AblateError, AblationConfig, Claim, Plan};
 use moe_view::ablation::Panel;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The arguments of `moe ablate`.
@@ -96,14 +97,21 @@ impl AblateArgs {
 
     /// The arguments of a claim whose results are written beside each other.
     pub fn of_claim(file: &Path, jobs: u64, csv: &Path, svg: &Path) -> Self {
+        let jobs = jobs.to_string();
+        let words = [
+            OsStr::new("ablate"),
+            OsStr::new("--jobs"),
+            OsStr::new(&jobs),
+            OsStr::new("--csv"),
+            csv.as_os_str(),
+            OsStr::new("--svg"),
+            svg.as_os_str(),
+            OsStr::new("--"),
+            file.as_os_str(),
+        ];
         let command = Self::augment_args(clap::Command::new("ablate"));
-        let matches = command.get_matches_from(["ablate", ""]);
-        let mut args = Self::from_arg_matches(&matches).expect("the arguments are whole");
-        args.config = file.to_owned();
-        args.jobs = jobs;
-        args.csv = Some(csv.to_owned());
-        args.svg = Some(svg.to_owned());
-        args
+        let matches = command.get_matches_from(words);
+        Self::from_arg_matches(&matches).expect("the arguments are whole")
     }
 
     /// Checks the files before any work.
