@@ -9,6 +9,9 @@
 pub mod ablate;
 pub mod analyze;
 pub mod audit;
+mod logged;
 pub mod report;
 pub mod runs;
 pub mod stats;
+
+pub use logged::MetricLines;

@@ -223,7 +223,11 @@ fn a_vision_family_reads_images_and_has_its_own_keys() {
             "data.name=text",
             "data.name = \"text\" is no data of model.family = \"vmoe\": choose digits, fashion_mnist, images",
         ),
-        ("mixtral", "data.name=digits", "choose nine_domains, text"),
+        (
+            "mixtral",
+            "data.name=digits",
+            "choose nine_domains, random_text, text",
+        ),
         ("vmoe", "data.image_size=9", "have 8; leave it out"),
         ("vmoe", "model.patch_size=9", "model.patch_size"),
         ("vmoe", "model.moe_layers=[4]", "model.moe_layers"),

@@ -90,6 +90,7 @@ impl PublishedVmoeRouter {
                 capacity_rounding: dispatcher.capacity_rounding,
                 capacity_multiple_of: dispatcher.capacity_multiple_of,
                 noise_std,
+                alone: false,
             }),
             Self::SoftRouter {
                 num_slots,

@@ -4,7 +4,7 @@ use super::listing::{Cell, Listing};
 use crate::backends::BACKENDS;
 use moe_checkpoint::disk::{MOST_TEXT, read_text};
 use moe_train::config::{ModelConfig, RunConfig};
-use moe_train::data::Corpus;
+use moe_train::data::{Corpus, Domain};
 use moe_view::{si, thousands};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,8 +89,8 @@ const DIGITS_BYTES: u64 = 1797 * 64;
 
 /// The data by name, and the domains of the embedded text.
 pub fn data() -> Listing {
-    let corpus = Corpus::nine_domains();
-    let row = |domain: &moe_train::data::Domain| {
+    let corpora = [Corpus::nine_domains(), Corpus::random_text()];
+    let row = |corpus: &Corpus, domain: &Domain| {
         let bytes: usize = domain.files.iter().map(|file| file.len()).sum();
         vec![
             Cell::Name(corpus.name.clone()),
@@ -98,6 +98,10 @@ pub fn data() -> Listing {
             Cell::Number(bytes as u64, thousands(bytes as u64)),
         ]
     };
+    let texts = corpora.iter().flat_map(|corpus| {
+        let rows = corpus.domains.iter().map(|domain| row(corpus, domain));
+        rows.collect::<Vec<_>>()
+    });
     let digits = vec![
         Cell::Name("digits".to_owned()),
         Cell::Words("1,797 images of 8 x 8 pixels in 10 classes".to_owned()),
@@ -106,7 +110,7 @@ pub fn data() -> Listing {
     Listing {
         topic: "data",
         header: vec!["name", "domain", "bytes"],
-        rows: corpus.domains.iter().map(row).chain([digits]).collect(),
+        rows: texts.chain([digits]).collect(),
         remark: Some(
             "Your own text: data.name=text data.path=FILE_OR_FOLDER, one domain a file or folder.\n\
              Pairs of texts: data.name=spans, text with gaps, or data.name=translation data.path=TABLE, two columns.\n\

@@ -13,6 +13,7 @@ mod runs_csv;
 mod scale;
 mod sweep;
 mod table;
+mod training;
 mod tune;
 
 pub use claim::{Claim, ClaimError, Explored};
@@ -28,4 +29,5 @@ pub use runs_csv::{CsvError, MadeRuns, from_csv, to_csv};
 pub use scale::Scaling;
 pub use sweep::{Sweep, SweepLine, SweepPoint};
 pub use table::{AblationConfig, AblationReport, ArmReport, Spread};
+pub use training::Training;
 pub use tune::{Tune, TuneReport, TunedArm};

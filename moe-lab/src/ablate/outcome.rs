@@ -1,5 +1,7 @@
 //! Results of runs: of one seed, and of an arm.
 
+use super::Training;
+use crate::MetricLines;
 use moe_train::config::RunConfig;
 use moe_train::run::{EvalMetrics, LayerMetrics, Manifest, Measured, Summary};
 use moe_train::task::Merit;
@@ -62,6 +64,9 @@ pub struct SeedResult {
     /// The measured cost of a token in training; `None` where that was not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
+    /// The end of its training; `None` where none of it was logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Training>,
 }
 
 impl SeedResult {
@@ -85,11 +90,12 @@ impl SeedResult {
             causal: true,
             causal_in_training: true,
             measured: None,
+            training: None,
         }
     }
 
     /// The result of a run that is finished.
-    pub(crate) fn new(summary: &Summary, manifest: &Manifest) -> Self {
+    pub(crate) fn new(summary: &Summary, manifest: &Manifest, lines: &MetricLines) -> Self {
         let result = Self {
             tokens_per_s: manifest.tokens_per_s,
             steps: summary.steps,
@@ -99,6 +105,7 @@ impl SeedResult {
             causal: summary.causal,
             causal_in_training: summary.causal_in_training,
             measured: summary.measured,
+            training: Training::of(lines, summary.steps),
             ..Self::of_loss(summary.seed, f64::NAN)
         };
         result.scored(&summary.validation)

@@ -33,6 +33,12 @@ pub enum Metric {
     DeadExperts,
     /// Computed assignments a token, mean over training and layers.
     ExpertsPerToken,
+    /// The loss of training batches, over the last fifth of the training.
+    TrainLoss,
+    /// Largest load over mean load, minus one, over the last fifth of the training.
+    TrainMaxVio,
+    /// Computed assignments a token, over the last fifth of the training.
+    TrainExpertsPerToken,
 }
 
 /// The bound or arm that an arm is compared with.
@@ -245,6 +251,9 @@ impl Metric {
             Metric::DropRate => "drop_rate",
             Metric::DeadExperts => "dead_experts",
             Metric::ExpertsPerToken => "experts_per_token",
+            Metric::TrainLoss => "train_loss",
+            Metric::TrainMaxVio => "train_max_vio",
+            Metric::TrainExpertsPerToken => "train_experts_per_token",
         }
     }
 
@@ -260,6 +269,12 @@ impl Metric {
             Metric::ExpertsPerToken => result
                 .measured
                 .map_or(f64::NAN, |cost| cost.experts_per_token),
+            Metric::TrainLoss => result.training.map_or(f64::NAN, |end| end.loss),
+            Metric::TrainMaxVio => result.training.map_or(f64::NAN, |end| end.max_vio),
+            Metric::TrainExpertsPerToken => result
+                .training
+                .and_then(|end| end.experts_per_token)
+                .unwrap_or(f64::NAN),
         }
     }
 }

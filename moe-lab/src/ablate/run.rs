@@ -2,6 +2,7 @@
 
 use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult, Claim};
 use super::{MadeRuns, Plan, PlannedArm, Scaling, SeedResult, TestedArm, Tune, TuneReport};
+use crate::MetricLines;
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
@@ -177,7 +178,7 @@ impl Runs<'_> {
             };
         let folder = RunFolder::new(run_folder(config, &self.options.runs_dir));
         let manifest = read_manifest(&folder)?;
-        let result = SeedResult::new(&summary, &manifest);
+        let result = SeedResult::new(&summary, &manifest, &MetricLines::read(&folder));
         if is_new {
             self.observer.on(Event::Finished {
                 folder: folder.path(),
@@ -237,7 +238,11 @@ impl Runs<'_> {
             stop: self.stop,
         };
         let metrics = evaluate_run(&run, Split::Validation, most, self.device, &mut watch)?;
-        Ok(metrics.map(|metrics| made.clone().scored(&metrics)))
+        let evaluated = SeedResult {
+            causal: run.config.is_causal(),
+            ..made.clone()
+        };
+        Ok(metrics.map(|metrics| evaluated.scored(&metrics)))
     }
 
     /// The number of runs that were made for this claim when its file said something else.

@@ -1,6 +1,6 @@
 //! The runs of an ablation as a table of comma-separated values, a line a run, and back.
 
-use super::{AblationReport, ArmResult, SeedResult, Tune, TuneReport};
+use super::{AblationReport, ArmResult, SeedResult, Training, Tune, TuneReport};
 use csv::{Reader, StringRecord, Writer};
 use moe_train::run::Measured;
 
@@ -68,6 +68,9 @@ const COLUMNS: [&str; 19] = [
 /// The measured cost of a token, besides the experts.
 const MEASURED: [&str; 2] = ["measured_params_active", "measured_flops_per_token"];
 
+/// The end of the training.
+const TRAINING: [&str; 3] = ["train_loss", "train_max_vio", "train_experts_per_token"];
+
 /// Writes a line for each run of each row, and before them those of the tuning, whose column `tuning` has the value, and
 /// the baseline's at other budgets, which have the budget there.
 /// What is not a number, or was not measured, is an empty cell.
@@ -81,7 +84,13 @@ pub fn to_csv(report: &AblationReport) -> Result<Vec<u8>, CsvError> {
         .differences
         .iter()
         .map(|difference| difference.key.as_str());
-    table.write_record(COLUMNS.into_iter().chain(MEASURED).chain(keys))?;
+    table.write_record(
+        COLUMNS
+            .into_iter()
+            .chain(MEASURED)
+            .chain(TRAINING)
+            .chain(keys),
+    )?;
     let n_arms = report.differences.first().map_or(1, |d| d.values.len());
     let values = |place: usize| {
         let cells = report.differences.iter().map(move |difference| {
@@ -150,6 +159,9 @@ fn cells(words: [&str; 3], run: &SeedResult, values: Vec<String>) -> Vec<String>
     cells.push(measured(|cost| cost.experts_per_token.to_string()));
     cells.push(measured(|cost| cost.params_active.to_string()));
     cells.push(measured(|cost| cost.flops_per_token.to_string()));
+    cells.push(maybe(run.training.map(|end| end.loss)));
+    cells.push(maybe(run.training.map(|end| end.max_vio)));
+    cells.push(maybe(run.training.and_then(|end| end.experts_per_token)));
     cells.extend(values);
     cells
 }
@@ -306,7 +318,23 @@ impl Line<'_> {
             causal: self.whole("causal")?,
             causal_in_training: self.whole("causal_in_training")?,
             measured,
+            training: self.training()?,
         })
+    }
+
+    /// The end of the training, which tables of before version 0.2 do not have.
+    fn training(&self) -> Result<Option<Training>, CsvError> {
+        if self.header.iter().all(|name| name != TRAINING[0]) {
+            return Ok(None);
+        }
+        let Some(loss) = self.maybe("train_loss")? else {
+            return Ok(None);
+        };
+        Ok(Some(Training {
+            loss,
+            max_vio: self.number("train_max_vio")?,
+            experts_per_token: self.maybe("train_experts_per_token")?,
+        }))
     }
 }
 
@@ -328,6 +356,11 @@ mod tests {
                         experts_per_token: 1.75,
                         params_active: 10,
                         flops_per_token: 20,
+                    }),
+                    training: (label == "b").then_some(Training {
+                        loss: 2.25,
+                        max_vio: 0.5,
+                        experts_per_token: None,
                     }),
                     ..SeedResult::of_loss(seed, loss)
                 })

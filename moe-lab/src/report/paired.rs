@@ -115,6 +115,7 @@ fn result(run: &Run) -> Option<SeedResult> {
         (_, Some(summary)) => Some(SeedResult::new(
             summary,
             &run.manifest.clone().unwrap_or_default(),
+            &run.lines,
         )),
         _ => None,
     }

@@ -1,14 +1,13 @@
 //! A run as its folder tells it.
 
-use super::{LoadMap, MetricLines};
+use super::LoadMap;
+use crate::MetricLines;
+use crate::logged::MOST_BYTES;
 use moe_checkpoint::disk;
 use moe_train::config::RunConfig;
 use moe_train::run::{Manifest, RunError, RunFolder, Summary, read_manifest, read_summary};
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
-
-/// The most bytes of what a run logged.
-const MOST_METRICS: u64 = 1 << 30;
 
 /// A run as its folder tells it.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +59,7 @@ impl Run {
         }
         let config = RunConfig::load_resolved(&folder.config())?;
         let summary = read_summary(&folder, &config)?;
-        let lines = disk::read_at_most(&folder.metrics(), MOST_METRICS).unwrap_or_default();
-        let lines = MetricLines::parse(&String::from_utf8_lossy(&lines));
+        let lines = MetricLines::read(&folder);
         Ok(Self {
             state: state(&folder, summary.is_some(), &lines),
             folder: path.to_owned(),
@@ -88,7 +86,7 @@ impl Run {
 }
 
 fn state(folder: &RunFolder, is_finished: bool, lines: &MetricLines) -> RunState {
-    let log = disk::read_text(&folder.log(), MOST_METRICS).unwrap_or_default();
+    let log = disk::read_text(&folder.log(), MOST_BYTES).unwrap_or_default();
     let has_diverged = log
         .lines()
         .last()

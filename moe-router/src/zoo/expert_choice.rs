@@ -28,10 +28,18 @@ pub struct ExpertChoiceRouterConfig {
     /// if it is another
     #[serde(skip_serializing_if = "is_zero")]
     pub noise_std: f64,
+    /// In evaluation no token competes with another, as where a text is generated token by token: each expert takes
+    /// every token. Default: false. Written only if it is true
+    #[serde(skip_serializing_if = "is_false")]
+    pub alone: bool,
 }
 
 fn is_one(x: &usize) -> bool {
     *x == 1
+}
+
+fn is_false(x: &bool) -> bool {
+    !*x
 }
 
 fn is_zero(x: &f64) -> bool {
@@ -56,6 +64,7 @@ impl Default for ExpertChoiceRouterConfig {
             capacity_rounding: CapacityRounding::Nearest,
             capacity_multiple_of: 1,
             noise_std: 0.0,
+            alone: false,
         }
     }
 }
@@ -72,6 +81,15 @@ impl Preset for ExpertChoiceRouterConfig {
         arxiv: "2202.09368",
         rule: "each expert takes its top C tokens",
     };
+
+    fn causality(&self) -> Causality {
+        if self.alone {
+            return Causality::LeaksInTraining(
+                "an expert compares all tokens of a sequence while training, and each by itself in evaluation",
+            );
+        }
+        Self::INFO.causality
+    }
 
     fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
         check_positive("capacity_factor", self.capacity_factor)?;
@@ -133,19 +151,27 @@ impl Router for ExpertChoiceRouter {
             None => probs_te.clone(),
         };
 
-        let capacity_g = self.capacity().of_groups(&input, n_experts);
-        let assignments = expert_choice(&input, &common::host(&gates_te), n_experts, &capacity_g);
+        let n_groups = input.n_groups;
+        let competing = if self.config.alone && input.noise.is_none() {
+            let n_tokens = input.n_tokens();
+            input.groups(n_tokens)
+        } else {
+            input
+        };
+        let capacity_g = self.capacity().of_groups(&competing, n_experts);
+        let gates_host = common::host(&gates_te);
+        let assignments = expert_choice(&competing, &gates_host, n_experts, &capacity_g);
         let weights_a = gather_weights(&gates_te, &assignments);
 
         Routing::sparse(assignments, weights_a, logits_te, probs_te)
-            .groups(input.n_groups)
-            .padding(input.padding)
+            .groups(n_groups)
+            .padding(competing.padding)
             .noisy(noisy)
             .gate(self.gate.weight.val())
     }
 
     fn causality(&self) -> Causality {
-        ExpertChoiceRouterConfig::INFO.causality
+        Preset::causality(&self.config)
     }
 }
 
@@ -183,6 +209,26 @@ mod tests {
         };
         assert_eq!(plan.assignments.tokens(), [1, 3]);
         assert_eq!(plan.assignments.experts(), [0, 1]);
+    }
+
+    #[test]
+    fn tokens_alone_do_not_compete_in_evaluation() {
+        let device = Device::flex();
+        let x = Tensor::from_floats([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 2.0]], &device);
+        let mut router = router(0.5, &device);
+        router.config.alone = true;
+        let tokens = |input: RouterInput| match router.route(input).plan {
+            Plan::Sparse(plan) => (plan.assignments.tokens().to_vec(), plan.assignments.experts().to_vec()),
+            Plan::Soft(_) => panic!("a sparse plan"),
+        };
+        // one token a group: C = 1 * 0.5 / 2, from 1 on, so both experts take each token
+        let (mut alone, _) = tokens(RouterInput::new(x.clone()));
+        alone.sort_unstable();
+        assert_eq!(alone, [0, 0, 1, 1, 2, 2, 3, 3]);
+        assert!(!Router::causality(&router).is_causal_in_training());
+        assert!(Router::causality(&router).is_causal());
+        // in training they compete as ever
+        assert_eq!(tokens(RouterInput::new(x).noise(Some(1))), (vec![1, 3], vec![0, 1]));
     }
 
     #[test]

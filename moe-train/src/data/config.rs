@@ -29,7 +29,7 @@ impl DataConfig {
     /// Returns `true` if the data is part of the program, and so cannot change.
     pub fn is_embedded(&self) -> bool {
         match self {
-            Self::Text(text) => text.name == TextName::NineDomains,
+            Self::Text(text) => text.name != TextName::Text,
             Self::Images(images) => images.name == ImageName::Digits,
             Self::Pairs(pairs) => pairs.is_embedded(),
         }

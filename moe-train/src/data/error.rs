@@ -22,17 +22,19 @@ pub enum DataError {
         "data.path is empty, but data.name = \"text\" reads your own text; set data.path to a file or folder"
     )]
     EmptyPath,
-    /// A path was given, but the name selects the embedded corpus.
+    /// A path was given, but the name selects a corpus of the program.
     #[error(
-        "data.path = \"{path}\" is not read, because data.name = \"nine_domains\"; set data.name = \"text\" or remove data.path"
+        "data.path = \"{path}\" is not read, because data.name = \"{name}\"; set data.name = \"text\" or remove data.path"
     )]
     UnusedPath {
         /// The path as it was given.
         path: String,
+        /// The corpus.
+        name: &'static str,
     },
     /// Texts for validation of the embedded corpus, which has its own.
     #[error(
-        "data.validation_path = \"{path}\" is not read, because the nine domains have their own validation part; set data.name = \"text\" and data.path to your text, or remove data.validation_path"
+        "data.validation_path = \"{path}\" is not read, because the texts of the program have their own validation part; set data.name = \"text\" and data.path to your text, or remove data.validation_path"
     )]
     UnusedValidationPath {
         /// The path as it was given.

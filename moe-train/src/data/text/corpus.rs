@@ -1,5 +1,7 @@
 //! A corpus: named domains of text, embedded or read from the user's files.
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,7 +12,7 @@ use crate::data::{DataError, Split};
 /// Text in named domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Corpus {
-    /// The name for reports: `nine_domains`, or the path that was read.
+    /// The name for reports: `nine_domains`, `random_text`, or the path that was read.
     pub name: String,
     /// The domains; the place in this list is a domain's label.
     pub domains: Vec<Domain>,
@@ -66,6 +68,22 @@ impl Corpus {
         Self {
             name: "nine_domains".to_string(),
             domains: NINE_DOMAINS.into_iter().map(domain).collect(),
+        }
+    }
+
+    /// 2 MiB of letters from `a` to `p`, each drawn by itself and alike: nothing predicts the next one, so no
+    /// model that sees the past alone has a loss below log2(16) = 4 bits a byte.
+    pub fn random_text() -> Self {
+        const BYTES: usize = 1 << 21;
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let text = (0..BYTES).map(|_| char::from(b'a' + rng.random_range(0..16u8)));
+        Self {
+            name: "random_text".to_string(),
+            domains: vec![Domain {
+                name: "letters".to_string(),
+                files: vec![Cow::Owned(text.collect())],
+                validation: Vec::new(),
+            }],
         }
     }
 
@@ -162,6 +180,23 @@ impl Domain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_letters_are_alike_and_always_the_same() {
+        let corpus = Corpus::random_text();
+        let text = &corpus.domains[0].files[0];
+        assert_eq!(text.len(), 1 << 21);
+        assert_eq!(*text, Corpus::random_text().domains[0].files[0]);
+        let mut counts = [0u32; 16];
+        for byte in text.bytes() {
+            counts[usize::from(byte - b'a')] += 1;
+        }
+        // 131,072 each, with a deviation of sqrt(2^21 * 15 / 256) = 351
+        assert!(
+            counts.iter().all(|&n| n.abs_diff(1 << 17) < 5 * 351),
+            "{counts:?}"
+        );
+    }
 
     #[test]
     fn nine_domains_of_the_published_sizes() {

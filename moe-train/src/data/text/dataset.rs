@@ -16,6 +16,9 @@ pub enum TextName {
     /// The embedded corpus, [`Corpus::nine_domains`].
     #[default]
     NineDomains,
+    /// Letters without any order, [`Corpus::random_text`]: a loss below 4 bits a byte proves that a model sees the
+    /// future.
+    RandomText,
     /// The user's own text, [`Corpus::from_path`].
     Text,
 }
@@ -24,7 +27,7 @@ pub enum TextName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TextConfig {
-    /// The embedded corpus or your own text. Default: `nine_domains`.
+    /// The embedded corpus, random letters or your own text: nine_domains, random_text or text. Default: `nine_domains`.
     pub name: TextName,
     /// Your own text: a file, a folder, or several separated by commas, as in [`Corpus::from_path`].
     /// Default: empty.
@@ -67,12 +70,13 @@ const HASHED: usize = 1 << 14;
 
 impl TextName {
     /// The names of all sources.
-    pub const NAMES: &'static [&'static str] = &["nine_domains", "text"];
+    pub const NAMES: &'static [&'static str] = &["nine_domains", "random_text", "text"];
 
     /// The source's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::NineDomains => "nine_domains",
+            Self::RandomText => "random_text",
             Self::Text => "text",
         }
     }
@@ -92,6 +96,24 @@ impl Default for TextConfig {
 }
 
 impl TextConfig {
+    /// Refuses the keys of text from files.
+    fn check_no_path(&self) -> Result<(), DataError> {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        if let Some(column) = given(&self.column) {
+            return Err(DataError::UnusedColumn { column });
+        }
+        if let Some(path) = given(&self.validation_path) {
+            return Err(DataError::UnusedValidationPath { path });
+        }
+        match given(&self.path) {
+            Some(path) => Err(DataError::UnusedPath {
+                path,
+                name: self.name.name(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Reads the text without encoding it.
     ///
     /// # Errors
@@ -100,17 +122,12 @@ impl TextConfig {
     pub fn corpus(&self, stop: &AtomicBool) -> Result<Corpus, DataError> {
         let path = self.path.as_str();
         let column = self.column.as_str();
+        if self.name != TextName::Text {
+            self.check_no_path()?;
+        }
         match self.name {
-            TextName::NineDomains if !column.is_empty() => Err(DataError::UnusedColumn {
-                column: column.into(),
-            }),
-            TextName::NineDomains if !self.validation_path.is_empty() => {
-                Err(DataError::UnusedValidationPath {
-                    path: self.validation_path.clone(),
-                })
-            }
-            TextName::NineDomains if path.is_empty() => Ok(Corpus::nine_domains()),
-            TextName::NineDomains => Err(DataError::UnusedPath { path: path.into() }),
+            TextName::NineDomains => Ok(Corpus::nine_domains()),
+            TextName::RandomText => Ok(Corpus::random_text()),
             TextName::Text if path.is_empty() => Err(DataError::EmptyPath),
             TextName::Text => {
                 let corpus = Corpus::from_path(path, column, stop)?;

@@ -1,6 +1,7 @@
 //! The lines that a run logged.
 
-use moe_train::run::{EvalMetrics, StepMetrics};
+use moe_checkpoint::disk;
+use moe_train::run::{EvalMetrics, RunFolder, StepMetrics};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,7 +16,16 @@ pub struct MetricLines {
     pub unread: usize,
 }
 
+/// The most bytes of a file of a run that are read.
+pub(crate) const MOST_BYTES: u64 = 1 << 30;
+
 impl MetricLines {
+    /// Reads the lines of a run; none if it has no `metrics.jsonl` that can be read.
+    pub fn read(folder: &RunFolder) -> Self {
+        let bytes = disk::read_at_most(&folder.metrics(), MOST_BYTES).unwrap_or_default();
+        Self::parse(&String::from_utf8_lossy(&bytes))
+    }
+
     /// Reads the text of a `metrics.jsonl`.
     pub fn parse(text: &str) -> Self {
         let mut lines = Self::default();
