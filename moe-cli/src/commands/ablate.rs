@@ -106,6 +106,9 @@ impl AblateArgs {
                     is_wide: self.wide,
                     width,
                 }))?;
+                if self.matrix {
+                    print(&format!("\n{}", table.matrix(width)))?;
+                }
             }
         }
         if let Some(target) = &targets.csv {

@@ -69,6 +69,29 @@ fn jobs_give_the_same_summaries() {
 }
 
 #[test]
+fn a_router_and_its_composition_are_equal() {
+    let place = Place::new();
+    let line = "ablate tiny.toml -x router.name=mixtral,composed -s 4 --margin 0.005 --matrix";
+    let found = place.moe(line);
+    assert_eq!(found.code, 0, "{}", found.stderr);
+    // the same gate is drawn and the same experts are chosen, so not a bit differs
+    let rows: Vec<Vec<&str>> = found
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let row = |name: &str| rows.iter().find(|row| row.first() == Some(&name)).unwrap();
+    assert_eq!(row("composed")[4], "0", "{}", found.stdout);
+    assert!(
+        found.stdout.contains("equal within 0.005"),
+        "{}",
+        found.stdout
+    );
+    let matrix = found.stdout.split("equal within").last().unwrap();
+    assert!(matrix.contains("smallest margin"), "{}", found.stdout);
+}
+
+#[test]
 fn a_table_of_runs_gives_the_same_answer_without_them() {
     let place = Place::new();
     let line = format!("{GRID} -t train.lr=1e-3,1e-2 --margin 0.01");

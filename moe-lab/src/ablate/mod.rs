@@ -5,6 +5,7 @@ mod comparable;
 mod differ;
 mod error;
 mod grid;
+mod matrix;
 mod outcome;
 mod plan;
 mod rule;

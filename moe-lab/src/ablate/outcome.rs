@@ -67,6 +67,13 @@ pub struct SeedResult {
     /// The end of its training; `None` where none of it was logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Training>,
+    /// Bytes that a token adds to the cache of keys and values, by the configuration; `None` of models without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_bytes: Option<u64>,
+    /// Spearman's correlation of the frequency of a kind of token with its experts, as an analysis of the validation
+    /// text finds it; `None` where no rule asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts_by_frequency: Option<f64>,
 }
 
 impl SeedResult {
@@ -91,11 +98,18 @@ impl SeedResult {
             causal_in_training: true,
             measured: None,
             training: None,
+            cache_bytes: None,
+            experts_by_frequency: None,
         }
     }
 
     /// The result of a run that is finished.
-    pub(crate) fn new(summary: &Summary, manifest: &Manifest, lines: &MetricLines) -> Self {
+    pub(crate) fn new(
+        config: &RunConfig,
+        summary: &Summary,
+        manifest: &Manifest,
+        lines: &MetricLines,
+    ) -> Self {
         let result = Self {
             tokens_per_s: manifest.tokens_per_s,
             steps: summary.steps,
@@ -106,6 +120,7 @@ impl SeedResult {
             causal_in_training: summary.causal_in_training,
             measured: summary.measured,
             training: Training::of(lines, summary.steps),
+            cache_bytes: cache_bytes(config),
             ..Self::of_loss(summary.seed, f64::NAN)
         };
         result.scored(&summary.validation)
@@ -174,6 +189,11 @@ impl SeedResult {
         self.measured
             .map_or(self.params_active, |cost| cost.params_active)
     }
+}
+
+fn cache_bytes(config: &RunConfig) -> Option<u64> {
+    let bytes = config.account().kv_bytes_per_token as u64;
+    (bytes > 0).then_some(bytes)
 }
 
 /// Numbers that may be not finite, which JSON cannot write.

@@ -39,6 +39,10 @@ pub enum Metric {
     TrainMaxVio,
     /// Computed assignments a token, over the last fifth of the training.
     TrainExpertsPerToken,
+    /// Bytes that a token adds to the cache of keys and values.
+    CacheBytes,
+    /// Spearman's correlation of the frequency of a kind of token with its number of experts, in validation text.
+    ExpertsByFrequency,
 }
 
 /// The bound or arm that an arm is compared with.
@@ -254,6 +258,8 @@ impl Metric {
             Metric::TrainLoss => "train_loss",
             Metric::TrainMaxVio => "train_max_vio",
             Metric::TrainExpertsPerToken => "train_experts_per_token",
+            Metric::CacheBytes => "cache_bytes",
+            Metric::ExpertsByFrequency => "experts_by_frequency",
         }
     }
 
@@ -275,6 +281,8 @@ impl Metric {
                 .training
                 .and_then(|end| end.experts_per_token)
                 .unwrap_or(f64::NAN),
+            Metric::CacheBytes => result.cache_bytes.map_or(f64::NAN, |bytes| bytes as f64),
+            Metric::ExpertsByFrequency => result.experts_by_frequency.unwrap_or(f64::NAN),
         }
     }
 }

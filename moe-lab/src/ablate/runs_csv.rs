@@ -71,6 +71,9 @@ const MEASURED: [&str; 2] = ["measured_params_active", "measured_flops_per_token
 /// The end of the training.
 const TRAINING: [&str; 3] = ["train_loss", "train_max_vio", "train_experts_per_token"];
 
+/// The bytes of the cache, and the result of an analysis.
+const FURTHER: [&str; 2] = ["cache_bytes", "experts_by_frequency"];
+
 /// Writes a line for each run of each row, and before them those of the tuning, whose column `tuning` has the value, and
 /// the baseline's at other budgets, which have the budget there.
 /// What is not a number, or was not measured, is an empty cell.
@@ -84,13 +87,8 @@ pub fn to_csv(report: &AblationReport) -> Result<Vec<u8>, CsvError> {
         .differences
         .iter()
         .map(|difference| difference.key.as_str());
-    table.write_record(
-        COLUMNS
-            .into_iter()
-            .chain(MEASURED)
-            .chain(TRAINING)
-            .chain(keys),
-    )?;
+    let header = COLUMNS.into_iter().chain(MEASURED).chain(TRAINING);
+    table.write_record(header.chain(FURTHER).chain(keys))?;
     let n_arms = report.differences.first().map_or(1, |d| d.values.len());
     let values = |place: usize| {
         let cells = report.differences.iter().map(move |difference| {
@@ -162,6 +160,8 @@ fn cells(words: [&str; 3], run: &SeedResult, values: Vec<String>) -> Vec<String>
     cells.push(maybe(run.training.map(|end| end.loss)));
     cells.push(maybe(run.training.map(|end| end.max_vio)));
     cells.push(maybe(run.training.and_then(|end| end.experts_per_token)));
+    cells.push(run.cache_bytes.map_or(String::new(), |n| n.to_string()));
+    cells.push(maybe(run.experts_by_frequency));
     cells.extend(values);
     cells
 }
@@ -319,22 +319,29 @@ impl Line<'_> {
             causal_in_training: self.whole("causal_in_training")?,
             measured,
             training: self.training()?,
+            cache_bytes: self.later(FURTHER[0])?,
+            experts_by_frequency: self.later(FURTHER[1])?,
         })
     }
 
-    /// The end of the training, which tables of before version 0.2 do not have.
     fn training(&self) -> Result<Option<Training>, CsvError> {
-        if self.header.iter().all(|name| name != TRAINING[0]) {
-            return Ok(None);
-        }
-        let Some(loss) = self.maybe("train_loss")? else {
+        let [loss, max_vio, experts_per_token] = TRAINING;
+        let Some(loss) = self.later(loss)? else {
             return Ok(None);
         };
         Ok(Some(Training {
             loss,
-            max_vio: self.number("train_max_vio")?,
-            experts_per_token: self.maybe("train_experts_per_token")?,
+            max_vio: self.later(max_vio)?.unwrap_or(f64::NAN),
+            experts_per_token: self.later(experts_per_token)?,
         }))
+    }
+
+    /// A cell of a column that the first tables did not have.
+    fn later<T: std::str::FromStr>(&self, column: &'static str) -> Result<Option<T>, CsvError> {
+        match self.text(column) {
+            Err(CsvError::Column(_)) => Ok(None),
+            _ => self.maybe(column),
+        }
     }
 }
 
@@ -362,6 +369,8 @@ mod tests {
                         max_vio: 0.5,
                         experts_per_token: None,
                     }),
+                    cache_bytes: Some(640),
+                    experts_by_frequency: (label == "b").then_some(-0.5),
                     ..SeedResult::of_loss(seed, loss)
                 })
                 .collect(),

@@ -113,6 +113,7 @@ fn result(run: &Run) -> Option<SeedResult> {
     match (run.state, &run.summary) {
         (RunState::Diverged { .. }, _) => Some(SeedResult::diverged(&run.config)),
         (_, Some(summary)) => Some(SeedResult::new(
+            &run.config,
             summary,
             &run.manifest.clone().unwrap_or_default(),
             &run.lines,

@@ -29,17 +29,12 @@ pub struct ExpertChoiceRouterConfig {
     #[serde(skip_serializing_if = "is_zero")]
     pub noise_std: f64,
     /// In evaluation no token competes with another, as where a text is generated token by token: each expert takes
-    /// every token. Default: false. Written only if it is true
-    #[serde(skip_serializing_if = "is_false")]
+    /// every token. Default: false
     pub alone: bool,
 }
 
 fn is_one(x: &usize) -> bool {
     *x == 1
-}
-
-fn is_false(x: &bool) -> bool {
-    !*x
 }
 
 fn is_zero(x: &f64) -> bool {

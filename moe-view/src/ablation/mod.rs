@@ -3,6 +3,7 @@
 mod claim;
 mod export;
 mod figures;
+mod matrix;
 mod notes;
 mod svg;
 mod text;

@@ -75,6 +75,9 @@ pub struct AblateArgs {
     /// Print all columns in one table, however wide
     #[arg(long)]
     pub(super) wide: bool,
+    /// Print for every two arms the smallest margin within which they are equal
+    #[arg(long)]
+    pub(super) matrix: bool,
 }
 
 /// The seeds of a pilot.
