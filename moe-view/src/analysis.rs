@@ -1,5 +1,6 @@
 //! The tables of an analysis.
 
+use super::information::information_text;
 use super::{Align, columns, counted, evaluated_with, layer_table, significant, thousands};
 use moe_lab::analyze::{
     Analysis, AtCapacity, ImageAnalysis, LayerAnalysis, TextAnalysis, TextLayer,
@@ -29,7 +30,7 @@ fn of_text(analysis: &TextAnalysis) -> Vec<String> {
         evaluated_with(&analysis.evaluated_with),
     );
     let layers = analysis.layers.iter().map(|found| &found.layer);
-    let mut parts = vec![head, loads(layers)];
+    let mut parts = vec![head, loads(layers), information_text(analysis)];
     parts.extend(analysis.layers.iter().map(tokens));
     parts
 }
@@ -60,12 +61,13 @@ fn loads<'a>(layers: impl Iterator<Item = &'a LayerAnalysis>) -> String {
 
 /// A layer's name, and how much its experts tell of the domain.
 fn heading(layer: &LayerAnalysis, what: &str) -> String {
+    let found = &layer.domains.information;
     format!(
-        "{}: the expert tells {} bits of the {what} ({} by chance, {} at most)",
+        "{}: the expert tells {} bits of the {what}, of {} at most ({} by chance are taken off)",
         layer.name,
-        significant(layer.domains.mutual_information, 3),
-        significant(layer.domains.by_chance, 2),
-        significant(layer.domains.domain_entropy, 3),
+        significant(found.bits, 3),
+        significant(found.entropy, 3),
+        significant(found.by_chance, 2),
     )
 }
 

@@ -12,6 +12,7 @@ mod colour;
 pub mod drawing;
 pub mod export;
 pub mod generation;
+mod information;
 mod numbers;
 pub mod pages;
 mod quote;

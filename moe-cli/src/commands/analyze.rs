@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// The arguments of `moe analyze`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe analyze runs/NAME/seed-0 -o experts.html\n  moe analyze runs/NAME/seed-0 router.priority=score --capacity 1,0.5,0.1 -o experts.html\n\nOf text: the tokens that each expert takes most beyond their base rate, the share of each domain, and which experts compute the same tokens. Of images: which patches each expert takes, and which are dropped at each capacity. The page stands alone: no script, nothing from outside."
+    after_help = "Examples:\n  moe analyze runs/NAME/seed-0 -o experts.html\n  moe analyze runs/NAME/seed-0 router.priority=score --capacity 1,0.5,0.1 -o experts.html\n\nOf text: the tokens that each expert takes most beyond their base rate, how much an expert tells about the class and the domain of its tokens, and which experts compute the same tokens. Of images: which patches each expert takes, and which are dropped at each capacity. The page stands alone: no script, nothing from outside."
 )]
 pub struct AnalyzeArgs {
     /// The folder of a run, or one of its checkpoints

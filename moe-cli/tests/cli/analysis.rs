@@ -74,6 +74,8 @@ fn text_shows_tokens_domains_and_companions() {
         "<h2 id=\"layer-0\">MoE layer 0</h2>",
         "Tokens that each expert takes most beyond their base rate",
         ">french</th>",
+        "Class and domain",
+        ">Latin lower case</th>",
         "how many the one above computes too",
     ] {
         assert!(page.contains(part), "{part}");
@@ -89,6 +91,16 @@ fn text_shows_tokens_domains_and_companions() {
     let layer = &numbers["layers"][0];
     assert_eq!(numbers["domains"], serde_json::json!(["english", "french"]));
     assert_eq!(layer["tokens"].as_array().unwrap().len(), 4);
+    for label in [
+        "token_class",
+        "domain",
+        "class_within_domain",
+        "domain_within_class",
+    ] {
+        let share = layer["information"][label]["share"].as_f64().unwrap();
+        assert!((-0.1..=1.0).contains(&share), "{label}: {share}");
+    }
+    assert!(layer["frequency"].is_null(), "{layer}"); // two experts a token
     assert_eq!(layer["domains"]["share"][0].as_array().unwrap().len(), 2);
     let computed = layer["computed"].as_array().unwrap().iter();
     let computed: f64 = computed.map(|n| n.as_f64().unwrap()).sum();

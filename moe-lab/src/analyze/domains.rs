@@ -1,10 +1,11 @@
 //! Experts and the domains or classes of their tokens.
 
-use moe_router::metrics::{LabelCounts, mutual_information};
+use super::Information;
+use super::information::{Chance, label_shares};
+use moe_router::metrics::LabelCounts;
 use serde::Serialize;
-use std::f64::consts::LN_2;
 
-/// The domains of what each expert computed.
+/// The domains, or classes, of what each expert computed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Domains {
     /// Of each expert, the share of each domain in what it computed: `[E][L]`; zeros for an expert that
@@ -13,39 +14,22 @@ pub struct Domains {
     /// The share of each domain in what all experts computed: `[L]`.
     pub base: Vec<f64>,
     /// The bits that the expert of an assignment tells about the domain of its token.
-    pub mutual_information: f64,
-    /// The bits of that which chance alone would give, about: `(E - 1)(L - 1) / (2 N ln 2)` (Miller 1955).
-    pub by_chance: f64,
-    /// The most that it could be: the entropy of the domains, bits.
-    pub domain_entropy: f64,
+    pub information: Information,
 }
 
 impl Domains {
     /// Of counts of assignments, `[E][L]`.
-    pub(super) fn of(counts: &LabelCounts) -> Self {
-        let total: f64 = counts.counts.iter().flatten().sum();
-        let n_domains = counts.counts.first().map_or(0, Vec::len);
-        let of_domain = |l: usize| counts.counts.iter().map(|row| row[l]).sum::<f64>();
-        let base: Vec<f64> = (0..n_domains)
-            .map(|l| of_domain(l) / total.max(1.0))
-            .collect();
+    pub(super) fn of(counts: &LabelCounts, chance: &Chance) -> Self {
         let share = |row: &Vec<f64>| {
             let computed: f64 = row.iter().sum();
             row.iter()
                 .map(|count| count / computed.max(f64::MIN_POSITIVE))
                 .collect()
         };
-        let cells = (counts.counts.len() as f64 - 1.0) * (n_domains as f64 - 1.0);
         Self {
             share: counts.counts.iter().map(share).collect(),
-            mutual_information: mutual_information(counts),
-            by_chance: cells / (2.0 * total.max(1.0) * LN_2),
-            domain_entropy: base
-                .iter()
-                .filter(|p| **p > 0.0)
-                .map(|p| -p * p.log2())
-                .sum(),
-            base,
+            base: label_shares(counts),
+            information: Information::of(counts, chance),
         }
     }
 }
@@ -60,14 +44,10 @@ mod tests {
         let counts = LabelCounts {
             counts: vec![vec![50.0, 0.0], vec![0.0, 50.0], vec![0.0, 0.0]],
         };
-        let domains = Domains::of(&counts);
+        let domains = Domains::of(&counts, &Chance::new(3));
         assert_eq!(domains.share, [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]);
         assert_eq!(domains.base, [0.5, 0.5]);
-        assert_eq!(
-            (domains.mutual_information, domains.domain_entropy),
-            (1.0, 1.0)
-        );
-        // (3 - 1)(2 - 1) / (2 * 100 * ln 2) = 0.0144
-        assert!((domains.by_chance - 0.014_427).abs() < 1e-6);
+        let found = domains.information;
+        assert_eq!((found.bits, found.entropy, found.share), (1.0, 1.0, 1.0));
     }
 }

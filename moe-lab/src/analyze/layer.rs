@@ -1,6 +1,7 @@
 //! Counts of a layer, of text and of images alike.
 
 use super::companions::PairCounts;
+use super::information::Chance;
 use super::visits::Visit;
 use super::{Companions, Domains};
 use moe_router::metrics::LabelCounts;
@@ -32,6 +33,7 @@ pub(super) struct LayerCounts {
     meter: LayerMeter,
     n_free: usize,
     labels: LabelCounts,
+    chance: Chance,
     pairs: PairCounts,
 }
 
@@ -43,6 +45,7 @@ impl LayerCounts {
             meter: LayerMeter::default(),
             n_free: n_experts - routing.n_computed_experts(),
             labels: LabelCounts::new(n_experts, n_labels),
+            chance: Chance::new(n_experts),
             pairs: PairCounts::new(n_experts),
         }
     }
@@ -51,16 +54,25 @@ impl LayerCounts {
     pub(super) fn add(&mut self, routing: &Routing, visits: &[Visit], labels_t: &[Option<usize>]) {
         self.meter.add(routing);
         let mut experts_t: Vec<Vec<usize>> = vec![Vec::new(); labels_t.len()];
+        let mut mass_t = vec![0.0; labels_t.len()];
         for visit in visits {
             let Some(label) = labels_t[visit.token] else {
                 continue;
             };
             self.labels.counts[visit.expert][label] += visit.mass;
+            self.chance.add(visit.expert, visit.mass);
             experts_t[visit.token].push(visit.expert);
+            mass_t[visit.token] += visit.mass;
         }
+        mass_t.iter().for_each(|mass| self.chance.add_token(*mass));
         if let Plan::Sparse(_) = routing.plan {
             experts_t.iter().for_each(|experts| self.pairs.add(experts));
         }
+    }
+
+    /// The sums that the information by chance follows from.
+    pub(super) fn chance(&self) -> Chance {
+        self.chance.clone()
     }
 
     pub(super) fn finish(self, name: String) -> LayerAnalysis {
@@ -70,7 +82,7 @@ impl LayerCounts {
             routing: self.meter.metrics(),
             computed: self.labels.counts.iter().map(sum).collect(),
             n_free: self.n_free,
-            domains: Domains::of(&self.labels),
+            domains: Domains::of(&self.labels, &self.chance),
             companions: self.pairs.companions(),
         }
     }

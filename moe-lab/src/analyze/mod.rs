@@ -1,5 +1,6 @@
 //! Measurements of trained experts on held-out data: of text which tokens they take beyond their
-//! base rate, of images which patches, of both which domains or classes, and which experts work together.
+//! base rate, how much they tell of a token's class and domain, and whether rare tokens get more of them; of images which
+//! patches; of both which domains or classes, and which experts work together.
 //!
 //! Everything is counted over kept assignments; of a soft plan, over the mass with which tokens combine an
 //! expert's slots.
@@ -8,8 +9,10 @@ mod capacity;
 mod companions;
 mod domains;
 mod error;
+mod frequency;
 mod image_layer;
 mod images;
+mod information;
 mod layer;
 mod lift;
 mod patches;
@@ -19,6 +22,7 @@ mod reading;
 mod stream;
 mod takes;
 mod text;
+mod token_class;
 mod top;
 mod visits;
 mod whole;
@@ -27,8 +31,10 @@ pub use capacity::{AtCapacity, CapacityLayer, DEFAULT_CAPACITIES};
 pub use companions::Companions;
 pub use domains::Domains;
 pub use error::AnalyzeError;
+pub use frequency::LEAST_OF_KIND;
 pub use image_layer::ImageLayer;
 pub use images::ImageAnalysis;
+pub use information::{Information, LayerInformation};
 pub use layer::LayerAnalysis;
 pub use lift::{LEAST_COUNT, MOST_TOKENS, TokenLift};
 pub use patches::PatchGrid;
@@ -36,5 +42,6 @@ pub use pictures::{MOST_PICTURES, PatchPlan, Picture};
 pub use pixels::{Frame, Pixels};
 pub use stream::TextLayer;
 pub use text::TextAnalysis;
+pub use token_class::TokenClass;
 pub use top::{MOST_PATCHES, TopPatch};
 pub use whole::{Analysis, AnalyzeOptions, analyze};

@@ -1,8 +1,10 @@
 //! The analysis of a model of text.
 
-use super::TextLayer;
 use super::stream::{Labelled, StreamCounts};
+use super::token_class::TokenClasses;
 use super::whole::AnalyzeOptions;
+use super::{LayerInformation, TextLayer};
+use crate::stats::mean;
 use burn::tensor::Device;
 use moe_models::switch::Switch;
 use moe_models::{AnyDecoder, Decoder, DecoderInput};
@@ -34,6 +36,8 @@ pub struct TextAnalysis {
     pub n_tokens: u64,
     /// The names of the domains.
     pub domains: Vec<String>,
+    /// The names of the classes of tokens.
+    pub classes: Vec<String>,
     /// Each layer with experts; of an encoder with a decoder the encoder's first.
     pub layers: Vec<TextLayer>,
 }
@@ -51,8 +55,22 @@ impl TextAnalysis {
             n_units: 0,
             n_tokens: 0,
             domains,
+            classes: Vec::new(),
             layers: Vec::new(),
         }
+    }
+
+    /// The information of each layer's experts on the class and the domain of tokens.
+    pub fn information(&self) -> Vec<LayerInformation> {
+        let layers = self.layers.iter();
+        layers.map(|found| found.information).collect()
+    }
+
+    /// The mean over layers of the correlation of frequency and experts a token; none if no layer has one.
+    pub fn frequency(&self) -> Option<f64> {
+        let layers = self.layers.iter();
+        let found: Vec<f64> = layers.filter_map(|found| found.frequency).collect();
+        (!found.is_empty()).then(|| mean(&found))
     }
 }
 
@@ -66,7 +84,8 @@ pub(super) fn analyze_text(
     device: &Device,
 ) -> TextAnalysis {
     let windows = data.eval_windows(options.split, data.seq_length() / 2, options.most);
-    let mut counts = StreamCounts::new(data.vocab().size(), data.domain_names().len());
+    let classes = TokenClasses::of(data.vocab());
+    let mut counts = StreamCounts::new(&classes, data.domain_names().len());
     for batch in windows.batches(run.config.train.batch_size) {
         let inputs = BatchTensors::new(&batch.batch, device).inputs;
         let routings = model.forward(DecoderInput::new(inputs)).routings;
@@ -76,6 +95,7 @@ pub(super) fn analyze_text(
         n_units: windows.len(),
         n_tokens: counts.n_tokens() as u64,
         layers: counts.finish(|i| format!("MoE layer {i}"), names(data.vocab())),
+        classes: classes.names.clone(),
         ..TextAnalysis::empty(run, options, data.domain_names().to_vec())
     }
 }
@@ -90,7 +110,8 @@ pub(super) fn analyze_pairs(
     device: &Device,
 ) -> TextAnalysis {
     let domains = data.domain_names();
-    let new_counts = || StreamCounts::new(data.vocab().size(), domains.len());
+    let classes = TokenClasses::of(data.vocab());
+    let new_counts = || StreamCounts::new(&classes, domains.len());
     let [mut read, mut written] = [new_counts(), new_counts()];
     let batches = data.eval_batches(options.split, options.most, run.config.train.batch_size);
     for batch in &batches {
@@ -106,6 +127,7 @@ pub(super) fn analyze_pairs(
         n_units: batches.iter().map(|batch| batch.pairs.len()).sum(),
         n_tokens: n_tokens as u64,
         layers,
+        classes: classes.names.clone(),
         ..TextAnalysis::empty(run, options, domains)
     }
 }

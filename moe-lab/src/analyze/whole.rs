@@ -168,7 +168,7 @@ mod tests {
             // two experts a token, none dropped
             assert_eq!(layer.computed.iter().sum::<f64>(), 2.0 * n_tokens as f64);
             assert_eq!(layer.domains.base, [1.0]);
-            assert_eq!(layer.domains.mutual_information, 0.0);
+            assert_eq!(layer.domains.information.bits, 0.0);
             let companions = layer.companions.as_ref().unwrap();
             for (computed, row) in layer.computed.iter().zip(&companions.share) {
                 let sum: f64 = row.iter().sum();
@@ -183,13 +183,53 @@ mod tests {
     }
 
     #[test]
+    fn experts_by_chance_tell_nothing() {
+        let analysis = text(&text_run("router.name=random"), None);
+        for found in analysis.information() {
+            let class = found.token_class;
+            assert!(class.entropy > 1.0 && class.by_chance > 0.0, "{class:?}");
+            assert!(class.bits.abs() < 5.0 * class.by_chance, "{class:?}");
+            // there is one domain, which nothing can be told of
+            assert_eq!((found.domain.bits, found.domain.share), (0.0, 0.0));
+            assert_eq!(found.class_within_domain, class);
+        }
+        assert_eq!(analysis.frequency(), None); // two experts for every token
+    }
+
+    #[test]
+    fn experts_by_a_hash_tell_the_class() {
+        let analysis = text(&text_run("router.name=hash"), None);
+        assert_eq!(analysis.classes[0], "whitespace");
+        for found in &analysis.layers {
+            let class = found.information.token_class;
+            assert!(class.share > 0.05 && class.share < 1.0, "{class:?}");
+            let of_expert: f64 = found.classes.share[0].iter().sum();
+            assert!((of_expert - 1.0).abs() < 1e-9, "{of_expert}");
+        }
+    }
+
+    #[test]
+    fn a_frequency_needs_a_number_of_experts_that_varies() {
+        let analysis = text(&text_run("router.name=top_p"), None);
+        let found = analysis.frequency().unwrap();
+        assert!(found.abs() <= 1.0, "{found}");
+    }
+
+    #[test]
     fn a_soft_plan_is_counted_by_its_mass() {
         let analysis = text(&text_run("router.name=soft_moe"), Some(4));
         assert_eq!((analysis.n_units, analysis.unit), (4, "window"));
         for found in &analysis.layers {
             let computed: f64 = found.layer.computed.iter().sum();
             assert!((computed - analysis.n_tokens as f64).abs() < 1e-3 * computed);
-            assert_eq!(found.layer.companions, None);
+            assert_eq!(
+                (found.layer.companions.as_ref(), found.frequency),
+                (None, None)
+            );
+            // masses differ little at first: less chance than of one expert a token, (4 - 1)(6 - 1) / (2 N ln 2)
+            let class = found.information.token_class;
+            let most = 15.0 / (2.0 * computed * std::f64::consts::LN_2);
+            assert!(class.by_chance < most, "{class:?}");
         }
     }
 
@@ -225,6 +265,8 @@ mod tests {
             .map(|l| l.layer.name.as_str())
             .collect();
         assert_eq!(names, ["Encoder MoE layer 0", "Decoder MoE layer 0"]);
+        // the decoder begins with a padding token
+        assert!(analysis.classes.contains(&"special".to_owned()));
         // no padding counts: gaps make texts shorter than their windows
         assert!(analysis.n_tokens < 3 * 2 * 32, "{}", analysis.n_tokens);
     }

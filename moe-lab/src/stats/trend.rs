@@ -12,6 +12,7 @@
 //! one seed is counted over its `k!` orders, and those of the seeds are folded together.
 
 use super::power::{smallest, studies};
+use super::ranks::doubled_ranks;
 use super::summary::mean;
 use std::collections::BTreeMap;
 
@@ -74,16 +75,6 @@ pub fn trend(values: &[Vec<f64>]) -> Trend {
 
 /// The shares of orders by their sum L, ranks doubled.
 type Orders = BTreeMap<u64, f64>;
-
-/// Twice the ranks from 1 on, so that the mean of two ranks is a whole number.
-fn doubled_ranks(values: &[f64]) -> Vec<u64> {
-    let rank = |x: &f64| {
-        let below = values.iter().filter(|y| *y < x).count() as u64;
-        let equal = values.iter().filter(|y| *y == x).count() as u64;
-        2 * below + equal + 1
-    };
-    values.iter().map(rank).collect()
-}
 
 fn page(ranks: &[u64]) -> u64 {
     (1..).zip(ranks).map(|(j, rank)| j * rank).sum()

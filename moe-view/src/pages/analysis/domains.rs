@@ -4,15 +4,14 @@ use super::super::html::{Column, Html, Table};
 use super::super::level::Level;
 use super::badge::badge;
 use crate::significant;
-use moe_lab::analyze::LayerAnalysis;
+use moe_lab::analyze::Domains;
 
 /// The shares of domains, or classes, in what each expert computed.
-pub fn domain_table(layer: &LayerAnalysis, names: &[String], what: &str) -> Html {
-    let domains = &layer.domains;
+pub fn domain_table(domains: &Domains, names: &[String], what: &str) -> Html {
     let mut table = Table::new(&format!(
         "Each {what} of what an expert computed, %; colour: over that of all experts. The expert tells {} bits of the {what}, of {} at most",
-        significant(domains.mutual_information, 3),
-        significant(domains.domain_entropy, 3)
+        significant(domains.information.bits, 3),
+        significant(domains.information.entropy, 3)
     ))
     .column(Column::Name, "expert");
     for name in names {

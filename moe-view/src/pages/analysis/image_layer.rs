@@ -20,7 +20,11 @@ pub fn image_layer(analysis: &ImageAnalysis, place: usize) -> Html {
     };
     pictures
         .then(patches(found, &analysis.grid))
-        .then(domain_table(&found.layer, &analysis.classes, "class"))
+        .then(domain_table(
+            &found.layer.domains,
+            &analysis.classes,
+            "class",
+        ))
         .then(companions(&found.layer))
         .then(legend("Colours of a share over another:"))
 }

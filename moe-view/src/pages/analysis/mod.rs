@@ -7,6 +7,7 @@ mod domains;
 mod heat_grid;
 mod image_layer;
 mod images;
+mod information;
 mod overview;
 mod patches;
 mod picture;

@@ -27,7 +27,7 @@ fn table(layers: &[&LayerAnalysis], what: &str) -> Html {
         .column(Column::Number, "by chance (bits)")
         .column(Column::Number, "at most (bits)");
     for layer in layers {
-        let (routing, domains) = (&layer.routing, &layer.domains);
+        let (routing, told) = (&layer.routing, &layer.domains.information);
         let number = |x: f64| significant(x, 3);
         let texts = [
             layer.name.clone(),
@@ -37,9 +37,9 @@ fn table(layers: &[&LayerAnalysis], what: &str) -> Html {
             routing.dead_experts.to_string(),
             number(routing.entropy),
             routing.experts_per_token.map_or("slots".to_owned(), number),
-            number(domains.mutual_information),
-            number(domains.by_chance),
-            number(domains.domain_entropy),
+            number(told.bits),
+            number(told.by_chance),
+            number(told.entropy),
         ];
         table.row(texts.iter().map(|text| Html::text(text)));
     }
@@ -49,7 +49,7 @@ fn table(layers: &[&LayerAnalysis], what: &str) -> Html {
 fn notes(layers: &[&LayerAnalysis], what: &str) -> Html {
     let mut notes = vec![
         "load entropy: of the experts' shares of the load, over that of an even one; 1 is perfect balance. MaxVio: largest load over mean load, minus 1. token entropy: of a token's distribution over experts, over that of the uniform one; 0 is a router that is certain.".to_owned(),
-        format!("{what}: how many bits the expert of a token tells about the token's {what} (mutual information). by chance: about what experts that ignore it would show in so many tokens. at most: the entropy of it."),
+        format!("{what}: how many bits the expert of a token tells about the token's {what} (mutual information). by chance: about what experts that ignore it would show in so many tokens; taken off. at most: the entropy of it."),
     ];
     if let Some(layer) = layers.iter().find(|layer| layer.n_free > 0) {
         let n_experts = layer.computed.len();

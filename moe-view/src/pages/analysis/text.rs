@@ -5,6 +5,7 @@ use super::super::html::Html;
 use super::super::page::Page;
 use super::companions::companions;
 use super::domains::domain_table;
+use super::information::information;
 use super::overview::overview;
 use super::styles;
 use super::tokens::tokens;
@@ -18,11 +19,13 @@ pub fn text_page(analysis: &TextAnalysis) -> String {
     let mut page = Page::new(&title)
         .style(&styles(layers.iter().copied()))
         .head(lead(analysis))
-        .section("layers", "All layers", overview(&layers, "domain"));
+        .section("layers", "All layers", overview(&layers, "domain"))
+        .section("information", "Class and domain", information(analysis));
     for (i, found) in analysis.layers.iter().enumerate() {
         let layer = &found.layer;
         let body = tokens(found)
-            .then(domain_table(layer, &analysis.domains, "domain"))
+            .then(domain_table(&found.classes, &analysis.classes, "class"))
+            .then(domain_table(&layer.domains, &analysis.domains, "domain"))
             .then(companions(layer))
             .then(legend("Colours of a share over another:"));
         page = page.section(&format!("layer-{i}"), &layer.name, body);
