@@ -1,6 +1,6 @@
 //! The table of what experts tell about the class and the domain of tokens.
 
-use super::{Align, columns, significant};
+use super::{Align, columns, paragraph, significant};
 use moe_lab::analyze::{Information, LEAST_OF_KIND, TextAnalysis, TextLayer};
 
 /// The columns of the table, after the name of the layer.
@@ -54,5 +54,6 @@ pub(crate) fn information_text(analysis: &TextAnalysis) -> String {
     let rows: Vec<Vec<String>> = [header.collect()].into_iter().chain(rows).collect();
     let mut align = vec![Align::Right; rows[0].len()];
     align[0] = Align::Left;
-    format!("{}\n{}", columns(&rows, &align), notes().join("\n"))
+    let notes = notes().map(|note| paragraph(&note));
+    format!("{}\n{}", columns(&rows, &align), notes.join("\n"))
 }
