@@ -4,6 +4,7 @@ use super::causality;
 use super::list::Format;
 use super::listing::{Cell, Listing};
 use moe_router::{RouterConfig, RouterKey};
+use moe_train::config::RunConfig;
 use moe_view::pairs;
 
 /// The use of each router, in the order of the list.
@@ -99,21 +100,20 @@ pub fn about(router: &RouterConfig) -> String {
 
 /// The keys of a router, each with its default.
 pub fn keys(router: &RouterConfig) -> Listing {
-    let defaults = serde_json::to_value(router).unwrap_or_default();
+    let defaults = RunConfig::with_router(router.name()).ok();
+    let defaults = defaults.map(|config| config.table());
+    let default = |name: &str| Some(defaults.as_ref()?.get("router")?.get(name)?.to_string());
     let row = |key: RouterKey| {
         vec![
             Cell::Name(format!("router.{}", key.name)),
             Cell::Words(key.kind.to_owned()),
-            // a key that is left out where it has its default says it in its meaning
-            Cell::Words(
-                defaults
-                    .get(key.name)
-                    .map_or(String::new(), ToString::to_string),
-            ),
+            Cell::Words(default(key.name).unwrap_or_default()),
             Cell::Words(key.meaning),
         ]
     };
-    let keys = router.keys();
+    // an option is what published models have, and no key of a run
+    let is_key = |key: &RouterKey| !key.kind.starts_with("Option<");
+    let keys: Vec<RouterKey> = router.keys().into_iter().filter(is_key).collect();
     let remark = keys.is_empty().then(|| "It has no keys.".to_owned());
     Listing {
         topic: "keys",

@@ -2,6 +2,7 @@
 
 use super::RunConfig;
 use crate::data::DataConfig;
+use moe_router::RouterConfig;
 use toml::{Table, Value};
 
 impl RunConfig {
@@ -23,6 +24,9 @@ impl RunConfig {
         add("train", "final_eval_windows", 0.into());
         add("train", "keep", "last".into());
         add("train", "from", "".into());
+        for (key, value) in unwritten(&self.router) {
+            add("router", key, value);
+        }
         table
     }
 
@@ -39,6 +43,21 @@ impl RunConfig {
         let mut all = Vec::new();
         flatten("", &table, &mut all);
         all
+    }
+}
+
+/// The keys that a router leaves out where they have their defaults, with these.
+fn unwritten(router: &RouterConfig) -> Vec<(&'static str, Value)> {
+    match router {
+        RouterConfig::Switch(_) => vec![("gate_bias", false.into())],
+        RouterConfig::ExpertChoice(_) => vec![
+            ("capacity_rounding", "nearest".into()),
+            ("capacity_multiple_of", 1.into()),
+            ("noise_std", 0.0.into()),
+        ],
+        RouterConfig::Vmoe(_) => vec![("capacity_rounding", "up".into())],
+        RouterConfig::SoftMoe(_) => vec![("noise_std", 0.0.into())],
+        _ => Vec::new(),
     }
 }
 
@@ -68,6 +87,25 @@ mod tests {
         assert_eq!(values[0], ("seed".to_owned(), "0".to_owned()));
         let has = |key: &str, value: &str| values.contains(&(key.to_owned(), value.to_owned()));
         assert!(has("router.name", "switch") && has("train.steps", "1000"));
+    }
+
+    #[test]
+    fn every_key_of_every_router_can_be_set() {
+        for name in RouterConfig::NAMES {
+            let config = RunConfig::with_router(name).expect("a router");
+            let table = config.table();
+            let known = table["router"].as_table().expect("a table");
+            for key in config.router.keys() {
+                // what only published models have
+                if key.kind.starts_with("Option<") {
+                    continue;
+                }
+                let given = format!("router.{}={}", key.name, known[key.name]);
+                let router = format!("router.name={name}");
+                let again = RunConfig::of_overrides(&[&router, &given, "model.allow_leak=true"]);
+                assert_eq!(again.expect(&given).router, config.router, "{given}");
+            }
+        }
     }
 
     #[test]
