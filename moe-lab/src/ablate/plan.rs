@@ -1,86 +1,19 @@
 //! Plans: all runs of an ablation, before any of them is made.
 
-use super::claim::evaluated;
+mod rows;
+mod runs;
+
 use super::comparable::{Budget, obstacle};
 use super::differ::{Difference, differences};
 use super::rule::Statement;
 use super::scale::budgets;
-use super::sweep::value_of;
-use super::{
-    Arm, Axis, Claim, ClaimError, Grid, GridError, SeedResult, Sweep, TableError, Tune, TuneReport,
-};
+use super::{AblateError, Arm, Axis, Claim, ClaimError, Grid, SeedResult, Sweep, Tune, TuneReport};
 use crate::stats::seeds_needed;
-use moe_train::config::{ConfigError, LARGEST_SEED, RunConfig};
+use moe_train::config::{LARGEST_SEED, RunConfig};
 use moe_train::resolve::{ConfigFile, key_hint};
-use moe_train::run::{RunError, finished};
+use rows::{ordered, scored_as, tested};
 use std::path::Path;
-use thiserror::Error;
 use toml::Table;
-
-/// Why an ablation could not be made.
-#[derive(Error, Debug)]
-pub enum AblateError {
-    /// An axis.
-    #[error(transparent)]
-    Grid(#[from] GridError),
-    /// A claim.
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    /// A claim's curve.
-    #[error("claim.sweep: no arm has the key `{key}`; {hint}")]
-    Sweep {
-        /// The key that the claim names.
-        key: String,
-        /// The nearest key, or those of its table.
-        hint: String,
-    },
-    /// A claim whose decision would be drawn on seeds that were looked at.
-    #[error("the claim cannot be decided: {0}")]
-    Seen(String),
-    /// A trend over arms without an order.
-    #[error("a trend along `{key}`: {reason}; a trend needs arms with different numbers there")]
-    Unordered {
-        /// The key that is to order the arms.
-        key: String,
-        /// The arm without a number, or two with the same.
-        reason: String,
-    },
-    /// A tuning.
-    #[error("the tuning cannot be made: {0}")]
-    Tune(String),
-    /// The baseline at other budgets.
-    #[error("the budgets cannot be used: {0}")]
-    Scale(String),
-    /// Seeds beyond the largest.
-    #[error("{n_seeds} seeds from seed = {first} on are too many: no seed can be above 2^63 - 1")]
-    Seeds {
-        /// The first seed.
-        first: u64,
-        /// The number that was asked for.
-        n_seeds: u64,
-    },
-    /// The configuration of an arm.
-    #[error("arm {label}: {source}")]
-    Arm {
-        /// The arm.
-        label: String,
-        /// The fault.
-        source: Box<ConfigError>,
-    },
-    /// A run.
-    #[error("run {label} seed {seed}: {source}")]
-    Run {
-        /// The arm.
-        label: String,
-        /// The seed.
-        seed: u64,
-        /// The failure.
-        source: Box<RunError>,
-    },
-    /// The table.
-    #[error(transparent)]
-    Table(#[from] TableError),
-}
 
 /// An arm with its configuration; the seed is set for each run.
 #[derive(Debug, Clone)]
@@ -283,18 +216,6 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The trials of the tuning: of each arm each value with each seed; none without a tuning.
-    pub fn trials(&self) -> impl Iterator<Item = RunConfig> + '_ {
-        let seeds = self.tune.as_ref().map_or(&[][..], |tune| &tune.seeds);
-        seeds.iter().flat_map(|&seed| {
-            let candidates = self.arms.iter().flat_map(|arm| &arm.candidates);
-            candidates.map(move |config| RunConfig {
-                seed,
-                ..config.clone()
-            })
-        })
-    }
-
     /// Adds the baseline at other budgets, as factors of its steps.
     ///
     /// # Errors
@@ -308,25 +229,6 @@ impl Plan {
             return Err(AblateError::Scale(reason.into()));
         }
         Ok(self)
-    }
-
-    /// The baseline's configuration with a budget.
-    pub(super) fn with_budget(&self, budget: f64) -> RunConfig {
-        let mut config = self.arms[0].config.clone();
-        let steps = config.train.steps as f64 * budget;
-        config.train.steps = (steps.round() as u64).max(1);
-        config
-    }
-
-    /// The baseline's runs with other budgets than its own.
-    pub fn scaled(&self) -> impl Iterator<Item = RunConfig> + '_ {
-        let others = self.budgets.iter().filter(|budget| **budget != 1.0);
-        others.flat_map(move |&budget| {
-            self.seeds.iter().map(move |&seed| RunConfig {
-                seed,
-                ..self.with_budget(budget)
-            })
-        })
     }
 
     /// The keys in which the arms differ, with their values.
@@ -366,57 +268,6 @@ impl Plan {
     pub fn deciding_seeds(&self) -> u64 {
         seeds_needed(ALPHA, self.n_compared()).map_or(20, |n| n as u64)
     }
-
-    /// The configuration of each run, seed by seed, so that whole pairs are done early.
-    pub fn runs(&self) -> impl Iterator<Item = RunConfig> + '_ {
-        self.seeds.iter().flat_map(|&seed| {
-            self.arms.iter().map(move |arm| RunConfig {
-                seed,
-                ..arm.config.clone()
-            })
-        })
-    }
-
-    /// The number of runs that are not finished yet.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a file of a run is damaged or of another run.
-    pub fn missing(&self, runs_dir: &Path) -> Result<usize, AblateError> {
-        Ok(self.missing_runs(runs_dir)?.len())
-    }
-
-    /// Seconds that the missing runs take at a training speed measured for the baseline; an arm that
-    /// does more work a token is taken to be slower by as much.
-    ///
-    /// # Errors
-    ///
-    /// As [`missing`](Self::missing).
-    pub fn estimate_s(&self, runs_dir: &Path, tokens_per_s: f64) -> Result<f64, AblateError> {
-        let flops = |config: &RunConfig| config.account().flops_per_token as f64;
-        let baseline = flops(&self.arms[0].config);
-        let seconds = |config: &RunConfig| {
-            let tokens = (config.train.steps * config.tokens_per_step()) as f64;
-            tokens / tokens_per_s * flops(config) / baseline
-        };
-        Ok(self.missing_runs(runs_dir)?.iter().map(seconds).sum())
-    }
-
-    /// The trials, and the runs as far as they can be named before the trials are made.
-    fn missing_runs(&self, runs_dir: &Path) -> Result<Vec<RunConfig>, AblateError> {
-        let mut missing = Vec::new();
-        for config in self.trials().chain(self.runs()).chain(self.scaled()) {
-            let found = finished(&config, runs_dir).map_err(|source| AblateError::Run {
-                label: config.run_name(),
-                seed: config.seed,
-                source: Box::new(source),
-            })?;
-            if found.is_none() {
-                missing.push(config);
-            }
-        }
-        Ok(missing)
-    }
 }
 
 /// The tuning that an axis asks for.
@@ -433,70 +284,6 @@ fn seeds(first: u64, n_seeds: u64) -> Result<Vec<u64>, AblateError> {
         Some(end) => Ok((first..end).collect()),
         None => Err(AblateError::Seeds { first, n_seeds }),
     }
-}
-
-fn as_trained((place, arm): (usize, &PlannedArm)) -> TestedArm {
-    TestedArm {
-        label: arm.label.clone(),
-        arm: place,
-        evaluation: None,
-        config: arm.config.clone(),
-    }
-}
-
-/// Each arm in each evaluation, or as it was trained if there is none.
-fn tested(arms: &[PlannedArm], evaluations: &[Arm]) -> Result<Vec<TestedArm>, AblateError> {
-    let places = || arms.iter().enumerate();
-    if evaluations.is_empty() {
-        return Ok(places().map(as_trained).collect());
-    }
-    let pairs = evaluations
-        .iter()
-        .flat_map(|way| places().map(move |(place, arm)| (way, place, arm)));
-    pairs
-        .map(|(way, place, arm)| {
-            let label = evaluated(&arm.label, &way.label);
-            let config = scored_as(&arm.config, &label, way)?;
-            Ok(TestedArm {
-                label,
-                arm: place,
-                evaluation: Some(way.clone()),
-                config,
-            })
-        })
-        .collect()
-}
-
-/// The configuration of a row that is evaluated in another way than its arm was trained.
-fn scored_as(config: &RunConfig, label: &str, way: &Arm) -> Result<RunConfig, AblateError> {
-    config
-        .evaluated_with(&way.overrides)
-        .map_err(|source| AblateError::Arm {
-            label: label.to_owned(),
-            source: Box::new(source),
-        })
-}
-
-/// The arms of a trend by the rising value of its key.
-fn ordered(arms: &[String], key: &str, rows: &[TestedArm]) -> Result<Vec<String>, AblateError> {
-    let unordered = |reason: String| AblateError::Unordered {
-        key: key.to_owned(),
-        reason,
-    };
-    let mut places = Vec::new();
-    for arm in arms {
-        let row = rows.iter().find(|row| row.label == *arm);
-        let value = row.and_then(|row| value_of(&row.config, key));
-        let value = value.ok_or_else(|| unordered(format!("`{arm}` has no number")))?;
-        if let Some((_, other)) = places.iter().find(|(x, _)| *x == value) {
-            return Err(unordered(format!(
-                "`{other}` and `{arm}` both have {value}"
-            )));
-        }
-        places.push((value, arm.clone()));
-    }
-    places.sort_by(|(x, _), (y, _)| x.total_cmp(y));
-    Ok(places.into_iter().map(|(_, arm)| arm).collect())
 }
 
 /// Refuses a curve over a key that no arm has.
