@@ -89,7 +89,7 @@ const USES: [(&[&str], &[&str]); 25] = [
     (&["verify"], &["device", "dry_run"]),
     (&["convert"], &["device", "dry_run"]),
     (&["ablate"], &["device", "seed", "runs", "dry_run"]),
-    (&["claims"], &[]),
+    (&["claims"], &["dry_run"]),
     (&["claims", "run"], &["device", "runs", "dry_run"]),
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["report"], &["runs", "dry_run"]),

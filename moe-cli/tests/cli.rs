@@ -6,6 +6,8 @@
 mod ablate;
 #[path = "cli/analysis.rs"]
 mod analysis;
+#[path = "cli/claims.rs"]
+mod claims;
 #[path = "cli/data.rs"]
 mod data;
 #[path = "cli/kills.rs"]
@@ -249,6 +251,8 @@ fn every_command_has_help() {
     let commands = [
         "list",
         "inspect",
+        "claims",
+        "claims run",
         "train",
         "eval",
         "figure",
@@ -279,6 +283,7 @@ fn every_command_has_help() {
         // only what computes has a device
         let without = [
             "list",
+            "claims",
             "report",
             "runs",
             "diff",
