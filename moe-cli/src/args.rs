@@ -2,7 +2,7 @@
 
 use crate::commands::{
     ablate, analyze, audit, bench, claims, completions, convert, diff, doctor, eval, export,
-    figure, generate, inspect, laws, list, report, runs, train, verify,
+    figure, generate, inspect, laws, list, matching, report, runs, train, verify,
 };
 use crate::shared::Shared;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -26,6 +26,8 @@ pub enum Command {
     List(list::ListArgs),
     /// Count parameters, FLOP and memory of a configuration; allocates nothing
     Inspect(inspect::InspectArgs),
+    /// Find the value of a key with which two configurations have equally many parameters, or FLOP
+    Match(matching::MatchArgs),
     /// Train a model; run it again to resume. Ctrl-C saves and exits with 130
     Train(train::TrainArgs),
     /// Score a run on held-out text, in bits per byte of each domain
@@ -76,9 +78,10 @@ impl Command {
 }
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 25] = [
+const USES: [(&[&str], &[&str]); 26] = [
     (&["list"], &[]),
     (&["inspect"], &["device", "seed", "runs", "verbose"]),
+    (&["match"], &[]),
     (
         &["train"],
         &["device", "seed", "runs", "dry_run", "verbose"],

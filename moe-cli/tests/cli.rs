@@ -14,6 +14,8 @@ mod data;
 mod kills;
 #[path = "cli/markup.rs"]
 mod markup;
+#[path = "cli/matching.rs"]
+mod matching;
 #[path = "cli/pages.rs"]
 mod pages;
 #[path = "cli/place.rs"]
@@ -251,6 +253,7 @@ fn every_command_has_help() {
     let commands = [
         "list",
         "inspect",
+        "match",
         "claims",
         "claims run",
         "train",
@@ -283,6 +286,7 @@ fn every_command_has_help() {
         // only what computes has a device
         let without = [
             "list",
+            "match",
             "claims",
             "report",
             "runs",

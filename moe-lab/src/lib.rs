@@ -9,6 +9,7 @@
 pub mod ablate;
 pub mod analyze;
 pub mod audit;
+pub mod matching;
 pub mod report;
 pub mod runs;
 pub mod stats;
