@@ -30,6 +30,8 @@ mod runs_folder;
 mod targets;
 #[path = "cli/vision.rs"]
 mod vision;
+#[path = "cli/watch.rs"]
+mod watch;
 
 use place::{Ended, Place};
 use serde_json::json;
