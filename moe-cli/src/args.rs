@@ -26,7 +26,7 @@ pub enum Command {
     List(list::ListArgs),
     /// Count parameters, FLOP and memory of a configuration; allocates nothing
     Inspect(inspect::InspectArgs),
-    /// Find the value of a key with which two configurations have equally many parameters, or FLOP
+    /// Find the value of a key with which two configurations cost the same
     Match(matching::MatchArgs),
     /// Train a model; run it again to resume. Ctrl-C saves and exits with 130
     Train(train::TrainArgs),
@@ -143,6 +143,11 @@ fn leaf(matches: &ArgMatches) -> &ArgMatches {
         .map_or(matches, |(_, matches)| leaf(matches))
 }
 
+/// The commands of the documents, which the tests of the documents run.
+#[cfg(test)]
+#[path = "../tests/readme/page.rs"]
+mod page;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,5 +164,20 @@ mod tests {
             let is_listed = USES.iter().any(|(path, _)| path[0] == name);
             assert!(is_listed || name == "completions", "{name}");
         }
+    }
+
+    #[test]
+    fn every_command_of_the_guide_is_read() {
+        let mut n_commands = 0;
+        for page in page::guide() {
+            for words in page::commands(&page::read(&page)) {
+                let read = Cli::definition()
+                    .try_get_matches_from([vec!["moe".to_owned()], words].concat());
+                let name = page.display();
+                assert!(read.is_ok(), "{name}: {}", read.expect_err("an error"));
+                n_commands += 1;
+            }
+        }
+        assert!(n_commands >= 40, "{n_commands}");
     }
 }
