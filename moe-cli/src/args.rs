@@ -2,7 +2,7 @@
 
 use crate::commands::{
     ablate, analyze, audit, bench, claims, completions, convert, diff, doctor, eval, export,
-    figure, generate, inspect, laws, list, report, runs, train, verify,
+    figure, generate, inspect, laws, list, matching, report, runs, train, verify,
 };
 use crate::shared::Shared;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -26,6 +26,8 @@ pub enum Command {
     List(list::ListArgs),
     /// Count parameters, FLOP and memory of a configuration; allocates nothing
     Inspect(inspect::InspectArgs),
+    /// Find the value of a key with which two configurations cost the same
+    Match(matching::MatchArgs),
     /// Train a model; run it again to resume. Ctrl-C saves and exits with 130
     Train(train::TrainArgs),
     /// Score a run on held-out text, in bits per byte of each domain
@@ -76,9 +78,10 @@ impl Command {
 }
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 25] = [
+const USES: [(&[&str], &[&str]); 26] = [
     (&["list"], &[]),
     (&["inspect"], &["device", "seed", "runs", "verbose"]),
+    (&["match"], &[]),
     (
         &["train"],
         &["device", "seed", "runs", "dry_run", "verbose"],
@@ -89,7 +92,7 @@ const USES: [(&[&str], &[&str]); 25] = [
     (&["verify"], &["device", "dry_run"]),
     (&["convert"], &["device", "dry_run"]),
     (&["ablate"], &["device", "seed", "runs", "dry_run"]),
-    (&["claims"], &[]),
+    (&["claims"], &["dry_run"]),
     (&["claims", "run"], &["device", "runs", "dry_run"]),
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["report"], &["runs", "dry_run"]),
@@ -140,6 +143,11 @@ fn leaf(matches: &ArgMatches) -> &ArgMatches {
         .map_or(matches, |(_, matches)| leaf(matches))
 }
 
+/// The commands of the documents, which the tests of the documents run.
+#[cfg(test)]
+#[path = "../tests/readme/page.rs"]
+mod page;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,5 +164,20 @@ mod tests {
             let is_listed = USES.iter().any(|(path, _)| path[0] == name);
             assert!(is_listed || name == "completions", "{name}");
         }
+    }
+
+    #[test]
+    fn every_command_of_the_guide_is_read() {
+        let mut n_commands = 0;
+        for page in page::guide() {
+            for words in page::commands(&page::read(&page)) {
+                let read = Cli::definition()
+                    .try_get_matches_from([vec!["moe".to_owned()], words].concat());
+                let name = page.display();
+                assert!(read.is_ok(), "{name}: {}", read.expect_err("an error"));
+                n_commands += 1;
+            }
+        }
+        assert!(n_commands >= 40, "{n_commands}");
     }
 }

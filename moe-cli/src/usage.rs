@@ -19,8 +19,8 @@ moe: train, compare, inspect and sample mixture-of-experts models
 `moe --help` lists all commands, `moe COMMAND --help` the options of one.";
 
 /// The commands that take `KEY=VALUE`.
-const WITH_KEYS: [&str; 7] = [
-    "train", "inspect", "ablate", "audit", "bench", "eval", "runs",
+const WITH_KEYS: [&str; 8] = [
+    "train", "inspect", "match", "ablate", "audit", "bench", "eval", "runs",
 ];
 
 /// Says what is wrong with a command line, or prints the help that it asks for.

@@ -6,12 +6,16 @@
 mod ablate;
 #[path = "cli/analysis.rs"]
 mod analysis;
+#[path = "cli/claims.rs"]
+mod claims;
 #[path = "cli/data.rs"]
 mod data;
 #[path = "cli/kills.rs"]
 mod kills;
 #[path = "cli/markup.rs"]
 mod markup;
+#[path = "cli/matching.rs"]
+mod matching;
 #[path = "cli/pages.rs"]
 mod pages;
 #[path = "cli/place.rs"]
@@ -26,6 +30,8 @@ mod runs_folder;
 mod targets;
 #[path = "cli/vision.rs"]
 mod vision;
+#[path = "cli/watch.rs"]
+mod watch;
 
 use place::{Ended, Place};
 use serde_json::json;
@@ -249,6 +255,9 @@ fn every_command_has_help() {
     let commands = [
         "list",
         "inspect",
+        "match",
+        "claims",
+        "claims run",
         "train",
         "eval",
         "figure",
@@ -279,6 +288,8 @@ fn every_command_has_help() {
         // only what computes has a device
         let without = [
             "list",
+            "match",
+            "claims",
             "report",
             "runs",
             "diff",

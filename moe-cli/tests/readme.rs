@@ -1,18 +1,16 @@
 //! What README.md and the reference of the command line say is what the program does.
 
+#[path = "readme/guide.rs"]
+mod guide;
+#[path = "readme/page.rs"]
+mod page;
+
+use page::{read, root};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The pages whose commands are tried.
+/// The pages that together show every command.
 const PAGES: [&str; 2] = ["README.md", "docs/reference/command-line.md"];
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 fn moe(arguments: &[String]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_moe"))
@@ -22,26 +20,9 @@ fn moe(arguments: &[String]) -> Output {
         .expect("moe runs")
 }
 
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (i, part) in line.split('"').enumerate() {
-        match i % 2 {
-            0 => words.extend(part.split_whitespace().map(str::to_owned)),
-            _ => words.push(part.to_owned()),
-        }
-    }
-    words
-}
-
 /// The arguments of every `cargo run --release -- ...` line.
 fn commands() -> Vec<Vec<String>> {
-    PAGES
-        .map(|page| read(&root().join(page)))
-        .concat()
-        .lines()
-        .filter_map(|line| line.strip_prefix("cargo run --release -- "))
-        .map(|line| words(line.split(" #").next().unwrap_or(line)))
-        .collect()
+    page::commands(&PAGES.map(|page| read(&root().join(page))).join("\n"))
 }
 
 #[test]

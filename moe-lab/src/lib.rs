@@ -10,6 +10,7 @@ pub mod ablate;
 pub mod analyze;
 pub mod audit;
 mod logged;
+pub mod matching;
 pub mod report;
 pub mod runs;
 pub mod stats;

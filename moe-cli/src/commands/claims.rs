@@ -1,35 +1,47 @@
-//! `moe claims`: the claims of a folder with what was decided, and their runs.
+//! `moe claims`: the claims of a folder with what was decided, their picture, and their runs.
+
+mod overview;
 
 use super::ablate::{self, AblateArgs};
 use super::listing::{Cell, Listing};
 use super::topics::toml_files;
-use crate::exit::{OrUsage, Status, Usage, ablate_error};
+use crate::exit::{Status, Usage};
 use crate::shared::Shared;
-use crate::terminal::{print, print_json};
+use crate::target::{Kind, Output, Overwrite, Target};
+use anyhow::Context;
 use clap::{Args, Subcommand};
-use moe_lab::ablate::{AblationConfig, Claim, ClaimReport, Decision, Plan, RuleReport};
-use moe_view::ablation::signed;
-use moe_view::{Align, columns_within, counted, width};
-use serde::Serialize;
+use moe_lab::ablate::Claim;
+use overview::overview;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The arguments of `moe claims`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe claims\n  moe claims run c2 c6 -j 2\n\nA claim's verdict is drawn from the table of its runs, docs/claims/NAME.csv, without training."
+    after_help = "Examples:\n  moe claims\n  moe claims -o effects.svg\n  moe claims run c2 c6 -j 2\n\nA claim's verdict is drawn from the table of its runs, docs/claims/NAME.csv, without training."
 )]
 pub struct ClaimsArgs {
     /// The folder of the claims' files
-    #[arg(long, value_name = "DIR", default_value = "configs/claims")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "configs/claims",
+        global = true
+    )]
     folder: PathBuf,
-    /// The folder of the tables of their runs
-    #[arg(long, value_name = "DIR", default_value = "docs/claims")]
+    /// The folder of the tables of their runs; `run` makes it if there is none
+    #[arg(long, value_name = "DIR", default_value = "docs/claims", global = true)]
     results: PathBuf,
+    /// Draw the effect of each rule against its bound, of all claims that have a table (.svg, .png or .pdf)
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     #[command(subcommand)]
     what: Option<What>,
 }
 
-/// What is done with claims.
+/// Work on claims.
 #[derive(Subcommand, Debug)]
 enum What {
     /// Make the runs of claims that are missing, print their tables, write NAME.csv and NAME.svg
@@ -48,6 +60,12 @@ struct RunArgs {
     jobs: u64,
 }
 
+const PICTURE: Output = Output {
+    flag: "--out",
+    maker: "moe claims",
+    kind: Kind::Picture,
+};
+
 impl ClaimsArgs {
     /// The number of runs that are trained at once.
     pub fn jobs(&self) -> usize {
@@ -58,37 +76,36 @@ impl ClaimsArgs {
     }
 }
 
-/// Lists the claims, or makes their runs.
+/// Lists and draws the claims, or makes their runs.
 pub fn run(args: &ClaimsArgs, shared: &Shared) -> anyhow::Result<Status> {
     match &args.what {
+        Some(What::Run(_)) if args.out.is_some() => Err(Usage::error(
+            "--out draws what was decided: leave it out here, and draw afterwards with `moe claims --out FILE`",
+        )),
         Some(What::Run(what)) => decide(args, what, shared),
-        None => overview(args, shared),
+        None => {
+            let target = Target::of(args.out.as_deref(), PICTURE, args.overwrite)?;
+            overview(args, target.as_ref(), shared)
+        }
     }
 }
 
 /// Makes the runs of each claim in turn.
 fn decide(args: &ClaimsArgs, what: &RunArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let file = |name: &String| {
-        let path = args.folder.join(format!("{name}.toml"));
-        let found = path.exists().then_some(path);
-        found.ok_or_else(|| {
-            let names: Vec<String> = toml_files(&args.folder)
-                .iter()
-                .map(|path| stem(path))
-                .collect();
-            let folder = args.folder.display();
-            Usage::error(format!(
-                "there is no claim `{name}` in {folder}; there are {}",
-                names.join(", ")
-            ))
-        })
-    };
-    let paths: Vec<PathBuf> = what.names.iter().map(file).collect::<anyhow::Result<_>>()?;
+    let files = what.names.iter().map(|name| args.file(name));
+    let files: Vec<PathBuf> = files.collect::<anyhow::Result<_>>()?;
+    if !shared.dry_run {
+        let folder = args.results.display();
+        fs::create_dir_all(&args.results)
+            .with_context(|| format!("cannot make the folder `{folder}`"))?;
+    }
     let mut status = Status::Done;
-    for (path, name) in paths.iter().zip(&what.names) {
-        let to = |extension: &str| args.results.join(format!("{name}.{extension}"));
-        let args = AblateArgs::of_claim(path, what.jobs, &to("csv"), &to("svg"));
-        match ablate::run(&args, shared)? {
+    for (file, name) in files.iter().zip(&what.names) {
+        let written =
+            ["csv", "svg"].map(|extension| args.results.join(format!("{name}.{extension}")));
+        // a dry run makes no folder, and where there is none nothing is in the way
+        let written = args.results.is_dir().then_some(&written);
+        match ablate::run(&AblateArgs::of_claim(file, what.jobs, written), shared)? {
             Status::Interrupted => return Ok(Status::Interrupted),
             Status::BelowThreshold => status = Status::BelowThreshold,
             _ => (),
@@ -97,114 +114,30 @@ fn decide(args: &ClaimsArgs, what: &RunArgs, shared: &Shared) -> anyhow::Result<
     Ok(status)
 }
 
-/// A claim with what was decided.
-#[derive(Serialize, Debug)]
-struct Line {
-    name: String,
-    file: PathBuf,
-    /// The decision; none if it has no table of runs.
-    #[serde(flatten)]
-    claim: Option<ClaimReport>,
-    runs: usize,
-}
-
-fn overview(args: &ClaimsArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let paths = toml_files(&args.folder);
-    let line = |path: &PathBuf| line(path, &args.results);
-    let lines: Vec<Line> = paths.iter().map(line).collect::<anyhow::Result<_>>()?;
-    if shared.json {
-        print_json(&lines)?;
-        return Ok(Status::Done);
-    }
-    if lines.is_empty() {
-        let folder = args.folder.display();
-        shared.note(&format!(
-            "there is no claim in {folder}; give another --folder"
-        ));
-        return Ok(Status::Done);
-    }
-    let header = [
-        "claim",
-        "decision",
-        "rules",
-        "of which first",
-        "difference",
-        "interval",
-        "runs",
-    ];
-    let mut rows = vec![header.map(String::from).to_vec()];
-    rows.extend(lines.iter().map(cells));
-    use Align::{Left, Right};
-    let align = [Left, Left, Left, Left, Right, Right, Right];
-    print(&columns_within(&rows, &align, width()))?;
-    shared.next("ablate configs/claims/NAME.toml --from-csv docs/claims/NAME.csv");
-    Ok(Status::Done)
-}
-
-fn line(path: &Path, results: &Path) -> anyhow::Result<Line> {
-    let name = stem(path);
-    let claim = Claim::read(path).or_usage()?;
-    let table = results.join(format!("{name}.csv"));
-    let none = Line {
-        name,
-        file: path.to_owned(),
-        claim: None,
-        runs: 0,
-    };
-    let Some(claim) = claim.filter(|_| table.exists()) else {
-        return Ok(none);
-    };
-    let plan = Plan::of_claim(&claim, &[], None).map_err(ablate_error)?;
-    let report = ablate::read(&table, &plan, &AblationConfig::default())?;
-    Ok(Line {
-        runs: plan.arms.len() * plan.seeds.len() + plan.trials().count() + plan.scaled().count(),
-        claim: report.claim,
-        ..none
-    })
-}
-
-fn cells(line: &Line) -> Vec<String> {
-    let Some(claim) = &line.claim else {
-        let mut cells = vec![line.name.clone(), "not run".to_owned()];
-        cells.resize(7, "-".to_owned());
-        return cells;
-    };
-    let count = |decision: Decision| {
-        let n = claim
-            .rules
+impl ClaimsArgs {
+    /// The file of the claim of a name.
+    fn file(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let file = self.folder.join(format!("{name}.toml"));
+        if file.exists() {
+            return Ok(file);
+        }
+        let folder = self.folder.display();
+        let names: Vec<String> = toml_files(&self.folder)
             .iter()
-            .filter(|rule| rule.decision == decision)
-            .count();
-        (n > 0).then(|| format!("{n} {decision}"))
-    };
-    let kinds = [Decision::Pass, Decision::Fail, Decision::Inconclusive];
-    let counts: Vec<String> = kinds.into_iter().filter_map(count).collect();
-    let weakest = claim
-        .rules
-        .iter()
-        .find(|rule| rule.decision == claim.decision);
-    let interval = |rule: &RuleReport| {
-        let interval = rule.interval?;
-        Some(format!(
-            "[{}, {}]",
-            signed(interval.low),
-            signed(interval.high)
-        ))
-    };
-    let of_weakest = |of: &dyn Fn(&RuleReport) -> Option<String>| {
-        weakest.and_then(of).unwrap_or_else(|| "-".to_owned())
-    };
-    vec![
-        line.name.clone(),
-        claim.decision.to_string(),
-        counts.join(", "),
-        of_weakest(&|rule| Some(rule.rule.clone())),
-        of_weakest(&|rule| rule.difference.map(signed)),
-        of_weakest(&interval),
-        counted(line.runs, "run"),
-    ]
+            .map(|path| stem(path))
+            .collect();
+        Err(Usage::error(if names.is_empty() {
+            format!("there is no claim `{name}` in {folder}, and no other; give another --folder")
+        } else {
+            format!(
+                "there is no claim `{name}` in {folder}; there are {}",
+                names.join(", ")
+            )
+        }))
+    }
 }
 
+/// A file's name without its extension.
 fn stem(path: &Path) -> String {
     let stem = path.file_stem();
     stem.map_or(String::new(), |stem| stem.to_string_lossy().into_owned())

@@ -2,7 +2,7 @@
 
 use super::{
     ablate, analyze, audit, bench, claims, completions, convert, diff, doctor, eval, export,
-    figure, generate, inspect, laws, list, report, runs, train, verify,
+    figure, generate, inspect, laws, list, matching, report, runs, train, verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -13,6 +13,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
     match command {
         Command::List(args) => list::run(args, shared),
         Command::Inspect(args) => inspect::run(args, shared),
+        Command::Match(args) => matching::run(args, shared),
         Command::Train(args) => train::run(args, shared),
         Command::Eval(args) => eval::run(args, shared),
         Command::Figure(args) => figure::run(args, shared),

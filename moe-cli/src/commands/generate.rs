@@ -143,7 +143,7 @@ impl Call<'_> {
         shared.next(&if args.show_experts {
             format!("{next} {path}")
         } else {
-            format!("generate {path} -p TEXT --show-experts --html experts.html")
+            format!("generate {path} -p TEXT --show-experts --html tokens.html")
         });
         Ok(Status::Done)
     }

@@ -19,6 +19,7 @@ mod generate_args;
 pub mod inspect;
 pub mod laws;
 pub mod list;
+pub mod matching;
 pub mod report;
 mod routers;
 pub mod runs;

@@ -1,5 +1,7 @@
 //! `moe report`: runs side by side, as a page.
 
+mod watch;
+
 use crate::exit::{Status, report_error};
 use crate::runs::{existing, shown};
 use crate::shared::Shared;
@@ -15,7 +17,7 @@ use std::path::PathBuf;
 /// The arguments of `moe report`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe report runs -o report.html\n  moe report runs/NAME runs/OTHER -o report.html\n\nThe first configuration is the baseline of the comparison. Runs that are not finished are reported as such."
+    after_help = "Examples:\n  moe report runs -o report.html\n  moe report runs/NAME runs/OTHER -o report.html\n  moe report runs -o report.html --watch\n\nThe first configuration is the baseline of the comparison. Runs that are not finished are reported as such."
 )]
 pub struct ReportArgs {
     /// Folders of runs (runs/NAME/seed-N), of configurations (runs/NAME), or of all runs
@@ -24,6 +26,9 @@ pub struct ReportArgs {
     /// The page to write; an earlier page of this command is replaced
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Make the page again whenever a run has logged more, until all are finished or Ctrl-C is pressed
+    #[arg(long, requires = "out")]
+    watch: bool,
     #[command(flatten)]
     overwrite: Overwrite,
 }
@@ -42,13 +47,11 @@ pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
         .iter()
         .map(|path| existing(path, &shared.runs))
         .collect();
-    let report = Report::read(&paths).map_err(report_error)?;
-    if shared.json {
-        print_json(&report)?;
-    } else {
-        print(&text(&report))?;
+    if let Some(target) = target.as_ref().filter(|_| args.watch && !shared.dry_run) {
+        return watch::run(&paths, target, shared);
     }
-    report.missing.iter().for_each(|what| shared.note(what));
+    let report = Report::read(&paths).map_err(report_error)?;
+    show(&report, shared)?;
     match target {
         Some(target) if !shared.dry_run => {
             target.write(&report_page(&report), shared)?;
@@ -60,6 +63,17 @@ pub fn run(args: &ReportArgs, shared: &Shared) -> anyhow::Result<Status> {
         }
     }
     Ok(Status::Done)
+}
+
+/// Prints the table, or all numbers, and what is missing.
+fn show(report: &Report, shared: &Shared) -> anyhow::Result<()> {
+    if shared.json {
+        print_json(report)?;
+    } else {
+        print(&text(report))?;
+    }
+    report.missing.iter().for_each(|what| shared.note(what));
+    Ok(())
 }
 
 fn text(report: &Report) -> String {

@@ -10,5 +10,5 @@ mod text;
 mod tuning;
 
 pub use figures::signed;
-pub use svg::{FigureConfig, Panel, figure};
+pub use svg::{DecidedClaim, FigureConfig, Panel, effects, figure};
 pub use text::{AblationTable, TableConfig, differences_text};

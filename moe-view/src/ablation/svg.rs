@@ -2,11 +2,14 @@
 
 mod curve;
 mod dots;
+mod effect;
+mod effects;
 mod panel;
 
 use crate::svg::escape;
 use curve::curves;
 use dots::dots;
+pub use effects::{DecidedClaim, effects};
 use moe_lab::ablate::Metric;
 use moe_lab::ablate::{AblationReport, ArmReport};
 use moe_train::task::Merit;

@@ -98,20 +98,14 @@ impl AblateArgs {
         self.jobs as usize
     }
 
-    /// The arguments of a claim whose results are written beside each other.
-    pub fn of_claim(file: &Path, jobs: u64, csv: &Path, svg: &Path) -> Self {
+    /// The arguments of a claim whose runs and figure are written to two files, or to none.
+    pub fn of_claim(file: &Path, jobs: u64, written: Option<&[PathBuf; 2]>) -> Self {
         let jobs = jobs.to_string();
-        let words = [
-            OsStr::new("ablate"),
-            OsStr::new("--jobs"),
-            OsStr::new(&jobs),
-            OsStr::new("--csv"),
-            csv.as_os_str(),
-            OsStr::new("--svg"),
-            svg.as_os_str(),
-            OsStr::new("--"),
-            file.as_os_str(),
-        ];
+        let mut words = ["ablate", "--jobs", &jobs].map(OsStr::new).to_vec();
+        for (flag, path) in ["--csv", "--svg"].iter().zip(written.into_iter().flatten()) {
+            words.extend([OsStr::new(flag), path.as_os_str()]);
+        }
+        words.extend([OsStr::new("--"), file.as_os_str()]);
         let command = Self::augment_args(clap::Command::new("ablate"));
         let matches = command.get_matches_from(words);
         Self::from_arg_matches(&matches).expect("the arguments are whole")
