@@ -6,6 +6,8 @@
 mod ablate;
 #[path = "cli/analysis.rs"]
 mod analysis;
+#[path = "cli/corpora.rs"]
+mod corpora;
 #[path = "cli/data.rs"]
 mod data;
 #[path = "cli/kills.rs"]
