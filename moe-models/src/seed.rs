@@ -164,7 +164,11 @@ mod tests {
     #[test]
     fn gates_of_all_routers_are_drawn_alike() {
         let device = Device::flex();
-        let shape = RouterShape::new(16, 4);
+        let shape = RouterShape {
+            d_model: 16,
+            n_experts: 4,
+            layer: 0,
+        };
         let gate = |config: RouterConfig| {
             let router = config.init(&shape, &device);
             let router = seed_parameters(router, "Mixtral", 1, 2);
