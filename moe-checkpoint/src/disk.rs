@@ -9,6 +9,7 @@ mod open;
 mod write;
 
 pub(crate) use draft::Draft;
+pub use draft::{replace_folder, write_folder};
 pub use open::{append_regular, lock_file, open_regular, read_at_most, read_text};
 pub use write::{check_writable, write_new, write_whole, write_whole_with};
 
@@ -117,6 +118,25 @@ mod tests {
         second.publish().expect_err("something is there");
         assert_eq!(fs::read(target.join("x")).expect("it is there"), b"first");
         assert_eq!(names(&folder.path().join("a/b")), ["c"]);
+    }
+
+    #[test]
+    fn a_folder_is_replaced_by_a_whole_one_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let target = folder.path().join("a");
+        let with = |text: &'static str| move |new: &Path| fs::write(new.join("x"), text);
+        write_folder(&target, with("one")).expect("nothing is there");
+        write_folder(&target, with("two")).expect_err("something is there");
+        let half =
+            |new: &Path| fs::write(new.join("y"), "half").and(Err(io::Error::other("no more")));
+        let failed: io::Result<()> = replace_folder(&target, half);
+        failed.expect_err("its filling failed");
+        assert_eq!(fs::read(target.join("x")).expect("it is there"), b"one");
+        replace_folder(&target, with("two")).expect("it may be replaced");
+        assert_eq!(fs::read(target.join("x")).expect("it is there"), b"two");
+        assert_eq!(names(folder.path()), ["a"]);
+        replace_folder(&folder.path().join("none"), with("three")).expect_err("nothing to replace");
+        assert_eq!(names(folder.path()), ["a"]);
     }
 
     #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! The command line: the list of commands, and which of the shared options each of them uses.
 
 use crate::commands::{
-    ablate, analyze, audit, bench, claims, completions, convert, diff, doctor, eval, export,
+    ablate, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval, export,
     figure, generate, inspect, laws, list, matching, report, runs, train, verify,
 };
 use crate::shared::Shared;
@@ -26,6 +26,8 @@ pub enum Command {
     List(list::ListArgs),
     /// Count parameters, FLOP and memory of a configuration; allocates nothing
     Inspect(inspect::InspectArgs),
+    /// Prepare a larger corpus of text from packages or files; `list` shows the packages
+    Data(data::DataArgs),
     /// Find the value of a key with which two configurations cost the same
     Match(matching::MatchArgs),
     /// Train a model; run it again to resume. Ctrl-C saves and exits with 130
@@ -78,8 +80,11 @@ impl Command {
 }
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 26] = [
+const USES: [(&[&str], &[&str]); 29] = [
     (&["list"], &[]),
+    (&["data"], &[]),
+    (&["data", "list"], &[]),
+    (&["data", "prepare"], &["seed", "dry_run"]),
     (&["inspect"], &["device", "seed", "runs", "verbose"]),
     (&["match"], &[]),
     (

@@ -17,7 +17,8 @@ pub struct Shared {
     /// backends` shows all. `moe bench layer` takes several and compares them
     #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse)]
     pub device: Vec<DeviceChoice>,
-    /// Overrides the configuration's seed; in `generate`, the seed of the draws
+    /// Overrides the configuration's seed; in `generate`, the seed of the draws, and in `data prepare`, of the parts
+    /// (default 0)
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(..=LARGEST_SEED))]
     pub seed: Option<u64>,

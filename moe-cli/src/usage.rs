@@ -71,7 +71,7 @@ fn unused(error: &Error, arguments: &[String]) -> Option<String> {
                 "`{option}` belongs behind a command: moe COMMAND {option}"
             ));
         }
-        ["bench", what, ..] => format!("bench {what}"),
+        [command @ ("bench" | "data"), what, ..] => format!("{command} {what}"),
         [command, ..] => command.to_owned(),
     };
     Some(format!(

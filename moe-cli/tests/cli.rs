@@ -8,6 +8,8 @@ mod ablate;
 mod analysis;
 #[path = "cli/claims.rs"]
 mod claims;
+#[path = "cli/corpora.rs"]
+mod corpora;
 #[path = "cli/data.rs"]
 mod data;
 #[path = "cli/kills.rs"]

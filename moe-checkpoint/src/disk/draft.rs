@@ -6,6 +6,43 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+/// Makes a folder with what `fill` writes into it, which appears whole or not at all. `fill` makes files, no folders.
+///
+/// # Errors
+///
+/// Returns the system's error, that of `fill`, and one for a folder that is there and not empty.
+pub fn write_folder<T, E: From<io::Error>>(
+    target: &Path,
+    fill: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let draft = Draft::new(target)?;
+    let filled = fill(draft.path())?;
+    draft.publish()?;
+    Ok(filled)
+}
+
+/// As [`write_folder`], in place of a folder that is there, which is deleted once the new one is whole.
+///
+/// # Errors
+///
+/// As [`write_folder`]; the folder is then as it was. A process that is killed between the two names leaves the old
+/// folder in one called `.moe-*.part`.
+pub fn replace_folder<T, E: From<io::Error>>(
+    target: &Path,
+    fill: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let draft = Draft::new(target)?;
+    let filled = fill(draft.path())?;
+    let aside = builder(0o777).tempdir_in(parent(target))?;
+    let old = aside.path().join("old");
+    fs::rename(target, &old)?;
+    if let Err(error) = draft.publish() {
+        fs::rename(&old, target)?;
+        return Err(error.into());
+    }
+    Ok(filled)
+}
+
 /// A folder that is filled under a name of its own and then takes the name that it was made for. Dropped
 /// before that, it is deleted, and so are the folders above it that were made for it.
 pub(crate) struct Draft {

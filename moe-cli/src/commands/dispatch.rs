@@ -1,7 +1,7 @@
 //! The call of a command by its name.
 
 use super::{
-    ablate, analyze, audit, bench, claims, completions, convert, diff, doctor, eval, export,
+    ablate, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval, export,
     figure, generate, inspect, laws, list, matching, report, runs, train, verify,
 };
 use crate::args::Command;
@@ -12,6 +12,7 @@ use crate::shared::Shared;
 pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
     match command {
         Command::List(args) => list::run(args, shared),
+        Command::Data(args) => data::run(args, shared),
         Command::Inspect(args) => inspect::run(args, shared),
         Command::Match(args) => matching::run(args, shared),
         Command::Train(args) => train::run(args, shared),

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod claims;
 pub mod completions;
 pub mod convert;
+pub mod data;
 pub mod diff;
 pub mod doctor;
 mod encoder_decoder;

@@ -112,7 +112,8 @@ pub fn data() -> Listing {
         header: vec!["name", "domain", "bytes"],
         rows: texts.chain([digits]).collect(),
         remark: Some(
-            "Your own text: data.name=text data.path=FILE_OR_FOLDER, one domain a file or folder.\n\
+            "Larger text from packages: moe data list.\n\
+             Your own text: data.name=text data.path=FILE_OR_FOLDER, one domain a file or folder.\n\
              Pairs of texts: data.name=spans, text with gaps, or data.name=translation data.path=TABLE, two columns.\n\
              Images: data.name=fashion_mnist data.path=FOLDER, or data.name=images data.path=FOLDER, one class a folder; docs/guide/data.md."
                 .to_owned(),

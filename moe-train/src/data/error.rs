@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::corpora::CorpusError;
 use super::{ImageError, PairError, Split, TableError};
 
 /// An error of reading, splitting or encoding data.
@@ -208,6 +209,17 @@ pub enum DataError {
         /// Fault of the file.
         reason: String,
     },
+    /// A corpus with parts of its own, and another path for validation.
+    #[error(
+        "`{path}` was made by `moe data prepare` and has parts of its own; remove data.validation_path, or give it alone as data.path"
+    )]
+    OwnParts {
+        /// The folder.
+        path: String,
+    },
+    /// Preparing a corpus, or reading a prepared one.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
     /// Pairs of texts.
     #[error(transparent)]
     Pairs(#[from] PairError),

@@ -1,6 +1,8 @@
-//! Data of three kinds: [`text`], [`images`] and [`pairs`] of texts, and the [`vocab`]ularies of texts.
+//! Data of three kinds: [`text`], [`images`] and [`pairs`] of texts, the [`vocab`]ularies of texts, and the
+//! preparation of larger [`corpora`].
 
 mod config;
+pub mod corpora;
 mod error;
 mod fingerprint;
 pub mod images;

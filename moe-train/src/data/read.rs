@@ -138,7 +138,10 @@ pub(super) fn io_error(path: &Path, source: std::io::Error) -> DataError {
 /// A file that holds text: without the mark of byte order that it may begin with, and refused if it
 /// cannot be text in UTF-8.
 pub(super) fn read_text_bytes(path: &Path, stop: &AtomicBool) -> Result<Vec<u8>, DataError> {
-    let mut bytes = Source::unpacked(path, stop)?.rest()?;
+    text_bytes(path, Source::unpacked(path, stop)?.rest()?)
+}
+
+fn text_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>, DataError> {
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         bytes.drain(..3);
     }
@@ -156,7 +159,15 @@ pub(super) fn read_text_bytes(path: &Path, stop: &AtomicBool) -> Result<Vec<u8>,
 
 /// As [`read_text_bytes`], checked to be UTF-8.
 pub(super) fn read_text(path: &Path, stop: &AtomicBool) -> Result<String, DataError> {
-    let bytes = read_text_bytes(path, stop)?;
+    utf8(path, read_text_bytes(path, stop)?)
+}
+
+/// The text that a file or a member of an archive holds, under the same rules.
+pub(super) fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, DataError> {
+    utf8(path, text_bytes(path, bytes)?)
+}
+
+fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, DataError> {
     String::from_utf8(bytes).map_err(|error| DataError::InvalidUtf8 {
         path: path.into(),
         offset: error.utf8_error().valid_up_to(),

@@ -1,7 +1,8 @@
 //! The three parts of a file by position: the first 90 % train, the next 5 % validation, the rest test.
 //!
 //! Position, not chance, decides: neighbouring lines of a text repeat each other, so that lines drawn
-//! at random would leak the train part into the others.
+//! at random would leak the train part into the others. Whole documents may be drawn, see
+//! [`corpora`](crate::data::corpora).
 
 use std::fmt;
 use std::ops::Range;
@@ -47,10 +48,14 @@ impl Split {
         }
     }
 
-    /// Bytes that a file needs for `needed` tokens in this part, if `bytes` bytes are `tokens` tokens there.
-    pub(crate) fn file_bytes(self, needed: usize, bytes: usize, tokens: usize) -> usize {
+    /// Bytes of `needed` tokens, if `bytes` bytes are `tokens` tokens.
+    pub(crate) fn part_bytes(needed: usize, bytes: usize, tokens: usize) -> usize {
+        (needed * bytes.max(1)).div_ceil(tokens.max(1))
+    }
+
+    /// Bytes of a file whose part by position has `part_bytes`.
+    pub(crate) fn file_bytes(self, part_bytes: usize) -> usize {
         let (start, end) = self.percents();
-        let part_bytes = (needed * bytes.max(1)).div_ceil(tokens.max(1));
         (part_bytes * 100).div_ceil(end - start)
     }
 }
@@ -96,8 +101,8 @@ mod tests {
     #[test]
     fn file_bytes_is_enough() {
         // 11 bytes are 5 % of 220 bytes; at two bytes a token, 22 bytes are 5 % of 440.
-        assert_eq!(Split::Test.file_bytes(11, 4, 4), 220);
-        assert_eq!(Split::Test.file_bytes(11, 8, 4), 440);
+        assert_eq!(Split::Test.file_bytes(Split::part_bytes(11, 4, 4)), 220);
+        assert_eq!(Split::Test.file_bytes(Split::part_bytes(11, 8, 4)), 440);
     }
 
     proptest! {

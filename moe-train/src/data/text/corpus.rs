@@ -27,6 +27,8 @@ pub struct Domain {
     pub files: Vec<Cow<'static, str>>,
     /// The texts of validation, where the files have no share for it: they train up to the test part.
     pub validation: Vec<Cow<'static, str>>,
+    /// The texts of the test part, where the files have no share for it.
+    pub test: Vec<Cow<'static, str>>,
 }
 
 /// The embedded files: name and text. Sources and licences are in `data/NOTICE`.
@@ -64,6 +66,7 @@ impl Corpus {
             name: name.to_string(),
             files: vec![Cow::Borrowed(text)],
             validation: Vec::new(),
+            test: Vec::new(),
         };
         Self {
             name: "nine_domains".to_string(),
@@ -83,6 +86,7 @@ impl Corpus {
                 name: "letters".to_string(),
                 files: vec![Cow::Owned(text.collect())],
                 validation: Vec::new(),
+                test: Vec::new(),
             }],
         }
     }
@@ -92,8 +96,16 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// [`DataError::OtherDomains`] if a domain of one has none in the other.
+    /// [`DataError::OtherDomains`] if a domain of one has none in the other; [`DataError::OwnParts`] if one of them
+    /// has been divided into parts.
     pub fn with_validation(mut self, other: Self) -> Result<Self, DataError> {
+        if let Some(divided) = [&self, &other]
+            .into_iter()
+            .find(|corpus| corpus.has_parts())
+        {
+            let path = divided.name.clone();
+            return Err(DataError::OwnParts { path });
+        }
         let is_single = self.domains.len() == 1 && other.domains.len() == 1;
         let names = |corpus: &Self| -> Vec<String> {
             corpus
@@ -122,6 +134,11 @@ impl Corpus {
         }
         Ok(self)
     }
+
+    /// Tells whether its parts were made before it was read.
+    fn has_parts(&self) -> bool {
+        self.domains.iter().any(|domain| !domain.test.is_empty())
+    }
 }
 
 impl Domain {
@@ -140,32 +157,38 @@ impl Domain {
 
     /// The texts that a part is cut from.
     fn texts(&self, split: Split) -> &[Cow<'static, str>] {
-        if split == Split::Validation && self.has_validation() {
-            &self.validation
-        } else {
-            &self.files
+        match split {
+            Split::Validation if !self.validation.is_empty() => &self.validation,
+            Split::Test if !self.test.is_empty() => &self.test,
+            _ => &self.files,
         }
     }
 
-    /// Tells whether validation has texts of its own.
-    pub(super) fn has_validation(&self) -> bool {
-        !self.validation.is_empty()
+    /// Tells whether a part is all of its texts, and no share of them.
+    pub(super) fn is_whole(&self, split: Split) -> bool {
+        let (validation, test) = (!self.validation.is_empty(), !self.test.is_empty());
+        match split {
+            Split::Train => validation && test,
+            Split::Validation => validation,
+            Split::Test => test,
+        }
     }
 
     /// The bytes of a part in one of its texts.
     fn range(&self, split: Split, text: &str) -> Range<usize> {
         match split {
-            _ if !self.has_validation() => split.range(text),
-            Split::Validation => 0..text.len(),
-            Split::Train => 0..Split::Validation.range(text).end,
-            Split::Test => split.range(text),
+            _ if self.is_whole(split) => 0..text.len(),
+            Split::Train if self.is_whole(Split::Validation) => {
+                0..Split::Validation.range(text).end
+            }
+            _ => split.range(text),
         }
     }
 
     /// All parts in the order of [`Split::ALL`], each as a range of a text. A single file is all of them,
     /// and is not copied.
     pub(super) fn into_parts(mut self) -> [(Arc<Cow<'static, str>>, Range<usize>); 3] {
-        if self.files.len() == 1 && !self.has_validation() {
+        if self.files.len() == 1 && self.validation.is_empty() && self.test.is_empty() {
             let file = Arc::new(self.files.remove(0));
             return Split::ALL.map(|split| (Arc::clone(&file), split.range(&file)));
         }
@@ -238,6 +261,7 @@ mod tests {
                     name: (*name).into(),
                     files: vec![format!("text of {name}").into()],
                     validation: Vec::new(),
+                    test: Vec::new(),
                 })
                 .collect(),
         };
@@ -266,6 +290,7 @@ mod tests {
                 ("d".repeat(18) + "ef").into(),
             ],
             validation: Vec::new(),
+            test: Vec::new(),
         };
         assert_eq!(
             domain.part(Split::Train),
@@ -288,7 +313,16 @@ mod tests {
         );
         assert_eq!(own.part(Split::Validation), "val\nidation");
         assert_eq!(own.part(Split::Test), "c\nf");
-        for domain in [domain, one, own] {
+        let divided = Domain {
+            test: vec!["test".into()],
+            ..own.clone()
+        };
+        // all of the files trains
+        let whole = domain.files.join("\n");
+        assert_eq!(divided.part(Split::Train), whole);
+        assert_eq!(divided.part(Split::Validation), "val\nidation");
+        assert_eq!(divided.part(Split::Test), "test");
+        for domain in [domain, one, own, divided] {
             let expected = Split::ALL.map(|split| domain.part(split).into_owned());
             let parts = domain.into_parts();
             assert_eq!(parts.map(|(text, range)| text[range].to_owned()), expected);

@@ -53,8 +53,8 @@ pub struct TextData {
     domain_names: Vec<String>,
     /// Parts of each domain, in the order of [`Split::ALL`].
     parts: Vec<[Part; 3]>,
-    /// Whether validation has texts of its own.
-    has_validation: bool,
+    /// Parts that are all of their texts, in the order of [`Split::ALL`].
+    is_whole: [bool; 3],
     seq_length: usize,
 }
 
@@ -185,7 +185,8 @@ impl TextData {
         }
         let names = corpus.domains.iter().map(|domain| domain.name.clone());
         let domain_names = names.collect();
-        let has_validation = corpus.domains.iter().any(Domain::has_validation);
+        let is_whole = |split| corpus.domains.iter().any(|domain| domain.is_whole(split));
+        let is_whole = Split::ALL.map(is_whole);
         let domains = corpus.domains.into_iter();
         let parts: Result<_, DataError> =
             domains.map(|domain| encode(domain, &vocab, stop)).collect();
@@ -193,7 +194,7 @@ impl TextData {
             corpus: corpus.name,
             domain_names,
             parts: parts?,
-            has_validation,
+            is_whole,
             vocab,
             seq_length,
         };
@@ -286,19 +287,17 @@ impl TextData {
             for (split, part) in Split::ALL.into_iter().zip(parts) {
                 if part.tokens.len() < needed {
                     let (tokens, bytes) = (part.tokens.len(), part.n_bytes);
-                    let in_all = split.file_bytes(needed, bytes, tokens);
-                    let is_whole = self.has_validation && split == Split::Validation;
+                    let of_part = Split::part_bytes(needed, bytes, tokens);
                     return Err(DataError::TooShort {
                         domain: name.clone(),
                         split,
                         tokens,
                         bytes,
                         needed,
-                        // a part of 5 % of its files, or all of its own
-                        in_all: if is_whole {
-                            in_all.div_ceil(20)
+                        in_all: if self.is_whole[split as usize] {
+                            of_part
                         } else {
-                            in_all
+                            split.file_bytes(of_part)
                         },
                     });
                 }
@@ -340,6 +339,7 @@ pub(crate) fn test_data(sizes: &[usize], seq_length: usize) -> TextData {
                 .into(),
         ],
         validation: Vec::new(),
+        test: Vec::new(),
     };
     let corpus = Corpus {
         name: "test".into(),
@@ -445,6 +445,7 @@ mod tests {
             name: format!("{i}"),
             files: vec!["a".into()],
             validation: Vec::new(),
+            test: Vec::new(),
         };
         let corpus = Corpus {
             name: "many".into(),

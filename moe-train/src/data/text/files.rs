@@ -7,7 +7,9 @@ use std::{
 };
 
 use super::formats::table_kind;
+use super::prepared::read_prepared;
 use super::table::{TableError, documents};
+use crate::data::corpora::{CorpusError, is_prepared};
 use crate::data::read::{check_stop, io_error, read_text};
 use crate::data::{Corpus, DataError, Domain};
 use std::sync::atomic::AtomicBool;
@@ -30,7 +32,8 @@ impl Corpus {
     /// Files are taken in the order of their paths. One that ends in `.gz` or `.zst` is unpacked; of `.csv`, `.tsv` and
     /// `.jsonl` files the texts in `column` are read, which is empty for others. Files and folders whose name
     /// starts with a dot are skipped; anything else that is not text in UTF-8 is an error, never skipped in
-    /// silence. A path that exists with a comma in its name is one path.
+    /// silence. A path that exists with a comma in its name is one path. A folder that `moe data prepare` made has
+    /// the domains and parts of its manifest.
     ///
     /// # Errors
     ///
@@ -43,6 +46,9 @@ impl Corpus {
         stop: &AtomicBool,
     ) -> Result<Self, DataError> {
         let path = path.as_ref();
+        if is_prepared(path) && column.is_empty() {
+            return read_prepared(path, stop);
+        }
         let sources = sources(path)?;
         check_names(&sources)?;
         let domains = sources.iter().map(|source| source.read(column, stop));
@@ -83,6 +89,7 @@ impl Source {
             name: self.name.clone(),
             files,
             validation: Vec::new(),
+            test: Vec::new(),
         })
     }
 }
@@ -126,9 +133,17 @@ fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 /// Appends `path`, or all files below it in the order of their paths.
-fn find_files(path: &Path, files: &mut Vec<PathBuf>, stop: &AtomicBool) -> Result<(), DataError> {
+pub(in crate::data) fn find_files(
+    path: &Path,
+    files: &mut Vec<PathBuf>,
+    stop: &AtomicBool,
+) -> Result<(), DataError> {
     check_stop(stop)?;
     if path.is_dir() {
+        if is_prepared(path) {
+            let path = path.to_owned();
+            return Err(CorpusError::Nested { path }.into());
+        }
         return visible_entries(path)?
             .iter()
             .try_for_each(|entry| find_files(entry, files, stop));

@@ -59,7 +59,7 @@ const OTHERS: [(&[&str], &str, &str); 7] = [
 /// # Errors
 ///
 /// If its name says that it holds no plain text.
-pub(super) fn table_kind(path: &Path) -> Result<Option<TableKind>, DataError> {
+pub(in crate::data) fn table_kind(path: &Path) -> Result<Option<TableKind>, DataError> {
     let inner = if Packing::of(path).is_some() {
         path.with_extension("")
     } else {

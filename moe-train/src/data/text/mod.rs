@@ -5,7 +5,8 @@
 //!                                                            `-----EvalWindows--> EvalBatch
 //! ```
 //!
-//! A [`Corpus`] is a list of domains, a domain a list of files. Each file is split by position, the
+//! A [`Corpus`] is a list of domains, a domain a list of files. Each file is split by position, or a prepared
+//! corpus brings its parts; the
 //! vocabulary is learned from the train parts alone, and the domain of every window stays with it
 //! as a label: it shows which experts a domain goes to.
 
@@ -15,6 +16,7 @@ mod dataset;
 mod eval;
 mod files;
 mod formats;
+mod prepared;
 mod sampler;
 mod stream;
 mod summary;
@@ -32,6 +34,7 @@ pub use summary::*;
 pub use table::TableError;
 pub use tensors::*;
 pub use tokens::Tokens;
+pub(in crate::data) use {files::find_files, formats::table_kind};
 
 #[cfg(test)]
 pub(super) use dataset::test_data;

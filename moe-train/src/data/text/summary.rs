@@ -92,6 +92,7 @@ mod tests {
             name: name.into(),
             files: vec!["a".repeat(size).into()],
             validation: Vec::new(),
+            test: Vec::new(),
         };
         let corpus = Corpus {
             name: "mine".into(),

@@ -60,7 +60,7 @@ pub enum TableError {
 
 /// The kind of a table, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TableKind {
+pub(in crate::data) enum TableKind {
     /// Cells divided by this byte, as RFC 4180 describes, under a line of names.
     Cells(u8),
     /// An object of JSON in each line.
