@@ -108,7 +108,13 @@ fn the_trainer_reads_the_parts_as_they_were_prepared() {
         .map(|split| read.domains[0].part(split).into_owned())
         .into();
     assert_eq!(parts, corpus.texts);
+}
 
+#[test]
+fn parts_are_mixed_with_no_other_data() {
+    let dir = tempdir().unwrap();
+    written(dir.path());
+    let folder = dir.path().join("corpus");
     let config = |path: String, validation_path: String| TextConfig {
         name: TextName::Text,
         path,
@@ -131,7 +137,13 @@ fn the_trainer_reads_the_parts_as_they_were_prepared() {
         let error = Corpus::from_path(path, "", &go()).unwrap_err().to_string();
         assert!(error.contains("give it alone as data.path"), "{error}");
     }
+}
 
+#[test]
+fn a_corpus_that_was_changed_is_refused() {
+    let dir = tempdir().unwrap();
+    written(dir.path());
+    let folder = dir.path().join("corpus");
     let part = folder.join("mine.train.txt");
     let text = fs::read_to_string(&part).unwrap();
     fs::write(&part, text.replacen("The", "A", 1)).unwrap();
