@@ -41,6 +41,14 @@ const NOT_RUN: [(&str, &str); 10] = [
         "the reader's own file; the tests of data have such ones",
     ),
     (
+        "data prepare",
+        "reads packages that are fetched from registries; the tests of corpora make such ones",
+    ),
+    (
+        "data.path=corpus",
+        "the corpus of these packages; the tests of corpora train on one",
+    ),
+    (
         "data.path=posts.jsonl",
         "the reader's own file; the tests of data have such ones",
     ),

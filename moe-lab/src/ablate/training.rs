@@ -13,7 +13,7 @@ pub struct Training {
     /// The task's own loss, in the unit of the validation loss.
     #[serde(with = "nullable")]
     pub loss: f64,
-    /// Largest load over mean load, minus one.
+    /// Largest load over mean load, minus one; 0 without layers with experts.
     #[serde(with = "nullable")]
     pub max_vio: f64,
     /// Computed assignments a token; none of soft plans.
@@ -29,12 +29,12 @@ impl Training {
         let unit = lines.bits_per_nat().unwrap_or(1.0);
         let losses: Vec<f64> = late.iter().map(|line| unit * line.lm_loss).collect();
         let layers = || late.iter().flat_map(|line| &line.layers);
-        let max_vio: Vec<f64> = layers().map(|layer| layer.max_vio).collect();
+        let n_layers = layers().count().max(1) as f64;
         let experts = |layer: &LayerMetrics| layer.experts_per_token;
         let experts: Option<Vec<f64>> = layers().map(experts).collect();
         (!late.is_empty()).then(|| Self {
             loss: mean(&losses),
-            max_vio: mean(&max_vio),
+            max_vio: layers().map(|layer| layer.max_vio).sum::<f64>() / n_layers,
             experts_per_token: experts.filter(|all| !all.is_empty()).map(|all| mean(&all)),
         })
     }
@@ -77,6 +77,17 @@ mod tests {
         // (0 + 1 + 1 + 2) / 4
         assert_eq!(training.max_vio, 1.0);
         assert_eq!(training.experts_per_token, Some(2.0));
+    }
+
+    #[test]
+    fn a_dense_model_has_no_load() {
+        let mut lines = lines();
+        for step in &mut lines.steps {
+            step.layers.clear();
+        }
+        let training = Training::of(&lines, 10).unwrap();
+        assert_eq!((training.loss, training.max_vio), (4.5, 0.0));
+        assert_eq!(training.experts_per_token, None);
     }
 
     #[test]
