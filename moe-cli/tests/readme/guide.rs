@@ -25,7 +25,7 @@ const SMALL: [&str; 10] = [
 const TRAINED: &str = "ablate.md";
 
 /// What a command that is not run has among its words, and why it is not.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 12] = [
     ("arctic", "the page itself writes this family"),
     ("angle", "the page itself writes this router"),
     (
