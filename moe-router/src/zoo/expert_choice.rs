@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn what_is_as_by_default_is_not_written() {
         let text = serde_json::to_string(&ExpertChoiceRouterConfig::default()).expect("a text");
-        assert_eq!(text, r#"{"capacity_factor":2.0}"#);
+        assert_eq!(text, r#"{"capacity_factor":2.0,"alone":false}"#);
         let text = serde_json::to_string(&crate::zoo::VmoeRouterConfig::default()).expect("a text");
         assert!(!text.contains("capacity_rounding"), "{text}");
     }
