@@ -213,7 +213,10 @@ mod tests {
         let mut router = router(0.5, &device);
         router.config.alone = true;
         let tokens = |input: RouterInput| match router.route(input).plan {
-            Plan::Sparse(plan) => (plan.assignments.tokens().to_vec(), plan.assignments.experts().to_vec()),
+            Plan::Sparse(plan) => (
+                plan.assignments.tokens().to_vec(),
+                plan.assignments.experts().to_vec(),
+            ),
             Plan::Soft(_) => panic!("a sparse plan"),
         };
         // one token a group: C = 1 * 0.5 / 2, from 1 on, so both experts take each token
@@ -223,7 +226,10 @@ mod tests {
         assert!(!Router::causality(&router).is_causal_in_training());
         assert!(Router::causality(&router).is_causal());
         // in training they compete as ever
-        assert_eq!(tokens(RouterInput::new(x).noise(Some(1))), (vec![1, 3], vec![0, 1]));
+        assert_eq!(
+            tokens(RouterInput::new(x).noise(Some(1))),
+            (vec![1, 3], vec![0, 1])
+        );
     }
 
     #[test]
