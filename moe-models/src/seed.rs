@@ -18,8 +18,8 @@ use rand_distr::StandardNormal;
 /// to the residual stream are scaled by `1 / sqrt(2 n_layers)` (Radford et al. 2019, section 2.3).
 /// Vectors, and matrices that their layer starts at a constant, keep their values.
 ///
-/// The parameters of an [`AnyRouter`](moe_router::AnyRouter) are drawn as those of its variant `router`,
-/// whichever it is: `gate` of one router starts where `gate` of another does.
+/// The parameters of an [`AnyRouter`](moe_router::AnyRouter) are drawn as those of a variant `router`, whichever it
+/// is: `gate` of one router starts where `gate` of another does. Any fixed name would do; another one draws anew.
 pub fn seed_parameters<M: Module>(module: M, router: &str, seed: u64, n_layers: usize) -> M {
     module.map(&mut Seeder {
         seed,

@@ -75,7 +75,7 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
 }
 
 impl AblateArgs {
-    /// What the figure shows.
+    /// Title and panels of the figure.
     fn figure(&self) -> FigureConfig {
         let is_asked = |panel: &Panel| self.panels.iter().any(|name| name == panel.name());
         FigureConfig {

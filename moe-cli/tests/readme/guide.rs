@@ -24,7 +24,7 @@ const SMALL: [&str; 10] = [
 /// The page whose commands train here.
 const TRAINED: &str = "ablate.md";
 
-/// What a command that is not run has among its words, and why it is not.
+/// Words of commands that are not run, each with the reason.
 const NOT_RUN: [(&str, &str); 12] = [
     ("arctic", "the page itself writes this family"),
     ("angle", "the page itself writes this router"),

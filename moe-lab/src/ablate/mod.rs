@@ -1,5 +1,6 @@
 //! Ablations: a grid of arms, several seeds each, and a paired table with a verdict.
 
+mod analysed;
 mod claim;
 mod comparable;
 mod differ;

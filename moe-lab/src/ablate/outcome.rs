@@ -19,6 +19,20 @@ pub struct ArmResult {
     pub seeds: Vec<SeedResult>,
 }
 
+impl ArmResult {
+    /// Results of which the losses alone are known, at the seeds from 0 on.
+    pub fn of_losses(label: &str, losses: &[f64]) -> Self {
+        let seeds = (0..).zip(losses);
+        Self {
+            label: label.to_owned(),
+            evaluation: None,
+            seeds: seeds
+                .map(|(seed, loss)| SeedResult::of_loss(seed, *loss))
+                .collect(),
+        }
+    }
+}
+
 /// The results of one run of an arm. Numbers that are not finite are `null` in JSON and come back as
 /// not-a-number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

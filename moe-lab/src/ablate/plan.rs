@@ -10,10 +10,9 @@ use super::scale::budgets;
 use super::{AblateError, Arm, Axis, Claim, ClaimError, Grid, SeedResult, Sweep, Tune, TuneReport};
 use crate::stats::seeds_needed;
 use moe_train::config::{LARGEST_SEED, RunConfig};
-use moe_train::resolve::{ConfigFile, key_hint};
-use rows::{ordered, scored_as, tested};
+use moe_train::resolve::ConfigFile;
+use rows::{check_sweep, ordered, scored_as, tested};
 use std::path::Path;
-use toml::Table;
 
 /// An arm with its configuration; the seed is set for each run.
 #[derive(Debug, Clone)]
@@ -283,21 +282,5 @@ fn seeds(first: u64, n_seeds: u64) -> Result<Vec<u64>, AblateError> {
     match end.filter(|end| end.saturating_sub(1) <= LARGEST_SEED) {
         Some(end) => Ok((first..end).collect()),
         None => Err(AblateError::Seeds { first, n_seeds }),
-    }
-}
-
-/// Refuses a curve over a key that no arm has.
-fn check_sweep(key: &str, arms: &[PlannedArm]) -> Result<(), AblateError> {
-    let hint = |arm: &PlannedArm| {
-        let table = Table::try_from(&arm.config).expect("a configuration is a table");
-        key_hint(key, &table)
-    };
-    let hints: Option<Vec<String>> = arms.iter().map(hint).collect();
-    match hints.and_then(|hints| hints.into_iter().next()) {
-        Some(hint) => Err(AblateError::Sweep {
-            key: key.into(),
-            hint,
-        }),
-        None => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
 //! The runs of an ablation, shared with other processes that are given the same ones.
 
-use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult, Claim, Metric, Rule};
+use super::analysed::analysed;
+use super::{AblateError, AblationConfig, AblationReport, Arm, ArmResult, Claim};
 use super::{MadeRuns, Plan, PlannedArm, Scaling, SeedResult, TestedArm, Tune, TuneReport};
 use crate::MetricLines;
-use crate::analyze::{Analysis, AnalyzeError, AnalyzeOptions, analyze};
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
@@ -210,7 +210,7 @@ impl Runs<'_> {
                         .evaluate(made, way, &config)
                         .map_err(|source| failed(&tested.label, seed, source))?,
                     None => Some(
-                        self.analysed(plan, made, &config)
+                        analysed(plan, made, &config, self.options, self.device)
                             .map_err(|source| failed(&tested.label, seed, source))?,
                     ),
                 };
@@ -221,36 +221,6 @@ impl Runs<'_> {
             }
         }
         Ok(Some(rows))
-    }
-
-    /// The result with what an analysis of its run finds, if a rule of the claim asks for it.
-    fn analysed(
-        &self,
-        plan: &Plan,
-        made: &SeedResult,
-        config: &RunConfig,
-    ) -> Result<SeedResult, RunError> {
-        let asks = |rule: &Rule| rule.metric == Metric::ExpertsByFrequency;
-        let asked = plan.claim.iter().flat_map(|claim| &claim.rules).any(asks);
-        if !asked || !made.loss.is_finite() {
-            return Ok(made.clone());
-        }
-        let folder = run_folder(config, &self.options.runs_dir);
-        let run = LoadedRun::open(&folder, self.device)?;
-        let options = AnalyzeOptions {
-            split: Split::Validation,
-            most: Some(config.train.final_windows()),
-            capacities: None,
-            evaluated_with: Vec::new(),
-        };
-        Ok(SeedResult {
-            experts_by_frequency: match analyze(&run, &options, self.device) {
-                Ok(Analysis::Text(found)) => found.frequency(),
-                Err(AnalyzeError::Run(error)) => return Err(error),
-                _ => None,
-            },
-            ..made.clone()
-        })
     }
 
     /// Scores a trained run with other values of its router, on what its last evaluation scored; one that diverged

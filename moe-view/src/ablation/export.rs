@@ -79,20 +79,12 @@ fn escape(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use moe_lab::ablate::{AblationConfig, AblationReport, ArmResult, SeedResult};
+    use moe_lab::ablate::{AblationConfig, AblationReport, ArmResult};
 
     fn report() -> AblationReport {
-        let arm = |label: &str, losses: [f64; 3]| ArmResult {
-            label: label.into(),
-            evaluation: None,
-            seeds: (0..)
-                .zip(losses)
-                .map(|(seed, loss)| SeedResult::of_loss(seed, loss))
-                .collect(),
-        };
         let arms = [
-            arm("router.top_k=1", [2.1, 2.11, 2.12]),
-            arm("router.top_k=2", [2.0; 3]),
+            ArmResult::of_losses("router.top_k=1", &[2.1, 2.11, 2.12]),
+            ArmResult::of_losses("router.top_k=2", &[2.0; 3]),
         ];
         AblationReport::new(&arms, &AblationConfig::default()).unwrap()
     }

@@ -34,19 +34,14 @@ impl AblationTable<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use moe_lab::ablate::{AblationConfig, AblationReport, ArmResult, SeedResult};
+    use moe_lab::ablate::{AblationConfig, AblationReport, ArmResult};
 
     #[test]
     fn a_row_and_a_column_for_each_arm() {
-        let arm = |label: &str, losses: [f64; 3]| ArmResult {
-            label: label.into(),
-            evaluation: None,
-            seeds: (0..)
-                .zip(losses)
-                .map(|(seed, loss)| SeedResult::of_loss(seed, loss))
-                .collect(),
-        };
-        let arms = [arm("a", [1.0, 5.0, 2.0]), arm("b", [1.1, 5.11, 2.12])];
+        let arms = [
+            ArmResult::of_losses("a", &[1.0, 5.0, 2.0]),
+            ArmResult::of_losses("b", &[1.1, 5.11, 2.12]),
+        ];
         let report = AblationReport::new(&arms, &AblationConfig::default()).unwrap();
         let text = AblationTable(&report).matrix(None);
         let lines: Vec<&str> = text.lines().collect();

@@ -225,7 +225,7 @@ impl Preview {
         })
     }
 
-    /// What is known of the answer before any run is made.
+    /// Facts about the answer that are known before any run is made.
     fn warnings(&self) -> String {
         let mut lines = Vec::new();
         if let Some(tuning) = &self.tuning {

@@ -5,6 +5,8 @@ use crate::ablate::Arm;
 use crate::ablate::claim::evaluated;
 use crate::ablate::sweep::value_of;
 use moe_train::config::RunConfig;
+use moe_train::resolve::key_hint;
+use toml::Table;
 
 fn as_trained((place, arm): (usize, &PlannedArm)) -> TestedArm {
     TestedArm {
@@ -79,4 +81,20 @@ pub(super) fn ordered(
     }
     places.sort_by(|(x, _), (y, _)| x.total_cmp(y));
     Ok(places.into_iter().map(|(_, arm)| arm).collect())
+}
+
+/// Refuses a curve over a key that no arm has.
+pub(super) fn check_sweep(key: &str, arms: &[PlannedArm]) -> Result<(), AblateError> {
+    let hint = |arm: &PlannedArm| {
+        let table = Table::try_from(&arm.config).expect("a configuration is a table");
+        key_hint(key, &table)
+    };
+    let hints: Option<Vec<String>> = arms.iter().map(hint).collect();
+    match hints.and_then(|hints| hints.into_iter().next()) {
+        Some(hint) => Err(AblateError::Sweep {
+            key: key.into(),
+            hint,
+        }),
+        None => Ok(()),
+    }
 }

@@ -60,7 +60,7 @@ pub struct ClaimReport {
     pub hypothesis: String,
     /// The authors of the claim, and where they make it.
     pub source: String,
-    /// What was looked at before the rules were fixed, in words; none was said.
+    /// The runs that were looked at before the rules were fixed, in words; none was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explored: Option<String>,
     /// Each rule about each of its arms.
