@@ -7,6 +7,7 @@ pub mod compare;
 pub mod contest;
 pub mod dense;
 pub mod dispatch;
+pub mod exchange;
 pub mod layer;
 mod layer_table;
 pub mod machine;

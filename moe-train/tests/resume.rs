@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::Device;
+use moe_parallel::Mesh;
 use moe_train::config::{Keep, ModelConfig, RunConfig};
 use moe_train::data::{DataConfig, Split, TextConfig, TextName};
 use moe_train::run::{
@@ -71,6 +72,7 @@ fn options(runs: &Path) -> RunOptions {
         device_name: "flex".to_owned(),
         argv: Vec::new(),
         claim: None,
+        mesh: Mesh::one(),
     }
 }
 

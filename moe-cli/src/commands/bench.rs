@@ -42,6 +42,8 @@ enum What {
     Dispatch(experts::DispatchArgs),
     /// Every router, with its share of the layer that it routes for
     Router(experts::RouterArgs),
+    /// Exchanges among processes: time by size, and the latency and bandwidth that model it
+    Exchange(ExchangeArgs),
 }
 
 /// The arguments of `moe bench train`.
@@ -58,6 +60,14 @@ struct TrainArgs {
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 20)]
     steps: usize,
+}
+
+/// The arguments of `moe bench exchange`.
+#[derive(Args, Debug)]
+struct ExchangeArgs {
+    /// Times that each size is exchanged
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = at_least_one)]
+    repetitions: usize,
 }
 
 /// The arguments of `moe bench attention`.
@@ -111,7 +121,33 @@ pub fn run(args: &BenchArgs, shared: &Shared) -> anyhow::Result<Status> {
         What::Layer(args) => experts::layer(args, shared),
         What::Dispatch(args) => experts::dispatch(args, shared),
         What::Router(args) => experts::routers(args, shared),
+        What::Exchange(args) => exchange(args, shared),
     }
+}
+
+impl BenchArgs {
+    /// Tells whether all processes do the same work, and not what the first one says.
+    pub fn is_made_by_all(&self) -> bool {
+        matches!(self.what, What::Exchange(_))
+    }
+}
+
+fn exchange(args: &ExchangeArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if !shared.mesh.is_shared() {
+        return Err(Usage::error(
+            "an exchange needs several processes: start them with `mpirun -n 2`, or try it out with --ranks 2",
+        ));
+    }
+    let result = moe_bench::exchange::bench(&*shared.mesh.world, args.repetitions);
+    if !shared.mesh.is_root() {
+        return Ok(Status::Done);
+    }
+    if shared.json {
+        print_json(&result)?;
+    } else {
+        print(&result.to_string())?;
+    }
+    Ok(Status::Done)
 }
 
 fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {

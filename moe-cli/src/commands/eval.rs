@@ -11,7 +11,7 @@ use crate::terminal::{Progress, print, print_json};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_train::data::Split;
-use moe_train::run::{EvalMetrics, LoadedRun, Watch, evaluate_run};
+use moe_train::run::{EvalMetrics, LoadedRun, Watch, evaluate_run_on};
 use moe_train::task::Task;
 use moe_view::{domain_table, evaluated_with, layer_table, thousands, writing};
 use serde::Serialize;
@@ -105,7 +105,8 @@ fn score(
     let most = args
         .windows
         .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    let metrics = evaluate_run(run, args.split.into(), most, device, &mut watch);
+    let world = &*shared.mesh.world;
+    let metrics = evaluate_run_on(world, run, args.split.into(), most, device, &mut watch);
     progress.finish();
     metrics.map_err(run_error)
 }
@@ -124,6 +125,9 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         shared.note("interrupted; the same command begins anew");
         return Ok(Status::Interrupted);
     };
+    if !shared.mesh.is_root() {
+        return Ok(Status::Done);
+    }
     if shared.json {
         let folder = &run.folder;
         print_json(&Report {
