@@ -13,6 +13,7 @@ mod layer_table;
 pub mod machine;
 pub mod memory;
 pub mod model;
+pub mod pass;
 pub mod peer;
 pub mod routing;
 pub mod shapes;

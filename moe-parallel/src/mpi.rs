@@ -78,8 +78,8 @@ impl Communicator for Mpi {
         let sent: Vec<i32> = parts.iter().map(|part| count(part.len())).collect();
         let mut received = vec![0; sent.len()];
         self.group.all_to_all_into(&sent[..], &mut received[..]);
-        let (send, from) = (parts.concat(), starts(&sent));
-        let mut bytes = vec![0u8; total(&received)];
+        let (send, from) = (buffer(parts.concat()), starts(&sent));
+        let mut bytes = buffer(vec![0u8; total(&received)]);
         let to = starts(&received);
         self.group.all_to_all_varcount_into(
             &Partition::new(&send[..], &sent[..], &from[..]),
@@ -92,10 +92,11 @@ impl Communicator for Mpi {
         let mut counts = vec![0i32; self.size()];
         self.group
             .all_gather_into(&count(mine.len()), &mut counts[..]);
-        let mut bytes = vec![0u8; total(&counts)];
+        let mut bytes = buffer(vec![0u8; total(&counts)]);
         let to = starts(&counts);
+        let mine = buffer(mine.to_vec());
         self.group.all_gather_varcount_into(
-            mine,
+            &mine[..],
             &mut PartitionMut::new(&mut bytes[..], &counts[..], &to[..]),
         );
         cut(&bytes, &counts)
@@ -108,6 +109,12 @@ impl Communicator for Mpi {
             universe: self.universe.clone(),
         })
     }
+}
+
+/// Bytes with an address of their own. That of a vector without memory is 1, which OpenMPI takes for `MPI_IN_PLACE`.
+fn buffer(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.reserve(1);
+    bytes
 }
 
 /// Bytes as a count of MPI.

@@ -111,6 +111,21 @@ fn score(
     metrics.map_err(run_error)
 }
 
+/// The scores and what they are of.
+fn text(run: &LoadedRun, metrics: &EvalMetrics, overrides: &[String]) -> String {
+    let title = format!(
+        "{}, step {}: {}{}",
+        run.folder.display(),
+        metrics.step,
+        scored(metrics),
+        evaluated_with(overrides)
+    );
+    let mut parts = vec![title, domain_table(metrics), layer_table(&metrics.layers)];
+    parts.extend(writing(metrics));
+    parts.extend(causality::remark(run.config.causality()).map(str::to_owned));
+    parts.join("\n\n")
+}
+
 /// Scores the run and prints the score of each domain or class.
 pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     let path = find(&args.run, &shared.runs)?;
@@ -139,21 +154,7 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         })?;
         return Ok(Status::Done);
     }
-    print(&format!(
-        "{}, step {}: {}{}\n\n{}\n\n{}",
-        run.folder.display(),
-        metrics.step,
-        scored(&metrics),
-        evaluated_with(&args.overrides),
-        domain_table(&metrics),
-        layer_table(&metrics.layers)
-    ))?;
-    if let Some(words) = writing(&metrics) {
-        print(&format!("\n{words}"))?;
-    }
-    if let Some(remark) = causality::remark(causality) {
-        print(&format!("\n{remark}"))?;
-    }
+    print(&text(&run, &metrics, &args.overrides))?;
     shared.next(&match run.config.model.task() {
         Task::Text => format!(
             "generate {} -p \"In the beginning\" --show-experts",
