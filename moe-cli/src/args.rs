@@ -10,7 +10,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 /// Train, compare, inspect and sample mixture-of-experts models.
 ///
 /// Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
-/// configuration, 3 finished but out of tolerance or a claim failed, 130 interrupted after saving.
+/// configuration, 3 finished but out of tolerance or a claim failed, 4 a worker left runs to others,
+/// 130 interrupted after saving.
 #[derive(Parser, Debug)]
 #[command(name = "moe", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -43,7 +44,7 @@ pub enum Command {
     /// Convert a published checkpoint to our own files, or back
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
-    Ablate(ablate::AblateArgs),
+    Ablate(Box<ablate::AblateArgs>),
     /// Show which claims of papers were decided, and how; `run` makes their runs
     Claims(claims::ClaimsArgs),
     /// Show what each expert of a run takes: tokens and domains, or patches of images
@@ -89,16 +90,16 @@ const USES: [(&[&str], &[&str]); 29] = [
     (&["match"], &[]),
     (
         &["train"],
-        &["device", "seed", "runs", "dry_run", "verbose"],
+        &["device", "seed", "runs", "lock", "dry_run", "verbose"],
     ),
     (&["eval"], &["device", "runs", "dry_run"]),
     (&["figure"], &["device", "seed", "dry_run"]),
     (&["generate"], &["device", "seed", "runs", "dry_run"]),
     (&["verify"], &["device", "dry_run"]),
     (&["convert"], &["device", "dry_run"]),
-    (&["ablate"], &["device", "seed", "runs", "dry_run"]),
+    (&["ablate"], &["device", "seed", "runs", "lock", "dry_run"]),
     (&["claims"], &["dry_run"]),
-    (&["claims", "run"], &["device", "runs", "dry_run"]),
+    (&["claims", "run"], &["device", "runs", "lock", "dry_run"]),
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["report"], &["runs", "dry_run"]),
     (&["runs"], &["runs"]),

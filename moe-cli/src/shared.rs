@@ -4,9 +4,9 @@ use crate::backends::{BACKENDS, DeviceChoice, OpenDevice};
 use crate::exit::{OrUsage, Usage};
 use crate::invocation;
 use crate::terminal::say;
-use clap::{Arg, ArgMatches, Args, Command};
+use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use moe_train::config::{LARGEST_SEED, RunConfig};
-use moe_train::run::{RunOptions, check_run};
+use moe_train::run::{Lock, RunOptions, check_run};
 use std::path::{Path, PathBuf};
 
 /// The options that several commands share; a command takes those that it uses.
@@ -25,6 +25,10 @@ pub struct Shared {
     /// The folder of all runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
+    /// The means by which a run folder is held: `flock`, a lock of the system, or `lease`, a file that is touched while
+    /// the run goes on, for file systems without locks; `moe doctor --runs DIR` tells
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = LockKind::Flock)]
+    pub lock: LockKind,
     /// Check everything, print the resolved configuration and the plan, write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -37,6 +41,24 @@ pub struct Shared {
     /// Also print the resolved configuration before the work
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
+}
+
+/// The means by which a run folder is held.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockKind {
+    /// A lock of the system
+    Flock,
+    /// A file that is touched while the run goes on
+    Lease,
+}
+
+impl LockKind {
+    fn lock(self) -> Lock {
+        match self {
+            Self::Flock => Lock::Flock,
+            Self::Lease => Lock::Lease,
+        }
+    }
 }
 
 impl Shared {
@@ -61,6 +83,7 @@ impl Shared {
                 .map_or(Vec::new(), |devices| devices.cloned().collect()),
             seed: value(given, "seed"),
             runs: value(given, "runs").unwrap_or_else(|| PathBuf::from("runs")),
+            lock: value(given, "lock").unwrap_or(LockKind::Flock),
             dry_run: has("dry_run"),
             json: has("json"),
             quiet: has("quiet"),
@@ -133,6 +156,7 @@ impl Shared {
             device_name: device.name.clone(),
             argv: std::env::args().collect(),
             claim: None,
+            lock: self.lock.lock(),
         }
     }
 

@@ -41,7 +41,7 @@ fn run(config: &RunConfig, runs: &Path) -> Result<Outcome, RunError> {
         runs_dir: runs.to_owned(),
         device_name: "flex".to_owned(),
         argv: Vec::new(),
-        claim: None,
+        ..RunOptions::default()
     };
     let stop = AtomicBool::new(false);
     train(config, &Device::flex(), &options, &mut Silent, &stop)

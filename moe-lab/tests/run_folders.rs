@@ -68,7 +68,7 @@ fn go(config: &RunConfig, runs: &Path, after: u64) -> Result<Outcome, RunError> 
         runs_dir: runs.to_owned(),
         device_name: "flex".to_owned(),
         argv: Vec::new(),
-        claim: None,
+        ..RunOptions::default()
     };
     let mut stopper = Stopper { after, stop: &stop };
     train(config, &Device::flex(), &options, &mut stopper, &stop)

@@ -70,7 +70,7 @@ fn options(runs: &Path) -> RunOptions {
         runs_dir: runs.to_owned(),
         device_name: "flex".to_owned(),
         argv: Vec::new(),
-        claim: None,
+        ..RunOptions::default()
     }
 }
 

@@ -97,7 +97,7 @@ fn run(config: &RunConfig) -> Summary {
         runs_dir: folder.path().to_owned(),
         device_name: "flex".to_owned(),
         argv: Vec::new(),
-        claim: None,
+        ..RunOptions::default()
     };
     let stop = AtomicBool::new(false);
     let outcome = train(config, &Device::flex(), &options, &mut Silent, &stop);

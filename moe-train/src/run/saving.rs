@@ -20,6 +20,7 @@ impl Run<'_> {
     /// Saves a checkpoint, unless the last update has made weights that are not numbers. The older one stays
     /// until a step or an evaluation with the new one's weights has given numbers.
     fn save(&mut self, observer: &mut dyn Observer) -> Result<(), RunError> {
+        self.hold.refresh()?;
         let step = self.trainer.step;
         if let Some(parameter) = not_finite(&self.trainer.model) {
             let found = format!("its update made `{parameter}` infinite or not a number");

@@ -9,22 +9,21 @@ use super::metrics_log::MetricsLog;
 use super::origin::Origin;
 use super::papers::belongs;
 use super::{
-    Event, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer, Watch,
-    run_folder,
+    Event, Hold, Lock, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
+    Watch, run_folder,
 };
 use crate::config::RunConfig;
 use crate::data::{DataError, Split, Vocab};
 use crate::task::{TaskBatches, TaskData};
 use burn::tensor::Device;
 use moe_checkpoint::disk;
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Settings of a run that do not change its numbers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// The folder of all runs.
     pub runs_dir: PathBuf,
@@ -34,6 +33,8 @@ pub struct RunOptions {
     pub argv: Vec<String>,
     /// The name and the hash of the claim that the run is made for, for the manifest.
     pub claim: Option<String>,
+    /// The means by which the run folder is held.
+    pub lock: Lock,
 }
 
 /// Outcome of a call of [`train`].
@@ -133,7 +134,7 @@ pub(super) struct Run<'a> {
     pub(super) folder: RunFolder,
     pub(super) manifest: Manifest,
     /// Keeps other processes out of the folder.
-    pub(super) _lock: fs::File,
+    pub(super) hold: Hold,
     pub(super) trainer: Trainer,
     pub(super) origin: Origin,
     pub(super) metrics: MetricsLog,
@@ -158,7 +159,7 @@ impl<'a> Run<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
-        let lock = folder.create()?;
+        let hold = folder.hold(options.lock)?;
         // under the lock: another process may have gone on in between
         let papers = belongs(&folder, config)?;
         if let Some(origin) = &papers.origin {
@@ -201,7 +202,7 @@ impl<'a> Run<'a> {
             data,
             folder,
             manifest,
-            _lock: lock,
+            hold,
             owes_evaluation: state.as_ref().is_some_and(|state| state.owes_evaluation),
             trainer,
             origin,
@@ -252,6 +253,7 @@ impl<'a> Run<'a> {
         metrics: &StepMetrics,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
+        self.hold.refresh()?;
         observer.on(Event::Step(metrics));
         self.lm_loss = metrics.lm_loss;
         self.cost.add(&metrics.layers);
