@@ -10,7 +10,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 /// Train, compare, inspect and sample mixture-of-experts models.
 ///
 /// Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
-/// configuration, 3 finished but out of tolerance or a claim failed, 130 interrupted after saving.
+/// configuration, 3 finished but out of tolerance or a claim failed, 4 a worker left runs to others,
+/// 130 interrupted after saving.
 #[derive(Parser, Debug)]
 #[command(name = "moe", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -43,7 +44,7 @@ pub enum Command {
     /// Convert a published checkpoint to our own files, or back
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
-    Ablate(ablate::AblateArgs),
+    Ablate(Box<ablate::AblateArgs>),
     /// Show which claims of papers were decided, and how; `run` makes their runs
     Claims(claims::ClaimsArgs),
     /// Show what each expert of a run takes: tokens and domains, or patches of images
@@ -102,6 +103,7 @@ const USES: [(&[&str], &[&str]); 30] = [
             "device",
             "seed",
             "runs",
+            "lock",
             "dry_run",
             "verbose",
             "expert_parallel",
@@ -123,6 +125,7 @@ const USES: [(&[&str], &[&str]); 30] = [
             "device",
             "seed",
             "runs",
+            "lock",
             "dry_run",
             "expert_parallel",
             "patience",
@@ -135,6 +138,7 @@ const USES: [(&[&str], &[&str]); 30] = [
         &[
             "device",
             "runs",
+            "lock",
             "dry_run",
             "expert_parallel",
             "patience",

@@ -22,6 +22,8 @@ pub enum Status {
     /// It finished, but what it measured is not within its tolerance, or speaks against a claim. Exit
     /// code 3.
     BelowThreshold,
+    /// It did what was left to it, and other processes are still at the rest. Exit code 4.
+    OthersAtWork,
     /// It was interrupted, and has saved. Exit code 130.
     Interrupted,
     /// It was refused, which another process says. Exit code 2.
@@ -145,6 +147,7 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<Status>) -> ExitCode {
         Ok(Ok(Status::Interrupted)) => ExitCode::from(130),
         Ok(Ok(Status::BelowThreshold)) => ExitCode::from(3),
         Ok(Ok(Status::Refused)) => ExitCode::from(2),
+        Ok(Ok(Status::OthersAtWork)) => ExitCode::from(4),
         Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             say(format!("error: {}", message(&error)));

@@ -1,5 +1,6 @@
-//! Ctrl-C: the first asks to stop after saving, the second stops at once. A signal that whoever started the
-//! program has it ignore, as `nohup` does with the hang-up, stays ignored.
+//! Ctrl-C: the first asks to stop after saving, the second stops at once. The two signals that clusters send before they
+//! end a job, SIGUSR1 and SIGUSR2, ask in the same way. A signal that whoever started the program has it ignore, as
+//! `nohup` does with the hang-up, stays ignored.
 
 use crate::terminal::say;
 use anyhow::Context;
@@ -10,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 /// The flag of this process.
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// A flag that Ctrl-C, a request to terminate or a hang-up sets; a second one ends the program. Whoever asks first says
+/// A flag that Ctrl-C, a request to terminate, a hang-up or a signal of the user's sets; a second one ends the program. Whoever asks first says
 /// what follows.
 pub fn stop_flag(what_follows: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
     if let Some(stop) = STOP.get() {
@@ -27,19 +28,22 @@ pub fn stop_flag(what_follows: &'static str) -> anyhow::Result<Arc<AtomicBool>> 
     })
     .context("cannot listen for Ctrl-C")?;
     signals::ignore(&ignored);
+    signals::hear_users();
     Ok(stop)
 }
 
 /// Leaves requests to stop to the process that says what this one does.
 pub fn leave_to_others() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {}).context("cannot listen for Ctrl-C")
+    ctrlc::set_handler(|| {}).context("cannot listen for Ctrl-C")?;
+    signals::hear_users();
+    Ok(())
 }
 
-/// The system's own calls: the crate that listens takes all three signals or none.
+/// The system's own calls: the crate that listens takes three signals or none of them, and no others.
 #[cfg(unix)]
 #[allow(unsafe_code)]
 mod signals {
-    use libc::{SIG_IGN, SIGHUP, SIGINT, SIGTERM, c_int};
+    use libc::{SA_RESTART, SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, c_int};
     use std::mem::MaybeUninit;
     use std::ptr;
 
@@ -66,6 +70,29 @@ mod signals {
             unsafe { libc::signal(signal, SIG_IGN) };
         }
     }
+
+    /// Makes a request to terminate of the signals that are free for users, which would otherwise end the program.
+    pub(super) fn hear_users() {
+        for signal in [SIGUSR1, SIGUSR2] {
+            if is_ignored(signal) {
+                continue;
+            }
+            // SAFETY: zeros are an empty mask and no flags, and the handler calls nothing but `raise`, which is allowed
+            // in one.
+            unsafe {
+                let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+                action.sa_sigaction = pass_on as *const () as usize;
+                action.sa_flags = SA_RESTART;
+                libc::sigaction(signal, &raw const action, ptr::null_mut());
+            }
+        }
+    }
+
+    /// The handler of such a signal.
+    extern "C" fn pass_on(_signal: c_int) {
+        // SAFETY: the system's call takes any number and touches no memory of ours.
+        unsafe { libc::raise(SIGTERM) };
+    }
 }
 
 #[cfg(not(unix))]
@@ -75,4 +102,6 @@ mod signals {
     }
 
     pub(super) fn ignore(_signals: &[i32]) {}
+
+    pub(super) fn hear_users() {}
 }

@@ -1,6 +1,7 @@
 //! The way the reader started this program, to print commands that can be pasted.
 
 use crate::backends::Backend;
+use anyhow::Context;
 use moe_view::quote;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,17 @@ pub fn command(backend: Option<&Backend>) -> String {
     }
 }
 
+/// This program as another process on another machine could start it: its name if a shell finds it by that, else its
+/// whole path.
+pub fn program_anywhere() -> anyhow::Result<String> {
+    let program = std::env::current_exe().context("cannot find this program to name it")?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_found = is_found(&program, std::env::split_paths(&path));
+    let name = program.file_name().filter(|_| is_found);
+    let shown = name.unwrap_or(program.as_os_str());
+    Ok(quote(&shown.to_string_lossy()))
+}
+
 /// This program as it could be typed; nothing if the system does not tell where it lies.
 fn program() -> Option<String> {
     let program = std::env::current_exe().ok()?;
@@ -24,10 +36,9 @@ fn program() -> Option<String> {
 }
 
 /// The shortest way to type the path of a program, seen from a folder by a shell that looks in some others.
-fn typed(program: &Path, here: &Path, mut path: impl Iterator<Item = PathBuf>) -> String {
-    let name = program.file_name().unwrap_or_default();
-    let found = path.find_map(|folder| folder.join(name).canonicalize().ok());
-    if found.is_some() && found == program.canonicalize().ok() {
+fn typed(program: &Path, here: &Path, path: impl Iterator<Item = PathBuf>) -> String {
+    if is_found(program, path) {
+        let name = program.file_name().unwrap_or_default();
         return quote(&name.to_string_lossy());
     }
     let shown = match program.strip_prefix(here) {
@@ -36,6 +47,13 @@ fn typed(program: &Path, here: &Path, mut path: impl Iterator<Item = PathBuf>) -
         Err(_) => program.to_owned(),
     };
     quote(&shown.to_string_lossy())
+}
+
+/// Tells whether a shell that looks in some folders finds a program by its name.
+fn is_found(program: &Path, mut path: impl Iterator<Item = PathBuf>) -> bool {
+    let name = program.file_name().unwrap_or_default();
+    let found = path.find_map(|folder| folder.join(name).canonicalize().ok());
+    found.is_some() && found == program.canonicalize().ok()
 }
 
 /// The beginning of a command that builds a backend in.

@@ -1,7 +1,7 @@
 //! The `moe` command as a library: [`run`] is the whole program, with routers of the reader's own in it.
 //!
 //! Results go to stdout, progress and notes to stderr. Exit codes: 0 ok, 1 failed, 2 usage or
-//! configuration, 3 finished but out of tolerance, 130 interrupted after saving.
+//! configuration, 3 finished but out of tolerance, 4 a worker left runs to others, 130 interrupted after saving.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 

@@ -4,10 +4,10 @@ use crate::backends::{BACKENDS, DeviceChoice, OpenDevice};
 use crate::exit::{OrUsage, Usage};
 use crate::invocation;
 use crate::terminal::say;
-use clap::{Arg, ArgMatches, Args, Command};
+use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use moe_parallel::Mesh;
 use moe_train::config::{LARGEST_SEED, RunConfig};
-use moe_train::run::{RunOptions, check_run};
+use moe_train::run::{Lock, RunOptions, check_run};
 use std::path::{Path, PathBuf};
 
 /// The options that several commands share; a command takes those that it uses.
@@ -26,6 +26,10 @@ pub struct Shared {
     /// The folder of all runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
+    /// The means by which a run folder is held: `flock`, a lock of the system, or `lease`, a file that is touched while
+    /// the run goes on, for file systems without locks; `moe doctor --runs DIR` tells
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = LockKind::Flock)]
+    pub lock: LockKind,
     /// Check everything, print the resolved configuration and the plan, write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -55,6 +59,24 @@ pub struct Shared {
     pub verbose: bool,
 }
 
+/// The means by which a run folder is held.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockKind {
+    /// A lock of the system
+    Flock,
+    /// A file that is touched while the run goes on
+    Lease,
+}
+
+impl LockKind {
+    fn lock(self) -> Lock {
+        match self {
+            Self::Flock => Lock::Flock,
+            Self::Lease => Lock::Lease,
+        }
+    }
+}
+
 impl Shared {
     /// The named options, with those that need no name: `--json` and `--quiet`.
     pub fn options(names: &[&str]) -> Vec<Arg> {
@@ -81,6 +103,7 @@ impl Shared {
             ranks: value(given, "ranks").unwrap_or(1),
             mesh: Mesh::one(),
             runs: value(given, "runs").unwrap_or_else(|| PathBuf::from("runs")),
+            lock: value(given, "lock").unwrap_or(LockKind::Flock),
             dry_run: has("dry_run"),
             json: has("json"),
             quiet: has("quiet"),
@@ -154,6 +177,7 @@ impl Shared {
             argv: std::env::args().collect(),
             claim: None,
             mesh: self.mesh.clone(),
+            lock: self.lock.lock(),
         }
     }
 

@@ -8,6 +8,8 @@ mod ablate;
 mod analysis;
 #[path = "cli/claims.rs"]
 mod claims;
+#[path = "cli/cluster.rs"]
+mod cluster;
 #[path = "cli/corpora.rs"]
 mod corpora;
 #[path = "cli/data.rs"]
@@ -411,6 +413,7 @@ fn the_doctor_finds_this_machine_well_and_leaves_nothing() {
         "device",
         "matrix product",
         "runs folder",
+        "locks",
     ] {
         assert!(names.contains(&name), "{names:?}");
     }

@@ -74,6 +74,13 @@ impl Line {
     }
 }
 
+/// Tells of a run whose last event was that its loss is not a number any more.
+pub(crate) fn has_diverged(folder: &RunFolder) -> bool {
+    let log = disk::read_text(&folder.log(), MOST_BYTES).unwrap_or_default();
+    let last = log.lines().last();
+    last.is_some_and(|line| line.contains(": diverged:"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

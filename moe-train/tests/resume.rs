@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::Device;
-use moe_parallel::Mesh;
 use moe_train::config::{Keep, ModelConfig, RunConfig};
 use moe_train::data::{DataConfig, Split, TextConfig, TextName};
 use moe_train::run::{
@@ -71,8 +70,7 @@ fn options(runs: &Path) -> RunOptions {
         runs_dir: runs.to_owned(),
         device_name: "flex".to_owned(),
         argv: Vec::new(),
-        claim: None,
-        mesh: Mesh::one(),
+        ..RunOptions::default()
     }
 }
 

@@ -4,7 +4,6 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use moe_parallel::Mesh;
 use moe_train::config::RunConfig;
 use moe_train::run::{Outcome, RunOptions, Silent, Summary, Trainer, train};
 use moe_train::task::TaskData;
@@ -98,8 +97,7 @@ fn run(config: &RunConfig) -> Summary {
         runs_dir: folder.path().to_owned(),
         device_name: "flex".to_owned(),
         argv: Vec::new(),
-        claim: None,
-        mesh: Mesh::one(),
+        ..RunOptions::default()
     };
     let stop = AtomicBool::new(false);
     let outcome = train(config, &Device::flex(), &options, &mut Silent, &stop);

@@ -1,6 +1,7 @@
 //! `moe ablate`: trains a grid of variants, or the arms of a claim, over several seeds and compares them.
 
 mod args;
+mod cluster;
 mod helpers;
 mod power;
 mod preview;
@@ -18,7 +19,8 @@ use args::{Targets, scale};
 use helpers::Helpers;
 use moe_checkpoint::disk;
 use moe_lab::ablate::{
-    AblationConfig, AblationReport, Decision, Plan, execute, from_csv, reported, to_csv,
+    AblationConfig, AblationReport, Decision, Executed, Others, Plan, execute, from_csv, reported,
+    to_csv,
 };
 use moe_train::config::RunConfig;
 use moe_train::run::{finished, run_folder};
@@ -35,6 +37,9 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let overrides = shared.overrides(&args.overrides);
     let plan = args.plan(&overrides)?;
     check_twins(&plan)?;
+    if let Some(status) = cluster::look(args, &plan, shared)? {
+        return Ok(status);
+    }
     if helpers::is_helper() {
         return help(args, &plan, shared);
     }
@@ -44,9 +49,22 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
         let report = read(path, &plan, &args.comparison(&plan))?;
         return args.show(&report, &plan, &targets, shared);
     }
+    if args.cluster.worker && !shared.dry_run {
+        return cluster::work(args, &plan, &targets, shared);
+    }
+    make(args, &plan, &targets, shared)
+}
+
+/// Makes the missing runs after a preview of them, or shows the preview alone.
+fn make(
+    args: &AblateArgs,
+    plan: &Plan,
+    targets: &Targets,
+    shared: &Shared,
+) -> anyhow::Result<Status> {
     let missing = plan.missing(&shared.runs).map_err(ablate_error)?;
     if missing > 0 {
-        check_data(&plan, shared)?;
+        check_data(plan, shared)?;
     }
     let device = shared.open_device()?;
     for arm in plan.arms.iter().filter(|_| missing > 0) {
@@ -56,16 +74,16 @@ pub fn run(args: &AblateArgs, shared: &Shared) -> anyhow::Result<Status> {
             memory::check(&arm.config, args.jobs(), &device.name)?;
         }
     }
-    let mut preview = Preview::new(&plan, missing, args.power.is_some());
+    let mut preview = Preview::new(plan, missing, args.power.is_some());
     if shared.dry_run {
         return preview.show(shared);
     }
     if !shared.quiet {
-        preview = preview.estimated(&plan, &device.device, &shared.runs)?;
+        preview = preview.estimated(plan, &device.device, &shared.runs)?;
     }
     shared.note(&preview.text());
-    match train(args, &plan, missing, &device, shared)? {
-        Some(report) => args.show(&report, &plan, &targets, shared),
+    match train(args, plan, missing, &device, shared)? {
+        Some(report) => args.show(&report, plan, targets, shared),
         None => {
             shared.note("interrupted and saved; the same command goes on");
             shared.next(&invocation::arguments());
@@ -143,17 +161,21 @@ fn train(
     let mut progress = Progress::new(shared, missing, log_every);
     let options = shared.run_options(device);
     let config = args.comparison(plan);
-    let report = execute(
+    let executed = execute(
         plan,
         &config,
         &device.device,
         &options,
         &mut progress,
         &stop,
+        Others::Await,
     );
     progress.finish();
     drop(helpers);
-    report.map_err(ablate_error)
+    match executed.map_err(ablate_error)? {
+        Executed::Complete(report) => Ok(Some(*report)),
+        Executed::Stopped | Executed::Left { .. } => Ok(None),
+    }
 }
 
 /// Makes runs for the process that has started this one.
@@ -163,17 +185,18 @@ fn help(args: &AblateArgs, plan: &Plan, shared: &Shared) -> anyhow::Result<Statu
     let device = shared.open_device()?;
     let mut progress = Progress::of_finished_runs(shared);
     let (options, config) = (shared.run_options(&device), args.comparison(plan));
-    let report = execute(
+    let executed = execute(
         plan,
         &config,
         &device.device,
         &options,
         &mut progress,
         &stop,
+        Others::Await,
     );
-    match report.map_err(ablate_error)? {
-        Some(_) => Ok(Status::Done),
-        None => Ok(Status::Interrupted),
+    match executed.map_err(ablate_error)? {
+        Executed::Complete(_) => Ok(Status::Done),
+        Executed::Stopped | Executed::Left { .. } => Ok(Status::Interrupted),
     }
 }
 
@@ -230,21 +253,33 @@ fn check_twins(plan: &Plan) -> anyhow::Result<()> {
 /// Loads each data set once: what is wrong with it would otherwise show after other arms were trained.
 /// A dry run checks what is quick to check.
 fn check_data(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
-    let mut loaded = Vec::new();
-    for arm in &plan.arms {
-        let data = (&arm.config.data, arm.config.train.seq_length);
-        if !loaded.contains(&data) {
-            if shared.dry_run {
-                let checked = TaskData::check(&arm.config).or_usage()?;
-                checked
-                    .remark()
-                    .into_iter()
-                    .for_each(|remark| shared.note(remark));
-            } else {
-                TaskData::load(&arm.config, &AtomicBool::new(false)).or_usage()?;
-            }
-            loaded.push(data);
-        }
+    if shared.dry_run {
+        return check_quickly(plan, shared);
+    }
+    for config in with_own_data(plan) {
+        TaskData::load(config, &AtomicBool::new(false)).or_usage()?;
     }
     Ok(())
+}
+
+/// Checks what is quick to check of each data set.
+fn check_quickly(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
+    for config in with_own_data(plan) {
+        let checked = TaskData::check(config).or_usage()?;
+        let remark = checked.remark().into_iter();
+        remark.for_each(|remark| shared.note(remark));
+    }
+    Ok(())
+}
+
+/// The first arm of each data set.
+fn with_own_data(plan: &Plan) -> Vec<&RunConfig> {
+    let mut first: Vec<&RunConfig> = Vec::new();
+    for arm in &plan.arms {
+        let data = |config: &RunConfig| (config.data.clone(), config.train.seq_length);
+        if !first.iter().any(|other| data(other) == data(&arm.config)) {
+            first.push(&arm.config);
+        }
+    }
+    first
 }

@@ -58,6 +58,10 @@ struct RunArgs {
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: u64,
+    /// Make runs that nobody has until none is left, and wait for no other process. The exit code is 4 while others are
+    /// still at it
+    #[arg(long, conflicts_with = "jobs")]
+    worker: bool,
 }
 
 const PICTURE: Output = Output {
@@ -99,15 +103,22 @@ fn decide(args: &ClaimsArgs, what: &RunArgs, shared: &Shared) -> anyhow::Result<
         fs::create_dir_all(&args.results)
             .with_context(|| format!("cannot make the folder `{folder}`"))?;
     }
+    let jobs = what.jobs.to_string();
+    let options = if what.worker {
+        vec!["--worker"]
+    } else {
+        vec!["--jobs", &jobs]
+    };
     let mut status = Status::Done;
     for (file, name) in files.iter().zip(&what.names) {
         let written =
             ["csv", "svg"].map(|extension| args.results.join(format!("{name}.{extension}")));
         // a dry run makes no folder, and where there is none nothing is in the way
         let written = args.results.is_dir().then_some(&written);
-        match ablate::run(&AblateArgs::of_claim(file, what.jobs, written), shared)? {
+        match ablate::run(&AblateArgs::of_claim(file, &options, written), shared)? {
             Status::Interrupted => return Ok(Status::Interrupted),
-            Status::BelowThreshold => status = Status::BelowThreshold,
+            Status::OthersAtWork => status = Status::OthersAtWork,
+            Status::BelowThreshold if status == Status::Done => status = Status::BelowThreshold,
             _ => (),
         }
     }

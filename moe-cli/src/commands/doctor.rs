@@ -1,6 +1,7 @@
-//! `moe doctor`: is this machine ready?
+//! `moe doctor`: is this machine ready, and do locks work where runs go?
 
 mod limit;
+mod locks;
 
 use crate::backends::{BACKENDS, OpenDevice};
 use crate::exit::Status;
@@ -13,7 +14,7 @@ use moe_train::run::BURN_VERSION;
 use moe_view::{pairs, significant};
 use serde::Serialize;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The side of the square matrices that are multiplied.
@@ -21,8 +22,12 @@ const SIDE: usize = 1024;
 
 /// The arguments of `moe doctor`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  moe doctor --device cuda")]
-pub struct DoctorArgs {}
+#[command(after_help = "Examples:\n  moe doctor --device cuda\n  moe doctor --runs /shared/runs")]
+pub struct DoctorArgs {
+    /// Say whether a lock of this file is free, and nothing else: the other process of the check of locks
+    #[arg(long, value_name = "FILE", hide = true)]
+    try_lock: Option<PathBuf>,
+}
 
 /// One thing that was looked at.
 #[derive(Serialize, Debug)]
@@ -33,7 +38,11 @@ struct Check {
 }
 
 /// Prints what was found; not healthy if something is broken.
-pub fn run(_args: &DoctorArgs, shared: &Shared) -> anyhow::Result<Status> {
+pub fn run(args: &DoctorArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if let Some(path) = &args.try_lock {
+        print(locks::state_of(path))?;
+        return Ok(Status::Done);
+    }
     let mut checks = vec![
         Check::good("moe", env!("CARGO_PKG_VERSION").to_owned()),
         Check::good("burn", BURN_VERSION.to_owned()),
@@ -50,6 +59,7 @@ pub fn run(_args: &DoctorArgs, shared: &Shared) -> anyhow::Result<Status> {
         Err(error) => checks.push(Check::bad("device", error.to_string())),
     }
     checks.push(write_access(&shared.runs));
+    checks.push(locks::check(&shared.runs));
 
     let is_healthy = checks.iter().all(|check| check.ok);
     if shared.json {
@@ -182,10 +192,16 @@ fn gradient(device: &Device) -> Check {
     }
 }
 
+/// The folder of runs, or the nearest above it that is there.
+fn existing(runs: &Path) -> &Path {
+    let folders = runs.ancestors().filter(|path| *path != Path::new(""));
+    let mut exists = folders.filter(|folder| folder.is_dir());
+    exists.next().unwrap_or(Path::new("."))
+}
+
 /// Writes and deletes a file where runs go, or would go.
 fn write_access(runs: &Path) -> Check {
-    let exists = runs.ancestors().find(|folder| folder.is_dir());
-    let folder = exists.unwrap_or(Path::new("."));
+    let folder = existing(runs);
     // a name that nobody can foresee, and no link is followed
     let written = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(b"moe"));
     let runs = runs.display();

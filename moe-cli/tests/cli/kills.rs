@@ -300,6 +300,45 @@ mod signals {
     }
 
     #[test]
+    fn the_signals_of_clusters_save_as_a_request_to_terminate_does() {
+        let line = format!("{} train.steps=300 train.checkpoint_every=20", TASKS[0].1);
+        for signal in ["-USR1", "-USR2"] {
+            let place = place();
+            let expected = whole(&place, &line);
+            let mut child = start(&place, &line);
+            wait_until(&mut child, || has_checkpoint(&place));
+            send(signal, &child);
+            let ended = Ended::from(child.wait_with_output().unwrap());
+            assert_eq!(ended.code, 130, "{signal}: {}", ended.stderr);
+            let words = "interrupted after step";
+            assert!(ended.stderr.contains(words), "{signal}: {}", ended.stderr);
+            goes_on_to(&place, &line, &expected);
+        }
+    }
+
+    #[test]
+    fn a_worker_saves_on_a_signal_and_another_goes_on() {
+        let place = place();
+        let line = "ablate tiny.toml -x router.name=mixtral,random router.top_k=2 -s 1 train.steps=300 \
+                    train.checkpoint_every=20 --worker";
+        let mut child = start(&place, line);
+        wait_until(&mut child, || has_checkpoint(&place));
+        let ended = terminated(child);
+        assert!(
+            ended.stderr.contains("interrupted and saved"),
+            "{}",
+            ended.stderr
+        );
+        let rest = place.moe(line);
+        assert_eq!(rest.code, 0, "{}", rest.stderr);
+        assert!(
+            rest.stderr.contains("going on after step"),
+            "{}",
+            rest.stderr
+        );
+    }
+
+    #[test]
     fn the_last_evaluation_is_bounded_ends_on_a_signal_and_is_made_again() {
         let place = place();
         long_text(&place, 4_000_000);
@@ -353,7 +392,7 @@ mod signals {
         let line = format!("{} train.steps=300", TASKS[0].1);
         let moe = env!("CARGO_BIN_EXE_moe");
         let child = Command::new("sh")
-            .args(["-c", &format!("trap '' HUP INT; exec {moe} {line}")])
+            .args(["-c", &format!("trap '' HUP INT USR1; exec {moe} {line}")])
             .current_dir(place.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -362,6 +401,7 @@ mod signals {
             .unwrap();
         let child = with_checkpoint(&place, child);
         send("-HUP", &child);
+        send("-USR1", &child);
         send("-INT", &child);
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(ended.code, 0, "{}", ended.stderr);

@@ -39,7 +39,8 @@ pub fn commands(text: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-/// The words of a line up to its remark; either kind of quotation marks holds words together.
+/// The words of a line up to its remark, or to where another program takes its output; either kind of quotation marks
+/// holds words together.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in line.split(" #").next().unwrap_or(line).chars().chain([' ']) {
@@ -47,6 +48,9 @@ fn words(line: &str) -> Vec<String> {
             Some(open) if c == open => quote = None,
             None if ['"', '\''].contains(&c) => quote = Some(c),
             None if c.is_whitespace() => {
+                if ["|", ">"].contains(&word.as_str()) {
+                    return words;
+                }
                 if !word.is_empty() {
                     words.push(std::mem::take(&mut word));
                 }

@@ -1,5 +1,6 @@
 //! Plans: all runs of an ablation, before any of them is made.
 
+mod planned;
 mod rows;
 mod runs;
 
@@ -11,8 +12,9 @@ use super::{AblateError, Arm, Axis, Claim, ClaimError, Grid, SeedResult, Sweep, 
 use crate::stats::seeds_needed;
 use moe_train::config::{LARGEST_SEED, RunConfig};
 use moe_train::resolve::ConfigFile;
+pub use planned::PlannedRun;
 use rows::{check_sweep, ordered, scored_as, tested};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// An arm with its configuration; the seed is set for each run.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct PlannedArm {
     pub config: RunConfig,
     /// The configurations that a tuning tries, one a value; none without a tuning.
     pub candidates: Vec<RunConfig>,
+    /// The values that make the configuration of the plan's file, later ones before earlier ones.
+    pub overrides: Vec<String>,
 }
 
 /// An arm as it is compared: its runs, evaluated in one way.
@@ -61,6 +65,8 @@ pub struct Plan {
     pub claim: Option<Claim>,
     /// Changes that make the runs others than those of the claim's file, so that they do not decide it.
     pub changed_by: Option<String>,
+    /// The file of the configuration that all arms start from.
+    pub file: PathBuf,
 }
 
 /// The level of verdicts.
@@ -178,6 +184,7 @@ impl Plan {
                 label: label.clone(),
                 config: candidates.first().cloned().unwrap_or(resolved.config),
                 candidates,
+                overrides: [overrides, of_arm].concat(),
             });
         }
         let first = arms.first().map_or(0, |arm| arm.config.seed);
@@ -191,6 +198,7 @@ impl Plan {
             sweep: None,
             claim: None,
             changed_by: None,
+            file: base.path().to_owned(),
         })
     }
 
@@ -204,6 +212,8 @@ impl Plan {
         let tuned = tuning.map_or(&[][..], |report| &report.arms);
         for (arm, tuned) in plan.arms.iter_mut().zip(tuned) {
             arm.config = arm.candidates[tuned.chosen].clone();
+            let chosen = plan.tune.iter().map(|tune| tune.set(tuned.chosen));
+            arm.overrides.extend(chosen);
         }
         for row in &mut plan.tested {
             let config = &plan.arms[row.arm].config;

@@ -66,6 +66,9 @@ pub struct AblationReport {
     /// The keys in which the arms differ, if they were planned together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// The kinds of devices that the runs were made on, if there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
     /// The tuning of each arm before the decision, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<TuneReport>,
@@ -116,6 +119,7 @@ impl AblationReport {
             smallest_p_holm: smallest_holm(smallest_p, n_compared),
             arms,
             differences: Vec::new(),
+            devices: Vec::new(),
             tuning: None,
             scaling: None,
             sweep: None,

@@ -64,6 +64,11 @@ impl Tune {
         Ok(Self { key, values, seeds })
     }
 
+    /// The override that sets one of the values.
+    pub(super) fn set(&self, place: usize) -> String {
+        format!("{}={}", self.key, self.values[place])
+    }
+
     pub(super) fn report(&self, arms: Vec<TunedArm>) -> TuneReport {
         TuneReport {
             key: self.key.clone(),

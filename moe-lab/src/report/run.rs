@@ -2,8 +2,7 @@
 
 use super::LoadMap;
 use crate::MetricLines;
-use crate::logged::MOST_BYTES;
-use moe_checkpoint::disk;
+use crate::logged::has_diverged;
 use moe_train::config::RunConfig;
 use moe_train::run::{Manifest, RunError, RunFolder, Summary, read_manifest, read_summary};
 use serde::{Serialize, Serializer};
@@ -86,13 +85,8 @@ impl Run {
 }
 
 fn state(folder: &RunFolder, is_finished: bool, lines: &MetricLines) -> RunState {
-    let log = disk::read_text(&folder.log(), MOST_BYTES).unwrap_or_default();
-    let has_diverged = log
-        .lines()
-        .last()
-        .is_some_and(|line| line.contains(": diverged:"));
     let step = lines.last_step();
-    match (is_finished, has_diverged) {
+    match (is_finished, has_diverged(folder)) {
         (true, _) => RunState::Finished,
         (false, true) => RunState::Diverged { step },
         (false, false) => {

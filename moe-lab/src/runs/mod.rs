@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! runs folder --filters--> RunList        two paths --> Comparison        paths --> ExportedRun --> MetricLine
+//! plan of an ablation --> Standing
 //! ```
 //!
 //! Nothing is trained, scored or written here. A damaged folder is an entry of the list, and an error of the other two.
@@ -14,6 +15,7 @@ mod export;
 mod filter;
 mod lines;
 mod list;
+mod standing;
 
 pub use compare::{Comparison, Side, SideKind};
 pub use entry::{EntryState, RunEntry, Score};
@@ -22,3 +24,4 @@ pub use export::{ExportedRun, exported_runs};
 pub use filter::Filter;
 pub use lines::{MetricLine, MetricReader, MetricRow};
 pub use list::RunList;
+pub use standing::{RunStanding, RunStandingState, Standing, Totals};

@@ -112,6 +112,21 @@ pub enum RunError {
         "another process is training {0}: wait for it, or stop it and call again to go on from its checkpoint"
     )]
     Busy(PathBuf),
+    /// A file system without locks.
+    #[error(
+        "cannot lock {path}: {source}. Where a file system has no locks, add `--lock lease`; `moe doctor --runs DIR` tells"
+    )]
+    NoLocks {
+        /// The file.
+        path: PathBuf,
+        /// Error of the system.
+        source: std::io::Error,
+    },
+    /// A lease that another process has taken over.
+    #[error(
+        "another process has taken {0} over, because this one stood still for longer than its lease: nothing more is written here"
+    )]
+    Lost(PathBuf),
     /// Numbers of the training are not finite any more.
     #[error(transparent)]
     Diverged(#[from] Diverged),

@@ -1,13 +1,11 @@
 //! The folder of a run: its name, its files and its lock.
 
-use super::RunError;
 use super::files::file_error;
+use super::hold::{is_flocked, is_leased};
+use super::{Hold, Lock, Owner, RunError};
 use crate::config::RunConfig;
-use moe_checkpoint::disk;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 /// The folder of a run: `<runs>/<name>/seed-<n>`. The name's hash decides: a folder with another name before it
 /// is that of the same question.
@@ -102,17 +100,22 @@ impl RunFolder {
         self.checkpoint(step).join("state.json")
     }
 
-    fn lock(&self) -> PathBuf {
+    pub(super) fn lock(&self) -> PathBuf {
         self.path.join(".lock")
     }
 
-    /// Tells whether a process trains the run now, which holds the lock as long as it does.
+    pub(super) fn owner_file(&self) -> PathBuf {
+        self.path.join("owner.json")
+    }
+
+    /// The process that holds the folder, or held it when it was killed.
+    pub fn owner(&self) -> Option<Owner> {
+        Owner::read(&self.owner_file())
+    }
+
+    /// Tells whether a process trains the run now, which holds the folder as long as it does.
     pub fn is_locked(&self) -> bool {
-        let Ok(file) = disk::open_regular(&self.lock()) else {
-            return false;
-        };
-        // shared, so that two processes that look do not take each other for the one that trains
-        matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+        is_flocked(&self.lock()) || is_leased(&self.owner_file())
     }
 
     /// The steps of all whole checkpoints, in order.
@@ -135,34 +138,28 @@ impl RunFolder {
         Ok(steps)
     }
 
-    /// Creates the folder and takes its lock, which lasts as long as the file that is returned and
-    /// ends with the process, however that ends.
+    /// Creates the folder and takes its lock, which lasts as long as what is returned and ends with the process,
+    /// however that ends.
     ///
     /// # Errors
     ///
-    /// Returns an error if the folder cannot be created or another process holds the lock.
-    pub fn create(&self) -> Result<fs::File, RunError> {
+    /// As [`hold`](Self::hold).
+    pub fn create(&self) -> Result<Hold, RunError> {
+        self.hold(Lock::Flock)
+    }
+
+    /// Creates the folder and keeps other processes out of it by the given means, as long as what is returned lasts.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the folder cannot be created, if another process holds it, or if its file system has no
+    /// locks and one is asked for.
+    pub fn hold(&self, lock: Lock) -> Result<Hold, RunError> {
         let folder = self.checkpoints();
         fs::create_dir_all(&folder).map_err(file_error("create", &folder))?;
-        let path = self.lock();
-        let file = disk::lock_file(&path).map_err(file_error("open", &path))?;
-        for _ in 0..LOOKS {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                // held for a run, or for the instant that a look at it takes
-                Err(fs::TryLockError::WouldBlock) => thread::sleep(LOOK),
-                Err(fs::TryLockError::Error(source)) => {
-                    return Err(file_error("lock", &path)(source));
-                }
-            }
-        }
-        Err(RunError::Busy(self.path.clone()))
+        Hold::take(self, lock)
     }
 }
-
-/// Attempts to take a lock, and the time between two of them.
-const LOOKS: usize = 5;
-const LOOK: Duration = Duration::from_millis(10);
 
 /// The step of a checkpoint's name, as it is written.
 pub(super) fn step_of(name: &str) -> Option<u64> {

@@ -22,6 +22,12 @@ pub struct Manifest {
     pub device: String,
     /// The operating system and processor architecture.
     pub host: String,
+    /// The name of the machine.
+    #[serde(default)]
+    pub hostname: String,
+    /// The job of the cluster that the process was part of, such as `slurm 17_3` for task 3 of array 17.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// The widest vector instructions of the processor: avx512, avx2, neon or none. The same program gives the
     /// same bits where this and the processor's family are the same.
     #[serde(default)]
@@ -52,14 +58,21 @@ impl Manifest {
             commit: git_commit(),
             device: device.to_owned(),
             host: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            hostname: hostname(),
+            job: job(),
             simd: simd().to_owned(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             argv: argv.to_vec(),
-            started_at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |time| time.as_secs()),
+            started_at: now_s(),
             ..Self::default()
         }
+    }
+
+    /// The kind of device that the numbers come from: runs of two kinds may differ in their last digits. The processor
+    /// counts on every device, since routers choose experts on it.
+    pub fn kind_of_device(&self) -> String {
+        let device = self.device.split(':').next().unwrap_or_default();
+        format!("{device} on {}, {}", self.host, self.simd)
     }
 
     /// Takes the time and the memory that the run has needed.
@@ -73,6 +86,36 @@ impl Manifest {
         self.peak_memory_bytes = peak_memory_bytes();
         self
     }
+}
+
+/// Seconds since 1970.
+pub(super) fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |time| time.as_secs())
+}
+
+/// The name of this machine; "" if the system does not tell.
+pub(super) fn hostname() -> String {
+    let told = disk::read_text(Path::new("/proc/sys/kernel/hostname"), 1 << 10).ok();
+    let told = told.or_else(|| stdout_of("hostname", &[]));
+    told.map_or(String::new(), |name| name.trim().to_owned())
+}
+
+/// The job of the cluster that this process is part of.
+pub(super) fn job() -> Option<String> {
+    job_of(|name| std::env::var(name).ok())
+}
+
+/// The job by its variables. A task of an array is named by the array: the last task has the array's own number
+/// as its own.
+fn job_of(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let of_array = variable("SLURM_ARRAY_JOB_ID").zip(variable("SLURM_ARRAY_TASK_ID"));
+    let slurm = of_array.map(|(array, task)| format!("{array}_{task}"));
+    if let Some(job) = slurm.or_else(|| variable("SLURM_JOB_ID")) {
+        return Some(format!("slurm {job}"));
+    }
+    let index = variable("JOB_COMPLETION_INDEX")?;
+    Some(format!("kubernetes {index}"))
 }
 
 /// The vector instructions that the layers' own loops are compiled for, the widest that the processor has.
@@ -95,13 +138,14 @@ fn simd() -> &'static str {
 }
 
 fn git_commit() -> String {
-    Command::new("git")
-        .args(["rev-parse", "HEAD"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        .unwrap_or_default()
+    stdout_of("git", &["rev-parse", "HEAD"]).unwrap_or_default()
+}
+
+/// The output of a command that succeeds.
+fn stdout_of(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    output.status.success().then(|| text.trim().to_owned())
 }
 
 /// The high-water mark of this process's memory, where Linux tells.
@@ -112,4 +156,38 @@ fn peak_memory_bytes() -> u64 {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok())
         .map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_of_an_array_is_named_by_the_array() {
+        let job = |variables: &[(&str, &str)]| {
+            let found = |name: &str| variables.iter().find(|(other, _)| *other == name);
+            job_of(|name| found(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let alone = ("SLURM_JOB_ID", "9");
+        let task = [("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "3")];
+        assert_eq!(job(&[alone]).as_deref(), Some("slurm 9"));
+        assert_eq!(
+            job(&[alone, task[0], task[1]]).as_deref(),
+            Some("slurm 7_3")
+        );
+        let pod = ("JOB_COMPLETION_INDEX", "2");
+        assert_eq!(job(&[pod]).as_deref(), Some("kubernetes 2"));
+        assert_eq!(job(&[]), None);
+    }
+
+    #[test]
+    fn devices_of_one_kind_have_one_name() {
+        let kind = |device: &str, simd: &str| {
+            let mut manifest = Manifest::new(device, &[]);
+            manifest.simd = simd.to_owned();
+            manifest.kind_of_device()
+        };
+        assert_eq!(kind("cuda:0", "avx2"), kind("cuda:1", "avx2"));
+        assert_ne!(kind("flex", "avx2"), kind("flex", "avx512"));
+    }
 }

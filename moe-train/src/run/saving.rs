@@ -21,6 +21,7 @@ impl Run<'_> {
     /// Saves a checkpoint, unless the last update has made weights that are not numbers. The older one stays
     /// until a step or an evaluation with the new one's weights has given numbers.
     fn save(&mut self, observer: &mut dyn Observer) -> Result<(), RunError> {
+        self.hold.refresh()?;
         let step = self.trainer.step;
         self.lead.say(&Command::Save);
         let saved = checkpoint::Saved::of(&self.trainer);

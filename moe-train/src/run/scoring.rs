@@ -2,6 +2,7 @@
 
 use super::evaluate::{Scope, evaluate};
 use super::files::write_json;
+use super::hold::Holding;
 use super::papers::write_summary;
 use super::train::Run;
 use super::{EvalMetrics, Event, RunError, Summary, Watch};
@@ -28,7 +29,17 @@ impl Run<'_> {
         };
         let model = self.trainer.whole_model().valid();
         let step = self.trainer.step;
-        let mut metrics = match evaluate(model.with(self.data)?, scope, &device, watch) {
+        let mut observer = Holding {
+            hold: &mut self.hold,
+            observer: watch.observer,
+        };
+        let mut held = Watch {
+            observer: &mut observer,
+            stop: watch.stop,
+        };
+        let scored = evaluate(model.with(self.data)?, scope, &device, &mut held);
+        self.hold.refresh()?;
+        let mut metrics = match scored {
             Ok(Some(metrics)) => metrics,
             Ok(None) => return Ok(None),
             Err(error) => return Err(self.diverged(error.to_string(), step)?),

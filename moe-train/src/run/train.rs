@@ -8,8 +8,8 @@ use super::metrics_log::MetricsLog;
 use super::origin::Origin;
 use super::papers::belongs;
 use super::{
-    Event, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer, Watch,
-    run_folder,
+    Event, Hold, Lock, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
+    Watch, run_folder,
 };
 use crate::config::RunConfig;
 use crate::data::{DataError, Split, Vocab};
@@ -18,14 +18,13 @@ use crate::task::{OtherTask, TaskBatches, TaskData};
 use burn::tensor::Device;
 use moe_checkpoint::disk;
 use moe_parallel::Mesh;
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Settings of a run that do not change its numbers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// The folder of all runs.
     pub runs_dir: PathBuf,
@@ -37,6 +36,8 @@ pub struct RunOptions {
     pub claim: Option<String>,
     /// The processes that make the run together: the same numbers, whatever they are.
     pub mesh: Mesh,
+    /// The means by which the run folder is held.
+    pub lock: Lock,
 }
 
 /// Outcome of a call of [`train`].
@@ -138,7 +139,7 @@ pub(super) struct Run<'a> {
     pub(super) folder: RunFolder,
     pub(super) manifest: Manifest,
     /// Keeps other processes out of the folder.
-    pub(super) _lock: fs::File,
+    pub(super) hold: Hold,
     pub(super) trainer: Trainer,
     /// Hold on the other ranks.
     pub(super) lead: Lead,
@@ -165,7 +166,7 @@ impl<'a> Run<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
-        let lock = folder.create()?;
+        let hold = folder.hold(options.lock)?;
         // under the lock: another process may have gone on in between
         let papers = belongs(&folder, config)?;
         if let Some(origin) = &papers.origin {
@@ -214,7 +215,7 @@ impl<'a> Run<'a> {
             data,
             folder,
             manifest,
-            _lock: lock,
+            hold,
             owes_evaluation: state.as_ref().is_some_and(|state| state.owes_evaluation),
             trainer,
             lead,
@@ -283,6 +284,7 @@ impl<'a> Run<'a> {
         metrics: &StepMetrics,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
+        self.hold.refresh()?;
         observer.on(Event::Step(metrics));
         self.lm_loss = metrics.lm_loss;
         self.cost.add(&metrics.layers);

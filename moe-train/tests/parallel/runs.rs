@@ -45,9 +45,8 @@ fn go_on(
         let options = RunOptions {
             runs_dir: runs.to_owned(),
             device_name: "flex".to_owned(),
-            argv: Vec::new(),
-            claim: None,
             mesh: mesh.clone(),
+            ..RunOptions::default()
         };
         let stop = AtomicBool::new(false);
         let mut observer = StopAfter {

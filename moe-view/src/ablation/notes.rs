@@ -32,6 +32,7 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
             .flat_map(|scaling| worth_notes(report, scaling)),
     );
     notes.extend(mark_notes(report));
+    notes.extend(devices_note(&report.devices));
     // what training cost is the same in every evaluation
     let first = report.arms.first().map(|arm| &arm.evaluation);
     let of_first = |arm: &&ArmReport| Some(&arm.evaluation) == first;
@@ -71,6 +72,16 @@ fn mark_notes(report: &AblationReport) -> Vec<String> {
         );
     }
     notes
+}
+
+/// The devices of the runs, where they are not all alike.
+fn devices_note(devices: &[String]) -> Option<String> {
+    (devices.len() > 1).then(|| {
+        format!(
+            "the runs were made on different devices ({}), on which even equal runs differ in the last digits.",
+            devices.join("; ")
+        )
+    })
 }
 
 /// The measured cost of an arm's tokens, where its configuration says something else.
@@ -187,4 +198,20 @@ fn visible_note(report: &AblationReport) -> Option<String> {
         "power: a true difference of {range} is found in 80 % of such studies, by the standard deviation of the \
          differences seen here."
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_devices_are_said_to_be() {
+        let of = |devices: &[&str]| {
+            let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
+            devices_note(&devices)
+        };
+        assert_eq!(of(&[]), None);
+        let note = of(&["cuda on linux", "flex on linux"]).expect("a note");
+        assert!(note.contains("(cuda on linux; flex on linux)"), "{note}");
+    }
 }

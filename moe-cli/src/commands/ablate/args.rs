@@ -1,5 +1,6 @@
 //! The arguments of `moe ablate`.
 
+use super::cluster::ClusterArgs;
 use crate::exit::{Usage, ablate_error};
 use crate::target::{Kind, Output, Overwrite, Target};
 use clap::{Args, FromArgMatches};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 #[command(
     after_help = "Examples:\n  moe ablate configs/quickstart.toml -x router.name=mixtral,loss_free router.top_k=2\n  \
                   moe ablate configs/debug.toml -x balance.load_balance=0,0.02 -t train.lr=2.5e-3,5e-3,1e-2 -j 2 --csv runs.csv\n  \
+                  moe ablate configs/debug.toml -x router.name=mixtral,random router.top_k=2 --submit slurm --sbatch '--time=4:00:00'\n  \
                   moe ablate configs/claims/c1.toml --svg c1.svg"
 )]
 pub struct AblateArgs {
@@ -78,6 +80,8 @@ pub struct AblateArgs {
     /// Print for every two arms the smallest margin within which they are equal
     #[arg(long)]
     pub(super) matrix: bool,
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
 }
 
 /// The seeds of a pilot.
@@ -98,10 +102,10 @@ impl AblateArgs {
         self.jobs as usize
     }
 
-    /// The arguments of a claim whose runs and figure are written to two files, or to none.
-    pub fn of_claim(file: &Path, jobs: u64, written: Option<&[PathBuf; 2]>) -> Self {
-        let jobs = jobs.to_string();
-        let mut words = ["ablate", "--jobs", &jobs].map(OsStr::new).to_vec();
+    /// The arguments of a claim with options of ours, whose runs and figure are written to two files, or to none.
+    pub fn of_claim(file: &Path, options: &[&str], written: Option<&[PathBuf; 2]>) -> Self {
+        let options = options.iter().map(OsStr::new);
+        let mut words: Vec<&OsStr> = [OsStr::new("ablate")].into_iter().chain(options).collect();
         for (flag, path) in ["--csv", "--svg"].iter().zip(written.into_iter().flatten()) {
             words.extend([OsStr::new(flag), path.as_os_str()]);
         }
