@@ -26,6 +26,8 @@ mod pages;
 mod place;
 #[path = "cli/published.rs"]
 mod published;
+#[path = "cli/ranks.rs"]
+mod ranks;
 #[path = "cli/runs.rs"]
 mod runs;
 #[path = "cli/runs_folder.rs"]

@@ -80,12 +80,30 @@ pub fn run(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
         name_question(name, &config, shared)?;
     }
     note_shorter(&config, args, shared);
+    if shared.mesh.is_shared() {
+        shared.note(&processes(&config, shared));
+    }
     let stop = interrupt::stop_flag("saving, then stopping")?;
     let mut progress = Progress::new(shared, 1, config.train.log_every);
     let options = shared.run_options(&device);
     let outcome = train(&config, &device.device, &options, &mut progress, &stop);
     progress.finish();
     report(&outcome.map_err(run_error)?, &config, shared)
+}
+
+/// The processes of a run and what each of them holds, in words.
+fn processes(config: &RunConfig, shared: &Shared) -> String {
+    let mesh = &shared.mesh;
+    let (ranks, parts) = (mesh.world.size(), mesh.experts.size());
+    let n_experts = config.experts().n_experts;
+    format!(
+        "{ranks} processes ({}): {} x {parts}, {} of {n_experts} experts each; a step is {} micro-batches of {} tokens",
+        mesh.world.engine(),
+        ranks / parts,
+        n_experts / parts,
+        config.train.accumulate,
+        thousands(config.tokens_per_step() / config.train.accumulate as u64)
+    )
 }
 
 /// Makes the folder of a new configuration under a name of the reader's.

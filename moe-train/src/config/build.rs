@@ -27,7 +27,7 @@ impl RunConfig {
     }
 
     /// The configuration of a layer of experts.
-    pub(crate) fn experts(&self) -> MoeLayerConfig {
+    pub fn experts(&self) -> MoeLayerConfig {
         let experts = &self.experts;
         MoeLayerConfig::new(self.model.d_model(), experts.n_experts, experts.d_expert)
             .with_n_shared_experts(experts.n_shared_experts)

@@ -1,6 +1,7 @@
 //! Where, when and with what a run was made: everything that may differ between two equal runs.
 
 use moe_checkpoint::disk;
+use moe_parallel::Mesh;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::Command;
@@ -36,6 +37,9 @@ pub struct Manifest {
     pub threads: usize,
     /// The command line.
     pub argv: Vec<String>,
+    /// The processes that made the run together, or its last continuation, if there were several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world: Option<World>,
     /// The name and the hash of the claim that the run was made for, if it was for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
@@ -47,6 +51,34 @@ pub struct Manifest {
     pub tokens_per_s: f64,
     /// The most memory that the process held, bytes; 0 where the system does not tell.
     pub peak_memory_bytes: u64,
+}
+
+/// Processes that made a run together. Its numbers do not depend on them.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub struct World {
+    /// The number of processes.
+    pub ranks: usize,
+    /// The number of them among which the experts of a layer were shared out.
+    pub expert_parallel: usize,
+    /// The engine: `mpi` or `threads`.
+    pub engine: String,
+    /// Seconds that the first process spent in exchanges of rows, waiting included.
+    pub exchange_s: f64,
+    /// Bytes of rows that it sent to others, a token of its own.
+    pub sent_bytes_per_token: f64,
+}
+
+impl World {
+    /// The processes of a mesh, if there are several.
+    pub(super) fn of(mesh: &Mesh) -> Option<Self> {
+        mesh.is_shared().then(|| Self {
+            ranks: mesh.world.size(),
+            expert_parallel: mesh.experts.size(),
+            engine: mesh.world.engine().to_owned(),
+            exchange_s: 0.0,
+            sent_bytes_per_token: 0.0,
+        })
+    }
 }
 
 impl Manifest {

@@ -41,7 +41,7 @@ pub use from::{checkpoint_path, shorter_run};
 pub use hold::{Hold, LEASE, Lock, Owner};
 pub use loaded::check_scores;
 pub use loaded::{LoadedRun, evaluate_run, evaluate_run_on, read_manifest};
-pub use manifest::{BURN_VERSION, Manifest};
+pub use manifest::{BURN_VERSION, Manifest, World};
 pub use measured::Measured;
 pub use metrics::LayerMeter;
 pub use metrics::{EvalMetrics, LayerMetrics, StepMetrics, Summary};

@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::papers::belongs;
 use super::{
     Event, Hold, Lock, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
-    Watch, run_folder,
+    Watch, World, run_folder,
 };
 use crate::config::RunConfig;
 use crate::data::{DataError, Split, Vocab};
@@ -182,6 +182,7 @@ impl<'a> Run<'a> {
         let origin = Origin::read(&folder, config)?;
         let manifest = Manifest {
             claim: options.claim.clone(),
+            world: World::of(&options.mesh),
             ..Manifest::new(&options.device_name, &options.argv)
         };
         write_json(&folder.manifest(), &manifest)?;
@@ -276,7 +277,17 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         self.lead.say(&Command::Step);
-        self.trainer.step(batches).map(Some)
+        let metrics = self.trainer.step(batches)?;
+        if let Some(world) = &mut self.manifest.world {
+            let traffic = self.trainer.traffic();
+            let own = metrics.tokens as f64 / world.ranks as f64;
+            let step = self.config.tokens_per_step() as f64 / world.ranks as f64;
+            world.exchange_s += traffic.seconds;
+            // the mean over the tokens so far
+            let before = world.sent_bytes_per_token * (own - step);
+            world.sent_bytes_per_token = (before + traffic.bytes as f64) / own;
+        }
+        Ok(Some(metrics))
     }
 
     fn record(
