@@ -113,10 +113,11 @@ fn alike(world: &dyn Communicator) -> anyhow::Result<()> {
 
 /// The number of processes that a launcher says it has started, and this one's number.
 fn launched() -> Option<(usize, usize)> {
-    // OpenMPI, MPICH and Intel MPI, and Slurm with either
+    // OpenMPI; MPICH, Intel MPI and Slurm's PMI; Slurm with PMIx
     let pairs = [
         ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
         ("PMI_SIZE", "PMI_RANK"),
+        ("SLURM_STEP_NUM_TASKS", "PMIX_RANK"),
     ];
     let number = |name| std::env::var(name).ok()?.parse::<usize>().ok();
     let pair = |(size, rank)| Some((number(size)?, number(rank)?));

@@ -150,6 +150,31 @@ mod tests {
     }
 
     #[test]
+    fn groups_follow_from_the_numbers_of_ranks_and_of_those_for_experts() {
+        for log in 0..4 {
+            for log_experts in 0..=log {
+                let (size, experts) = (1usize << log, 1usize << log_experts);
+                let groups = Threads::run(size, |world| {
+                    let mesh = Mesh::new(world, experts).expect("powers of two");
+                    let me = [mesh.world.rank() as u8];
+                    (
+                        mesh.experts.gather(&me).concat(),
+                        mesh.replicas.gather(&me).concat(),
+                    )
+                });
+                for (rank, (replica, holders)) in groups.iter().enumerate() {
+                    let first = rank / experts * experts;
+                    let expected: Vec<u8> = (first..first + experts).map(|r| r as u8).collect();
+                    assert_eq!(*replica, expected);
+                    let same = |other: &usize| other % experts == rank % experts;
+                    let expected: Vec<u8> = (0..size).filter(same).map(|r| r as u8).collect();
+                    assert_eq!(*holders, expected);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let errors = Threads::run(4, |world| {
             let bad = Mesh::new(world.clone(), 3).map(|_| ());

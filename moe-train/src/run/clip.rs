@@ -131,6 +131,7 @@ mod tests {
     use super::*;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::{Device, TensorData, Tolerance};
+    use moe_parallel::Threads;
 
     fn grads(device: &Device) -> (Linear, GradientsParams) {
         let mut linear = LinearConfig::new(1, 1).init(device);
@@ -152,6 +153,36 @@ mod tests {
         weight
             .into_data()
             .assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    /// A bank of experts, as a model has one.
+    #[derive(Module, Debug)]
+    struct Bank {
+        experts: Stack,
+    }
+
+    #[derive(Module, Debug)]
+    struct Stack {
+        up: Param<Tensor<3>>,
+    }
+
+    /// Four experts with the gradients 2, 4, 6, 8: squares 4 + 16 + 36 + 64 = 120. Ranks that average the norms of
+    /// their own experts find (sqrt(20) + sqrt(100)) / 2 = 7.236 instead.
+    #[test]
+    fn each_expert_counts_once_whoever_holds_it() {
+        let norms = Threads::run(2, |world| {
+            let device = Device::flex();
+            let part = |values: [f32; 2]| {
+                Tensor::<3>::from_data(TensorData::new(values.to_vec(), [2, 1, 1]), &device)
+            };
+            let own = [[2.0, 4.0], [6.0, 8.0]][world.rank()];
+            let up = Param::from_tensor(part([1.0, 1.0]));
+            let mut grads = GradientsParams::new();
+            grads.register(up.id, part(own));
+            let experts = Stack { up };
+            clip_shared(&Bank { experts }, &mut grads, 0.0, &*world)
+        });
+        assert_eq!(norms, [120f64.sqrt(); 2]);
     }
 
     #[test]

@@ -61,6 +61,16 @@ fn of_every_family_over_twenty_steps() {
 }
 
 #[test]
+fn of_balance_losses_of_a_batch_of_a_sequence_and_of_logits() {
+    let weights = [
+        "balance.load_balance=0.05",
+        "balance.sequence=0.01",
+        "balance.z=0.01",
+    ];
+    check(&config("mixtral", "deepseek_v3", &weights), 4);
+}
+
+#[test]
 fn of_more_micro_batches_than_ranks() {
     for accumulate in ["train.accumulate=8", "train.accumulate=12"] {
         check(&config("mixtral", "deepseek_v3", &[accumulate]), 3);
