@@ -5,7 +5,7 @@ use crate::parallel::is_shared_out;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use moe_parallel::{Communicator, One, gather_values};
+use moe_parallel::{Communicator, gather_values};
 use moe_router::to_vec;
 
 /// Scales all gradients so that the norm of all of them together is at most `max_norm` (0: any), and
@@ -15,11 +15,18 @@ pub fn clip_by_global_norm<M: Module>(
     grads: &mut GradientsParams,
     max_norm: f64,
 ) -> f64 {
-    clip_shared(module, grads, max_norm, &One)
+    let mut sum = Sum { grads, sum: None };
+    module.visit(&mut sum);
+    let norm = sum
+        .sum
+        .map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
+        .sqrt();
+    clip(module, grads, max_norm, norm)
 }
 
-/// The same where the ranks of `group` hold the experts between them. Each expert counts once, in the order of the
-/// model, so the norm has the same bits on all ranks and for any number of them.
+/// The same for steps that several processes may make, where the ranks of `group` hold the experts between them. Each
+/// expert counts once, in the order of the model, so the norm has the same bits on all ranks and for any number of
+/// them.
 pub(super) fn clip_shared<M: Module>(
     module: &M,
     grads: &mut GradientsParams,
@@ -33,6 +40,10 @@ pub(super) fn clip_shared<M: Module>(
     };
     module.visit(&mut squares);
     let norm = total(squares.sums, group).sqrt();
+    clip(module, grads, max_norm, norm)
+}
+
+fn clip<M: Module>(module: &M, grads: &mut GradientsParams, max_norm: f64, norm: f64) -> f64 {
     // false for a norm that is not a number: it is returned, and the gradients stay as they are
     if max_norm > 0.0 && norm > max_norm {
         module.visit(&mut Scale {
@@ -41,6 +52,25 @@ pub(super) fn clip_shared<M: Module>(
         });
     }
     norm
+}
+
+/// Sums squares on the device, so that one number is read back and not one for each parameter.
+struct Sum<'a> {
+    grads: &'a GradientsParams,
+    sum: Option<Tensor<1>>,
+}
+
+impl ModuleVisitor for Sum<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.get::<D>(param.id) {
+            let square = grad.square().sum();
+            // in the order of the parameters, so that a run that is continued clips by the same bits
+            self.sum = Some(match self.sum.take() {
+                Some(sum) => sum + square,
+                None => square,
+            });
+        }
+    }
 }
 
 /// Sums of squares of a parameter's gradient.

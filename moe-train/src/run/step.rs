@@ -1,6 +1,6 @@
 //! An optimizer step over several micro-batches.
 
-use super::clip::clip_shared;
+use super::clip::{clip_by_global_norm, clip_shared};
 use super::metrics::{LayerMeter, add_routings};
 use super::{CheckpointState, RunError, RunFolder, StepMetrics, adamw, learning_rate};
 use super::{checkpoint, from};
@@ -170,8 +170,16 @@ impl Trainer {
         };
         self.step += 1;
         let train = &self.config.train;
-        let experts = &*self.mesh.experts;
-        let grad_norm = clip_shared(&self.model, &mut grads, train.clip_norm, experts);
+        // a step of one micro-batch has nothing to share out
+        let grad_norm = match train.accumulate {
+            1 => clip_by_global_norm(&self.model, &mut grads, train.clip_norm),
+            _ => clip_shared(
+                &self.model,
+                &mut grads,
+                train.clip_norm,
+                &*self.mesh.experts,
+            ),
+        };
         let lr = learning_rate(train, self.step);
         let model = self.optimizer.step(lr, self.model.clone(), grads);
         let loads: Vec<Load> = sums.meters.iter().map(|meter| meter.load.clone()).collect();
