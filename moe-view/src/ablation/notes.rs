@@ -1,6 +1,7 @@
 //! The notes below the table of an ablation.
 
 use super::figures::significant;
+use super::over_ranks;
 use crate::counted;
 use moe_lab::ablate::{AblationReport, ArmReport, Scaling};
 use moe_lab::stats::{Verdict, seeds_needed};
@@ -56,6 +57,7 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
                 .into(),
         );
     }
+    notes.extend(over_ranks::note(report).map(str::to_owned));
     // what training cost is the same in every evaluation
     let first = report.arms.first().map(|arm| &arm.evaluation);
     let of_first = |arm: &&ArmReport| Some(&arm.evaluation) == first;

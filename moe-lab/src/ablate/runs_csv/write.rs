@@ -1,7 +1,7 @@
 //! Writing the table.
 
-use super::{BUDGET, COLUMNS, CsvError, FURTHER, MEASURED, TRAINING};
-use crate::ablate::{AblationReport, SeedResult};
+use super::{BUDGET, COLUMNS, CsvError, FURTHER, MEASURED, OVER_RANKS, TRAINING};
+use crate::ablate::{AblationReport, OverRanks, SeedResult};
 use csv::Writer;
 use moe_train::run::Measured;
 
@@ -19,7 +19,7 @@ pub fn to_csv(report: &AblationReport) -> Result<Vec<u8>, CsvError> {
         .iter()
         .map(|difference| difference.key.as_str());
     let header = COLUMNS.into_iter().chain(MEASURED).chain(TRAINING);
-    table.write_record(header.chain(FURTHER).chain(keys))?;
+    table.write_record(header.chain(FURTHER).chain(OVER_RANKS).chain(keys))?;
     let n_arms = report.differences.first().map_or(1, |d| d.values.len());
     let values = |place: usize| {
         let cells = report.differences.iter().map(move |difference| {
@@ -93,6 +93,10 @@ fn cells(words: [&str; 3], run: &SeedResult, values: Vec<String>) -> Vec<String>
     cells.push(maybe(run.training.and_then(|end| end.experts_per_token)));
     cells.push(run.cache_bytes.map_or(String::new(), |n| n.to_string()));
     cells.push(maybe(run.experts_by_frequency));
+    let over_ranks = |of: fn(&OverRanks) -> f64| maybe(run.over_ranks.as_ref().map(of));
+    cells.push(over_ranks(|over| over.fan_out));
+    cells.push(over_ranks(|over| over.bytes_token));
+    cells.push(over_ranks(|over| over.busiest_rank));
     cells.extend(values);
     cells
 }
