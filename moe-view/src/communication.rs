@@ -14,12 +14,13 @@ pub(crate) const RANKS: [&str; 6] = [
 ];
 
 /// The columns of the table of rows that are always there.
-const ROWS: [&str; 5] = [
+const ROWS: [&str; 6] = [
     "ranks",
     "a row for each",
     "rows inside",
     "rows between",
-    "bytes/token",
+    "bytes inside",
+    "bytes between",
 ];
 
 /// The cells of a number of ranks.
@@ -60,7 +61,12 @@ pub(crate) fn row_cells(world: &World) -> [Vec<String>; 3] {
 }
 
 fn volume_cells(volume: &Volume) -> Vec<String> {
-    let numbers = [volume.rows_inside, volume.rows_between, volume.bytes_token];
+    let numbers = [
+        volume.rows_inside,
+        volume.rows_between,
+        volume.bytes_inside,
+        volume.bytes_between,
+    ];
     let mut cells = numbers.map(|x| significant(x, 3)).to_vec();
     cells.extend(volume.seconds.map(|s| significant(1e6 * s, 3)));
     cells.extend(volume.share.map(|share| significant(100.0 * share, 3)));
@@ -75,8 +81,8 @@ pub(crate) fn notes(found: &Communication) -> Vec<String> {
          were read: single exchanges vary more."
             .to_owned(),
         format!(
-            "rows a token and dispatch that leave a rank, inside a node and between nodes, of {} bytes ({} an element); combine \
-             sends as many back. A row for each assignment: Megatron-Core, torchtitan. For each rank: DeepEP in a node. For each \
+            "rows, bytes: a token and dispatch, to other ranks of a node and to other nodes; a row has {} bytes ({} an element). \
+             Combine sends as many back. A row for each assignment: Megatron-Core, torchtitan. For each rank: DeepEP in a node. For each \
              node, copied on inside it: DeepEP between nodes.",
             thousands(found.row_bytes as u64),
             found.element_bytes,
@@ -156,7 +162,8 @@ mod tests {
         let volume = |rows_inside, rows_between| Volume {
             rows_inside,
             rows_between,
-            bytes_token: 128.0 * (rows_inside + rows_between),
+            bytes_inside: 128.0 * rows_inside,
+            bytes_between: 128.0 * rows_between,
             seconds: Some(1.5e-5),
             share: Some(0.25),
         };
@@ -199,15 +206,15 @@ Experts in consecutive blocks on ranks:
 ranks  nodes  ranks/token  evenly drawn  nodes/token  busiest rank
    16      2         3.50             –         1.50          1.25
 
-ranks  a row for each  rows inside  rows between  bytes/token  dispatch (µs)  share of a step (%)
-   16  assignment             2.50          3.00          704           15.0                 25.0
-   16  rank                   1.50          1.75          416           15.0                 25.0
-   16  node                   3.00         0.750          480           15.0                 25.0
+ranks  a row for each  rows inside  rows between  bytes inside  bytes between  dispatch (µs)  share of a step (%)
+   16  assignment             2.50          3.00           320            384           15.0                 25.0
+   16  rank                   1.50          1.75           192            224           15.0                 25.0
+   16  node                   3.00         0.750           384           96.0           15.0                 25.0
 ranks/token";
         let text = communication_text(&found());
         assert!(text.starts_with(tables), "{text}");
         for words in [
-            "of 128 bytes (2 an element)",
+            "a row has 128 bytes (2 an element)",
             "inside a node (3.40 µs and 450 GB/s) and then between nodes (5.00 µs and 50.0 GB/s); 4,096 tokens",
             "beside 400 TFLOP/s of compute",
             "\nskipped: 24 ranks do not divide 64 experts.",
@@ -220,7 +227,7 @@ ranks/token";
     fn times_are_shown_if_they_were_asked_for() {
         let mut found = found();
         found.links = None;
-        assert_eq!(row_columns(&found).len(), 5);
+        assert_eq!(row_columns(&found).len(), 6);
         found.worlds.clear();
         let text = communication_text(&found);
         assert!(

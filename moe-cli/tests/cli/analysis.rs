@@ -131,11 +131,11 @@ fn experts_on_ranks_are_counted_for_every_world_that_divides_them() {
     );
     // two of four experts, one a rank
     assert_eq!(four["mean"]["ranks_per_token"], 2.0);
-    let bytes = |way: &str| four["mean"][way]["bytes_token"].as_f64().unwrap();
+    let bytes = |way: &str| four["mean"][way]["bytes_between"].as_f64().unwrap();
     assert_eq!(bytes("by_rank"), bytes("by_assignment"));
     let seconds = four["mean"]["by_node"]["seconds"].as_f64().unwrap();
     assert!(seconds > 3.4e-6 + 9.6e-6, "{seconds}"); // a peer on each level
-    assert_eq!(one["mean"]["by_rank"]["bytes_token"], 0.0);
+    assert_eq!(one["mean"]["by_rank"]["bytes_inside"], 0.0);
     assert_eq!(found["skipped"][0]["n_ranks"], 3);
     let page = page_of(&place, &format!("{worlds} {links}"));
     for part in [

@@ -32,7 +32,7 @@ impl OverRanks {
         let mean = &found.worlds.first()?.mean;
         Some(Self {
             fan_out: mean.ranks_per_token,
-            bytes_token: mean.by_rank.bytes_token,
+            bytes_token: mean.by_rank.bytes_token(),
             busiest_rank: mean.busiest_rank,
         })
     }

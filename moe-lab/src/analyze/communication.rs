@@ -2,7 +2,7 @@
 
 use super::{Link, Traffic, Volume};
 use moe_router::Routing;
-use moe_router::metrics::{Convention, FanOut, Placement};
+use moe_router::metrics::{Convention, FanOut, Flow, Placement};
 use moe_train::config::RunConfig;
 use serde::Serialize;
 
@@ -222,10 +222,12 @@ impl Communication {
                     .between
                     .seconds(outside, bytes(sent.between.busiest()))
         });
+        let of_token = |flow: &Flow| flow.rows() / n_tokens;
         Volume {
-            rows_inside: sent.inside.rows() / n_tokens,
-            rows_between: sent.between.rows() / n_tokens,
-            bytes_token: fan_out.rows_per_token(convention) * self.row_bytes as f64,
+            rows_inside: of_token(&sent.inside),
+            rows_between: of_token(&sent.between),
+            bytes_inside: of_token(&sent.inside) * self.row_bytes as f64,
+            bytes_between: of_token(&sent.between) * self.row_bytes as f64,
             seconds,
             share: None,
         }
@@ -322,7 +324,7 @@ mod tests {
         let volume = &world.mean.by_assignment;
         assert_eq!((volume.rows_inside, volume.rows_between), (0.5, 0.0));
         assert_eq!(
-            (volume.bytes_token, world.mean.by_rank.bytes_token),
+            (volume.bytes_inside, world.mean.by_rank.bytes_token()),
             (16.0, 16.0)
         );
         // a rank sends half a row for each of its 128 tokens: 64 of 32 bytes at 1 GB/s, after 1 microsecond
@@ -357,7 +359,7 @@ mod tests {
         assert_eq!((alone.n_ranks, alone.mean.ranks_per_token), (1, 1.0));
         let volume = &alone.mean.by_assignment;
         assert_eq!(
-            (volume.bytes_token, volume.seconds, volume.share),
+            (volume.bytes_token(), volume.seconds, volume.share),
             (0.0, Some(0.0), Some(0.0))
         );
         assert_eq!(found.skipped.len(), 1);

@@ -26,14 +26,23 @@ pub struct Volume {
     pub rows_inside: f64,
     /// Rows a token between nodes.
     pub rows_between: f64,
-    /// Bytes a token, inside nodes and between them.
-    pub bytes_token: f64,
+    /// Bytes a token between ranks of a node.
+    pub bytes_inside: f64,
+    /// Bytes a token between nodes.
+    pub bytes_between: f64,
     /// Seconds of a dispatch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     /// The share of the exchanges in a training step, in \[0, 1\], if nothing else is done meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+}
+
+impl Volume {
+    /// Bytes a token, inside nodes and between them.
+    pub fn bytes_token(&self) -> f64 {
+        self.bytes_inside + self.bytes_between
+    }
 }
 
 impl Traffic {
@@ -45,7 +54,8 @@ impl Traffic {
         let volume = |of: fn(&Self) -> &Volume| Volume {
             rows_inside: mean(&|layer| of(layer).rows_inside),
             rows_between: mean(&|layer| of(layer).rows_between),
-            bytes_token: mean(&|layer| of(layer).bytes_token),
+            bytes_inside: mean(&|layer| of(layer).bytes_inside),
+            bytes_between: mean(&|layer| of(layer).bytes_between),
             seconds: layers
                 .iter()
                 .all(|layer| of(layer).seconds.is_some())
