@@ -76,7 +76,7 @@ fn volume_cells(volume: &Volume) -> Vec<String> {
 /// What is counted, and the meaning of the columns.
 pub(crate) fn notes(found: &Communication) -> Vec<String> {
     let mut notes = vec![
-        "ranks/token, nodes/token: distinct ranks and nodes of a token's experts, its own among them; evenly drawn: ranks of \
+        "ranks/token, nodes/token: distinct ranks and nodes of a token's experts, the token's own if one is there; evenly drawn: ranks of \
          experts that are drawn evenly. busiest rank: its load over the mean. All are means over layers, of all tokens that \
          were read: single exchanges vary more."
             .to_owned(),
