@@ -1,7 +1,7 @@
 //! The tables of what would travel if the experts of a run were spread over ranks.
 
 use super::{Align, columns, counted, paragraph, si, significant, thousands};
-use moe_lab::analyze::{Communication, Link, Volume, World};
+use moe_lab::analyze::{Communication, Link, Links, Volume, World};
 
 /// The columns of the table of ranks.
 pub(crate) const RANKS: [&str; 6] = [
@@ -88,23 +88,7 @@ pub(crate) fn notes(found: &Communication) -> Vec<String> {
             found.element_bytes,
         ),
     ];
-    if let Some(links) = found.links {
-        let link = |link: Link| {
-            let (start, rate) = (1e6 * link.alpha, 1e-9 * link.beta);
-            format!(
-                "{} µs and {} GB/s",
-                significant(start, 3),
-                significant(rate, 3)
-            )
-        };
-        notes.push(format!(
-            "dispatch: alpha × peers + the most bytes that a rank sends or receives / beta, inside a node ({}) and then between \
-             nodes ({}); {} of each rank at once.",
-            link(links.inside),
-            link(links.between),
-            counted(found.tokens_per_rank, "token"),
-        ));
-    }
+    notes.extend(found.links.map(|links| time_note(found, links)));
     if let (Some(_), Some(flops)) = (found.links, found.flops) {
         notes.push(format!(
             "share of a step: dispatch and combine of all layers, forward and backward, beside {}FLOP/s of compute; nothing is \
@@ -112,13 +96,28 @@ pub(crate) fn notes(found: &Communication) -> Vec<String> {
             si(flops),
         ));
     }
-    notes.extend(
-        found
-            .skipped
-            .iter()
-            .map(|skipped| format!("skipped: {}.", skipped.reason)),
-    );
+    let reasons = found.skipped.iter();
+    notes.extend(reasons.map(|skipped| format!("skipped: {}.", skipped.reason)));
     notes
+}
+
+/// The model of the time of a dispatch.
+fn time_note(found: &Communication, links: Links) -> String {
+    let link = |link: Link| {
+        let (start, rate) = (1e6 * link.alpha, 1e-9 * link.beta);
+        format!(
+            "{} µs and {} GB/s",
+            significant(start, 3),
+            significant(rate, 3)
+        )
+    };
+    format!(
+        "dispatch: alpha × peers + the most bytes that a rank sends or receives / beta, inside a node ({}) and then between \
+         nodes ({}); {} of each rank at once.",
+        link(links.inside),
+        link(links.between),
+        counted(found.tokens_per_rank, "token"),
+    )
 }
 
 /// The tables as text.
@@ -156,7 +155,7 @@ pub(crate) fn communication_text(found: &Communication) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use moe_lab::analyze::{Links, SkippedWorld, Traffic};
+    use moe_lab::analyze::{SkippedWorld, Traffic};
 
     fn found() -> Communication {
         let volume = |rows_inside, rows_between| Volume {

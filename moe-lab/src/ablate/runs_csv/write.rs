@@ -93,10 +93,16 @@ fn cells(words: [&str; 3], run: &SeedResult, values: Vec<String>) -> Vec<String>
     cells.push(maybe(run.training.and_then(|end| end.experts_per_token)));
     cells.push(run.cache_bytes.map_or(String::new(), |n| n.to_string()));
     cells.push(maybe(run.experts_by_frequency));
-    let over_ranks = |of: fn(&OverRanks) -> f64| maybe(run.over_ranks.as_ref().map(of));
-    cells.push(over_ranks(|over| over.fan_out));
-    cells.push(over_ranks(|over| over.bytes_token));
-    cells.push(over_ranks(|over| over.busiest_rank));
+    cells.extend(over_ranks(run).map(maybe));
     cells.extend(values);
     cells
+}
+
+fn over_ranks(run: &SeedResult) -> [Option<f64>; 3] {
+    let of = |of: fn(&OverRanks) -> f64| run.over_ranks.as_ref().map(of);
+    [
+        of(|over| over.fan_out),
+        of(|over| over.bytes_token),
+        of(|over| over.busiest_rank),
+    ]
 }
