@@ -169,18 +169,11 @@ impl<B: AttentionBackend + AttentionKernels, C: CheckpointStrategy> AttentionBac
             scale,
             window,
         };
-        match CausalAttention
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => {
-                let attended = (kernel.forward)(&inputs);
-                let out = attended.out.clone();
-                prep.finish((inputs, attended), out)
-            }
-            OpsKind::UnTracked(prep) => prep.finish((kernel.forward)(&inputs).out),
-        }
+        let operation = CausalAttention.prepare::<C>(nodes).compute_bound();
+        finish(operation.stateful(), || {
+            let attended = (kernel.forward)(&inputs);
+            (attended.out.clone(), (inputs, attended))
+        })
     }
 
     fn rotate(
@@ -197,10 +190,28 @@ impl<B: AttentionBackend + AttentionKernels, C: CheckpointStrategy> AttentionBac
             cos.into_primitive(),
             sin.into_primitive(),
         );
-        match Rotation.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((cos.clone(), sin.clone()), kernel(x, cos, sin)),
-            OpsKind::UnTracked(prep) => prep.finish(kernel(x, cos, sin)),
-        }
+        let operation = Rotation.prepare::<C>(nodes).compute_bound();
+        finish(operation.stateful(), || {
+            let state = (cos.clone(), sin.clone());
+            (kernel(x, cos, sin), state)
+        })
+    }
+}
+
+/// Runs an operation to its output and the state of its backward pass, which is kept where gradients are wanted.
+fn finish<O, B, C, const N: usize>(
+    operation: OpsKind<O, B, O::State, C, N>,
+    run: impl FnOnce() -> (FloatTensor<B>, O::State),
+) -> FloatTensor<Autodiff<B, C>>
+where
+    O: Backward<B, N>,
+    B: Backend,
+    C: CheckpointStrategy,
+{
+    let (output, state) = run();
+    match operation {
+        OpsKind::Tracked(prep) => prep.finish(state, output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
     }
 }
 

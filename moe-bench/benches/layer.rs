@@ -5,7 +5,7 @@
 
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use moe_bench::layer::Pass;
+use moe_bench::pass::Pass;
 use moe_bench::timing::warmed;
 use moe_bench::workloads::{Workload, WorkloadGroup};
 use moe_experts::{Activation, Dispatch};

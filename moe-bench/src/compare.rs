@@ -70,18 +70,7 @@ fn compare(layer: &Timed, timed: &[Timed]) -> Vec<Comparison> {
         (Against::OneExpert, expert),
         (Against::BurnDense, burn),
     ];
-    let peers = timed
-        .iter()
-        .filter(|t| matches!(t.speed.subject, Subject::Peer(_)));
-    let mut places: Vec<&str> = peers.clone().map(|t| t.speed.place.as_str()).collect();
-    places.dedup();
-    for place in places {
-        let its = || peers.clone().filter(|t| t.speed.place == place);
-        let dense = Subject::Peer("dense".to_owned());
-        let ways = its().filter(|t| t.speed.subject != dense && t.speed.workload == speed.workload);
-        found.push((Against::PeerBest, fastest(ways)));
-        found.push((Against::PeerDense, its().find(|t| t.speed.subject == dense)));
-    }
+    found.extend(of_peers(speed, timed));
     let layers = || timed.iter().filter(|t| t.speed.subject == Subject::Layer);
     let elsewhere = layers().find(|t| t.speed.workload == speed.workload);
     let first = layers().find(|t| t.speed.place == speed.place);
@@ -104,6 +93,24 @@ fn compare(layer: &Timed, timed: &[Timed]) -> Vec<Comparison> {
         })
     };
     found.into_iter().filter_map(comparison).collect()
+}
+
+/// The fastest way and the dense layer of each peer.
+fn of_peers<'a>(speed: &Speed, timed: &'a [Timed]) -> Vec<(Against, Option<&'a Timed>)> {
+    let peers = timed
+        .iter()
+        .filter(|t| matches!(t.speed.subject, Subject::Peer(_)));
+    let mut places: Vec<&str> = peers.clone().map(|t| t.speed.place.as_str()).collect();
+    places.dedup();
+    let mut found = Vec::new();
+    for place in places {
+        let its = || peers.clone().filter(|t| t.speed.place == place);
+        let dense = Subject::Peer("dense".to_owned());
+        let ways = its().filter(|t| t.speed.subject != dense && t.speed.workload == speed.workload);
+        found.push((Against::PeerBest, fastest(ways)));
+        found.push((Against::PeerDense, its().find(|t| t.speed.subject == dense)));
+    }
+    found
 }
 
 fn fastest<'a>(timed: impl Iterator<Item = &'a Timed>) -> Option<&'a Timed> {

@@ -2,8 +2,8 @@
 //! and scattering rows; beside them the fused operation, which does all of it but the sort at once.
 
 use crate::contest::{Contest, Contestant};
-use crate::layer::Pass;
 use crate::layer_table::activation_name;
+use crate::pass::Pass;
 use crate::table::{columns, milliseconds};
 use crate::timing::Timing;
 use crate::workloads::Workload;

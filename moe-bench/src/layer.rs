@@ -5,25 +5,15 @@ use crate::compare::{Comparison, Timed, comparisons};
 use crate::contest::{Contest, Contestant};
 use crate::dense::BurnDense;
 use crate::machine::{Machine, ReadPass};
+use crate::pass::Pass;
 use crate::peer::{Peer, PeerError};
 use crate::timing::Timing;
 use crate::workloads::{Workload, WorkloadGroup};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use moe_experts::{Activation, Dispatch};
 use moe_router::{Plan, RouterInput};
 use serde::Serialize;
 use std::cell::RefCell;
-
-/// Passes through the layer that are timed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Pass {
-    /// The output alone.
-    #[serde(rename = "forward")]
-    Forward,
-    /// The output, and the gradients of tokens and weights.
-    #[serde(rename = "forward+backward")]
-    ForwardBackward,
-}
 
 /// A device to time, with its limits.
 #[derive(Debug, Clone)]
@@ -267,50 +257,6 @@ impl<'a> Entries<'a> {
     fn push(&mut self, entry: Entry<'a>, contestant: Contestant<'a, PeerError>) {
         self.entries.push(entry);
         self.contestants.push(contestant);
-    }
-}
-
-impl Pass {
-    /// The device with automatic differentiation if there is a way back.
-    pub fn device(self, device: &Device) -> Device {
-        match self {
-            Self::Forward => device.clone(),
-            Self::ForwardBackward => device.clone().autodiff(),
-        }
-    }
-
-    /// FLOP of this pass, from those of the forward pass: each product has two of its size going back.
-    pub fn flops(self, forward: u64) -> u64 {
-        match self {
-            Self::Forward => forward,
-            Self::ForwardBackward => 3 * forward,
-        }
-    }
-
-    /// One call a time, over the inputs in turn, waited for; outputs and gradients are dropped in it.
-    pub fn work<'a>(
-        self,
-        device: Device,
-        inputs: Vec<RouterInput>,
-        forward: impl Fn(RouterInput) -> Tensor<2> + 'a,
-    ) -> Box<dyn FnMut() + 'a> {
-        let mut next = inputs.into_iter().cycle();
-        Box::new(move || {
-            let mut input = next.next().expect("there are inputs");
-            match self {
-                Self::Forward => {
-                    let output = forward(input);
-                    device.sync().expect("the device works");
-                    drop(output);
-                }
-                Self::ForwardBackward => {
-                    input.x_td = input.x_td.require_grad();
-                    let gradients = forward(input).sum().backward();
-                    device.sync().expect("the device works");
-                    drop(gradients);
-                }
-            }
-        })
     }
 }
 

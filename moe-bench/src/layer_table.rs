@@ -1,7 +1,7 @@
 //! The times of layers as text.
 
 use crate::compare::{Against, Comparison};
-use crate::layer::{LayerBench, Pass, Speed};
+use crate::layer::{LayerBench, Speed};
 use crate::table::{columns, milliseconds, thousands};
 use crate::workloads::Workload;
 use moe_experts::Activation;
@@ -72,15 +72,6 @@ impl fmt::Display for Workload {
             write!(f, ", {} shared", self.n_shared_experts)?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Pass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Forward => "forward",
-            Self::ForwardBackward => "forward+backward",
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The peak memory of a layer's forward and backward pass, from what the system counts for the process.
 
-use crate::layer::Pass;
 use crate::layer_table::activation_name;
+use crate::pass::Pass;
 use crate::table::thousands;
 use crate::workloads::Workload;
 use burn::tensor::Device;

@@ -16,7 +16,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::str::FromStr;
 use thiserror::Error;
 
-use crate::layer::Pass;
+use crate::pass::Pass;
 
 const SCRIPT: &str = include_str!("../peers/torch_layer.py");
 

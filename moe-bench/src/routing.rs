@@ -3,9 +3,9 @@
 //! 4,096 tokens of width 512 in 16 sequences, 64 experts, 8 of them a token where the router can be told
 //! so. The layer is workload B of [`workloads`](crate::workloads), whose experts these are.
 
-use crate::contest::{Contest, Contestant};
-use crate::layer::Pass;
+use crate::contest::{Contest, Contestant, Samples};
 use crate::layer_table::activation_name;
+use crate::pass::Pass;
 use crate::table::{columns, milliseconds, thousands};
 use crate::timing::Timing;
 use crate::workloads::{Workload, WorkloadGroup};
@@ -163,43 +163,42 @@ pub fn bench(
         .iter()
         .flat_map(|&name| Mode::ALL.map(|mode| (name, mode)))
         .collect();
-    let mut contestants: Vec<Contestant<'_, Infallible>> = ACTIVATIONS
-        .map(|activation| Contestant::of(layer_work(activation, device)))
-        .into();
-    contestants.extend(
-        subjects
-            .iter()
-            .map(|&(name, mode)| Contestant::of(router_work(name, mode, device))),
-    );
+    let layers = ACTIVATIONS.map(|activation| Contestant::of(layer_work(activation, device)));
+    let routers = subjects
+        .iter()
+        .map(|&(name, mode)| Contestant::of(router_work(name, mode, device)));
+    let mut contestants: Vec<Contestant<'_, Infallible>> =
+        layers.into_iter().chain(routers).collect();
     let Ok(samples) = contest.run(&mut contestants);
     let (of_layers, samples) = samples.split_at(ACTIVATIONS.len());
-    let layer_tokens = layer().n_tokens;
-    let per_token = layer_tokens as f64 / N_TOKENS as f64;
-    let rows = subjects
-        .iter()
-        .zip(samples)
-        .map(|(&(router, mode), times)| RouterSpeed {
-            router,
-            mode,
-            time: times.timing(),
-            share_of_layers: of_layers
-                .iter()
-                .map(|layer| per_token * times.ratio_to(layer).median)
-                .collect(),
-        });
+    let rows = subjects.iter().zip(samples);
     let layers = ACTIVATIONS.iter().zip(of_layers);
     RouterBench {
         device: device_name.to_owned(),
         n_tokens: N_TOKENS,
-        layer_tokens,
+        layer_tokens: layer().n_tokens,
         layers: layers
             .map(|(&activation, times)| LayerSpeed {
                 activation,
                 time: times.timing(),
             })
             .collect(),
-        rows: rows.collect(),
+        rows: rows
+            .map(|(&(router, mode), times)| RouterSpeed {
+                router,
+                mode,
+                time: times.timing(),
+                share_of_layers: shares(times, of_layers),
+            })
+            .collect(),
     }
+}
+
+/// The time of a routed token as a share of its time in each layer, the medians of the rounds.
+fn shares(times: &Samples, of_layers: &[Samples]) -> Vec<f64> {
+    let per_token = layer().n_tokens as f64 / N_TOKENS as f64;
+    let share = |layer: &Samples| per_token * times.ratio_to(layer).median;
+    of_layers.iter().map(share).collect()
 }
 
 impl fmt::Display for RouterBench {

@@ -345,7 +345,7 @@ impl Subject {
         if self.ends(&checkpoint).as_ref() != Ok(&self.before.ends) {
             return Outcome::Noticed;
         }
-        // goldens that can no longer be used are those of another model
+        // goldens that cannot be compared are those of another model
         let differs = |scope, before: &Option<Verification>| {
             self.verified(&checkpoint, scope).ok().as_ref() != before.as_ref()
         };

@@ -77,10 +77,19 @@ impl Command {
             _ => 1,
         }
     }
+
+    /// Tells whether all processes of a group do the same work, and not what the first one says.
+    pub fn is_made_by_all(&self) -> bool {
+        match self {
+            Self::Eval(_) => true,
+            Self::Bench(args) => args.is_made_by_all(),
+            _ => false,
+        }
+    }
 }
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 29] = [
+const USES: [(&[&str], &[&str]); 30] = [
     (&["list"], &[]),
     (&["data"], &[]),
     (&["data", "list"], &[]),
@@ -89,16 +98,49 @@ const USES: [(&[&str], &[&str]); 29] = [
     (&["match"], &[]),
     (
         &["train"],
-        &["device", "seed", "runs", "dry_run", "verbose"],
+        &[
+            "device",
+            "seed",
+            "runs",
+            "dry_run",
+            "verbose",
+            "expert_parallel",
+            "patience",
+            "ranks",
+        ],
     ),
-    (&["eval"], &["device", "runs", "dry_run"]),
+    (
+        &["eval"],
+        &["device", "runs", "dry_run", "patience", "ranks"],
+    ),
     (&["figure"], &["device", "seed", "dry_run"]),
     (&["generate"], &["device", "seed", "runs", "dry_run"]),
     (&["verify"], &["device", "dry_run"]),
     (&["convert"], &["device", "dry_run"]),
-    (&["ablate"], &["device", "seed", "runs", "dry_run"]),
+    (
+        &["ablate"],
+        &[
+            "device",
+            "seed",
+            "runs",
+            "dry_run",
+            "expert_parallel",
+            "patience",
+            "ranks",
+        ],
+    ),
     (&["claims"], &["dry_run"]),
-    (&["claims", "run"], &["device", "runs", "dry_run"]),
+    (
+        &["claims", "run"],
+        &[
+            "device",
+            "runs",
+            "dry_run",
+            "expert_parallel",
+            "patience",
+            "ranks",
+        ],
+    ),
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["report"], &["runs", "dry_run"]),
     (&["runs"], &["runs"]),
@@ -115,6 +157,7 @@ const USES: [(&[&str], &[&str]); 29] = [
     (&["bench", "layer"], &["device", "dry_run"]),
     (&["bench", "dispatch"], &["device", "dry_run"]),
     (&["bench", "router"], &["device", "dry_run"]),
+    (&["bench", "exchange"], &["patience", "ranks"]),
     (&["doctor"], &["device", "runs"]),
 ];
 

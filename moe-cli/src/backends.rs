@@ -57,13 +57,13 @@ fn graphics(index: Option<usize>) -> burn::tensor::DeviceKind {
 }
 
 #[cfg(feature = "tch")]
-#[allow(deprecated)] // the framework still has it, and so do we
+#[allow(deprecated)] // deprecated in Burn 0.22, which this program is built with
 fn libtorch(index: Option<usize>) -> Device {
     index.map_or_else(Device::libtorch, Device::libtorch_cuda)
 }
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)] // the framework still has it, and so do we
+#[allow(deprecated)] // deprecated in Burn 0.22, which this program is built with
 fn ndarray() -> Device {
     Device::ndarray()
 }

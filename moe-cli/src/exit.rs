@@ -24,6 +24,8 @@ pub enum Status {
     BelowThreshold,
     /// It was interrupted, and has saved. Exit code 130.
     Interrupted,
+    /// It was refused, which another process says. Exit code 2.
+    Refused,
 }
 
 /// An error of the command line or the configuration: exit code 2.
@@ -115,6 +117,9 @@ fn is_usage(error: &RunError) -> bool {
         error,
         RunError::Config(_)
             | RunError::Data(_)
+            | RunError::Mesh(_)
+            | RunError::Rank(_)
+            | RunError::NotShared(_)
             | RunError::NotARun(_)
             | RunError::DataChanged { .. }
             | RunError::OtherShapes { .. }
@@ -139,6 +144,7 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<Status>) -> ExitCode {
         Ok(Ok(Status::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Status::Interrupted)) => ExitCode::from(130),
         Ok(Ok(Status::BelowThreshold)) => ExitCode::from(3),
+        Ok(Ok(Status::Refused)) => ExitCode::from(2),
         Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             say(format!("error: {}", message(&error)));

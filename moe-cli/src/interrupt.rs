@@ -30,6 +30,11 @@ pub fn stop_flag(what_follows: &'static str) -> anyhow::Result<Arc<AtomicBool>> 
     Ok(stop)
 }
 
+/// Leaves requests to stop to the process that says what this one does.
+pub fn leave_to_others() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {}).context("cannot listen for Ctrl-C")
+}
+
 /// The system's own calls: the crate that listens takes all three signals or none.
 #[cfg(unix)]
 #[allow(unsafe_code)]

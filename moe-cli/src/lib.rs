@@ -20,6 +20,7 @@ mod target;
 mod terminal;
 mod threads;
 mod usage;
+mod world;
 
 use args::Cli;
 use moe_router::Registry;
@@ -44,10 +45,9 @@ pub fn run(routers: Registry) -> ExitCode {
         return ExitCode::from(2);
     }
     match Cli::read() {
-        Ok((command, shared)) => exit::run(|| {
-            threads::start(command.jobs())?;
-            threads::kept_awake(|| commands::run(&command, &shared))
-        }),
+        Ok((command, shared)) => {
+            exit::run(|| world::run(shared, &command, |shared| commands::run(&command, shared)))
+        }
         Err(error) => usage::explain(&error),
     }
 }

@@ -5,6 +5,7 @@ use crate::exit::{OrUsage, Usage};
 use crate::invocation;
 use crate::terminal::say;
 use clap::{Arg, ArgMatches, Args, Command};
+use moe_parallel::Mesh;
 use moe_train::config::{LARGEST_SEED, RunConfig};
 use moe_train::run::{RunOptions, check_run};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,21 @@ pub struct Shared {
     /// No progress and no notes
     #[arg(short, long)]
     pub quiet: bool,
+    /// Share the experts of each layer out among N of the processes that make a run together
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    pub expert_parallel: usize,
+    /// End a run of several processes if one of them keeps the others waiting for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub patience: u64,
+    /// Try several processes out as N threads of this one, without MPI
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub ranks: usize,
+    /// The processes that run the command together.
+    #[arg(skip)]
+    pub mesh: Mesh,
     /// Also print the resolved configuration before the work
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -60,6 +76,10 @@ impl Shared {
                 .flatten()
                 .map_or(Vec::new(), |devices| devices.cloned().collect()),
             seed: value(given, "seed"),
+            expert_parallel: value(given, "expert_parallel").unwrap_or(1),
+            patience: value(given, "patience").unwrap_or(600),
+            ranks: value(given, "ranks").unwrap_or(1),
+            mesh: Mesh::one(),
             runs: value(given, "runs").unwrap_or_else(|| PathBuf::from("runs")),
             dry_run: has("dry_run"),
             json: has("json"),
@@ -133,6 +153,7 @@ impl Shared {
             device_name: device.name.clone(),
             argv: std::env::args().collect(),
             claim: None,
+            mesh: self.mesh.clone(),
         }
     }
 

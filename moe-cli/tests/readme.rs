@@ -57,6 +57,14 @@ fn every_command_of_the_program_is_shown() {
 }
 
 #[test]
+fn the_guide_lists_the_configurations_as_the_command_does() {
+    let words = ["list", "configs", "--format", "md"].map(str::to_owned);
+    let listed = String::from_utf8(moe(&words).stdout).expect("text");
+    let page = read(&root().join("docs/guide/train.md"));
+    assert!(page.contains(&listed), "{listed}");
+}
+
+#[test]
 fn every_command_is_accepted() {
     let commands = commands();
     assert!(commands.len() >= 6, "{commands:?}");

@@ -11,7 +11,7 @@ use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan, moe_ffn, reference};
+use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan, moe_ffn, reference, spread};
 
 /// Algorithm that computes the experts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +109,8 @@ impl Experts {
     ///
     /// # Panics
     ///
-    /// Panics if a shape disagrees with the plan or with the bank.
+    /// Panics if a shape disagrees with the plan or with the bank. A bank that holds a share of the plan's experts
+    /// needs a [`Spread::scope`](spread::Spread::scope).
     pub fn forward(
         &self,
         x: Tensor<2>,
@@ -117,6 +118,9 @@ impl Experts {
         plan: Arc<RowPlan>,
         dispatch: Dispatch,
     ) -> Tensor<2> {
+        if self.up.dims()[0] != plan.n_experts() {
+            return spread::forward(self, x, gates, plan, dispatch);
+        }
         match dispatch {
             Dispatch::Grouped => moe_ffn(x, self.weights(), gates, plan, self.activation),
             Dispatch::Reference => {

@@ -13,7 +13,7 @@
 //! On Burn's CPU backend they run on the tensors' memory; elsewhere they compose the backend's
 //! primitives, and on a backend whose feature is off they fall back to [`reference`](crate::reference).
 
-mod biased;
+pub(crate) mod biased;
 #[cfg(feature = "flex")]
 mod cpu;
 mod kernels;
@@ -215,7 +215,7 @@ fn reads_bf16(stack: &Tensor<3>) -> bool {
 }
 
 /// Returns `true` if the operations know the tensor's backend, that is, if this crate has its feature.
-fn is_listed(x: &Tensor<2>) -> bool {
+pub(crate) fn is_listed(x: &Tensor<2>) -> bool {
     fn is_listed_kind(kind: &DispatchTensorKind) -> bool {
         match kind {
             DispatchTensorKind::Autodiff(inner) => is_listed_kind(inner),

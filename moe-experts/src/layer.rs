@@ -2,6 +2,7 @@
 //! (shared experts, Dai et al. 2024, arXiv 2401.06066, equation 9).
 
 use crate::reference::indices;
+use crate::spread::n_experts_of;
 use crate::{Activation, Dispatch, Experts, ExpertsConfig, RowPlan};
 use burn::config::Config;
 use burn::module::Module;
@@ -237,7 +238,9 @@ impl<R: Router> MoeLayer<R> {
     /// The same with rows that are rounded on their way to the experts and back.
     fn rounded(&self, x_td: Tensor<2>, weights_a: Tensor<1>, rows: &RowPlan) -> Tensor<2> {
         if rows.n_rows() == 0 {
-            return x_td.zeros_like();
+            // zeros; experts on other ranks are called all the same, since the exchange waits for all
+            let rows = Arc::new(rows.clone());
+            return self.experts.forward(x_td, weights_a, rows, self.dispatch);
         }
         let (device, dtype) = (x_td.device(), x_td.dtype());
         let tokens_n = indices(rows.rows_token(), &device);
@@ -262,7 +265,7 @@ impl<R: Router> MoeLayer<R> {
     fn soft(&self, x_td: Tensor<2>, plan: &SoftPlan) -> Tensor<2> {
         let [n_groups, group_size, n_slots] = plan.dispatch.dims();
         let [n_tokens, d_model] = x_td.dims();
-        let [n_experts, _, _] = self.experts.up.dims();
+        let n_experts = n_experts_of(&self.experts);
         let per_expert = n_slots / n_experts;
 
         let x_gmd = self.exchanged(x_td.reshape([n_groups, group_size, d_model]));

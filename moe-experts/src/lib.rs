@@ -15,6 +15,7 @@ pub mod laws;
 mod layer;
 mod plan;
 pub mod reference;
+pub mod spread;
 
 pub use activation::Activation;
 pub use experts::{Biases, Dispatch, Experts, ExpertsConfig};

@@ -19,6 +19,7 @@ pub struct RowPlan {
     ends: Vec<u32>,
     token_ends: Vec<u32>,
     token_rows: Vec<u32>,
+    batch: usize,
 }
 
 impl RowPlan {
@@ -103,7 +104,22 @@ impl RowPlan {
             ends,
             token_ends,
             token_rows,
+            batch: n_tokens,
         }
+    }
+
+    /// The same for rows that are some of those of a batch of `n_tokens` tokens: they are computed as they would be
+    /// beside the others.
+    pub fn of_batch(self, n_tokens: usize) -> Self {
+        Self {
+            batch: n_tokens,
+            ..self
+        }
+    }
+
+    /// Number of tokens of the batch that the rows are of: T, unless [said otherwise](Self::of_batch).
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     /// Number of rows N, the kept assignments.

@@ -4,6 +4,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use moe_lab::analyze::{AnalyzeError, AnalyzeOptions, analyze};
+use moe_parallel::Mesh;
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
 use moe_train::run::{
@@ -42,6 +43,7 @@ fn run(config: &RunConfig, runs: &Path) -> Result<Outcome, RunError> {
         device_name: "flex".to_owned(),
         argv: Vec::new(),
         claim: None,
+        mesh: Mesh::one(),
     };
     let stop = AtomicBool::new(false);
     train(config, &Device::flex(), &options, &mut Silent, &stop)

@@ -6,6 +6,7 @@
 
 use burn::tensor::Device;
 use moe_lab::report::Report;
+use moe_parallel::Mesh;
 use moe_train::config::RunConfig;
 use moe_train::data::Split;
 use moe_train::run::{
@@ -69,6 +70,7 @@ fn go(config: &RunConfig, runs: &Path, after: u64) -> Result<Outcome, RunError> 
         device_name: "flex".to_owned(),
         argv: Vec::new(),
         claim: None,
+        mesh: Mesh::one(),
     };
     let mut stopper = Stopper { after, stop: &stop };
     train(config, &Device::flex(), &options, &mut stopper, &stop)

@@ -1,9 +1,11 @@
 //! Loads: assignments counted for each expert.
 
+use serde::{Deserialize, Serialize};
+
 /// Assignments that each expert received, summed over any number of routings.
 ///
 /// Loads are additive: the load of a training step is the sum over its micro-batches.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
 pub struct Load {
     /// Assignments that each expert computes, `[E]`. For a soft plan: the combine mass of its slots.
     pub kept: Vec<f64>,

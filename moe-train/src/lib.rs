@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod data;
+pub mod parallel;
 pub mod resolve;
 pub mod run;
 pub mod task;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::Device;
+use moe_parallel::Mesh;
 use moe_train::config::{Keep, ModelConfig, RunConfig};
 use moe_train::data::{DataConfig, Split, TextConfig, TextName};
 use moe_train::run::{
@@ -71,6 +72,7 @@ fn options(runs: &Path) -> RunOptions {
         device_name: "flex".to_owned(),
         argv: Vec::new(),
         claim: None,
+        mesh: Mesh::one(),
     }
 }
 
@@ -396,17 +398,23 @@ fn two_processes_do_not_train_one_run() {
     assert!(matches!(again(), Ok(Outcome::Finished(_))));
 }
 
+fn reading(text: &Path) -> RunConfig {
+    RunConfig {
+        data: DataConfig::Text(TextConfig {
+            name: TextName::Text,
+            path: text.display().to_string(),
+            ..TextConfig::default()
+        }),
+        ..config("hash")
+    }
+}
+
 #[test]
 fn a_text_that_changed_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.txt");
     std::fs::write(&text, "a quick brown fox ".repeat(80)).unwrap();
-    let mut config = config("hash");
-    config.data = DataConfig::Text(TextConfig {
-        name: TextName::Text,
-        path: text.display().to_string(),
-        ..TextConfig::default()
-    });
+    let config = reading(&text);
     let runs = folder.path().join("runs");
     assert_eq!(run(&config, &runs, Some(3)), None);
 
@@ -422,12 +430,7 @@ fn a_request_to_stop_is_heard_while_data_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.txt");
     std::fs::write(&text, "a quick brown fox ".repeat(80)).unwrap();
-    let mut config = config("hash");
-    config.data = DataConfig::Text(TextConfig {
-        name: TextName::Text,
-        path: text.display().to_string(),
-        ..TextConfig::default()
-    });
+    let config = reading(&text);
     let runs = folder.path().join("runs");
     let stopped = || {
         let stop = AtomicBool::new(true);

@@ -4,6 +4,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
+use moe_parallel::Mesh;
 use moe_train::config::RunConfig;
 use moe_train::run::{Outcome, RunOptions, Silent, Summary, Trainer, train};
 use moe_train::task::TaskData;
@@ -98,6 +99,7 @@ fn run(config: &RunConfig) -> Summary {
         device_name: "flex".to_owned(),
         argv: Vec::new(),
         claim: None,
+        mesh: Mesh::one(),
     };
     let stop = AtomicBool::new(false);
     let outcome = train(config, &Device::flex(), &options, &mut Silent, &stop);

@@ -22,15 +22,8 @@ pub fn analysis_text(analysis: &Analysis) -> String {
 }
 
 fn of_text(analysis: &TextAnalysis) -> Vec<String> {
-    let head = format!(
-        "{}, step {}: {} tokens of {} of the {} part{}",
-        analysis.folder.display(),
-        analysis.step,
-        thousands(analysis.n_tokens),
-        counted(analysis.n_units, analysis.unit),
-        analysis.split,
-        evaluated_with(&analysis.evaluated_with),
-    );
+    let evaluated = evaluated_with(&analysis.evaluated_with);
+    let head = format!("{}{evaluated}", read_tokens(analysis));
     let layers = analysis.layers.iter().map(|found| &found.layer);
     let mut parts = vec![head, loads(layers), information_text(analysis)];
     parts.extend(analysis.layers.iter().map(tokens));
@@ -38,15 +31,7 @@ fn of_text(analysis: &TextAnalysis) -> Vec<String> {
 }
 
 fn of_images(analysis: &ImageAnalysis) -> Vec<String> {
-    let head = format!(
-        "{}, step {}: {} of the {} part, {} % named right{}",
-        analysis.folder.display(),
-        analysis.step,
-        counted(analysis.n_images, "image"),
-        analysis.split,
-        significant(100.0 * analysis.accuracy, 4),
-        evaluated_with(&analysis.evaluated_with),
-    );
+    let head = seen_images(analysis);
     let layers = || analysis.layers.iter().map(|found| &found.layer);
     let mut parts = vec![head, loads(layers())];
     parts.extend(layers().map(|layer| classes(layer, &analysis.classes)));
@@ -54,6 +39,31 @@ fn of_images(analysis: &ImageAnalysis) -> Vec<String> {
         parts.push(capacities(analysis));
     }
     parts
+}
+
+/// The tokens that an analysis of text read.
+pub(crate) fn read_tokens(analysis: &TextAnalysis) -> String {
+    format!(
+        "{}, step {}: {} tokens of {} of the {} part",
+        analysis.folder.display(),
+        analysis.step,
+        thousands(analysis.n_tokens),
+        counted(analysis.n_units, analysis.unit),
+        analysis.split,
+    )
+}
+
+/// The images that an analysis saw, and how many of them were named right.
+pub(crate) fn seen_images(analysis: &ImageAnalysis) -> String {
+    format!(
+        "{}, step {}: {} of the {} part, {} % named right{}",
+        analysis.folder.display(),
+        analysis.step,
+        counted(analysis.n_images, "image"),
+        analysis.split,
+        significant(100.0 * analysis.accuracy, 4),
+        evaluated_with(&analysis.evaluated_with),
+    )
 }
 
 fn loads<'a>(layers: impl Iterator<Item = &'a LayerAnalysis>) -> String {

@@ -37,6 +37,13 @@ pub(super) fn gradients(
         lse: attended.lse.storage::<f32>(),
         scale: inputs.scale,
     };
+    let mut gradients = zero_gradients(sizes);
+    let lanes = lanes(&mut gradients, sizes);
+    run_all(lanes, sizes.work(), |scratch, lane| pass.run(lane, scratch));
+    gradients
+}
+
+fn zero_gradients(sizes: Sizes) -> AttentionGradients<Flex> {
     let Sizes {
         batch,
         heads,
@@ -47,14 +54,22 @@ pub(super) fn gradients(
         value_width,
         ..
     } = sizes;
-    let mut dq = token_major([batch, heads, length, width]);
-    let mut dk = token_major([batch, kv_heads, keys, width]);
-    let mut dv = token_major([batch, kv_heads, keys, value_width]);
-    // One task sums all gradients of a key, tile after tile: the order does not depend on the threads.
-    let lanes = tasks(&mut dq, kv_heads, length)
+    AttentionGradients {
+        q: token_major([batch, heads, length, width]),
+        k: token_major([batch, kv_heads, keys, width]),
+        v: token_major([batch, kv_heads, keys, value_width]),
+    }
+}
+
+/// The rows of the gradients by key/value head. One task sums all gradients of a key, tile after tile: the
+/// order does not depend on the threads.
+fn lanes(gradients: &mut AttentionGradients<Flex>, sizes: Sizes) -> Vec<Lane<'_>> {
+    let AttentionGradients { q, k, v } = gradients;
+    let kv_heads = sizes.kv_heads;
+    tasks(q, kv_heads, sizes.length)
         .into_iter()
-        .zip(tasks(&mut dk, kv_heads, keys))
-        .zip(tasks(&mut dv, kv_heads, keys))
+        .zip(tasks(k, kv_heads, sizes.keys))
+        .zip(tasks(v, kv_heads, sizes.keys))
         .enumerate()
         .map(|(i, ((dq, dk), dv))| Lane {
             batch: i / kv_heads,
@@ -63,13 +78,7 @@ pub(super) fn gradients(
             dk,
             dv,
         })
-        .collect();
-    run_all(lanes, sizes.work(), |scratch, lane| pass.run(lane, scratch));
-    AttentionGradients {
-        q: dq,
-        k: dk,
-        v: dv,
-    }
+        .collect()
 }
 
 struct Pass<'a> {

@@ -28,36 +28,11 @@ pub(super) fn check_tensors(
     let mut used = HashSet::new();
     for entry in entries {
         place(files, &entry)?;
-        // what a fused tensor is made of may be in either form, not in both
-        match (files.get(&entry.name), &entry.fused) {
-            (Some(stored), Some(fused)) if files.get(&fused.name).is_some() => {
-                return Err(CheckpointError::Twice {
-                    path: stored.path().to_owned(),
-                    tensor: entry.name,
-                    other: fused.name.clone(),
-                });
-            }
-            (None, Some(fused)) => used.insert(fused.name.clone()),
-            _ => {
-                let scale = format!("{}{SCALE}", entry.name);
-                let stored = files.get(&entry.name);
-                if stored.is_some_and(|stored| stored.info.dtype == Dtype::F8_E4M3) {
-                    used.insert(scale);
-                }
-                used.insert(entry.name)
-            }
-        };
+        used.extend(used_by(files, entry)?);
     }
     for copy in copies {
         if let Some(stored) = files.get(&copy.name) {
-            let original = files.get(&copy.original);
-            if !original.map_or(Ok(false), |original| are_equal(original, stored))? {
-                return Err(CheckpointError::NotACopy {
-                    path: stored.path().to_owned(),
-                    tensor: copy.name,
-                    original: copy.original,
-                });
-            }
+            check_copy(files, stored, &copy)?;
             used.insert(copy.name);
         }
     }
@@ -70,6 +45,41 @@ pub(super) fn check_tensors(
         }),
         None => Ok(()),
     }
+}
+
+/// The names of the tensors that an entry is read from: its own or the fused one, not both.
+fn used_by(files: &TensorFiles, entry: Entry) -> Result<Vec<String>, CheckpointError> {
+    match (files.get(&entry.name), &entry.fused) {
+        (Some(stored), Some(fused)) if files.get(&fused.name).is_some() => {
+            Err(CheckpointError::Twice {
+                path: stored.path().to_owned(),
+                tensor: entry.name,
+                other: fused.name.clone(),
+            })
+        }
+        (None, Some(fused)) => Ok(vec![fused.name.clone()]),
+        (Some(stored), _) if stored.info.dtype == Dtype::F8_E4M3 => {
+            let scale = format!("{}{SCALE}", entry.name);
+            Ok(vec![scale, entry.name])
+        }
+        _ => Ok(vec![entry.name]),
+    }
+}
+
+fn check_copy(
+    files: &TensorFiles,
+    stored: StoredTensor<'_>,
+    copy: &TensorCopy,
+) -> Result<(), CheckpointError> {
+    let original = files.get(&copy.original);
+    if original.map_or(Ok(false), |original| are_equal(original, stored))? {
+        return Ok(());
+    }
+    Err(CheckpointError::NotACopy {
+        path: stored.path().to_owned(),
+        tensor: copy.name.clone(),
+        original: copy.original.clone(),
+    })
 }
 
 /// Holds for tensors that are a function of the configuration: files of older programs carry the rotary

@@ -72,6 +72,26 @@ pub struct Common {
     pub unread: Vec<String>,
 }
 
+impl Common {
+    /// Refuses sizes that no model has.
+    fn check(&self) -> Result<(), Refusal> {
+        check_sizes(&[
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.num_key_value_heads),
+            ("head_dim", self.head_dim.unwrap_or(1)),
+            (
+                "max_position_embeddings",
+                self.max_position_embeddings.min(1 << 20),
+            ),
+        ])?;
+        check_positive(&[("rms_norm_eps", self.rms_norm_eps)])
+    }
+}
+
 impl CommonFields {
     /// The fields of a family, of which `left` were not read.
     pub(super) fn resolve(
@@ -101,20 +121,7 @@ impl CommonFields {
             eos_token_ids: self.eos_token_id.map(Vec::from).unwrap_or_default(),
             unread,
         };
-        check_sizes(&[
-            ("vocab_size", common.vocab_size),
-            ("hidden_size", common.hidden_size),
-            ("intermediate_size", common.intermediate_size),
-            ("num_hidden_layers", common.num_hidden_layers),
-            ("num_attention_heads", common.num_attention_heads),
-            ("num_key_value_heads", common.num_key_value_heads),
-            ("head_dim", common.head_dim.unwrap_or(1)),
-            (
-                "max_position_embeddings",
-                common.max_position_embeddings.min(1 << 20),
-            ),
-        ])?;
-        check_positive(&[("rms_norm_eps", common.rms_norm_eps)])?;
+        common.check()?;
         Ok(common)
     }
 

@@ -54,19 +54,8 @@ impl DispatcherFields {
         n_experts: usize,
         n_choices: usize,
     ) -> Result<PublishedDispatcher, Refusal> {
-        const ROUNDING: &str = "encoder.moe.router.dispatcher.capacity_ceil_or_round";
         const FACTOR: &str = "encoder.moe.router.dispatcher.capacity_factor";
-        if let Some(name) = self
-            .name
-            .filter(|name| !["einsum", "indices"].contains(&&**name))
-        {
-            let rule = "those known are einsum and indices, which compute the same";
-            return Err(Refusal::new(
-                "encoder.moe.router.dispatcher.name",
-                name,
-                rule,
-            ));
-        }
+        self.check_name()?;
         let bfloat16 = self.bfloat16.unwrap_or(false);
         let given = self.capacity.filter(|capacity| *capacity > 0);
         let dispatcher = match (given, self.capacity_factor) {
@@ -79,17 +68,8 @@ impl DispatcherFields {
             },
             (None, Some(capacity_factor)) => PublishedDispatcher {
                 capacity_factor,
-                capacity_rounding: match self.capacity_ceil_or_round.as_deref() {
-                    None | Some("ceil") => CapacityRounding::Up,
-                    Some("round") => CapacityRounding::NearestEven,
-                    Some(other) => {
-                        return Err(Refusal::new(ROUNDING, other, "it must be ceil or round"));
-                    }
-                },
-                capacity_multiple_of: match self.capacity_multiple_of {
-                    None => 4,
-                    Some(multiple) => multiple.map_or(1, |n| n.clamp(1, 1 << 20) as usize),
-                },
+                capacity_rounding: self.rounding()?,
+                capacity_multiple_of: self.multiple(),
                 bfloat16,
             },
             (given, _) => {
@@ -100,6 +80,34 @@ impl DispatcherFields {
         };
         check_capacity(dispatcher.capacity(n_experts, n_choices))?;
         Ok(dispatcher)
+    }
+
+    fn check_name(&self) -> Result<(), Refusal> {
+        const NAME: &str = "encoder.moe.router.dispatcher.name";
+        match self.name.as_deref() {
+            None | Some("einsum" | "indices") => Ok(()),
+            Some(other) => {
+                let rule = "those known are einsum and indices, which compute the same";
+                Err(Refusal::new(NAME, other, rule))
+            }
+        }
+    }
+
+    fn rounding(&self) -> Result<CapacityRounding, Refusal> {
+        const ROUNDING: &str = "encoder.moe.router.dispatcher.capacity_ceil_or_round";
+        match self.capacity_ceil_or_round.as_deref() {
+            None | Some("ceil") => Ok(CapacityRounding::Up),
+            Some("round") => Ok(CapacityRounding::NearestEven),
+            Some(other) => Err(Refusal::new(ROUNDING, other, "it must be ceil or round")),
+        }
+    }
+
+    /// Number that the capacity is made a multiple of.
+    fn multiple(&self) -> usize {
+        match self.capacity_multiple_of {
+            None => 4,
+            Some(multiple) => multiple.map_or(1, |n| n.clamp(1, 1 << 20) as usize),
+        }
     }
 }
 

@@ -90,31 +90,18 @@ impl VmoeFields {
             let rule = "layers compute in float32 here";
             return Err(Refusal::new("encoder.dtype", dtype, rule));
         }
-        let ([height, width], [ph, pw]) = (self.image_size.sides(), self.patch_size.sides());
         let Some(num_classes) = self.num_classes.filter(|n| *n > 0) else {
             let rule = "a model without a head gives no scores; only classifiers are supported";
             return Err(Refusal::new("num_classes", "none", rule));
         };
-        check_sizes(&[
-            ("image_size", height.min(width)),
-            ("image_size", height.max(width)),
-            ("patch_size", ph.min(pw)),
-            ("patch_size", ph.max(pw)),
-            ("num_channels", self.num_channels),
-            ("num_classes", num_classes),
-            ("hidden_size", self.hidden_size),
-            ("representation_size", self.representation_size.unwrap_or(1)),
-            ("encoder.num_layers", self.encoder.num_layers),
-            ("encoder.mlp_dim", self.encoder.mlp_dim),
-            ("encoder.num_heads", self.encoder.num_heads),
-        ])?;
+        self.check_sizes(num_classes)?;
         let rounded = !self.f32_soft_dispatch.unwrap_or(false);
         let unread = self.unread();
         Ok(PublishedVmoe {
-            image_size: [height, width],
+            image_size: self.image_size.sides(),
             num_channels: self.num_channels,
             num_classes,
-            patch_size: [ph, pw],
+            patch_size: self.patch_size.sides(),
             hidden_size: self.hidden_size,
             num_layers: self.encoder.num_layers,
             mlp_dim: self.encoder.mlp_dim,
@@ -130,6 +117,23 @@ impl VmoeFields {
             },
             unread,
         })
+    }
+
+    fn check_sizes(&self, num_classes: usize) -> Result<(), Refusal> {
+        let ([height, width], [ph, pw]) = (self.image_size.sides(), self.patch_size.sides());
+        check_sizes(&[
+            ("image_size", height.min(width)),
+            ("image_size", height.max(width)),
+            ("patch_size", ph.min(pw)),
+            ("patch_size", ph.max(pw)),
+            ("num_channels", self.num_channels),
+            ("num_classes", num_classes),
+            ("hidden_size", self.hidden_size),
+            ("representation_size", self.representation_size.unwrap_or(1)),
+            ("encoder.num_layers", self.encoder.num_layers),
+            ("encoder.mlp_dim", self.encoder.mlp_dim),
+            ("encoder.num_heads", self.encoder.num_heads),
+        ])
     }
 
     /// The fields that are not read, by their paths.

@@ -86,24 +86,7 @@ pub(super) fn check<M: Module>(checker: &mut Checker<'_>, mut trained: Trained<'
     curve.push(&losses.lm, &losses.objective);
     curve.check(checker, trained.balance, ADAMW_LOSS.times(trained.looser));
 
-    let mut norms = BTreeMap::new();
-    each_parameter(&trained.model, trained.entries, |tensor| {
-        if let Some(gradient) = trainable.get(&tensor.entry.name) {
-            let n_elements = tensor.values.len() as f64;
-            let norm = Norm {
-                value: norm(&tensor.values),
-                slack: match gradient {
-                    Gradient::Real => 0.0,
-                    // each step moves an element by LR at most, in either direction
-                    Gradient::Rounding => 2.0 * LR * STEPS as f64 * n_elements.sqrt(),
-                },
-            };
-            norms.insert(tensor.entry.name.clone(), norm);
-        }
-    });
-    let theirs = &checker.goldens.norms.param_norm_after_5;
-    let tolerance = GRADIENT.times(trained.looser);
-    check_norms(checker, "param_norm_after_5", &norms, theirs, tolerance);
+    trained.check_parameters(checker, &trainable);
 }
 
 impl<M: Module> Trained<'_, M> {
@@ -119,6 +102,28 @@ impl<M: Module> Trained<'_, M> {
                 checker.tensor("train.aux_loss_sum", losses.balance.clone(), LOSS);
             }
         }
+    }
+
+    /// Compares the norms of the parameters after the last step.
+    fn check_parameters(&self, checker: &mut Checker<'_>, trainable: &BTreeMap<String, Gradient>) {
+        let mut norms = BTreeMap::new();
+        each_parameter(&self.model, self.entries, |tensor| {
+            if let Some(gradient) = trainable.get(&tensor.entry.name) {
+                let n_elements = tensor.values.len() as f64;
+                let norm = Norm {
+                    value: norm(&tensor.values),
+                    slack: match gradient {
+                        Gradient::Real => 0.0,
+                        // each step moves an element by LR at most, in either direction
+                        Gradient::Rounding => 2.0 * LR * STEPS as f64 * n_elements.sqrt(),
+                    },
+                };
+                norms.insert(tensor.entry.name.clone(), norm);
+            }
+        });
+        let theirs = &checker.goldens.norms.param_norm_after_5;
+        let tolerance = GRADIENT.times(self.looser);
+        check_norms(checker, "param_norm_after_5", &norms, theirs, tolerance);
     }
 
     /// Compares the gradients, and returns the published names of the tensors that have one, and whether it

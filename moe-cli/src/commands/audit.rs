@@ -33,17 +33,23 @@ pub struct AuditArgs {
     trials: u64,
 }
 
+impl AuditArgs {
+    /// Refuses models that have no order of tokens.
+    fn check_family(&self) -> anyhow::Result<()> {
+        match RunConfig::load(&self.config, &self.overrides) {
+            Ok(resolved) if resolved.config.causality().is_none() => Err(Usage::error(format!(
+                "{}: a model of the family {} reads whole images and has no future to see; audit a decoder",
+                self.config.display(),
+                resolved.config.model.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Audits and prints what leaks where.
 pub fn run(args: &AuditArgs, shared: &Shared) -> anyhow::Result<Status> {
-    if let Ok(resolved) = RunConfig::load(&args.config, &args.overrides)
-        && resolved.config.causality().is_none()
-    {
-        return Err(Usage::error(format!(
-            "{}: a model of the family {} reads whole images and has no future to see; audit a decoder",
-            args.config.display(),
-            resolved.config.model.name()
-        )));
-    }
+    args.check_family()?;
     let mut overrides = args.overrides.clone();
     overrides.push("model.allow_leak=true".to_owned());
     let config = shared.load_config(&args.config, &overrides)?;

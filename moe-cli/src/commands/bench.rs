@@ -1,7 +1,10 @@
 //! `moe bench`: measures speed.
 
-#[path = "bench/experts.rs"]
-mod experts;
+mod dispatch;
+mod layer;
+mod layer_memory;
+mod router;
+mod workloads;
 
 use super::plan::RunPlan;
 use super::weights::Weights;
@@ -37,11 +40,13 @@ enum What {
     /// Reading a prompt and writing token by token, with the machine's limits beside
     Model(ModelArgs),
     /// Layers of experts beside dense layers of equal active FLOP, the machine's limits, and PyTorch
-    Layer(experts::LayerArgs),
+    Layer(layer::LayerArgs),
     /// The parts of a layer apart: sort, gather, products, scatter
-    Dispatch(experts::DispatchArgs),
+    Dispatch(dispatch::DispatchArgs),
     /// Every router, with its share of the layer that it routes for
-    Router(experts::RouterArgs),
+    Router(router::RouterArgs),
+    /// Exchanges among processes: time by size, and the latency and bandwidth that model it
+    Exchange(ExchangeArgs),
 }
 
 /// The arguments of `moe bench train`.
@@ -58,6 +63,14 @@ struct TrainArgs {
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 20)]
     steps: usize,
+}
+
+/// The arguments of `moe bench exchange`.
+#[derive(Args, Debug)]
+struct ExchangeArgs {
+    /// Times that each size is exchanged
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = at_least_one)]
+    repetitions: usize,
 }
 
 /// The arguments of `moe bench attention`.
@@ -94,6 +107,29 @@ struct ModelArgs {
     weights: Weights,
 }
 
+impl ModelArgs {
+    /// The models that are asked for.
+    fn shapes(&self) -> Vec<Shape> {
+        let wanted =
+            |shape: &Shape| self.shape.is_empty() || self.shape.iter().any(|s| s == shape.name);
+        Shape::NAMES
+            .iter()
+            .filter_map(|name| Shape::of(name))
+            .filter(wanted)
+            .collect()
+    }
+
+    fn config(&self) -> ModelBenchConfig {
+        ModelBenchConfig {
+            prompt: self.prompt,
+            prompts: self.prompts,
+            context: self.context,
+            tokens: self.tokens,
+            weights: self.weights.into(),
+        }
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".to_owned()),
@@ -108,10 +144,36 @@ pub fn run(args: &BenchArgs, shared: &Shared) -> anyhow::Result<Status> {
         What::Train(args) => train(args, shared),
         What::Attention(args) => attention(args, shared),
         What::Model(args) => model(args, shared),
-        What::Layer(args) => experts::layer(args, shared),
-        What::Dispatch(args) => experts::dispatch(args, shared),
-        What::Router(args) => experts::routers(args, shared),
+        What::Layer(args) => layer::layer(args, shared),
+        What::Dispatch(args) => dispatch::dispatch(args, shared),
+        What::Router(args) => router::routers(args, shared),
+        What::Exchange(args) => exchange(args, shared),
     }
+}
+
+impl BenchArgs {
+    /// Tells whether all processes do the same work, and not what the first one says.
+    pub fn is_made_by_all(&self) -> bool {
+        matches!(self.what, What::Exchange(_))
+    }
+}
+
+fn exchange(args: &ExchangeArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if !shared.mesh.is_shared() {
+        return Err(Usage::error(
+            "an exchange needs several processes: start them with `mpirun -n 2`, or try it out with --ranks 2",
+        ));
+    }
+    let result = moe_bench::exchange::bench(&*shared.mesh.world, args.repetitions);
+    if !shared.mesh.is_root() {
+        return Ok(Status::Done);
+    }
+    if shared.json {
+        print_json(&result)?;
+    } else {
+        print(&result.to_string())?;
+    }
+    Ok(Status::Done)
 }
 
 fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
@@ -175,13 +237,7 @@ fn attention(args: &AttentionArgs, shared: &Shared) -> anyhow::Result<Status> {
 }
 
 fn model(args: &ModelArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let wanted =
-        |shape: &Shape| args.shape.is_empty() || args.shape.iter().any(|s| s == shape.name);
-    let shapes: Vec<Shape> = Shape::NAMES
-        .iter()
-        .filter_map(|name| Shape::of(name))
-        .filter(wanted)
-        .collect();
+    let shapes = args.shapes();
     let device = shared.open_device()?;
     if shared.dry_run {
         for shape in &shapes {
@@ -192,13 +248,7 @@ fn model(args: &ModelArgs, shared: &Shared) -> anyhow::Result<Status> {
         }
         return Ok(Status::Done);
     }
-    let config = ModelBenchConfig {
-        prompt: args.prompt,
-        prompts: args.prompts,
-        context: args.context,
-        tokens: args.tokens,
-        weights: args.weights.into(),
-    };
+    let config = args.config();
     let machine = Machine::measure(&device.device);
     let mut results = Vec::new();
     for Shape {

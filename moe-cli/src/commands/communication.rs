@@ -34,7 +34,7 @@ pub struct CommunicationArgs {
 }
 
 impl CommunicationArgs {
-    /// What to count; nothing without numbers of ranks.
+    /// The options of an analysis; none without numbers of ranks.
     pub fn options(&self) -> Option<CommunicationOptions> {
         let links = self.link.map(|inside| Links {
             inside,

@@ -11,7 +11,7 @@ use crate::terminal::{Progress, print, print_json};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_train::data::Split;
-use moe_train::run::{EvalMetrics, LoadedRun, Watch, evaluate_run};
+use moe_train::run::{EvalMetrics, LoadedRun, Watch, evaluate_run_on};
 use moe_train::task::Task;
 use moe_view::{domain_table, evaluated_with, layer_table, thousands, writing};
 use serde::Serialize;
@@ -105,9 +105,25 @@ fn score(
     let most = args
         .windows
         .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    let metrics = evaluate_run(run, args.split.into(), most, device, &mut watch);
+    let world = &*shared.mesh.world;
+    let metrics = evaluate_run_on(world, run, args.split.into(), most, device, &mut watch);
     progress.finish();
     metrics.map_err(run_error)
+}
+
+/// The scores and what they are of.
+fn text(run: &LoadedRun, metrics: &EvalMetrics, overrides: &[String]) -> String {
+    let title = format!(
+        "{}, step {}: {}{}",
+        run.folder.display(),
+        metrics.step,
+        scored(metrics),
+        evaluated_with(overrides)
+    );
+    let mut parts = vec![title, domain_table(metrics), layer_table(&metrics.layers)];
+    parts.extend(writing(metrics));
+    parts.extend(causality::remark(run.config.causality()).map(str::to_owned));
+    parts.join("\n\n")
 }
 
 /// Scores the run and prints the score of each domain or class.
@@ -124,6 +140,9 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         shared.note("interrupted; the same command begins anew");
         return Ok(Status::Interrupted);
     };
+    if !shared.mesh.is_root() {
+        return Ok(Status::Done);
+    }
     if shared.json {
         let folder = &run.folder;
         print_json(&Report {
@@ -135,21 +154,7 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         })?;
         return Ok(Status::Done);
     }
-    print(&format!(
-        "{}, step {}: {}{}\n\n{}\n\n{}",
-        run.folder.display(),
-        metrics.step,
-        scored(&metrics),
-        evaluated_with(&args.overrides),
-        domain_table(&metrics),
-        layer_table(&metrics.layers)
-    ))?;
-    if let Some(words) = writing(&metrics) {
-        print(&format!("\n{words}"))?;
-    }
-    if let Some(remark) = causality::remark(causality) {
-        print(&format!("\n{remark}"))?;
-    }
+    print(&text(&run, &metrics, &args.overrides))?;
     shared.next(&match run.config.model.task() {
         Task::Text => format!(
             "generate {} -p \"In the beginning\" --show-experts",

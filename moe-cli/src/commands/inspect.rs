@@ -89,12 +89,7 @@ pub fn run(args: &InspectArgs, shared: &Shared) -> anyhow::Result<Status> {
     }
     let config = shared.load_config(&path, &args.overrides)?;
     let mut inspection = Inspection::new(&config);
-    let measured = measured(&config, shared);
-    inspection.training_s = measured.as_ref().map(|(seconds, _)| *seconds);
-    inspection.training = match measured {
-        Some((seconds, run)) => format!("{}, by {}", duration(seconds), shown(&run)),
-        None => format!("not measured; `moe bench train {}` does", shown(&path)),
-    };
+    inspection.measured(measured(&config, shared), &path);
     memory::remark(&config, 1, &shared.device_name(), shared);
     if shared.json {
         print_json(&inspection)?;
@@ -168,6 +163,15 @@ impl Inspection {
             training: String::new(),
             account,
         }
+    }
+
+    /// Sets the time of training, by the run that took it.
+    fn measured(&mut self, found: Option<(f64, PathBuf)>, config: &Path) {
+        self.training_s = found.as_ref().map(|(seconds, _)| *seconds);
+        self.training = match found {
+            Some((seconds, run)) => format!("{}, by {}", duration(seconds), shown(&run)),
+            None => format!("not measured; `moe bench train {}` does", shown(config)),
+        };
     }
 
     fn table(&self) -> String {

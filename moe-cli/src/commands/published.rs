@@ -167,12 +167,6 @@ impl Inspection {
     fn table(&self) -> String {
         let a = &self.account;
         let count = |n: usize| thousands(n as u64);
-        let cached = format!(
-            "{} numbers, {} in {}",
-            count(a.kv_elements_per_token),
-            bytes(self.kv_bytes_per_token.round() as u64),
-            self.precision
-        );
         let mut rows = vec![
             ("model", format!("{} ({})", self.model, self.model_type)),
             ("parameters", count(a.params_total)),
@@ -183,22 +177,10 @@ impl Inspection {
         if a.params_mtp > 0 {
             rows.push((MTP, count(a.params_mtp)));
         }
+        rows.push(("FLOP a token", si(a.flops_per_token as f64)));
+        rows.push(("attention", a.attention.name().to_owned()));
+        rows.extend(self.cache_rows());
         rows.extend([
-            ("FLOP a token", si(a.flops_per_token as f64)),
-            ("attention", a.attention.name().to_owned()),
-            ("KV cache a token", cached),
-            (
-                "  with all heads materialised",
-                format!("{} numbers", count(a.kv_elements_per_token_materialised)),
-            ),
-            (
-                "KV cache of a sequence",
-                format!(
-                    "{} ({} tokens)",
-                    bytes(self.kv_bytes_per_sequence.round() as u64),
-                    count(self.seq_length)
-                ),
-            ),
             ("weights in f32", bytes(self.weights_bytes_f32 as u64)),
             ("weights in bf16", bytes(self.weights_bytes_bf16 as u64)),
             ("weights in fp8", bytes(self.weights_bytes_fp8 as u64)),
@@ -208,6 +190,29 @@ impl Inspection {
             Some(saving) => format!("{table}\n\n{}", saving.text()),
             None => table,
         }
+    }
+
+    fn cache_rows(&self) -> [(&'static str, String); 3] {
+        let count = |n: usize| thousands(n as u64);
+        let cached = format!(
+            "{} numbers, {} in {}",
+            count(self.account.kv_elements_per_token),
+            bytes(self.kv_bytes_per_token.round() as u64),
+            self.precision
+        );
+        let materialised = count(self.account.kv_elements_per_token_materialised);
+        let sequence = bytes(self.kv_bytes_per_sequence.round() as u64);
+        [
+            ("KV cache a token", cached),
+            (
+                "  with all heads materialised",
+                format!("{materialised} numbers"),
+            ),
+            (
+                "KV cache of a sequence",
+                format!("{sequence} ({} tokens)", count(self.seq_length)),
+            ),
+        ]
     }
 }
 

@@ -32,54 +32,58 @@ pub fn models() -> Listing {
     }
 }
 
+/// The settings of the table `[experts]`, each with what it is and its paper.
+const EXPERTS: [(&str, &str, (&str, &str)); 7] = [
+    (
+        "activation=swiglu",
+        "three matrices: down(silu(gate(x)) * up(x))",
+        ("Shazeer 2020", "2002.05202"),
+    ),
+    (
+        "activation=gelu",
+        "two matrices: down(gelu(up(x))), tanh form",
+        ("Hendrycks and Gimpel 2016", "1606.08415"),
+    ),
+    (
+        "activation=silu",
+        "two matrices: down(silu(up(x)))",
+        ("Hendrycks and Gimpel 2016", "1606.08415"),
+    ),
+    (
+        "activation=relu",
+        "two matrices: down(relu(up(x)))",
+        ("Fedus et al. 2021", "2101.03961"),
+    ),
+    (
+        "dispatch=grouped",
+        "all experts in one fused operation",
+        ("Gale et al. 2022", "2211.15841"),
+    ),
+    (
+        "dispatch=reference",
+        "a loop over the experts: slow and readable",
+        ("Shazeer et al. 2017", "1701.06538"),
+    ),
+    (
+        "n_shared_experts=N",
+        "N experts more that every token passes through",
+        ("Dai et al. 2024", "2401.06066"),
+    ),
+];
+
 /// The values of the table `[experts]` that are names.
 pub fn experts() -> Listing {
-    let row = |value: &str, what: &str, paper: (&'static str, &'static str)| {
+    let rows = EXPERTS.map(|(value, what, (authors, arxiv))| {
         vec![
             Cell::Name(value.to_owned()),
             Cell::Words(what.to_owned()),
-            Cell::Paper(paper.0, paper.1),
+            Cell::Paper(authors, arxiv),
         ]
-    };
-    let megablocks = ("Gale et al. 2022", "2211.15841");
-    let sparsely_gated = ("Shazeer et al. 2017", "1701.06538");
-    let gelu = ("Hendrycks and Gimpel 2016", "1606.08415");
+    });
     Listing {
         topic: "experts",
         header: vec!["setting", "what", "paper"],
-        rows: vec![
-            row(
-                "activation=swiglu",
-                "three matrices: down(silu(gate(x)) * up(x))",
-                ("Shazeer 2020", "2002.05202"),
-            ),
-            row(
-                "activation=gelu",
-                "two matrices: down(gelu(up(x))), tanh form",
-                gelu,
-            ),
-            row("activation=silu", "two matrices: down(silu(up(x)))", gelu),
-            row(
-                "activation=relu",
-                "two matrices: down(relu(up(x)))",
-                ("Fedus et al. 2021", "2101.03961"),
-            ),
-            row(
-                "dispatch=grouped",
-                "all experts in one fused operation",
-                megablocks,
-            ),
-            row(
-                "dispatch=reference",
-                "a loop over the experts: slow and readable",
-                sparsely_gated,
-            ),
-            row(
-                "n_shared_experts=N",
-                "N experts more that every token passes through",
-                ("Dai et al. 2024", "2401.06066"),
-            ),
-        ],
+        rows: rows.into(),
         remark: None,
     }
 }

@@ -52,12 +52,10 @@ pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
     let device = shared.open_device()?;
     let scope = args.scope();
     if shared.dry_run {
+        let (checkpoint, n) = (shown(&args.checkpoint), goldens.names().count());
+        let (goldens, device) = (shown(&path), device.name);
         print(&format!(
-            "would hold {} to {} tensors of {} on {}",
-            shown(&args.checkpoint),
-            goldens.names().count(),
-            shown(&path),
-            device.name
+            "would hold {checkpoint} to {n} tensors of {goldens} on {device}"
         ))?;
         return Ok(Status::Done);
     }
@@ -80,11 +78,11 @@ pub fn run(args: &VerifyArgs, shared: &Shared) -> anyhow::Result<Status> {
     if !forgiven {
         say("goldens that nothing here computes fail: --allow-unknown passes over them");
     }
-    Ok(if passed {
-        Status::Done
+    if passed {
+        Ok(Status::Done)
     } else {
-        Status::BelowThreshold
-    })
+        Ok(Status::BelowThreshold)
+    }
 }
 
 impl VerifyArgs {

@@ -3,7 +3,7 @@
 use super::TextModel;
 use anyhow::ensure;
 use burn::tensor::Device;
-use moe_models::{Decoder, Generator, Sampling};
+use moe_models::{AnyDecoder, Decoder, Generator, Sampling};
 use moe_view::generation::{Piece, Trace};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,10 +36,7 @@ impl Generation<'_> {
         let mut decoder = self.model.words.stream();
         let mut pieces: Vec<Piece> = Vec::new();
         let mut written = Ok(());
-        let mut generator = Generator::new(&self.model.decoder, self.sampling, device);
-        if self.speculative {
-            generator = generator.speculative();
-        }
+        let mut generator = self.generator(device);
         let ran = generator.run(&prompt, self.n_tokens, |token| {
             let text = decoder.push(token.id);
             written = emit(&text);
@@ -69,5 +66,14 @@ impl Generation<'_> {
             failure: ran.err(),
             n_layers: self.model.decoder.n_moe_layers(),
         })
+    }
+
+    fn generator(&self, device: &Device) -> Generator<'_, AnyDecoder> {
+        let generator = Generator::new(&self.model.decoder, self.sampling, device);
+        if self.speculative {
+            generator.speculative()
+        } else {
+            generator
+        }
     }
 }

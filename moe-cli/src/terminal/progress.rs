@@ -1,6 +1,7 @@
 //! Progress of training and scoring on stderr: a bar on a terminal, plain lines elsewhere.
 
 mod eta;
+mod loss_unit;
 mod words;
 
 use super::say;
@@ -8,14 +9,14 @@ use crate::shared::Shared;
 use console::Term;
 use eta::Pace;
 use indicatif::{ProgressBar, ProgressStyle};
+use loss_unit::LossUnit;
 use moe_train::run::{EvalMetrics, Event, Observer, StepMetrics};
 use moe_train::task::{Merit, TaskSummary};
-use moe_view::{counted, duration, si, significant, thousands};
-use std::f64::consts::LN_2;
+use moe_view::{counted, duration, significant, thousands};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use words::{loading, sizes, windows};
+use words::{loading, parameters, scored, sizes, windows};
 
 /// Shows the events of one run or of several, one after the other.
 #[derive(Debug)]
@@ -43,13 +44,6 @@ enum Look {
     Finished,
     Lines,
     Bar(ProgressBar),
-}
-
-/// The unit that the loss of training is shown in.
-#[derive(Debug, Clone, Copy)]
-struct LossUnit {
-    name: &'static str,
-    per_nat: f64,
 }
 
 /// A score with its unit.
@@ -105,6 +99,24 @@ impl Progress {
             validation: None,
             is_waiting: false,
         }
+    }
+
+    fn opened(&mut self, folder: &Path) {
+        self.run += 1;
+        self.validation = None;
+        let which = match self.n_runs {
+            1 => String::new(),
+            n => format!("{} of {n}: ", self.run),
+        };
+        self.say(&format!("run   {which}{}", folder.display()));
+    }
+
+    fn begin(&mut self, data: &TaskSummary, total_steps: u64) {
+        self.total_steps = total_steps;
+        self.steps = Pace::default();
+        self.started = Instant::now();
+        self.loss = LossUnit::of(data);
+        self.windows = windows(data);
     }
 
     /// A line that stays: the run, its score and its time.
@@ -223,15 +235,7 @@ impl Progress {
 impl Observer for Progress {
     fn on(&mut self, event: Event<'_>) {
         match event {
-            Event::Opened { folder } => {
-                self.run += 1;
-                self.validation = None;
-                let which = match self.n_runs {
-                    1 => String::new(),
-                    n => format!("{} of {n}: ", self.run),
-                };
-                self.say(&format!("run   {which}{}", folder.display()));
-            }
+            Event::Opened { folder } => self.opened(folder),
             Event::Waiting { runs } => self.waiting(runs),
             Event::Loading { data, vocab_size } => self.say(&loading(data, vocab_size)),
             Event::Started {
@@ -242,24 +246,12 @@ impl Observer for Progress {
                 final_windows,
                 all_windows,
             } => {
-                self.total_steps = total_steps;
-                self.steps = Pace::default();
-                self.started = Instant::now();
-                self.loss = LossUnit::of(data);
-                self.windows = windows(data);
+                self.begin(data, total_steps);
                 self.say(&format!("data  {}", sizes(data)));
-                self.say(&format!(
-                    "model {} parameters, {} active a token",
-                    si(account.params_total as f64),
-                    si(account.params_active as f64)
-                ));
+                self.say(&format!("model {}", parameters(account)));
                 if final_windows < all_windows {
-                    self.say(&format!(
-                        "eval  the last evaluation scores {} of {} {} (train.final_eval_windows)",
-                        thousands(final_windows as u64),
-                        thousands(all_windows as u64),
-                        self.windows,
-                    ));
+                    let of = scored(final_windows, all_windows, self.windows);
+                    self.say(&format!("eval  {of}"));
                 }
                 if let Some(step) = resumed_at {
                     self.say(&format!("going on after step {step}"));
@@ -282,28 +274,6 @@ impl Observer for Progress {
     }
 }
 
-impl LossUnit {
-    const NATS_PER_TOKEN: Self = Self {
-        name: "nats/token",
-        per_nat: 1.0,
-    };
-
-    /// Bits a byte where each token is a byte, so that the loss is in the unit of the score.
-    fn of(data: &TaskSummary) -> Self {
-        match data {
-            TaskSummary::Text(text) if text.total().bytes == text.total().tokens => Self {
-                name: "bits/byte",
-                per_nat: 1.0 / LN_2,
-            },
-            TaskSummary::Text(_) => Self::NATS_PER_TOKEN,
-            TaskSummary::Images(_) => Self {
-                name: "nats/image",
-                per_nat: 1.0,
-            },
-        }
-    }
-}
-
 /// The bar is given up first. Work without steps has none.
 fn template(total_steps: u64, width: Option<u16>) -> &'static str {
     match (total_steps, width) {
@@ -320,6 +290,7 @@ fn style(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::f64::consts::LN_2;
 
     fn metrics(step: u64) -> StepMetrics {
         StepMetrics {

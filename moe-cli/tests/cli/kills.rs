@@ -215,6 +215,12 @@ mod signals {
         ended
     }
 
+    /// As [`terminated`], of a run that says how far it came.
+    fn interrupted(child: Child, how_far: &str) {
+        let ended = terminated(child);
+        assert!(ended.stderr.contains(how_far), "{}", ended.stderr);
+    }
+
     fn folders_in(path: PathBuf) -> Vec<PathBuf> {
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
@@ -226,6 +232,12 @@ mod signals {
             .flat_map(folders_in);
         let mut checkpoints = seeds.flat_map(|seed| folders_in(seed.join("checkpoints")));
         checkpoints.any(|path| path.file_name().unwrap().as_encoded_bytes()[0] != b'.')
+    }
+
+    /// The command once it has saved a checkpoint.
+    fn with_checkpoint(place: &Place, mut child: Child) -> Child {
+        wait_until(&mut child, || has_checkpoint(place));
+        child
     }
 
     fn long_text(place: &Place, n_bytes: usize) {
@@ -277,15 +289,12 @@ mod signals {
 
     #[test]
     fn a_signal_between_two_steps() {
-        for (task, line) in TASKS {
+        for (_, line) in TASKS {
             let place = place();
             let line = format!("{line} train.steps=300 train.checkpoint_every=20");
             let expected = whole(&place, &line);
-            let mut child = start(&place, &line);
-            wait_until(&mut child, || has_checkpoint(&place));
-            let ended = terminated(child);
-            let words = "interrupted after step";
-            assert!(ended.stderr.contains(words), "{task}: {}", ended.stderr);
+            let child = with_checkpoint(&place, start(&place, &line));
+            interrupted(child, "interrupted after step");
             goes_on_to(&place, &line, &expected);
         }
     }
@@ -307,12 +316,9 @@ mod signals {
         assert_eq!(scored["n_scored"], plan["all_windows"]);
         assert_eq!(scored["whole"], true);
 
-        let mut child = start(&place, &line);
-        wait_until(&mut child, || has_checkpoint(&place));
+        let child = with_checkpoint(&place, start(&place, &line));
         thread::sleep(Duration::from_millis(100));
-        let ended = terminated(child);
-        let words = "after the last step";
-        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+        interrupted(child, "after the last step");
         assert!(!place.run_folder("runs").join("summary.json").exists());
         goes_on_to(&place, &line, &expected);
     }
@@ -346,7 +352,7 @@ mod signals {
         let place = place();
         let line = format!("{} train.steps=300", TASKS[0].1);
         let moe = env!("CARGO_BIN_EXE_moe");
-        let mut child = Command::new("sh")
+        let child = Command::new("sh")
             .args(["-c", &format!("trap '' HUP INT; exec {moe} {line}")])
             .current_dir(place.dir.path())
             .stdin(Stdio::null())
@@ -354,7 +360,7 @@ mod signals {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        wait_until(&mut child, || has_checkpoint(&place));
+        let child = with_checkpoint(&place, child);
         send("-HUP", &child);
         send("-INT", &child);
         let ended = Ended::from(child.wait_with_output().unwrap());

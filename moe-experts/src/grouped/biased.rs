@@ -22,28 +22,49 @@ pub(super) fn moe_ffn(
     plan: Arc<RowPlan>,
     activation: Activation,
 ) -> Tensor<2> {
-    let [n_tokens, d_model] = x.dims();
     // without a kept assignment no bias counts
     if plan.n_rows() == 0 {
         return fused(x, weights, gates, plan, activation);
     }
-    let output_bias_td = shares(&gates, &plan).matmul(biases.down);
+    let weights = widened(weights, biases.gate, biases.up);
+    around(x, biases.down, &gates, &plan, |x| {
+        fused(x, weights, gates.clone(), plan.clone(), activation)
+    })
+}
+
+/// The outputs of experts with biases, from `products` of tokens that have more features with [widened] stacks.
+pub(crate) fn around(
+    x: Tensor<2>,
+    down_bias: Tensor<2>,
+    gates: &Tensor<1>,
+    plan: &RowPlan,
+    products: impl FnOnce(Tensor<2>) -> Tensor<2>,
+) -> Tensor<2> {
+    let [n_tokens, d_model] = x.dims();
+    let output_bias_td = shares(gates, plan).matmul(down_bias);
     let place = (&x.device(), x.dtype());
     let one_t1 = Tensor::ones([n_tokens, 1], place);
     let zeros_td = Tensor::zeros([n_tokens, MORE - 1], place);
     let x = Tensor::cat(vec![x, one_t1, zeros_td], 1);
-    let gate = weights.gate.zip(biases.gate);
-    let weights = ExpertWeights {
+    products(x).narrow(1, 0, d_model) + output_bias_td
+}
+
+/// Stacks for tokens of more features, whose weights are the biases before the non-linearity.
+pub(crate) fn widened(
+    weights: ExpertWeights,
+    gate_bias: Option<Tensor<2>>,
+    up_bias: Tensor<2>,
+) -> ExpertWeights {
+    let [n_experts, d_expert, _] = weights.down.dims();
+    let place = (&weights.down.device(), up_bias.dtype());
+    let zeros_efd = Tensor::zeros([n_experts, d_expert, MORE], place);
+    let gate = weights.gate.zip(gate_bias);
+    ExpertWeights {
         gate: gate.map(|(gate, bias)| with_bias(gate, bias)),
-        up: with_bias(weights.up, biases.up),
-        down: {
-            let [n_experts, d_expert, _] = weights.down.dims();
-            let zeros_efd = Tensor::zeros([n_experts, d_expert, MORE], place);
-            Tensor::cat(vec![weights.down, zeros_efd], 2)
-        },
+        up: with_bias(weights.up, up_bias),
+        down: Tensor::cat(vec![weights.down, zeros_efd], 2),
         biases: None,
-    };
-    fused(x, weights, gates, plan, activation).narrow(1, 0, d_model) + output_bias_td
+    }
 }
 
 /// Projections `[E, D, F]` and their biases `[E, F]` as projections of more features.

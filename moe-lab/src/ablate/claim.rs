@@ -44,12 +44,15 @@
 //! of rules. A rule between arms whose `budget` ("active", "total" or "steps") differs is inconclusive. Overrides or
 //! another number of seeds leave the claim undecided.
 
+mod tables;
+
 use super::rule::Rule;
 use super::{Arm, Tune};
 use moe_train::resolve::{ConfigFile, ResolveError, typed};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use tables::Document;
 use toml::{Table, Value};
 
 /// The fewest seeds that decide a claim: with fewer an interval is little more than the range of the seeds.
@@ -120,52 +123,6 @@ pub struct Explored {
     pub what: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    claim: Header,
-    explored: Option<Explored>,
-    tune: Option<TuneTable>,
-    scale: Option<ScaleTable>,
-    base: Value,
-    arm: Vec<ArmTable>,
-    #[serde(default)]
-    evaluate: Vec<ArmTable>,
-    rule: Vec<Rule>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    hypothesis: String,
-    source: String,
-    seeds: u64,
-    sweep: Option<String>,
-    ranks: Option<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ArmTable {
-    name: String,
-    #[serde(default)]
-    set: Table,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TuneTable {
-    key: String,
-    values: Vec<Value>,
-    seeds: Vec<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ScaleTable {
-    budgets: Vec<f64>,
-}
-
 impl Claim {
     /// Reads a file; `None` if it has no table `[claim]`, and so is a configuration.
     ///
@@ -191,10 +148,7 @@ impl Claim {
                 invalid("`base` must be the path of a configuration, or its tables".into())
             })?,
         };
-        let tune = document.tune.map(|tune| {
-            let values = tune.values.iter().map(Value::to_string).collect();
-            Tune::new(tune.key, values, tune.seeds)
-        });
+        let tune = document.tune.map(Tune::try_from);
         let claim = Self {
             explored: document.explored,
             budgets: document.scale.map(|scale| scale.budgets),
@@ -210,8 +164,8 @@ impl Claim {
             n_ranks: document.claim.ranks.unwrap_or(RANKS),
             rules: document.rule,
             base,
-            arms: document.arm.into_iter().map(arm).collect(),
-            evaluations: document.evaluate.into_iter().map(arm).collect(),
+            arms: document.arm.into_iter().map(Arm::from).collect(),
+            evaluations: document.evaluate.into_iter().map(Arm::from).collect(),
         };
         claim.check().map_err(invalid)?;
         Ok(Some(claim))
@@ -311,25 +265,6 @@ fn sorted(value: &Value) -> Value {
 /// The name of an arm in an evaluation.
 pub(super) fn evaluated(arm: &str, evaluation: &str) -> String {
     format!("{arm}, {evaluation}")
-}
-
-fn arm(table: ArmTable) -> Arm {
-    let mut overrides = Vec::new();
-    flatten("", &table.set, &mut overrides);
-    Arm {
-        label: table.name,
-        overrides,
-    }
-}
-
-/// Writes nested tables as `a.b=value`.
-fn flatten(prefix: &str, table: &Table, overrides: &mut Vec<String>) {
-    for (name, value) in table {
-        match value {
-            Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner, overrides),
-            value => overrides.push(format!("{prefix}{name}={value}")),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -101,16 +101,11 @@ fn against(what: &str, [baseline, arm]: [u64; 2]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ablate::outcome::testing::seed_result;
     use moe_train::run::Measured;
 
     fn result() -> SeedResult {
-        SeedResult {
-            steps: 200,
-            tokens: 6400,
-            params_active: 1000,
-            params_total: 3000,
-            ..SeedResult::of_loss(3, 2.5)
-        }
+        seed_result(3, 2.5)
     }
 
     fn obstacle(baseline: &[SeedResult], arm: &[SeedResult]) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Ablations: a grid of arms, several seeds each, and a paired table with a verdict.
 
 mod analysed;
+mod arm_report;
 mod claim;
 mod comparable;
 mod differ;
@@ -19,6 +20,7 @@ mod table;
 mod training;
 mod tune;
 
+pub use arm_report::{ArmReport, Spread};
 pub use claim::{Claim, ClaimError, Explored};
 pub use comparable::Budget;
 pub use differ::Difference;
@@ -32,6 +34,6 @@ pub use run::{execute, reported};
 pub use runs_csv::{CsvError, MadeRuns, from_csv, to_csv};
 pub use scale::Scaling;
 pub use sweep::{Sweep, SweepLine, SweepPoint};
-pub use table::{AblationConfig, AblationReport, ArmReport, Spread};
+pub use table::{AblationConfig, AblationReport};
 pub use training::Training;
 pub use tune::{Tune, TuneReport, TunedArm};

@@ -233,42 +233,50 @@ pub(super) mod nullable {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
+pub(super) mod testing {
+    use super::SeedResult;
 
-    fn result() -> SeedResult {
+    /// A run of 200 steps, with a value of its own for each cost and each share.
+    pub(in crate::ablate) fn seed_result(seed: u64, loss: f64) -> SeedResult {
         SeedResult {
             tokens_per_s: 1000.0,
             max_vio: 0.5,
             entropy: 0.9,
             drop_rate: 0.125,
-            params_active: 5000,
-            ..SeedResult::of_loss(3, 2.5)
+            dead_experts: 1.0,
+            steps: 200,
+            tokens: 6400,
+            params_active: 1000,
+            params_total: 3000,
+            ..SeedResult::of_loss(seed, loss)
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::testing::seed_result;
+    use super::*;
 
     #[test]
     fn json_round_trip() {
-        let text = serde_json::to_string(&result()).unwrap();
-        assert_eq!(serde_json::from_str::<SeedResult>(&text).unwrap(), result());
+        let result = seed_result(3, 2.5);
+        let text = serde_json::to_string(&result).unwrap();
+        assert_eq!(serde_json::from_str::<SeedResult>(&text).unwrap(), result);
     }
 
     #[test]
     fn a_result_without_a_measurement_is_read() {
-        let text = serde_json::to_string(&result()).unwrap();
+        let text = serde_json::to_string(&seed_result(3, 2.5)).unwrap();
         assert!(!text.contains("measured"), "{text}");
         let back: SeedResult = serde_json::from_str(&text).unwrap();
-        assert_eq!(back.params_used(), 5000);
+        assert_eq!(back.params_used(), 1000);
     }
 
     #[test]
     fn a_diverged_loss_survives_json() {
-        let diverged = SeedResult {
-            loss: f64::NAN,
-            ..result()
-        };
-        let text = serde_json::to_string(&diverged).unwrap();
+        let text = serde_json::to_string(&seed_result(3, f64::NAN)).unwrap();
 
         assert!(text.contains("\"loss\":null"), "{text}");
         let back: SeedResult = serde_json::from_str(&text).unwrap();

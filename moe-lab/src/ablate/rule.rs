@@ -91,36 +91,57 @@ impl TryFrom<RuleTable> for Rule {
     type Error = String;
 
     fn try_from(table: RuleTable) -> Result<Self, String> {
-        let margin = match table.margin {
-            Some(margin) if !(margin > 0.0 && margin.is_finite()) => {
-                return Err(format!(
-                    "margin = {margin}: a margin is a positive number, fixed before the runs; nothing is ever \
-                     shown to differ by less than 0"
-                ));
-            }
-            margin => margin,
+        table.check_margin()?;
+        let statement = match <[Statement; 1]>::try_from(table.statements()?) {
+            Ok([statement]) => statement,
+            Err(_) => return Err(
+                "a rule needs one of `above`, `below`, `not_above`, `not_below`, `equal` and `trend`".into(),
+            ),
         };
-        let needed = |name: &str| {
-            margin.ok_or_else(|| {
+        if table.margin.is_some() && !statement.takes_margin() {
+            return Err("`margin` goes with `not_above`, `not_below` or `equal`".into());
+        }
+        Ok(Self {
+            arms: table.arms,
+            metric: table.metric,
+            statement,
+            budget: table.budget.unwrap_or_default(),
+        })
+    }
+}
+
+impl RuleTable {
+    fn check_margin(&self) -> Result<(), String> {
+        match self.margin {
+            Some(margin) if !(margin > 0.0 && margin.is_finite()) => Err(format!(
+                "margin = {margin}: a margin is a positive number, fixed before the runs; nothing is ever \
+                 shown to differ by less than 0"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// All statements that the table makes, of which a rule has one.
+    fn statements(&self) -> Result<Vec<Statement>, String> {
+        let margin = |name: &str| {
+            self.margin.ok_or_else(|| {
                 format!("`{name}` needs a `margin`, the largest difference that is allowed")
             })
         };
         let mut statements = Vec::new();
-        statements.extend(table.above.map(|bound| Statement::Is(Side::Above, bound)));
-        statements.extend(table.below.map(|bound| Statement::Is(Side::Below, bound)));
-        if let Some(bound) = table.not_above {
-            statements.push(Statement::IsNot(Side::Above, bound, needed("not_above")?));
+        for (side, bound) in [(Side::Above, &self.above), (Side::Below, &self.below)] {
+            statements.extend(bound.clone().map(|bound| Statement::Is(side, bound)));
         }
-        if let Some(bound) = table.not_below {
-            statements.push(Statement::IsNot(Side::Below, bound, needed("not_below")?));
+        if let Some(bound) = self.not_above.clone() {
+            statements.push(Statement::IsNot(Side::Above, bound, margin("not_above")?));
         }
-        if let Some(bound) = table.equal {
-            statements.push(Statement::Equals(bound, needed("equal")?));
+        if let Some(bound) = self.not_below.clone() {
+            statements.push(Statement::IsNot(Side::Below, bound, margin("not_below")?));
         }
-        let takes_margin = |statement: &Statement| {
-            matches!(statement, Statement::IsNot(..) | Statement::Equals(..))
-        };
-        match (table.trend, table.along) {
+        if let Some(bound) = self.equal.clone() {
+            statements.push(Statement::Equals(bound, margin("equal")?));
+        }
+        match (&self.trend, self.along.clone()) {
             (Some(direction), Some(along)) => statements.push(Statement::Trend {
                 rises: matches!(direction, Direction::Rising),
                 along,
@@ -132,20 +153,13 @@ impl TryFrom<RuleTable> for Rule {
                 );
             }
         }
-        match <[Statement; 1]>::try_from(statements) {
-            Ok([statement]) if margin.is_some() && !takes_margin(&statement) => {
-                Err("`margin` goes with `not_above`, `not_below` or `equal`".into())
-            }
-            Ok([statement]) => Ok(Self {
-                arms: table.arms,
-                metric: table.metric,
-                statement,
-                budget: table.budget.unwrap_or_default(),
-            }),
-            Err(_) => Err(
-                "a rule needs one of `above`, `below`, `not_above`, `not_below`, `equal` and `trend`".into(),
-            ),
-        }
+        Ok(statements)
+    }
+}
+
+impl Statement {
+    fn takes_margin(&self) -> bool {
+        matches!(self, Self::IsNot(..) | Self::Equals(..))
     }
 }
 

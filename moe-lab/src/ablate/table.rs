@@ -1,27 +1,22 @@
 //! The table of an ablation: every arm against the baseline, seed against same seed.
 //!
 //! The first arm is the baseline. An arm with another budget is reported as not comparable and gets
-//! neither a p-value nor a place in Holm's correction. The text form is in [`AblationReport`]'s
-//! `Display`; the value itself is the JSON document.
+//! neither a p-value nor a place in Holm's correction. The value itself is the JSON document.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::arm_report::ArmReport;
 use super::claim::Claim;
-use super::comparable::{Budget, obstacle};
 use super::differ::Difference;
 use super::error::TableError;
-use super::outcome::{ArmResult, SeedResult, nullable};
+use super::outcome::ArmResult;
 use super::rule::{ClaimReport, Decision, together};
 use super::scale::Scaling;
 use super::sweep::Sweep;
 use super::tune::TuneReport;
-use crate::stats::{
-    CompareConfig, Comparison, Goal, Verdict, compare, holm, mean, sample_std, smallest_holm,
-    smallest_p,
-};
-use moe_train::run::Measured;
+use crate::stats::{CompareConfig, Comparison, Goal, holm, smallest_holm, smallest_p};
 use moe_train::task::Merit;
 
 /// Options of the comparison of arms.
@@ -42,74 +37,7 @@ impl Default for AblationConfig {
     }
 }
 
-/// Mean and sample standard deviation over seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// The mean; `null` in JSON where a value is not finite.
-    #[serde(with = "nullable")]
-    pub mean: f64,
-    /// The standard deviation (n - 1); `None` with one seed or where a value is not finite.
-    pub std: Option<f64>,
-}
-
-impl Spread {
-    /// Summarises the values of all seeds.
-    ///
-    /// # Panics
-    ///
-    /// Panics without values.
-    pub fn of(values: &[f64]) -> Self {
-        Self {
-            mean: mean(values),
-            std: sample_std(values).filter(|std| std.is_finite()),
-        }
-    }
-}
-
-/// One row of the table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ArmReport {
-    /// Name of the arm.
-    pub label: String,
-    /// The evaluation of its runs, if there are several. The first arm of each evaluation is its baseline.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evaluation: Option<String>,
-    /// True if this arm had the baseline's budget, as the baseline itself has.
-    pub comparable: bool,
-    /// Why it is not comparable, with both numbers.
-    pub reason: Option<String>,
-    /// True if no later token influences an earlier one, in all seeds.
-    pub causal: bool,
-    /// True if the same holds while training; where not, the training loss flatters the arm.
-    pub causal_in_training: bool,
-    /// The measured cost of a token, mean over the seeds, where that differs from what the configuration gives.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured: Option<Measured>,
-    /// Validation loss: of text bits per byte, of images nats an image.
-    pub loss: Spread,
-    /// The share of validation images named right, of a classifier.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<Spread>,
-    /// Training speed, tokens per second.
-    pub tokens_per_s: Spread,
-    /// Largest load over mean load, minus one.
-    pub max_vio: Spread,
-    /// Entropy of the experts' load over that of a balanced one, in \[0, 1\].
-    pub entropy: Spread,
-    /// Share of dropped assignments, in \[0, 1\].
-    pub drop_rate: Spread,
-    /// Experts without any token.
-    pub dead_experts: Spread,
-    /// The comparison with the baseline, without a test where not comparable; `None` for the baseline
-    /// and where a loss is not finite.
-    pub comparison: Option<Comparison>,
-    /// The verdict; `None` for the baseline.
-    pub verdict: Option<Verdict>,
-    /// The results of each seed, ordered by seed.
-    pub seeds: Vec<SeedResult>,
-}
-
-/// The whole table; serialise it for the JSON document, display it for the text.
+/// The whole table; serialise it for the JSON document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AblationReport {
     /// The score that arms are compared by, in words: "validation bits per byte".
@@ -165,16 +93,7 @@ impl AblationReport {
             .map(ArmReport::new)
             .collect::<Result<Vec<_>, _>>()?;
         check_arms(&arms)?;
-        for i in 1..arms.len() {
-            let (before, rest) = arms.split_at_mut(i);
-            let arm = &mut rest[0];
-            let baseline = before
-                .iter()
-                .find(|other| other.evaluation == arm.evaluation);
-            if let Some(baseline) = baseline {
-                arm.compare(baseline, config);
-            }
-        }
+        compare_arms(&mut arms, config);
         let n_compared = correct(&mut arms, config.alpha);
         for arm in &mut arms {
             arm.draw_verdict(config.alpha);
@@ -237,103 +156,18 @@ impl AblationReport {
     }
 }
 
-impl ArmReport {
-    fn new(result: &ArmResult) -> Result<Self, TableError> {
-        let mut seeds = result.seeds.clone();
-        seeds.sort_by_key(|result| result.seed);
-        if let Some(pair) = seeds.windows(2).find(|pair| pair[0].seed == pair[1].seed) {
-            return Err(TableError::DuplicateSeed {
-                label: result.label.clone(),
-                seed: pair[0].seed,
-            });
+/// Compares each arm with the first of its evaluation.
+fn compare_arms(arms: &mut [ArmReport], config: &AblationConfig) {
+    for i in 1..arms.len() {
+        let (before, rest) = arms.split_at_mut(i);
+        let arm = &mut rest[0];
+        let baseline = before
+            .iter()
+            .find(|other| other.evaluation == arm.evaluation);
+        if let Some(baseline) = baseline {
+            arm.compare(baseline, config);
         }
-        if seeds.is_empty() {
-            return Err(TableError::NoSeeds {
-                label: result.label.clone(),
-            });
-        }
-        let spread = |field: fn(&SeedResult) -> f64| {
-            Spread::of(&seeds.iter().map(field).collect::<Vec<_>>())
-        };
-
-        Ok(Self {
-            label: result.label.clone(),
-            evaluation: result.evaluation.clone(),
-            comparable: true,
-            reason: None,
-            causal: seeds.iter().all(|result| result.causal),
-            causal_in_training: seeds.iter().all(|result| result.causal_in_training),
-            measured: measured(&seeds),
-            loss: spread(|result| result.loss),
-            accuracy: seeds[0]
-                .accuracy
-                .map(|_| spread(|result| result.accuracy.unwrap_or(f64::NAN))),
-            tokens_per_s: spread(|result| result.tokens_per_s),
-            max_vio: spread(|result| result.max_vio),
-            entropy: spread(|result| result.entropy),
-            drop_rate: spread(|result| result.drop_rate),
-            dead_experts: spread(|result| result.dead_experts),
-            comparison: None,
-            verdict: None,
-            seeds,
-        })
     }
-
-    /// The number that the arm is compared by.
-    pub fn merit(&self) -> Merit {
-        self.seeds
-            .first()
-            .map_or_else(Merit::default, SeedResult::merit)
-    }
-
-    /// The score that the arm is compared by.
-    pub fn score(&self) -> Spread {
-        self.accuracy.unwrap_or(self.loss)
-    }
-
-    fn scores(&self) -> Vec<f64> {
-        self.seeds.iter().map(SeedResult::score).collect()
-    }
-
-    /// Tells whether others are compared with it, and it with none.
-    pub fn is_baseline(&self) -> bool {
-        self.comparable && self.comparison.is_none()
-    }
-
-    fn compare(&mut self, baseline: &Self, config: &AblationConfig) {
-        self.reason = obstacle(&baseline.seeds, &self.seeds, Budget::Active);
-        self.comparable = self.reason.is_none();
-        let (theirs, ours) = (baseline.scores(), self.scores());
-        let finite = theirs.iter().chain(&ours).all(|score| score.is_finite());
-        self.comparison = finite
-            .then(|| compare(&theirs, &ours, &config.compare))
-            .map(|comparison| {
-                if self.comparable {
-                    comparison
-                } else {
-                    comparison.without_test()
-                }
-            });
-    }
-
-    fn draw_verdict(&mut self, alpha: f64) {
-        self.verdict = match (&self.reason, &self.comparison) {
-            (Some(reason), _) => Some(Verdict::NotComparable {
-                reason: reason.clone(),
-            }),
-            (None, Some(comparison)) => Some(comparison.verdict(self.merit().goal(), alpha)),
-            (None, None) => None,
-        };
-    }
-}
-
-/// The mean cost over the seeds, if all were counted and one differs from its configuration.
-fn measured(seeds: &[SeedResult]) -> Option<Measured> {
-    let costs: Option<Vec<Measured>> = seeds.iter().map(|result| result.measured).collect();
-    let differs = |result: &SeedResult| result.params_used() != result.params_active;
-    costs
-        .filter(|_| seeds.iter().any(differs))
-        .map(|costs| Measured::mean(&costs))
 }
 
 /// Fills in Holm's correction over all compared arms, and what they would have seen, and returns their number.
@@ -391,25 +225,18 @@ fn seed_list(arm: &ArmReport) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn seed(seed: u64, loss: f64) -> SeedResult {
-        SeedResult {
-            tokens_per_s: 1000.0,
-            max_vio: 0.5,
-            entropy: 0.9,
-            dead_experts: 1.0,
-            steps: 200,
-            tokens: 6400,
-            params_active: 1000,
-            ..SeedResult::of_loss(seed, loss)
-        }
-    }
+    use crate::ablate::Spread;
+    use crate::ablate::outcome::testing::seed_result;
+    use crate::stats::Verdict;
 
     fn arm(label: &str, losses: &[f64]) -> ArmResult {
         ArmResult {
             label: label.into(),
             evaluation: None,
-            seeds: (0..).zip(losses).map(|(i, loss)| seed(i, *loss)).collect(),
+            seeds: (0..)
+                .zip(losses)
+                .map(|(seed, loss)| seed_result(seed, *loss))
+                .collect(),
         }
     }
 

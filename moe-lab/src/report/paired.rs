@@ -17,51 +17,47 @@ pub struct Paired {
 impl Paired {
     /// Pairs the runs that are finished (or have diverged) in all questions that have such.
     pub fn of(questions: &[Question]) -> Self {
-        let mut notes = Vec::new();
-        let mut arms: Vec<Arm> = questions.iter().map(Arm::of).collect();
-        if let Some(reason) = other_data(questions) {
-            return Self::none(reason);
+        match Self::arms(questions) {
+            Ok((arms, notes)) => match AblationReport::new(&arms, &AblationConfig::default()) {
+                Ok(table) => Self {
+                    table: Some(table),
+                    notes,
+                },
+                Err(error) => Self::none(error.to_string()),
+            },
+            Err(reason) => Self::none(reason),
         }
-        arms.retain(|arm| {
-            let is_empty = arm.results.is_empty();
-            if is_empty {
-                notes.push(format!(
-                    "{} has no finished run and is not in the table",
-                    arm.label
-                ));
-            }
-            !is_empty
-        });
+    }
+
+    /// The arms with the seeds that all have, and what was left out; or why there is nothing to pair.
+    fn arms(questions: &[Question]) -> Result<(Vec<ArmResult>, Vec<String>), String> {
+        if let Some(reason) = other_data(questions) {
+            return Err(reason);
+        }
+        let arms = questions.iter().map(Arm::of);
+        let (mut arms, empty): (Vec<Arm>, Vec<Arm>) = arms.partition(|arm| !arm.results.is_empty());
         if arms.len() < 2 {
-            return Self::none(
-                "a comparison needs two configurations with finished runs".to_owned(),
-            );
+            return Err("a comparison needs two configurations with finished runs".to_owned());
         }
         let common = common_seeds(&arms);
         if common.is_empty() {
-            return Self::none(
+            return Err(
                 "no seed is finished in every configuration, so no two runs can be paired"
                     .to_owned(),
             );
         }
+        let left_out =
+            |arm: Arm| format!("{} has no finished run and is not in the table", arm.label);
+        let mut notes: Vec<String> = empty.into_iter().map(left_out).collect();
         for arm in &mut arms {
             notes.extend(arm.restrict(&common));
         }
-        let results: Vec<ArmResult> = arms
-            .into_iter()
-            .map(|arm| ArmResult {
-                label: arm.label,
-                evaluation: None,
-                seeds: arm.results,
-            })
-            .collect();
-        match AblationReport::new(&results, &AblationConfig::default()) {
-            Ok(table) => Self {
-                table: Some(table),
-                notes,
-            },
-            Err(error) => Self::none(error.to_string()),
-        }
+        let result = |arm: Arm| ArmResult {
+            label: arm.label,
+            evaluation: None,
+            seeds: arm.results,
+        };
+        Ok((arms.into_iter().map(result).collect(), notes))
     }
 
     fn none(reason: String) -> Self {

@@ -1,6 +1,6 @@
 //! The runs of one configuration.
 
-use super::difference::names;
+use super::difference::{Name, names};
 use super::{Curve, CurveKind, Difference, Merit, Run, differences};
 use moe_train::config::RunConfig;
 use serde::Serialize;
@@ -29,52 +29,36 @@ impl Question {
         runs: Vec<Run>,
         merit: &Merit,
     ) -> (Vec<Self>, Vec<Difference>, Vec<String>) {
-        let (mut groups, mut notes): (Vec<Vec<Run>>, Vec<String>) = Default::default();
-        for run in runs {
-            match groups
-                .iter_mut()
-                .find(|group| same_question(&group[0], &run))
-            {
-                None => groups.push(vec![run]),
-                Some(group) => match group
-                    .iter()
-                    .find(|other| other.config.seed == run.config.seed)
-                {
-                    None => group.push(run),
-                    Some(other) => notes.push(format!(
-                        "{} is the same run as {}; it is left out",
-                        run.folder.display(),
-                        other.folder.display()
-                    )),
-                },
-            }
-        }
+        let (groups, notes) = by_configuration(runs);
         let configs: Vec<&RunConfig> = groups.iter().map(|group| &group[0].config).collect();
         let differences = differences(&configs);
         let names = names(&differences, groups.len());
-        let questions = groups.into_iter().zip(names).map(|(mut runs, name)| {
-            runs.sort_by_key(|run| run.config.seed);
-            let config = runs[0].config.clone();
-            let curves = CurveKind::ALL.map(|kind| Curve::of(kind, &runs, merit));
-            let or_router = |text: String| {
-                if text.is_empty() {
-                    config.router.name().to_owned()
-                } else {
-                    text
-                }
-            };
-            Self {
-                label: or_router(name.long),
-                short: or_router(name.short),
-                curves: curves
-                    .into_iter()
-                    .filter(|curve| !curve.points.is_empty())
-                    .collect(),
-                config,
-                runs,
-            }
-        });
+        let questions = groups.into_iter().zip(names);
+        let questions = questions.map(|(runs, name)| Self::of(runs, name, merit));
         (questions.collect(), differences, notes)
+    }
+
+    fn of(mut runs: Vec<Run>, name: Name, merit: &Merit) -> Self {
+        runs.sort_by_key(|run| run.config.seed);
+        let config = runs[0].config.clone();
+        let curves = CurveKind::ALL.map(|kind| Curve::of(kind, &runs, merit));
+        let or_router = |text: String| {
+            if text.is_empty() {
+                config.router.name().to_owned()
+            } else {
+                text
+            }
+        };
+        Self {
+            label: or_router(name.long),
+            short: or_router(name.short),
+            curves: curves
+                .into_iter()
+                .filter(|curve| !curve.points.is_empty())
+                .collect(),
+            config,
+            runs,
+        }
     }
 
     /// The curve of a kind, if a run has logged it.
@@ -86,6 +70,30 @@ impl Question {
     pub fn seeds(&self) -> Vec<u64> {
         self.runs.iter().map(|run| run.config.seed).collect()
     }
+}
+
+/// Runs that differ in their seed alone, together; and what was left out.
+fn by_configuration(runs: Vec<Run>) -> (Vec<Vec<Run>>, Vec<String>) {
+    let (mut groups, mut notes): (Vec<Vec<Run>>, Vec<String>) = Default::default();
+    for run in runs {
+        let Some(group) = groups
+            .iter_mut()
+            .find(|group| same_question(&group[0], &run))
+        else {
+            groups.push(vec![run]);
+            continue;
+        };
+        let same_seed = |other: &&Run| other.config.seed == run.config.seed;
+        match group.iter().find(same_seed) {
+            None => group.push(run),
+            Some(other) => notes.push(format!(
+                "{} is the same run as {}; it is left out",
+                run.folder.display(),
+                other.folder.display()
+            )),
+        }
+    }
+    (groups, notes)
 }
 
 fn same_question(a: &Run, b: &Run) -> bool {

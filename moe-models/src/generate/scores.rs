@@ -1,9 +1,11 @@
 //! The one way from a model's scores to a choice: [`Scores`] are finite, so no choice is made by others.
 
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// Numbers of a model by which nothing can be chosen or judged.
-#[derive(Error, Debug, Clone, PartialEq)]
+#[derive(Serialize, Deserialize, Error, Debug, Clone, PartialEq)]
 #[error(
     "{place}: {n_bad} of {n} {of} are no finite numbers, the first is {first}. Either the weights hold NaN or infinity (training diverged, or a file is damaged), or a sum was too large for its type"
 )]
@@ -11,7 +13,7 @@ pub struct NotFinite {
     /// Place in the text or the data.
     pub place: String,
     /// The kind of numbers.
-    pub of: &'static str,
+    pub of: Cow<'static, str>,
     /// The number of them that are not finite.
     pub n_bad: usize,
     /// The number of them.
@@ -116,7 +118,7 @@ impl Bad {
         let Self { n_bad, n, first } = self;
         NotFinite {
             place,
-            of,
+            of: of.into(),
             n_bad,
             n,
             first,

@@ -3,7 +3,7 @@
 use super::patches::sin_cos_2d;
 use super::pooling::AttentionPooling;
 use super::{EncoderAttentionConfig, EncoderFeedForward, PatchPositions, Vmoe, VmoeBlock};
-use crate::{ModelError, seed_parameters};
+use crate::seed_parameters;
 use burn::config::Config;
 use burn::module::Param;
 use burn::nn::{Initializer, LayerNormConfig, Linear, LinearConfig};
@@ -75,7 +75,8 @@ pub struct VmoeConfig {
     /// `-ln(n_classes)` starts at the right size. Default: 0
     #[config(default = 0.0)]
     pub head_bias: f64,
-    /// The blocks that are mixtures of experts, counted from 0: [`every`], [`last_odd`] and [`last`] list
+    /// The blocks that are mixtures of experts, counted from 0: [`every`](super::every), [`last_odd`](super::last_odd) and
+    /// [`last`](super::last) list
     /// them as published. Default: none, a dense vision transformer
     #[config(default = "Vec::new()")]
     pub moe_layers: Vec<usize>,
@@ -84,28 +85,6 @@ pub struct VmoeConfig {
     pub grouping: Grouping,
     /// The experts of those blocks, whose width is the model's. Published ones have biases and GELU.
     pub moe: MoeLayerConfig,
-}
-
-/// Every `n`-th of the blocks, the `n`-th first.
-///
-/// # Panics
-///
-/// Panics if `n` is zero.
-pub fn every(n: usize, n_layers: usize) -> Vec<usize> {
-    (n.checked_sub(1).expect("every 0th block is none")..n_layers)
-        .step_by(n)
-        .collect()
-}
-
-/// The last `n` of the blocks 1, 3, 5, ...: "Last n" of V-MoE.
-pub fn last_odd(n: usize, n_layers: usize) -> Vec<usize> {
-    let odd = every(2, n_layers);
-    odd[odd.len().saturating_sub(n)..].to_vec()
-}
-
-/// The last `n` of the blocks: "last n" of Soft-MoE.
-pub fn last(n: usize, n_layers: usize) -> Vec<usize> {
-    (n_layers.saturating_sub(n)..n_layers).collect()
 }
 
 impl VmoeConfig {
@@ -145,85 +124,6 @@ impl VmoeConfig {
         }
     }
 
-    /// Checks that all sizes fit together. Any router may be used: an encoder sees all tokens anyway.
-    ///
-    /// # Errors
-    ///
-    /// Returns what is wrong, where, and what to do.
-    pub fn validate(&self, router: &RouterConfig) -> Result<(), ModelError> {
-        self.check_sizes()?;
-        let refuse = |key, value: String, rule: &str| {
-            Err(ModelError::Value {
-                key,
-                value,
-                rule: rule.to_owned(),
-            })
-        };
-        let (d_model, n_heads) = (self.d_model(), self.n_heads);
-        if !d_model.is_multiple_of(n_heads) {
-            let rule = format!("it must divide model.d_model = {d_model}");
-            return refuse("attention.n_heads", n_heads.to_string(), &rule);
-        }
-        if (0..2).any(|axis| self.patch_size[axis] > self.image_size[axis]) {
-            let rule = format!(
-                "it must be at most model.image_size = {:?}",
-                self.image_size
-            );
-            return refuse("model.patch_size", format!("{:?}", self.patch_size), &rule);
-        }
-        if matches!(self.positions, PatchPositions::SinCos2d { .. })
-            && !(d_model.is_multiple_of(4) && d_model >= 8)
-        {
-            let rule = "sines and cosines in two directions need a multiple of 4, at least 8";
-            return refuse("model.d_model", d_model.to_string(), rule);
-        }
-        if self.moe_layers.is_empty() {
-            return Ok(());
-        }
-        let fits = |layers: &[usize]| {
-            layers.is_sorted_by(|a, b| a < b) && layers.iter().all(|&layer| layer < self.n_layers)
-        };
-        if !fits(&self.moe_layers) {
-            let rule = format!(
-                "it must rise and stay below model.n_layers = {}",
-                self.n_layers
-            );
-            return refuse("model.moe_layers", format!("{:?}", self.moe_layers), &rule);
-        }
-        Ok(router.validate(self.moe.n_experts)?)
-    }
-
-    fn check_sizes(&self) -> Result<(), ModelError> {
-        let sizes = [
-            (
-                "model.image_size",
-                self.image_size[0].min(self.image_size[1]),
-            ),
-            (
-                "model.patch_size",
-                self.patch_size[0].min(self.patch_size[1]),
-            ),
-            ("model.n_channels", self.n_channels),
-            ("model.n_classes", self.n_classes),
-            ("model.n_layers", self.n_layers),
-            ("model.d_model", self.d_model()),
-            ("model.d_mlp", self.d_mlp),
-            ("model.d_pre_logits", self.d_pre_logits.unwrap_or(1)),
-            ("attention.n_heads", self.n_heads),
-        ];
-        let of_experts = [
-            ("model.group_images", self.group_size()),
-            ("experts.n_experts", self.moe.n_experts),
-            ("experts.d_expert", self.moe.d_expert),
-        ];
-        let n_of_experts = if self.moe_layers.is_empty() { 0 } else { 3 };
-        let mut all = sizes.iter().chain(&of_experts[..n_of_experts]);
-        match all.find(|(_, size)| *size == 0) {
-            Some((key, _)) => Err(ModelError::Zero { key }),
-            None => Ok(()),
-        }
-    }
-
     pub(super) fn attention(&self) -> EncoderAttentionConfig {
         EncoderAttentionConfig::new(self.d_model(), self.n_heads).with_qk_norm(self.qk_norm)
     }
@@ -250,17 +150,7 @@ impl VmoeConfig {
         let [ph, pw] = self.patch_size;
         let d_model = self.d_model();
         let blocks = (0..self.n_layers)
-            .map(|layer| VmoeBlock {
-                attention_norm: self.norm().init(device),
-                attention: self.attention().init(device),
-                feed_forward_norm: self.norm().init(device),
-                feed_forward: if self.moe_layers.contains(&layer) {
-                    let router = router(&self.router_shape(layer));
-                    EncoderFeedForward::Experts(self.moe.init_with(router, device))
-                } else {
-                    EncoderFeedForward::Dense(self.dense().init(device))
-                },
-            })
+            .map(|layer| self.init_block(layer, &router, device))
             .collect();
         let learned = Initializer::Normal {
             mean: 0.0,
@@ -291,6 +181,25 @@ impl VmoeConfig {
                 bias: Some(bias(self.n_classes, self.head_bias, device)),
             },
             config: self.clone(),
+        }
+    }
+
+    fn init_block<R: Router>(
+        &self,
+        layer: usize,
+        router: &impl Fn(&RouterShape) -> R,
+        device: &Device,
+    ) -> VmoeBlock<R> {
+        VmoeBlock {
+            attention_norm: self.norm().init(device),
+            attention: self.attention().init(device),
+            feed_forward_norm: self.norm().init(device),
+            feed_forward: if self.moe_layers.contains(&layer) {
+                let router = router(&self.router_shape(layer));
+                EncoderFeedForward::Experts(self.moe.init_with(router, device))
+            } else {
+                EncoderFeedForward::Dense(self.dense().init(device))
+            },
         }
     }
 

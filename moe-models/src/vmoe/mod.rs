@@ -6,9 +6,11 @@
 mod account;
 mod attention;
 mod block;
+mod check;
 mod config;
 mod feed_forward;
 mod input;
+mod layers;
 mod loss;
 mod model;
 mod output;
@@ -17,9 +19,10 @@ mod pooling;
 
 pub use attention::{EncoderAttention, EncoderAttentionConfig};
 pub use block::VmoeBlock;
-pub use config::{Grouping, Pooling, VmoeConfig, every, last, last_odd};
+pub use config::{Grouping, Pooling, VmoeConfig};
 pub use feed_forward::EncoderFeedForward;
 pub use input::VmoeInput;
+pub use layers::{every, last, last_odd};
 pub use loss::{sigmoid_cross_entropy, softmax_cross_entropy};
 pub use model::Vmoe;
 pub use output::{VmoeOutput, VmoeTrace};

@@ -1,6 +1,6 @@
 //! The load balance loss of MoE++ for zero-computation experts (arXiv 2410.07348, section 3.3).
 
-use super::mean_over_tokens;
+use super::share_times_prob;
 use crate::Routing;
 use burn::tensor::Tensor;
 
@@ -27,9 +27,7 @@ pub fn heterogeneous(routing: &Routing) -> Tensor<1> {
         .enumerate()
         .map(|(e, x)| (eta(e) * x / total) as f32)
         .collect();
-    let share_e = Tensor::<1>::from_floats(share.as_slice(), &routing.logits.device());
-    let prob_e = mean_over_tokens(routing.probs(), routing);
-    (share_e * prob_e).sum() * routing.n_experts() as f64
+    share_times_prob(&share, routing)
 }
 
 #[cfg(test)]

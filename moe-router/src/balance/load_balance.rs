@@ -1,6 +1,6 @@
 //! The load balance loss of the Switch Transformer (arXiv 2101.03961, equations 4 to 6).
 
-use super::mean_over_tokens;
+use super::share_times_prob;
 use crate::Routing;
 use burn::tensor::Tensor;
 
@@ -18,9 +18,7 @@ pub fn load_balance(routing: &Routing) -> Tensor<1> {
     let asked = routing.load().asked;
     let total = asked.iter().sum::<f64>().max(1.0);
     let share: Vec<f32> = asked.iter().map(|x| (x / total) as f32).collect();
-    let share_e = Tensor::<1>::from_floats(share.as_slice(), &routing.logits.device());
-    let prob_e = mean_over_tokens(routing.probs(), routing);
-    (share_e * prob_e).sum() * routing.n_experts() as f64
+    share_times_prob(&share, routing)
 }
 
 #[cfg(test)]

@@ -149,6 +149,13 @@ fn mean_over_tokens(x_te: Tensor<2>, routing: &Routing) -> Tensor<1> {
         / n_tokens
 }
 
+/// `E * sum_e f_e P_e` of the shares `f` of the experts and their mean probabilities `P`, `[1]`.
+fn share_times_prob(share: &[f32], routing: &Routing) -> Tensor<1> {
+    let share_e = Tensor::<1>::from_floats(share, &routing.logits.device());
+    let prob_e = mean_over_tokens(routing.probs(), routing);
+    (share_e * prob_e).sum() * routing.n_experts() as f64
+}
+
 #[cfg(test)]
 mod testing {
     use crate::{Assignments, Routing};

@@ -7,20 +7,17 @@
 //! ```
 
 mod check;
+mod preset;
 
 use super::common;
 use crate::parts::{
-    Bias, Buffers, Capacity, CapacityRule, Claims, ExpertGroups, FillOrder, GroupScore, Noise,
-    Normalise, Overflow, Priority, Score, Select, above, choice_bias, expert_choice, step_by_sign,
-    token_choice, top_p,
+    Bias, CapacityRule, Claims, FillOrder, GroupScore, Noise, Normalise, Overflow, Priority, Score,
+    Select, above, expert_choice, step_by_sign, token_choice, top_p,
 };
-use crate::{
-    Assignments, BalanceConfig, Causality, Extra, Family, Load, NoisyLogits, Preset, Router,
-    RouterError, RouterInfo, RouterInput, RouterShape, Routing,
-};
+use crate::{Assignments, Causality, Load, NoisyLogits, Preset, Router, RouterInput, Routing};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [`ComposedRouter`]. A key that the chosen parts do not use must keep its
@@ -113,123 +110,6 @@ impl Default for ComposedRouterConfig {
             jitter: 0.01,
             bias: Bias::None,
             bias_update_speed: 0.001,
-        }
-    }
-}
-
-impl ComposedRouterConfig {
-    fn expert_groups(&self) -> ExpertGroups {
-        ExpertGroups {
-            n_groups: self.n_groups,
-            topk_groups: self.topk_groups,
-            score: self.group_score,
-        }
-    }
-
-    fn capacity(&self) -> Capacity {
-        // an expert that chooses takes its factor times its fair share: k is the factor
-        let top_k = match self.select {
-            Select::ExpertChoice => 1,
-            _ => self.top_k,
-        };
-        Capacity::new(self.capacity, self.capacity_factor, top_k).minimum(self.min_capacity)
-    }
-
-    /// The buffers that choices compete for, if experts can be full.
-    fn buffers(&self) -> Option<Buffers> {
-        let limited = self.capacity != CapacityRule::None && self.select != Select::ExpertChoice;
-        limited.then_some(Buffers {
-            priority: self.priority,
-            order: self.fill,
-            overflow: self.overflow,
-        })
-    }
-
-    /// The most choices that a token can make.
-    fn max_choices(&self) -> usize {
-        match self.select {
-            Select::TopK | Select::GroupLimited => self.top_k,
-            _ => usize::MAX,
-        }
-    }
-}
-
-impl Preset for ComposedRouterConfig {
-    type Router = ComposedRouter;
-
-    const INFO: RouterInfo = RouterInfo {
-        family: Family::TokenChoice,
-        causality: Causality::Causal,
-        paper: "a product of parts",
-        arxiv: "",
-        rule: "score, select, normalise, capacity, overflow, priority, noise and bias of your choice",
-    };
-
-    fn causality(&self) -> Causality {
-        if self.select == Select::ExpertChoice {
-            return super::ExpertChoiceRouterConfig::INFO.causality;
-        }
-        self.buffers().map_or(Causality::Causal, |buffers| {
-            buffers.causality(self.max_choices())
-        })
-    }
-
-    fn family(&self) -> Family {
-        match self.select {
-            Select::ExpertChoice => Family::ExpertChoice,
-            _ => Self::INFO.family,
-        }
-    }
-
-    fn validate(&self, n_experts: usize) -> Result<(), RouterError> {
-        check::check(self, n_experts)
-    }
-
-    /// The Switch loss of weight 0.01, whatever the parts.
-    fn balance(&self) -> BalanceConfig {
-        BalanceConfig {
-            load_balance: 0.01,
-            ..Default::default()
-        }
-    }
-    fn extras(&self) -> Vec<Extra> {
-        match self.noise {
-            Noise::Gaussian => vec![Extra::Gate, Extra::Noise],
-            Noise::None | Noise::Jitter => vec![Extra::Gate],
-        }
-    }
-
-    fn capacity_factor(&self) -> Option<f64> {
-        (self.capacity != CapacityRule::None).then_some(self.capacity_factor)
-    }
-
-    fn with_capacity_factor(self, capacity_factor: f64) -> Self {
-        Self {
-            capacity_factor,
-            ..self
-        }
-    }
-
-    fn experts_per_token(&self, _n_experts: usize) -> f64 {
-        match self.select {
-            Select::ExpertChoice => self.capacity_factor,
-            _ => self.top_k as f64,
-        }
-    }
-
-    fn n_params(&self, shape: &RouterShape) -> usize {
-        let bias = match self.bias {
-            Bias::None => 0,
-            Bias::Sign => shape.n_experts,
-        };
-        shape.d_model * shape.n_experts + bias
-    }
-
-    fn init(&self, shape: &RouterShape, device: &Device) -> ComposedRouter {
-        ComposedRouter {
-            gate: common::gate(shape, device),
-            bias: (self.bias == Bias::Sign).then(|| choice_bias(shape.n_experts, device)),
-            config: self.clone(),
         }
     }
 }

@@ -119,14 +119,7 @@ impl Router for SoftMoeRouter {
             return self.of_nothing(input, shape_gms);
         }
 
-        let scale = self.scale.val().cast(DType::F32).unsqueeze();
-        let phi_ds = unit(self.phi.val().cast(DType::F32), 0) * scale;
-        let x_td = unit(input.x_td.clone().cast(DType::F32), 1);
-        let mut scores_ts = x_td.matmul(phi_ds);
-        if let Some(noise_ts) = common::noise(&input, shape_gms[2], self.noise_std) {
-            scores_ts = scores_ts + noise_ts * self.noise_std;
-        }
-        let mut scores_gms = scores_ts.reshape(shape_gms);
+        let mut scores_gms = self.scores(&input).reshape(shape_gms);
         let dispatch_scores = match &input.padding {
             Some(padding) => scores_gms.clone() + padding_bias(padding, &shape_gms, &scores_gms),
             None => scores_gms.clone(),
@@ -163,6 +156,19 @@ impl Router for SoftMoeRouter {
 }
 
 impl SoftMoeRouter {
+    /// Cosines of tokens and slots times a learned scale, `[T, S]`.
+    fn scores(&self, input: &RouterInput) -> Tensor<2> {
+        let scale = self.scale.val().cast(DType::F32).unsqueeze();
+        let phi_ds = unit(self.phi.val().cast(DType::F32), 0) * scale;
+        let n_slots = phi_ds.dims()[1];
+        let x_td = unit(input.x_td.clone().cast(DType::F32), 1);
+        let scores_ts = x_td.matmul(phi_ds);
+        match common::noise(input, n_slots, self.noise_std) {
+            Some(noise_ts) => scores_ts + noise_ts * self.noise_std,
+            None => scores_ts,
+        }
+    }
+
     /// The routing of no tokens; a shape with a zero cannot be given to `reshape`.
     fn of_nothing(&self, input: RouterInput, shape_gms: [usize; 3]) -> Routing {
         let device = input.x_td.device();

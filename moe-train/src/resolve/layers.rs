@@ -195,8 +195,8 @@ impl<'a> Kept<'a> {
         }
     }
 
-    /// Drops the tables whose selector now has another default, until none changes any more, and
-    /// returns the defaults merged with the rest of the file.
+    /// Drops the tables whose selector has got another default by an override, until none changes any more. Returns
+    /// the defaults merged with the rest of the file.
     fn drop_implied(
         &mut self,
         overrides: &[Override],

@@ -8,7 +8,7 @@ use super::seal::{hash_file, write_sealed};
 use super::{RunError, RunFolder, Trainer};
 use crate::task::AnyModel;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
-use burn::store::ModuleRecord;
+use burn::store::{ModuleRecord, RecordError};
 use moe_checkpoint::disk;
 use moe_models::not_finite;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ const OPTIMIZER: &str = "optimizer.bpk";
 
 /// State of a run beside tensors. The data order and all noise are functions of the seed and these numbers.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-pub(super) struct CheckpointState {
+pub(crate) struct CheckpointState {
     /// The steps made.
     pub(super) step: u64,
     /// The windows of text, or images, used.
@@ -48,10 +48,26 @@ pub(super) struct Records {
     optimizer: String,
 }
 
+/// Tensors that a checkpoint saves, those of all ranks.
+pub(super) struct Saved {
+    pub(super) model: AnyModel,
+    optimizer: Result<OptimizerRecord, RecordError>,
+}
+
+impl Saved {
+    /// Brings the shares of a replica's ranks together, all of which do their part.
+    pub(super) fn of(trainer: &Trainer) -> Self {
+        Self {
+            model: trainer.whole_model(),
+            optimizer: trainer.whole_moments(),
+        }
+    }
+}
+
 /// Saves a checkpoint. The older ones stay until [`remove_older`].
 pub(super) fn save(
     folder: &RunFolder,
-    trainer: &Trainer,
+    saved: Saved,
     state: &CheckpointState,
 ) -> Result<PathBuf, RunError> {
     let target = folder.checkpoint(state.step);
@@ -60,12 +76,12 @@ pub(super) fn save(
     fs::create_dir_all(&temporary).map_err(file_error("create", &temporary))?;
 
     let model = temporary.join(MODEL);
-    let record = trainer.model.record();
+    let record = saved.model.record();
     record.save(&model).map_err(|e| unsaved(&model, &e))?;
     let optimizer = temporary.join(OPTIMIZER);
-    let record = trainer.optimizer.to_record();
+    let record = saved.optimizer;
     record
-        .save(&optimizer)
+        .and_then(|record| record.save(&optimizer))
         .map_err(|e| unsaved(&optimizer, &e))?;
     let records = Records {
         model: hash_file(&model)?,
@@ -254,7 +270,7 @@ mod tests {
             records: Records::default(),
         };
         let saved_and_loaded = |trainer: &Trainer| {
-            save(&folder, trainer, &unsaved).unwrap();
+            save(&folder, Saved::of(trainer), &unsaved).unwrap();
             let state = papers::state(&folder, &config, &origin, 3).unwrap();
             load_model(&folder, &state, model.clone())
         };

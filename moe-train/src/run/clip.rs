@@ -1,9 +1,12 @@
 //! Gradient clipping by the global norm (Pascanu et al. 2012, arXiv 1211.5063, algorithm 1). Burn's
 //! own clipping is of each tensor by itself.
 
+use crate::parallel::is_shared_out;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use moe_parallel::{Communicator, One, gather_values};
+use moe_router::to_vec;
 
 /// Scales all gradients so that the norm of all of them together is at most `max_norm` (0: any), and
 /// returns the norm that they had.
@@ -12,12 +15,24 @@ pub fn clip_by_global_norm<M: Module>(
     grads: &mut GradientsParams,
     max_norm: f64,
 ) -> f64 {
-    let mut squares = Squares { grads, sum: None };
+    clip_shared(module, grads, max_norm, &One)
+}
+
+/// The same where the ranks of `group` hold the experts between them. Each expert counts once, in the order of the
+/// model, so the norm has the same bits on all ranks and for any number of them.
+pub(super) fn clip_shared<M: Module>(
+    module: &M,
+    grads: &mut GradientsParams,
+    max_norm: f64,
+    group: &dyn Communicator,
+) -> f64 {
+    let mut squares = Squares {
+        grads,
+        path: Vec::new(),
+        sums: Vec::new(),
+    };
     module.visit(&mut squares);
-    let norm = squares
-        .sum
-        .map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
-        .sqrt();
+    let norm = total(squares.sums, group).sqrt();
     // false for a norm that is not a number: it is returned, and the gradients stay as they are
     if max_norm > 0.0 && norm > max_norm {
         module.visit(&mut Scale {
@@ -28,23 +43,74 @@ pub fn clip_by_global_norm<M: Module>(
     norm
 }
 
-/// Sums squares on the device, so that one number is read back and not one for each parameter.
+/// Sums of squares of a parameter's gradient.
+struct Square {
+    /// One value, or of experts that are shared out one for each.
+    sums: Tensor<1>,
+    is_shared_out: bool,
+}
+
+/// Sums squares on the device, so that numbers are read back once and not for each parameter.
 struct Squares<'a> {
     grads: &'a GradientsParams,
-    sum: Option<Tensor<1>>,
+    path: Vec<String>,
+    sums: Vec<Square>,
 }
 
 impl ModuleVisitor for Squares<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.get::<D>(param.id) {
-            let square = grad.square().sum();
-            // in the order of the parameters, so that a run that is continued clips by the same bits
-            self.sum = Some(match self.sum.take() {
-                Some(sum) => sum + square,
-                None => square,
-            });
-        }
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
     }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(grad) = self.grads.get::<D>(param.id) else {
+            return;
+        };
+        let is_shared_out = is_shared_out(&self.path);
+        let sums = if is_shared_out {
+            let n_experts = grad.dims()[0];
+            let rows = grad.square().reshape([n_experts as isize, -1]);
+            rows.sum_dim(1).reshape([n_experts])
+        } else {
+            grad.square().sum()
+        };
+        self.sums.push(Square {
+            sums,
+            is_shared_out,
+        });
+    }
+}
+
+/// The sum of all squares, parameter by parameter and expert by expert.
+fn total(squares: Vec<Square>, group: &dyn Communicator) -> f64 {
+    let counts: Vec<(usize, bool)> = squares
+        .iter()
+        .map(|square| (square.sums.dims()[0], square.is_shared_out))
+        .collect();
+    let sums: Vec<Tensor<1>> = squares.into_iter().map(|square| square.sums).collect();
+    if sums.is_empty() {
+        return 0.0;
+    }
+    let mine = to_vec(Tensor::cat(sums, 0));
+    let all = gather_values(group, &mine);
+    let mut total = 0.0;
+    let mut at = 0;
+    for (n, is_shared_out) in counts {
+        // what every rank holds is counted once
+        let ranks = if is_shared_out {
+            all.as_slice()
+        } else {
+            std::slice::from_ref(&mine)
+        };
+        let values = ranks.iter().flat_map(|of_rank| &of_rank[at..at + n]);
+        total = values.fold(total, |total, &x| total + f64::from(x));
+        at += n;
+    }
+    total
 }
 
 struct Scale<'a> {

@@ -1,6 +1,6 @@
 //! Data that a run goes on with, or is scored by: the data that it began with.
 
-use super::{Event, Observer, RunError, RunFolder, from};
+use super::{Event, Observer, RunError, RunFolder, Silent, from};
 use crate::config::RunConfig;
 use crate::data::{DataConfig, Vocab, VocabKind};
 use crate::task::TaskData;
@@ -16,6 +16,22 @@ pub(super) fn check_data(folder: &RunFolder, then: &str, now: &str) -> Result<()
         then: then.to_owned(),
         now: now.to_owned(),
     })
+}
+
+/// The data of a run that another rank has opened.
+///
+/// # Errors
+///
+/// Returns an error if this rank does not see the run folder, or the same data.
+pub(crate) fn open_shared(
+    config: &RunConfig,
+    folder: &RunFolder,
+    hash: &str,
+) -> Result<TaskData, RunError> {
+    let stop = AtomicBool::new(false);
+    let (data, here) = load_data(config, folder, &mut Silent, &stop)?;
+    check_data(folder, hash, &here)?;
+    Ok(data)
 }
 
 /// The data of a run and its hash. A vocabulary takes long to learn, so a run that has begun reads its own.

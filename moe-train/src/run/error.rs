@@ -3,8 +3,10 @@
 use super::Diverged;
 use crate::config::ConfigError;
 use crate::data::DataError;
+use crate::parallel::RankError;
 use crate::task::OtherTask;
 use moe_models::NotFinite;
+use moe_parallel::MeshError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -17,6 +19,17 @@ pub enum RunError {
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A number of processes that cannot share the run out.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
+    /// Another process of the run that could not open it.
+    #[error(transparent)]
+    Rank(#[from] RankError),
+    /// A run folder that this process does not see.
+    #[error(
+        "the run folder {0} is not there: all processes of a run need it, on a file system that their hosts share"
+    )]
+    NotShared(PathBuf),
     /// Data of another task than the model's.
     #[error(transparent)]
     OtherTask(#[from] OtherTask),

@@ -8,17 +8,52 @@ use crate::data::Split;
 use crate::task::ModelAndData;
 use burn::tensor::Device;
 use moe_models::NotFinite;
+use moe_parallel::{Communicator, deal};
+use serde::{Serialize, de::DeserializeOwned};
+use std::cell::RefCell;
 
 /// Settings of scoring a part of the data.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scope {
-    pub(super) split: Split,
+pub(crate) struct Scope<'a> {
+    pub(crate) split: Split,
     /// The most windows, images or pairs; none means all.
-    pub(super) most: Option<usize>,
-    pub(super) batch_size: usize,
+    pub(crate) most: Option<usize>,
+    pub(crate) batch_size: usize,
+    /// The ranks that score batches, each its own, all with the same model.
+    pub(crate) world: &'a dyn Communicator,
 }
 
-impl Scope {
+impl Scope<'_> {
+    /// Scores batches, each on one rank, and takes the results in order; nothing if it was told to stop.
+    pub(super) fn each<T: Serialize + DeserializeOwned>(
+        &self,
+        n_batches: usize,
+        watch: &mut Watch<'_>,
+        of: usize,
+        mut score: impl FnMut(usize) -> Result<T, NotFinite>,
+        mut take: impl FnMut(usize, T),
+    ) -> Result<Option<()>, NotFinite> {
+        let first_error = RefCell::new(None);
+        let score = |n: usize| {
+            // among several ranks an error is known once all have scored theirs
+            if first_error.borrow().is_some() {
+                return None;
+            }
+            watch.evaluating(n * self.batch_size, of)?;
+            Some(score(n))
+        };
+        let take = |n, scored: Result<T, NotFinite>| match scored {
+            Ok(scored) if first_error.borrow().is_none() => take(n, scored),
+            Ok(_) => {}
+            Err(error) => _ = first_error.borrow_mut().get_or_insert(error),
+        };
+        let all = deal(self.world, n_batches, score, take);
+        match first_error.into_inner() {
+            Some(error) => Err(error),
+            None => Ok(all),
+        }
+    }
+
     /// Checks the losses of a batch, the `n`-th from 0.
     pub(super) fn check(&self, losses: &[f32], n: usize) -> Result<(), NotFinite> {
         NotFinite::check_losses(losses, || self.place(n))
@@ -57,9 +92,9 @@ impl Scope {
 /// # Errors
 ///
 /// Returns the batch in which the model computes what is no number.
-pub(super) fn evaluate(
+pub(crate) fn evaluate(
     of: ModelAndData<'_>,
-    scope: Scope,
+    scope: Scope<'_>,
     device: &Device,
     watch: &mut Watch<'_>,
 ) -> Result<Option<EvalMetrics>, NotFinite> {

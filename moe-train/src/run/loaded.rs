@@ -11,6 +11,7 @@ use crate::data::{DataConfig, DataError, Split, Vocab, VocabKind};
 use crate::task::{AnyModel, ModelAndData, TaskData};
 use burn::tensor::Device;
 use moe_models::NotFinite;
+use moe_parallel::{Communicator, One};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -111,6 +112,22 @@ pub fn evaluate_run(
     device: &Device,
     watch: &mut Watch<'_>,
 ) -> Result<Option<EvalMetrics>, RunError> {
+    evaluate_run_on(&One, run, split, most, device, watch)
+}
+
+/// The same by all ranks of a group, each of which scores some of the batches and gets the whole result.
+///
+/// # Errors
+///
+/// As [`evaluate_run`].
+pub fn evaluate_run_on(
+    world: &dyn Communicator,
+    run: &LoadedRun,
+    split: Split,
+    most: Option<usize>,
+    device: &Device,
+    watch: &mut Watch<'_>,
+) -> Result<Option<EvalMetrics>, RunError> {
     let data = match run.data(watch.stop) {
         Err(RunError::Data(DataError::Interrupted)) => return Ok(None),
         data => data?,
@@ -120,6 +137,7 @@ pub fn evaluate_run(
         split,
         most,
         batch_size: run.config.train.batch_size,
+        world,
     };
     let scored = evaluate(run.model.with(&data)?, scope, &device, watch);
     let Some(mut metrics) = scored.map_err(|source| no_score(run, source))? else {
@@ -145,6 +163,7 @@ pub fn check_scores(
         split,
         most: Some(batch_size),
         batch_size,
+        world: &One,
     };
     let mut watch = Watch {
         observer: &mut Silent,

@@ -155,7 +155,7 @@ pub struct Summary {
 }
 
 /// The load and the entropy of a layer, summed over batches.
-#[derive(Debug, Clone, Default)]
+#[derive(Serialize, Deserialize, Debug, Clone, Default)]
 pub struct LayerMeter {
     pub(super) load: Load,
     /// Assignments that experts with a network computed; not a number of a soft plan.
@@ -171,6 +171,13 @@ impl LayerMeter {
         self.computed += computed(routing, &load);
         self.entropy_sum += metrics::entropy(routing) * load.n_tokens;
         self.load = std::mem::take(&mut self.load).merge(&load);
+    }
+
+    /// Adds what another has summed.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.computed += other.computed;
+        self.entropy_sum += other.entropy_sum;
+        self.load = std::mem::take(&mut self.load).merge(&other.load);
     }
 
     /// The metrics of all batches that were added.
@@ -195,6 +202,14 @@ fn computed(routing: &Routing, load: &Load) -> f64 {
     match routing.plan {
         Plan::Sparse(_) => load.kept[..load.kept.len() - n_free].iter().sum(),
         Plan::Soft(_) => f64::NAN,
+    }
+}
+
+/// Adds the meters of a batch to one meter a layer.
+pub(super) fn add_meters(meters: &mut Vec<LayerMeter>, of_batch: &[LayerMeter]) {
+    meters.resize_with(of_batch.len(), LayerMeter::default);
+    for (meter, more) in meters.iter_mut().zip(of_batch) {
+        meter.merge(more);
     }
 }
 

@@ -29,13 +29,16 @@ mod seal;
 mod step;
 mod train;
 
+pub(crate) use checkpoint::CheckpointState;
 pub use clip::clip_by_global_norm;
+pub(crate) use continued::open_shared;
 pub use diverged::Diverged;
 pub use error::RunError;
+pub(crate) use evaluate::{Scope, evaluate};
 pub use folder::{RunFolder, run_folder};
 pub use from::{checkpoint_path, shorter_run};
 pub use loaded::check_scores;
-pub use loaded::{LoadedRun, evaluate_run, read_manifest};
+pub use loaded::{LoadedRun, evaluate_run, evaluate_run_on, read_manifest};
 pub use manifest::{BURN_VERSION, Manifest};
 pub use measured::Measured;
 pub use metrics::LayerMeter;

@@ -4,6 +4,7 @@ use super::checkpoint::{self, CheckpointState};
 use super::train::Run;
 use super::{Diverged, Event, Observer, Outcome, RunError, Watch};
 use crate::config::Keep;
+use crate::parallel::Command;
 use moe_models::not_finite;
 
 impl Run<'_> {
@@ -21,7 +22,9 @@ impl Run<'_> {
     /// until a step or an evaluation with the new one's weights has given numbers.
     fn save(&mut self, observer: &mut dyn Observer) -> Result<(), RunError> {
         let step = self.trainer.step;
-        if let Some(parameter) = not_finite(&self.trainer.model) {
+        self.lead.say(&Command::Save);
+        let saved = checkpoint::Saved::of(&self.trainer);
+        if let Some(parameter) = not_finite(&saved.model) {
             let found = format!("its update made `{parameter}` infinite or not a number");
             return Err(self.diverged(found, step)?);
         }
@@ -36,7 +39,7 @@ impl Run<'_> {
             metrics: self.metrics.extent()?,
             records: checkpoint::Records::default(),
         };
-        let path = checkpoint::save(&self.folder, &self.trainer, &state)?;
+        let path = checkpoint::save(&self.folder, saved, &state)?;
         self.untried = Some(step);
         observer.on(Event::Saved { step, path: &path });
         Ok(())

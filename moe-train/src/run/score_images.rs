@@ -1,7 +1,7 @@
 //! The score of a classifier on images.
 
 use super::evaluate::Scope;
-use super::metrics::{LayerMeter, add_routings};
+use super::metrics::{LayerMeter, add_meters, add_routings};
 use super::{EvalMetrics, Watch};
 use crate::data::ImageData;
 use crate::task::best_classes;
@@ -14,7 +14,7 @@ use moe_router::to_vec;
 pub(super) fn score_images(
     model: &Vmoe,
     data: &ImageData,
-    scope: &Scope,
+    scope: &Scope<'_>,
     device: &Device,
     watch: &mut Watch<'_>,
 ) -> Result<Option<EvalMetrics>, NotFinite> {
@@ -23,23 +23,30 @@ pub(super) fn score_images(
     let group = group_images(model);
     let batches = data.eval_batches(scope.split, scope.most, scope.batch_size, group);
     let n_scored = batches.iter().map(|scored| scored.n_scored).sum();
-    for (n, scored) in batches.iter().enumerate() {
-        if watch.evaluating(n * scope.batch_size, n_scored).is_none() {
-            return Ok(None);
-        }
-        let batch = scored.batch();
+    let score = |n: usize| {
+        let batch = batches[n].batch();
         let output = model.forward(VmoeInput::new(batch.images(device)));
+        let mut meters = Vec::new();
         add_routings(&mut meters, &output.routings);
         let best = best_classes(&output.logits);
         let losses = to_vec(softmax_cross_entropy(output.logits, batch.targets(device)));
         scope.check(&losses, n)?;
+        Ok((losses, best, meters))
+    };
+    let take = |n: usize, (losses, best, of_batch): (Vec<f32>, Vec<usize>, Vec<LayerMeter>)| {
+        add_meters(&mut meters, &of_batch);
+        let scored = &batches[n];
         // the images behind these fill the last group; each is scored once, where it comes first
-        for (i, &label) in batch.labels[..scored.n_scored].iter().enumerate() {
+        for (i, &label) in scored.batch().labels[..scored.n_scored].iter().enumerate() {
             let sum = &mut sums[usize::from(label)];
             sum.n_images += 1.0;
             sum.nats += f64::from(losses[i]);
             sum.n_right += f64::from(u8::from(best[i] == usize::from(label)));
         }
+    };
+    let all = scope.each(batches.len(), watch, n_scored, score, take)?;
+    if all.is_none() {
+        return Ok(None);
     }
     let total = sums.iter().fold(ClassSum::default(), ClassSum::plus);
     // a class need not be among a few images

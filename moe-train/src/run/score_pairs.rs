@@ -2,7 +2,7 @@
 
 use super::bleu::bleu;
 use super::evaluate::Scope;
-use super::metrics::{LayerMeter, add_routings};
+use super::metrics::{LayerMeter, add_meters, add_routings};
 use super::{EvalMetrics, Watch};
 use crate::data::pairs::{Pair, fills};
 use crate::data::{PairBatch, PairData, PairName, UnigramVocab};
@@ -16,7 +16,7 @@ use moe_router::to_vec;
 pub(super) fn score_pairs(
     model: &Switch,
     data: &PairData,
-    scope: &Scope,
+    scope: &Scope<'_>,
     device: &Device,
     watch: &mut Watch<'_>,
 ) -> Result<Option<EvalMetrics>, NotFinite> {
@@ -26,16 +26,21 @@ pub(super) fn score_pairs(
     let mut written: Vec<[String; 2]> = Vec::new();
     let batches = data.eval_batches(scope.split, scope.most, scope.batch_size);
     let n_scored = batches.iter().map(|batch| batch.pairs.len()).sum();
-    for (n, batch) in batches.iter().enumerate() {
-        if watch.evaluating(n * scope.batch_size, n_scored).is_none() {
-            return Ok(None);
-        }
+    let score = |n: usize| {
+        let batch = &batches[n];
         let output = model.forward(batch.input(device));
         let routings = [output.encoder_routings, output.decoder_routings].concat();
+        let mut meters = Vec::new();
         add_routings(&mut meters, &routings);
         let losses = to_vec(token_losses(output.logits, batch.targets(device)));
         scope.check(&losses, n)?;
         let texts = write(model, batch, || scope.place(n), device)?;
+        Ok((losses, texts, meters))
+    };
+    type Scored = (Vec<f32>, Vec<Vec<u32>>, Vec<LayerMeter>);
+    let take = |n: usize, (losses, texts, of_batch): Scored| {
+        add_meters(&mut meters, &of_batch);
+        let batch = &batches[n];
         let rows = losses.chunks(batch.target_length());
         for (i, (pair, losses)) in batch.pairs.iter().zip(rows).enumerate() {
             let sum = &mut sums[usize::from(batch.domains[i])];
@@ -50,6 +55,10 @@ pub(super) fn score_pairs(
             let pairs = texts.iter().zip(&batch.pairs);
             written.extend(pairs.map(|(ours, pair)| [text(ours), text(&pair.target)]));
         }
+    };
+    let all = scope.each(batches.len(), watch, n_scored, score, take)?;
+    if all.is_none() {
+        return Ok(None);
     }
     let total = sums.iter().fold(PairSum::default(), PairSum::plus);
     Ok(Some(EvalMetrics {

@@ -1,7 +1,7 @@
 //! The score of a decoder on windows of text.
 
 use super::evaluate::Scope;
-use super::metrics::{LayerMeter, add_routings};
+use super::metrics::{LayerMeter, add_meters, add_routings};
 use super::{EvalMetrics, Watch};
 use crate::data::{BatchTensors, EvalBatch, TextData};
 use burn::tensor::Device;
@@ -14,26 +14,31 @@ use std::f64::consts::LN_2;
 pub(super) fn score_text(
     model: &AnyDecoder,
     data: &TextData,
-    scope: &Scope,
+    scope: &Scope<'_>,
     device: &Device,
     watch: &mut Watch<'_>,
 ) -> Result<Option<EvalMetrics>, NotFinite> {
     let windows = data.eval_windows(scope.split, data.seq_length() / 2, scope.most);
     let mut sums = vec![DomainSum::default(); data.domain_names().len()];
     let mut meters: Vec<LayerMeter> = Vec::new();
-    for (n, batch) in windows.batches(scope.batch_size).enumerate() {
-        if watch
-            .evaluating(n * scope.batch_size, windows.len())
-            .is_none()
-        {
-            return Ok(None);
-        }
-        let tensors = BatchTensors::new(&batch.batch, device);
+    let batch = |n| windows.batch(n, scope.batch_size);
+    let score = |n: usize| {
+        let tensors = BatchTensors::new(&batch(n).batch, device);
         let output = model.forward(DecoderInput::new(tensors.inputs));
+        let mut meters = Vec::new();
         add_routings(&mut meters, &output.routings);
         let losses = to_vec(token_losses(output.logits, tensors.targets));
         scope.check(&losses, n)?;
-        add_losses(&mut sums, &batch, &losses, data);
+        Ok((losses, meters))
+    };
+    let take = |n: usize, (losses, of_batch): (Vec<f32>, Vec<LayerMeter>)| {
+        add_meters(&mut meters, &of_batch);
+        add_losses(&mut sums, &batch(n), &losses, data);
+    };
+    let n_batches = windows.len().div_ceil(scope.batch_size);
+    let all = scope.each(n_batches, watch, windows.len(), score, take)?;
+    if all.is_none() {
+        return Ok(None);
     }
     let total = sums.iter().fold(DomainSum::default(), DomainSum::plus);
     Ok(Some(EvalMetrics {

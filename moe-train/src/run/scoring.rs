@@ -6,6 +6,7 @@ use super::papers::write_summary;
 use super::train::Run;
 use super::{EvalMetrics, Event, RunError, Summary, Watch};
 use crate::data::Split;
+use crate::parallel::Command;
 use burn::module::Module;
 
 impl Run<'_> {
@@ -16,12 +17,16 @@ impl Run<'_> {
         watch: &mut Watch<'_>,
     ) -> Result<Option<EvalMetrics>, RunError> {
         let device = self.trainer.device().clone().without_autodiff();
+        let (split, most) = (Split::Validation, Some(most));
+        self.lead.say(&Command::Evaluate { split, most });
+        let mesh = self.trainer.mesh().clone();
         let scope = Scope {
-            split: Split::Validation,
-            most: Some(most),
+            split,
+            most,
             batch_size: self.config.train.batch_size,
+            world: &*mesh.world,
         };
-        let model = self.trainer.model.valid();
+        let model = self.trainer.whole_model().valid();
         let step = self.trainer.step;
         let mut metrics = match evaluate(model.with(self.data)?, scope, &device, watch) {
             Ok(Some(metrics)) => metrics,

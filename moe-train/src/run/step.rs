@@ -1,13 +1,20 @@
 //! An optimizer step over several micro-batches.
 
+use super::clip::clip_shared;
 use super::metrics::{LayerMeter, add_routings};
-use super::{StepMetrics, adamw, clip_by_global_norm, learning_rate};
+use super::{CheckpointState, RunError, RunFolder, StepMetrics, adamw, learning_rate};
+use super::{checkpoint, from};
 use crate::config::RunConfig;
+use crate::parallel::{Part, cut_model, cut_moments, reduce, whole_model, whole_moments};
 use crate::task::{AnyModel, OtherTask, TaskBatch, TaskBatches, TaskOutput};
-use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
+use burn::store::RecordError;
 use burn::tensor::{Device, Tensor};
+use moe_experts::spread::{Spread, Traffic};
+use moe_parallel::{Mesh, TreeSum, gather_values};
 use moe_router::Load;
 use moe_router::parts::mix_seed;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -23,6 +30,10 @@ pub struct Trainer {
     pub step: u64,
     config: RunConfig,
     device: Device,
+    /// The ranks that make each step together.
+    mesh: Mesh,
+    /// What the experts of other ranks cost in the last step.
+    traffic: Traffic,
 }
 
 impl Trainer {
@@ -36,6 +47,89 @@ impl Trainer {
             step: 0,
             config: config.clone(),
             device,
+            mesh: Mesh::one(),
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// One of several that make each step together, before the first step. Each starts from the weights of one
+    /// process, and keeps its share.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the ranks cannot share the micro-batches or the experts out, see [`Mesh::check`].
+    pub fn shared(config: &RunConfig, device: &Device, mesh: Mesh) -> Self {
+        Self::new(config, device).spread_over(mesh)
+    }
+
+    /// The trainer of a run that begins, or that goes on from a checkpoint.
+    pub(crate) fn open(
+        config: &RunConfig,
+        device: &Device,
+        mesh: Mesh,
+        folder: &RunFolder,
+        state: Option<&CheckpointState>,
+    ) -> Result<Self, RunError> {
+        let mut trainer = Self::new(config, device);
+        match state {
+            Some(state) => checkpoint::resume(folder, &mut trainer, state)?,
+            None => from::start(&mut trainer, config)?,
+        }
+        Ok(trainer.spread_over(mesh))
+    }
+
+    fn spread_over(mut self, mesh: Mesh) -> Self {
+        let n_experts = self.config.experts().n_experts;
+        if let Err(error) = mesh.check(self.config.train.accumulate, n_experts) {
+            panic!("{error}");
+        }
+        let record = cut_moments(self.optimizer.to_record(), &self.model, &*mesh.experts);
+        if mesh.experts.size() > 1 {
+            let record = record.expect("moments that are in memory can be read");
+            self.optimizer = self.optimizer.load_record(record);
+        }
+        self.model = cut_model(self.model, &*mesh.experts);
+        self.mesh = mesh;
+        self
+    }
+
+    /// The configuration.
+    pub(crate) fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The ranks that make each step together.
+    pub(crate) fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    /// Bytes and time that the experts of other ranks have cost this one in the last step.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// The model with all experts. All ranks of a replica call it.
+    pub fn whole_model(&self) -> AnyModel {
+        whole_model(self.model.clone(), &*self.mesh.experts)
+    }
+
+    /// The moments of all parameters. All ranks of a replica call it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if Burn cannot read what it has written.
+    pub fn whole_moments(&self) -> Result<OptimizerRecord, RecordError> {
+        let record = self.optimizer.to_record();
+        whole_moments(record, &self.model, &*self.mesh.experts)
+    }
+
+    /// Does the part of a rank that is not the first in saving a checkpoint.
+    pub(crate) fn give_share(&self) {
+        // the replica of rank 0 has all that is saved
+        if self.mesh.replicas.rank() == 0 {
+            self.whole_model();
+            let moments = self.whole_moments();
+            moments.expect("moments that are in memory can be read");
         }
     }
 
@@ -71,13 +165,13 @@ impl Trainer {
         stop: &AtomicBool,
     ) -> Result<Option<StepMetrics>, OtherTask> {
         let started = Instant::now();
-        let mut sums = StepSums::default();
-        let Some(mut grads) = self.gradients(batches, &mut sums, stop)? else {
+        let Some((mut grads, sums)) = self.gradients(batches, stop)? else {
             return Ok(None);
         };
         self.step += 1;
         let train = &self.config.train;
-        let grad_norm = clip_by_global_norm(&self.model, &mut grads, train.clip_norm);
+        let experts = &*self.mesh.experts;
+        let grad_norm = clip_shared(&self.model, &mut grads, train.clip_norm, experts);
         let lr = learning_rate(train, self.step);
         let model = self.optimizer.step(lr, self.model.clone(), grads);
         let loads: Vec<Load> = sums.meters.iter().map(|meter| meter.load.clone()).collect();
@@ -100,31 +194,58 @@ impl Trainer {
     }
 
     /// The gradients of the next step's loss: the mean over the predictions of all micro-batches, which may have
-    /// different numbers of them, plus the mean over micro-batches of their balance losses.
+    /// different numbers of them, plus the mean over micro-batches of their balance losses. This rank
+    /// differentiates its own micro-batches, which are neighbours.
     fn gradients(
-        &self,
+        &mut self,
         batches: &mut TaskBatches<'_>,
-        sums: &mut StepSums,
         stop: &AtomicBool,
-    ) -> Result<Option<GradientsParams>, OtherTask> {
+    ) -> Result<Option<(GradientsParams, StepSums)>, OtherTask> {
         let accumulate = self.config.train.accumulate;
         let micro_batches: Vec<TaskBatch> = (0..accumulate).map(|_| batches.draw()).collect();
         let n_targets: usize = micro_batches.iter().map(TaskBatch::n_targets).sum();
-        let mut accumulator = GradientsAccumulator::new();
-        for (micro, batch) in micro_batches.iter().enumerate() {
+        let each = accumulate / self.mesh.world.size();
+        let experts = self.mesh.experts.clone();
+        let spread = (experts.size() > 1).then(|| Spread::new(experts, each));
+        let first = self.mesh.world.rank() * each;
+        let mut sum = TreeSum::new(each);
+        let mut mine = Vec::with_capacity(each);
+        let own = micro_batches.iter().enumerate().skip(first).take(each);
+        for (micro, batch) in own {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
             let noise = mix_seed(mix_seed(self.config.seed, self.step + 1), micro as u64);
-            let output = self.model.learn(batch, noise, &self.device)?;
+            let learn = || self.model.learn(batch, noise, &self.device);
+            let output = match &spread {
+                Some(spread) => spread.scope(learn),
+                None => learn(),
+            }?;
             let share = Share {
                 targets: batch.n_targets() as f64 / n_targets.max(1) as f64,
                 batch: 1.0 / accumulate as f64,
             };
-            let grads = sums.add(output, share, &self.config).backward();
-            accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
+            let (loss, sums) = StepSums::of(output, share, &self.config);
+            mine.push(sums);
+            sum.push(Part {
+                model: &self.model,
+                gradients: GradientsParams::from_grads(loss.backward(), &self.model),
+            });
         }
-        Ok(Some(accumulator.grads()))
+        let mine_sum = sum.finish().map(|part| part.gradients);
+        let grads = reduce(
+            &self.model,
+            mine_sum.unwrap_or_default(),
+            spread.as_deref(),
+            &self.mesh,
+        );
+        self.traffic = spread.map_or_else(Traffic::default, |spread| spread.traffic());
+        let all = gather_values(&*self.mesh.world, &mine);
+        let sums = all
+            .into_iter()
+            .flatten()
+            .fold(StepSums::default(), StepSums::plus);
+        Ok(Some((grads, sums)))
     }
 }
 
@@ -137,8 +258,8 @@ struct Share {
     batch: f64,
 }
 
-/// Sums over the micro-batches of a step, each by its share.
-#[derive(Default)]
+/// Sums over micro-batches of a step, each by its share.
+#[derive(Serialize, Deserialize, Debug, Default)]
 struct StepSums {
     loss: f64,
     lm_loss: f64,
@@ -149,30 +270,51 @@ struct StepSums {
 }
 
 impl StepSums {
-    /// Adds a micro-batch, and returns its part of the step's loss: the task's own, plus the weighted loss of
+    /// The numbers of a micro-batch, and its part of the step's loss: the task's own, plus the weighted loss of
     /// further tokens, plus the weighted balance losses, each averaged over the layers.
-    fn add(&mut self, output: TaskOutput, share: Share, config: &RunConfig) -> Tensor<1> {
-        self.lm_loss += scalar(&output.loss) * share.targets;
-        if let Some(accuracy) = output.accuracy {
-            *self.accuracy.get_or_insert_default() += accuracy * share.targets;
-        }
-
+    fn of(output: TaskOutput, share: Share, config: &RunConfig) -> (Tensor<1>, Self) {
+        let mut sums = Self {
+            lm_loss: scalar(&output.loss) * share.targets,
+            accuracy: output.accuracy.map(|accuracy| accuracy * share.targets),
+            ..Self::default()
+        };
         let mut loss = output.loss * share.targets;
         if let Some(further) = output.further {
-            *self.mtp_loss.get_or_insert_default() += scalar(&further) * share.targets;
+            sums.mtp_loss = Some(scalar(&further) * share.targets);
             loss = loss + further * (config.model.mtp_weight() * share.targets);
         }
         let n_layers = output.routings.len() as f64;
         for routing in &output.routings {
             for term in config.balance.terms(routing) {
-                *self.balance.entry(term.name.to_owned()).or_default() +=
+                *sums.balance.entry(term.name.to_owned()).or_default() +=
                     scalar(&term.value) / n_layers * share.batch;
                 loss = loss + term.value * (term.weight / n_layers * share.batch);
             }
         }
-        self.loss += scalar(&loss);
-        add_routings(&mut self.meters, &output.routings);
-        loss
+        sums.loss = scalar(&loss);
+        add_routings(&mut sums.meters, &output.routings);
+        (loss, sums)
+    }
+
+    /// The sums with those of a later micro-batch.
+    fn plus(mut self, later: Self) -> Self {
+        let both = |sum: Option<f64>, more: Option<f64>| match (sum, more) {
+            (Some(sum), Some(more)) => Some(sum + more),
+            (sum, more) => sum.or(more),
+        };
+        self.loss += later.loss;
+        self.lm_loss += later.lm_loss;
+        self.mtp_loss = both(self.mtp_loss, later.mtp_loss);
+        self.accuracy = both(self.accuracy, later.accuracy);
+        for (name, value) in later.balance {
+            *self.balance.entry(name).or_default() += value;
+        }
+        self.meters
+            .resize_with(later.meters.len(), LayerMeter::default);
+        for (meter, more) in self.meters.iter_mut().zip(&later.meters) {
+            meter.merge(more);
+        }
+        self
     }
 }
 

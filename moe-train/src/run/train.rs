@@ -3,7 +3,6 @@
 use super::checkpoint;
 use super::continued::{check_data, load_data};
 use super::files::{file_error, write_json, write_whole};
-use super::from;
 use super::measured::CostMeter;
 use super::metrics_log::MetricsLog;
 use super::origin::Origin;
@@ -14,9 +13,11 @@ use super::{
 };
 use crate::config::RunConfig;
 use crate::data::{DataError, Split, Vocab};
-use crate::task::{TaskBatches, TaskData};
+use crate::parallel::{Command, Lead, Opening};
+use crate::task::{OtherTask, TaskBatches, TaskData};
 use burn::tensor::Device;
 use moe_checkpoint::disk;
+use moe_parallel::Mesh;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct RunOptions {
     pub argv: Vec<String>,
     /// The name and the hash of the claim that the run is made for, for the manifest.
     pub claim: Option<String>,
+    /// The processes that make the run together: the same numbers, whatever they are.
+    pub mesh: Mesh,
 }
 
 /// Outcome of a call of [`train`].
@@ -78,6 +81,8 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Outcome, RunError> {
     config.validate()?;
+    let n_experts = config.experts().n_experts;
+    options.mesh.check(config.train.accumulate, n_experts)?;
     let folder = RunFolder::new(run_folder(config, &options.runs_dir));
     if folder.is_locked() {
         return Err(RunError::Busy(folder.path().to_owned()));
@@ -135,6 +140,8 @@ pub(super) struct Run<'a> {
     /// Keeps other processes out of the folder.
     pub(super) _lock: fs::File,
     pub(super) trainer: Trainer,
+    /// Hold on the other ranks.
+    pub(super) lead: Lead,
     pub(super) origin: Origin,
     pub(super) metrics: MetricsLog,
     pub(super) lm_loss: f64,
@@ -178,13 +185,19 @@ impl<'a> Run<'a> {
         };
         write_json(&folder.manifest(), &manifest)?;
 
-        let mut trainer = Trainer::new(config, device);
         checkpoint::remove_unfinished(&folder)?;
         let state = papers.state;
-        match &state {
-            Some(state) => checkpoint::resume(&folder, &mut trainer, state)?,
-            None => from::start(&mut trainer, config)?,
-        }
+        let mesh = &options.mesh;
+        // alone first: an error here is no other rank's
+        let trainer = Trainer::open(config, device, mesh.clone(), &folder, state.as_ref())?;
+        let lead = Lead::open(
+            mesh,
+            Opening {
+                folder: folder.path().to_owned(),
+                data: hash.to_owned(),
+                state: state.clone(),
+            },
+        )?;
         let metrics = MetricsLog::open(&folder, state.as_ref().map(|state| &state.metrics))?;
         let steps = config.train.steps;
         let all_windows = data.n_eval(Split::Validation);
@@ -204,6 +217,7 @@ impl<'a> Run<'a> {
             _lock: lock,
             owes_evaluation: state.as_ref().is_some_and(|state| state.owes_evaluation),
             trainer,
+            lead,
             origin,
             metrics,
             lm_loss: state.as_ref().map_or(f64::NAN, |state| state.lm_loss),
@@ -229,7 +243,7 @@ impl<'a> Run<'a> {
         watch: &mut Watch<'_>,
     ) -> Result<Option<()>, RunError> {
         if !self.owes_evaluation {
-            let Some(metrics) = self.trainer.step_unless(batches, watch.stop)? else {
+            let Some(metrics) = self.step(batches, watch)? else {
                 return Ok(None);
             };
             self.record(&metrics, watch.observer)?;
@@ -245,6 +259,23 @@ impl<'a> Run<'a> {
             self.save_once(watch.observer)?;
         }
         Ok((!watch.stops()).then_some(()))
+    }
+
+    /// Makes a step; nothing if it was told to stop before the step was made.
+    fn step(
+        &mut self,
+        batches: &mut TaskBatches<'_>,
+        watch: &Watch<'_>,
+    ) -> Result<Option<StepMetrics>, OtherTask> {
+        if !self.trainer.mesh().is_shared() {
+            return self.trainer.step_unless(batches, watch.stop);
+        }
+        // a step that several make is made to its end
+        if watch.stops() {
+            return Ok(None);
+        }
+        self.lead.say(&Command::Step);
+        self.trainer.step(batches).map(Some)
     }
 
     fn record(

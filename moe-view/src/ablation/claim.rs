@@ -1,6 +1,7 @@
 //! A claim's rules and decision as text.
 
-use super::figures::{signed, significant};
+use super::figures::signed;
+use crate::significant;
 use crate::{Align, columns_within, counted};
 use moe_lab::ablate::{ClaimReport, RuleReport};
 

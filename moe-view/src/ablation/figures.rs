@@ -1,6 +1,6 @@
 //! Numbers of text tables.
 
-pub(super) use crate::significant;
+use crate::significant;
 
 /// Writes `mean ± std` with the decimals that give the mean four significant digits.
 pub(super) fn plus_minus(mean: f64, std: Option<f64>) -> String {
@@ -39,5 +39,12 @@ mod tests {
         assert_eq!(plus_minus(0.0, Some(0.0)), "0 ± 0");
         assert_eq!(plus_minus(0.0, Some(0.25)), "0 ± 0.25");
         assert_eq!(plus_minus(f64::NAN, Some(f64::NAN)), "nan ± nan");
+    }
+
+    #[test]
+    fn what_rounding_leaves_is_zero() {
+        assert_eq!(signed(-2.22e-15), signed(0.0));
+        assert_eq!(signed(0.5), "+0.500");
+        assert_eq!(signed(-0.5), "-0.500");
     }
 }

@@ -1,7 +1,7 @@
 //! The equivalence of every two arms as text.
 
-use super::figures::significant;
 use super::text::AblationTable;
+use crate::significant;
 use crate::{Align, columns_within};
 
 impl AblationTable<'_> {

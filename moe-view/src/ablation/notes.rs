@@ -1,8 +1,8 @@
 //! The notes below the table of an ablation.
 
-use super::figures::significant;
 use super::over_ranks;
 use crate::counted;
+use crate::significant;
 use moe_lab::ablate::{AblationReport, ArmReport, Scaling};
 use moe_lab::stats::{Verdict, seeds_needed};
 
@@ -32,31 +32,7 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
             .iter()
             .flat_map(|scaling| worth_notes(report, scaling)),
     );
-    if report.arms.iter().any(|arm| !arm.comparable) {
-        notes.push(
-            "not comparable: the budget or the outcome rules out a fair comparison, so no test is \
-             made."
-                .into(),
-        );
-    }
-    if report.arms.iter().any(|arm| !arm.causal) {
-        notes.push(
-            "†: not causal; later tokens influence the routing of earlier ones, so generation \
-             cannot reach this loss."
-                .into(),
-        );
-    }
-    if report
-        .arms
-        .iter()
-        .any(|arm| arm.causal && !arm.causal_in_training)
-    {
-        notes.push(
-            "‡: causal in evaluation alone; while training the routing looks at later tokens, which flatters \
-             the training loss and not the loss shown here."
-                .into(),
-        );
-    }
+    notes.extend(mark_notes(report));
     notes.extend(over_ranks::note(report).map(str::to_owned));
     // what training cost is the same in every evaluation
     let first = report.arms.first().map(|arm| &arm.evaluation);
@@ -68,6 +44,34 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
             .filter(of_first)
             .filter_map(measured_note),
     );
+    notes
+}
+
+/// The meaning of the marks that some arms have.
+fn mark_notes(report: &AblationReport) -> Vec<String> {
+    let any = |has: fn(&ArmReport) -> bool| report.arms.iter().any(has);
+    let mut notes = Vec::new();
+    if any(|arm| !arm.comparable) {
+        notes.push(
+            "not comparable: the budget or the outcome rules out a fair comparison, so no test is \
+             made."
+                .to_owned(),
+        );
+    }
+    if any(|arm| !arm.causal) {
+        notes.push(
+            "†: not causal; later tokens influence the routing of earlier ones, so generation \
+             cannot reach this loss."
+                .to_owned(),
+        );
+    }
+    if any(|arm| arm.causal && !arm.causal_in_training) {
+        notes.push(
+            "‡: causal in evaluation alone; while training the routing looks at later tokens, which flatters \
+             the training loss and not the loss shown here."
+                .to_owned(),
+        );
+    }
     notes
 }
 

@@ -1,6 +1,6 @@
 //! The columns of an ablation whose experts were spread over ranks.
 
-use super::figures::significant;
+use crate::significant;
 use moe_lab::ablate::{AblationReport, ArmReport, Metric};
 use moe_lab::stats::mean;
 

@@ -1,13 +1,14 @@
 //! The text form of an ablation table: aligned columns and footnotes, without box art.
 
+use super::cells::{header, insert, row};
 use super::claim::claim_text;
-use super::figures::{plus_minus, signed, significant};
 use super::notes::footnotes;
 use super::over_ranks;
+use super::title::title;
 use super::tuning::tuning_text;
-use crate::{Align, columns_within, counted};
-use moe_lab::ablate::{AblationReport, ArmReport, Difference};
-use moe_lab::stats::{Comparison, Goal, Verdict};
+use crate::{Align, columns_within, significant};
+use moe_lab::ablate::{AblationReport, ArmReport};
+use moe_lab::stats::Verdict;
 
 /// The table of an ablation.
 #[derive(Debug, Clone, Copy)]
@@ -184,142 +185,13 @@ fn is_same(rows: &[Vec<String>], column: usize) -> bool {
     all && (first == "-" || rows.len() > 2)
 }
 
-fn title(report: &AblationReport) -> String {
-    let seeds: Vec<String> = report.seeds.iter().map(u64::to_string).collect();
-    let mut title = format!(
-        "{}, {} {}; {} is {}, {} is better.",
-        counted(report.arms.len(), "arm"),
-        if seeds.len() == 1 { "seed" } else { "seeds" },
-        seeds.join(", "),
-        report.merit.quantity(),
-        report.metric,
-        match report.goal {
-            Goal::Lower => "lower",
-            Goal::Higher => "higher",
-        }
-    );
-    if let Some(run) = report.arms.first().and_then(|arm| arm.seeds.first()) {
-        title.push_str(&format!(
-            "\nBaseline {}: {} steps, {} tokens, {} active parameters.",
-            report.baseline, run.steps, run.tokens, run.params_active
-        ));
-    }
-    if let Some(differences) = differences_text(&report.differences) {
-        title.push_str(&format!("\n{differences}"));
-    }
-    title
-}
-
-/// The most arms whose values are all written out.
-const MOST_VALUES: usize = 6;
-
-/// The keys in which arms differ with their values, in a line; `None` if they differ in nothing.
-pub fn differences_text(differences: &[Difference]) -> Option<String> {
-    let words = |difference: &Difference| {
-        let values: Vec<&str> = difference
-            .values
-            .iter()
-            .map(|value| value.as_deref().unwrap_or("-"))
-            .collect();
-        if values.len() <= MOST_VALUES {
-            return format!("{} {}", difference.key, values.join("/"));
-        }
-        let mut distinct = values;
-        distinct.sort_unstable();
-        distinct.dedup();
-        format!("{} ({})", difference.key, counted(distinct.len(), "value"))
-    };
-    let words: Vec<String> = differences.iter().map(words).collect();
-    (!words.is_empty()).then(|| format!("Arms differ in: {}.", words.join(", ")))
-}
-
-fn header(report: &AblationReport) -> Vec<String> {
-    let interval = format!("{} % interval", percent(report.compare.bootstrap.level));
-    [
-        "arm",
-        &format!("{} ({})", report.merit.quantity(), report.merit.unit()),
-        "difference",
-        &interval,
-        "p",
-        "p Holm",
-        "tokens/s",
-        "MaxVio",
-        "entropy",
-        "dropped (%)",
-        "dead experts",
-        "verdict",
-    ]
-    .map(String::from)
-    .to_vec()
-}
-
-/// Adds the last column but one.
-fn insert(
-    rows: &mut [Vec<String>],
-    arms: &[ArmReport],
-    header: &str,
-    cell: impl Fn(&ArmReport) -> String,
-) {
-    let cells = [header.to_owned()].into_iter().chain(arms.iter().map(cell));
-    for (row, cell) in rows.iter_mut().zip(cells) {
-        row.insert(row.len() - 1, cell);
-    }
-}
-
-fn row(arm: &ArmReport) -> Vec<String> {
-    let mark = match (arm.causal, arm.causal_in_training) {
-        (false, _) => " †",
-        (true, false) => " ‡",
-        (true, true) => "",
-    };
-    let (score, scale) = (arm.score(), arm.merit().scale());
-    let mut cells = vec![
-        format!("{}{mark}", arm.label),
-        plus_minus(scale * score.mean, score.std.map(|std| scale * std)),
-    ];
-    cells.extend(comparison_cells(arm.comparison.as_ref(), scale));
-    cells.push(plus_minus(arm.tokens_per_s.mean, arm.tokens_per_s.std));
-    cells.extend(
-        [
-            arm.max_vio.mean,
-            arm.entropy.mean,
-            100.0 * arm.drop_rate.mean,
-            arm.dead_experts.mean,
-        ]
-        .map(|x| significant(x, 3)),
-    );
-    cells.push(match &arm.verdict {
-        None => "baseline".into(),
-        Some(verdict) => verdict.words(|x| significant(scale * x, 2)),
-    });
-    cells
-}
-
-fn comparison_cells(comparison: Option<&Comparison>, scale: f64) -> [String; 4] {
-    let Some(comparison) = comparison else {
-        return ["-", "-", "-", "-"].map(String::from);
-    };
-    let p = |p: Option<f64>| p.map_or("-".into(), |p| significant(p, 3));
-    [
-        signed(scale * comparison.mean_difference),
-        comparison.interval.map_or("-".into(), |interval| {
-            let [low, high] = [interval.low, interval.high].map(|end| signed(scale * end));
-            format!("[{low}, {high}]")
-        }),
-        p(comparison.p),
-        p(comparison.p_holm),
-    ]
-}
-
-fn percent(share: f64) -> f64 {
-    (share * 1e5).round() / 1e3
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use moe_lab::ablate::{AblationConfig, ArmResult, OverRanks, SeedResult, TuneReport, TunedArm};
+    use moe_lab::ablate::{
+        AblationConfig, ArmResult, Difference, OverRanks, SeedResult, TuneReport, TunedArm,
+    };
     use moe_train::run::Measured;
 
     fn arm(label: &str, losses: &[f64]) -> ArmResult {
@@ -367,13 +239,6 @@ mod tests {
             text.contains("minus the first arm of the same evaluation"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn what_rounding_leaves_is_zero() {
-        assert_eq!(signed(-2.22e-15), signed(0.0));
-        assert_eq!(signed(0.5), "+0.500");
-        assert_eq!(signed(-0.5), "-0.500");
     }
 
     /// Four arms: two that can be compared, one that leaks and one that was trained for half the time.

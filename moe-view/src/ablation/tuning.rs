@@ -1,6 +1,6 @@
 //! The tuning of an ablation as text.
 
-use super::figures::significant;
+use crate::significant;
 use crate::{Align, columns_within};
 use moe_lab::ablate::{TuneReport, TunedArm};
 use moe_train::task::Merit;

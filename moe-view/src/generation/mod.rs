@@ -8,4 +8,4 @@ mod trace;
 pub use ansi::{bracketed, coloured, legend};
 pub use page::{expert_styles, page};
 pub use picture::picture;
-pub use trace::{Piece, Share, Trace};
+pub use trace::{Piece, Trace};

@@ -33,21 +33,21 @@ pub struct Trace {
 
 /// The share of tokens that went to an expert first.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Share {
+pub(super) struct Share {
     /// The expert; none for dropped tokens.
-    pub expert: Option<usize>,
+    pub(super) expert: Option<usize>,
     /// The share of all tokens, in \[0, 1\].
-    pub share: f64,
+    pub(super) share: f64,
 }
 
 impl Share {
     /// `e3`, or `dropped`.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         expert_name(self.expert)
     }
 
     /// `12.5 %`.
-    pub fn percent(&self) -> String {
+    pub(super) fn percent(&self) -> String {
         format!("{:.1} %", 100.0 * self.share)
     }
 }
@@ -62,7 +62,7 @@ impl Trace {
     }
 
     /// Each expert's share of all tokens in a layer, and that of dropped ones if there are any.
-    pub fn shares(&self, layer: usize) -> Vec<Share> {
+    pub(super) fn shares(&self, layer: usize) -> Vec<Share> {
         let total = self.pieces.len().max(1) as f64;
         let share = |expert: Option<usize>| {
             let count = self
@@ -82,7 +82,7 @@ impl Trace {
 }
 
 /// `e3`, or `dropped`.
-pub fn expert_name(expert: Option<usize>) -> String {
+pub(super) fn expert_name(expert: Option<usize>) -> String {
     expert.map_or("dropped".to_owned(), |expert| format!("e{expert}"))
 }
 

@@ -5,5 +5,5 @@ mod png;
 mod scale;
 
 pub use escape::escape;
-pub use png::{png_uri, uri};
+pub use png::uri;
 pub use scale::{Origin, Scale, label};

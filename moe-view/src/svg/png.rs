@@ -24,7 +24,7 @@ pub fn uri(pixels: &Pixels) -> String {
 /// # Panics
 ///
 /// Panics if there is another number of bytes, or if `C` is neither 1 nor 3.
-pub fn png_uri(bytes: &[u8], [height, width]: [usize; 2], n_channels: usize) -> String {
+fn png_uri(bytes: &[u8], [height, width]: [usize; 2], n_channels: usize) -> String {
     let colours = match n_channels {
         1 => ExtendedColorType::L8,
         3 => ExtendedColorType::Rgb8,

@@ -1,8 +1,9 @@
-//! Data in words, before and once it is read.
+//! A run's data, model and evaluations in words.
 
+use moe_models::Account;
 use moe_train::data::DataConfig;
 use moe_train::task::TaskSummary;
-use moe_view::{counted, thousands};
+use moe_view::{counted, si, thousands};
 
 /// The line before data is read.
 pub(super) fn loading(data: &DataConfig, vocab_size: Option<usize>) -> String {
@@ -46,4 +47,22 @@ pub(super) fn sizes(data: &TaskSummary) -> String {
             side = images.side,
         ),
     }
+}
+
+/// The size of a model.
+pub(super) fn parameters(account: &Account) -> String {
+    format!(
+        "{} parameters, {} active a token",
+        si(account.params_total as f64),
+        si(account.params_active as f64)
+    )
+}
+
+/// The part of the validation data that the last evaluation scores.
+pub(super) fn scored(n: usize, of: usize, windows: &str) -> String {
+    format!(
+        "the last evaluation scores {} of {} {windows} (train.final_eval_windows)",
+        thousands(n as u64),
+        thousands(of as u64),
+    )
 }

@@ -53,7 +53,7 @@ impl<W: Weight> Ffn<'_, W> {
     }
 
     fn run(&self, pre: &mut PreActivations) -> Vec<f32> {
-        if is_few(self.plan.n_tokens(), self.plan.ends()) {
+        if is_few(self.plan.batch(), self.plan.ends()) {
             return self.run_few(pre);
         }
         let tiles = tiles(self.plan.ends(), TILE_ROWS);

@@ -162,16 +162,21 @@ impl Rule {
                 found.noise * trend_effect(self.arms.len(), report.seeds.len(), LEVEL_EQUAL)
             }),
             reason,
-            decision: match p {
-                Some([p, _]) if p <= LEVEL_EQUAL => Decision::Pass,
-                Some([_, opposite]) if opposite <= LEVEL_EQUAL => Decision::Fail,
-                _ => Decision::Inconclusive,
-            },
+            decision: of_order(p),
         }
     }
 
     fn values(&self, seeds: &[SeedResult]) -> Vec<f64> {
         seeds.iter().map(|seed| self.metric.of(seed)).collect()
+    }
+}
+
+/// The decision by the p-values of an order and of the opposite one, if there are any.
+fn of_order(p: Option<[f64; 2]>) -> Decision {
+    match p {
+        Some([p, _]) if p <= LEVEL_EQUAL => Decision::Pass,
+        Some([_, opposite]) if opposite <= LEVEL_EQUAL => Decision::Fail,
+        _ => Decision::Inconclusive,
     }
 }
 

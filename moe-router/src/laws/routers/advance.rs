@@ -15,14 +15,7 @@ pub(super) const LAW: Law = Law {
 
 fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let router = subject.build(case)?;
-    let input = || case.input(case.distinct(&subject.device));
-    let before = Table::read(&router.route(input()))?;
-    let after = overworked(&*router, subject, case)?;
-    let after = Table::read(&after.route(input()))?;
-    applies(
-        !same_routing(&before, &after),
-        "in this case advancing changes no routing",
-    )?;
+    let [before, after] = around_steps(&*router, subject, case)?;
     let expert = favourite(&router.route(one_token(subject, case)));
     let asks = |table: &Table| {
         let own = table.entries().filter(|(_, entry)| entry.expert == expert);
@@ -35,6 +28,23 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
              for it instead of {before}"
         )
     })
+}
+
+/// The routing of the case's tokens before and after steps that change it.
+pub(super) fn around_steps(
+    router: &dyn Specimen,
+    subject: &Subject<'_>,
+    case: &Case,
+) -> Result<[Table; 2], Stop> {
+    let input = || case.input(case.distinct(&subject.device));
+    let before = Table::read(&router.route(input()))?;
+    let after = overworked(router, subject, case)?;
+    let after = Table::read(&after.route(input()))?;
+    applies(
+        !same_routing(&before, &after),
+        "in this case advancing changes no routing",
+    )?;
+    Ok([before, after])
 }
 
 /// Steps enough for a bias that moves by 0.001.

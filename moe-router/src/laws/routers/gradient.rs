@@ -1,7 +1,7 @@
 //! The law that gradients of the weights equal finite differences.
 
 use crate::laws::law::{applies, ensure};
-use crate::laws::{Case, Held, Law, Specimen, Subject};
+use crate::laws::{Case, Held, Law, ParamGradient, Specimen, Stop, Subject};
 use crate::parts::{mix_seed, uniform_below};
 use crate::{Family, Plan, Routing};
 use burn::tensor::{Tensor, TensorData};
@@ -29,46 +29,25 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let chosen = plan_of(&routing);
     let n = n_weights(&routing);
     applies(n > 0, "no assignments")?;
-    let objective = objective(&routing, case);
-    ensure(objective.is_tracked(), || {
-        "the weights are cut off from the parameters: no gradient reaches the router".to_owned()
-    })?;
-    let gradients = router.gradients(&objective.backward());
-    for gradient in &gradients {
-        ensure(gradient.values.iter().all(|g| g.is_finite()), || {
-            "a gradient is not finite".to_owned()
-        })?;
-    }
+    let gradients = finite_gradients(&*router, objective(&routing, case))?;
 
     let mut compared = 0;
     for sample in 0..SAMPLES {
-        let seed = mix_seed(case.seed, 40 + sample);
-        let param = uniform_below(gradients.len(), seed, 0);
-        let element = uniform_below(gradients[param].values.len(), seed, 1);
-        if !gradients[param].trained {
-            continue;
-        }
+        let entry = Entry::drawn(&gradients, mix_seed(case.seed, 40 + sample));
+        let gradient = &gradients[entry.param];
         let moved = |step: f32| {
-            let routing = nudged(&*router, param, element, step).route(case.input(x_td.clone()));
+            let routing = entry
+                .nudged(&*router, step)
+                .route(case.input(x_td.clone()));
             (plan_of(&routing) == chosen).then(|| objective_value(&routing, case))
         };
-        let (Some(up), Some(down)) = (moved(STEP), moved(-STEP)) else {
-            continue; // another choice: not differentiable here
-        };
-        if up == down {
-            continue; // it takes part in the choice alone, where a surrogate may stand for a gradient
+        if !gradient.trained {
+            continue;
         }
-        let expected = (up - down) / (2.0 * STEP);
-        let found = gradients[param].values[element];
-        ensure(
-            (found - expected).abs() < 0.01 + 0.03 * expected.abs(),
-            || {
-                format!(
-                    "the gradient of entry {element} of parameter {param} is {found}, finite differences give {expected}"
-                )
-            },
-        )?;
-        compared += 1;
+        if let Some(expected) = slope(moved) {
+            entry.is_near(gradient.values[entry.element], expected)?;
+            compared += 1;
+        }
     }
     applies(
         compared > 0,
@@ -76,15 +55,61 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     )
 }
 
-/// A copy with one entry of one parameter moved.
-fn nudged(router: &dyn Specimen, param: usize, element: usize, step: f32) -> Box<dyn Specimen> {
-    let mut at = 0;
-    router.edited(&mut |_, values| {
-        if at == param {
-            values[element] += step;
-        }
-        at += 1;
-    })
+fn finite_gradients(
+    router: &dyn Specimen,
+    objective: Tensor<1>,
+) -> Result<Vec<ParamGradient>, Stop> {
+    ensure(objective.is_tracked(), || {
+        "the weights are cut off from the parameters: no gradient reaches the router".to_owned()
+    })?;
+    let gradients = router.gradients(&objective.backward());
+    let mut all = gradients.iter().flat_map(|gradient| &gradient.values);
+    ensure(all.all(|g| g.is_finite()), || {
+        "a gradient is not finite".to_owned()
+    })?;
+    Ok(gradients)
+}
+
+/// The central difference of a value that is none where the step changes the choice.
+fn slope(moved: impl Fn(f32) -> Option<f32>) -> Option<f32> {
+    let (up, down) = (moved(STEP)?, moved(-STEP)?);
+    // an entry that changes nothing takes part in the choice alone, where a surrogate may stand for a gradient
+    (up != down).then(|| (up - down) / (2.0 * STEP))
+}
+
+/// One entry of one parameter.
+struct Entry {
+    param: usize,
+    element: usize,
+}
+
+impl Entry {
+    fn drawn(gradients: &[ParamGradient], seed: u64) -> Self {
+        let param = uniform_below(gradients.len(), seed, 0);
+        let element = uniform_below(gradients[param].values.len(), seed, 1);
+        Self { param, element }
+    }
+
+    /// A copy of the router with the entry moved.
+    fn nudged(&self, router: &dyn Specimen, step: f32) -> Box<dyn Specimen> {
+        let mut at = 0;
+        router.edited(&mut |_, values| {
+            if at == self.param {
+                values[self.element] += step;
+            }
+            at += 1;
+        })
+    }
+
+    fn is_near(&self, found: f32, expected: f32) -> Held {
+        let is_near = (found - expected).abs() < 0.01 + 0.03 * expected.abs();
+        ensure(is_near, || {
+            format!(
+                "the gradient of entry {} of parameter {} is {found}, finite differences give {expected}",
+                self.element, self.param
+            )
+        })
+    }
 }
 
 fn n_weights(routing: &Routing) -> usize {

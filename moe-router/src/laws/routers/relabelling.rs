@@ -37,6 +37,11 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     applies(found, "no parameter has an axis of experts")?;
 
     let moved = Table::read(&relabelled.route(input()))?;
+    same_under(&order, &plain, &moved, n_experts)
+}
+
+/// Holds if the second table is the first with its experts renamed.
+fn same_under(order: &[usize], plain: &Table, moved: &Table, n_experts: usize) -> Held {
     let width = plain.rows.first().map_or(0, Vec::len);
     let slots = if plain.sparse {
         1
@@ -46,7 +51,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     for t in 0..plain.n_tokens() {
         let renamed: Vec<Entry> = plain.rows[t]
             .iter()
-            .map(|entry| renamed(entry, &order, slots))
+            .map(|entry| renamed(entry, order, slots))
             .collect();
         let changed = difference(&renamed, &moved.rows[t], 1e-4);
         ensure(changed.is_none(), || {

@@ -1,8 +1,8 @@
 //! The law that state of the router chooses experts and does not weigh them.
 
-use super::advance::{overworked, same_routing};
-use crate::laws::host::{Table, difference};
-use crate::laws::law::{applies, ensure};
+use super::advance::around_steps;
+use crate::laws::host::difference;
+use crate::laws::law::ensure;
 use crate::laws::{Case, Held, Law, Subject};
 
 pub(super) const LAW: Law = Law {
@@ -14,14 +14,7 @@ pub(super) const LAW: Law = Law {
 
 fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let router = subject.build(case)?;
-    let input = || case.input(case.distinct(&subject.device));
-    let before = Table::read(&router.route(input()))?;
-    let after = overworked(&*router, subject, case)?;
-    let after = Table::read(&after.route(input()))?;
-    applies(
-        !same_routing(&before, &after),
-        "in this case advancing changes no routing",
-    )?;
+    let [before, after] = around_steps(&*router, subject, case)?;
     for t in 0..before.n_tokens() {
         if before.experts(t) != after.experts(t) {
             continue;

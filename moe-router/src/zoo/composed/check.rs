@@ -1,9 +1,9 @@
 //! Checks that values fit together, and that the chosen parts use the keys that are set.
 
-use super::{Bias, ComposedRouterConfig, Noise, Select};
+use super::ComposedRouterConfig;
 use crate::RouterError;
 use crate::error::{check_not_negative, check_positive, check_top_k};
-use crate::parts::{CapacityRule, Overflow, Score};
+use crate::parts::{Bias, CapacityRule, Noise, Overflow, Score, Select};
 
 /// Checks the values, that the parts fit together, and that no key is set in vain.
 pub(super) fn check(config: &ComposedRouterConfig, n_experts: usize) -> Result<(), RouterError> {

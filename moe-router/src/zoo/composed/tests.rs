@@ -3,7 +3,7 @@
 use super::*;
 use crate::Plan;
 use crate::zoo::testing::{experts, identity_gate, rows, shape, weights};
-use burn::tensor::{TensorData, Tolerance};
+use burn::tensor::{Device, TensorData, Tolerance};
 
 fn router(config: ComposedRouterConfig, n: usize, device: &Device) -> ComposedRouter {
     config.validate(n).expect("a valid configuration");

@@ -107,6 +107,16 @@ impl<'a> EvalWindows<'a> {
             .map(|chunk| self.gather(chunk))
     }
 
+    /// The `n`-th of the [batches](Self::batches), from 0.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are not so many.
+    pub fn batch(&self, n: usize, batch_size: usize) -> EvalBatch {
+        let end = ((n + 1) * batch_size).min(self.len());
+        self.gather(&self.windows[n * batch_size..end])
+    }
+
     fn gather(&self, chunk: &[EvalWindow]) -> EvalBatch {
         let windows: Vec<Window> = chunk.iter().map(|eval| eval.window).collect();
         let row = |eval: &EvalWindow| {

@@ -11,6 +11,7 @@
 //! as a label: it shows which experts a domain goes to.
 
 mod batch;
+mod config;
 mod corpus;
 mod dataset;
 mod eval;
@@ -25,6 +26,7 @@ mod tensors;
 mod tokens;
 
 pub use batch::*;
+pub use config::*;
 pub use corpus::*;
 pub use dataset::*;
 pub use eval::*;

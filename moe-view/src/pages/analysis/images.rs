@@ -8,7 +8,7 @@ use super::image_layer::image_layer;
 use super::overview::overview;
 use super::picture::definitions;
 use super::styles;
-use crate::{counted, evaluated_with, significant};
+use crate::analysis::seen_images;
 use moe_lab::analyze::{ImageAnalysis, LayerAnalysis};
 
 /// The page of a run's experts and held-out images.
@@ -39,13 +39,8 @@ fn lead(analysis: &ImageAnalysis) -> Html {
         ""
     };
     let text = format!(
-        "{}, step {}: {} of the {} part, {} % named right{}. Each image is {} × {} patches of {} × {} pixels.{class_token}",
-        analysis.folder.display(),
-        analysis.step,
-        counted(analysis.n_images, "image"),
-        analysis.split,
-        significant(100.0 * analysis.accuracy, 4),
-        evaluated_with(&analysis.evaluated_with),
+        "{}. Each image is {} × {} patches of {} × {} pixels.{class_token}",
+        seen_images(analysis),
         grid.rows,
         grid.columns,
         grid.side,

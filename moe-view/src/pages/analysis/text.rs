@@ -10,7 +10,8 @@ use super::information::information;
 use super::overview::overview;
 use super::styles;
 use super::tokens::tokens;
-use crate::{counted, evaluated_with, thousands};
+use crate::analysis::read_tokens;
+use crate::evaluated_with;
 use moe_lab::analyze::{LayerAnalysis, TextAnalysis};
 
 /// The page of a run's experts and held-out text.
@@ -39,12 +40,8 @@ pub fn text_page(analysis: &TextAnalysis) -> String {
 
 fn lead(analysis: &TextAnalysis) -> Html {
     let text = format!(
-        "{}, step {}: {} tokens of {} of the {} part, each counted once{}.",
-        analysis.folder.display(),
-        analysis.step,
-        thousands(analysis.n_tokens),
-        counted(analysis.n_units, analysis.unit),
-        analysis.split,
+        "{}, each counted once{}.",
+        read_tokens(analysis),
         evaluated_with(&analysis.evaluated_with),
     );
     Html::paragraph("lead", &text)
