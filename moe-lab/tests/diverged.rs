@@ -133,6 +133,7 @@ fn a_score_that_is_not_a_number_is_an_error() {
         most: Some(9),
         capacities: None,
         evaluated_with: Vec::new(),
+        communication: None,
     };
     let error = analyze(&loaded, &options, &Device::flex()).unwrap_err();
     assert!(

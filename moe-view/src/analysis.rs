@@ -1,5 +1,6 @@
 //! The tables of an analysis.
 
+use super::communication::communication_text;
 use super::information::information_text;
 use super::{Align, columns, counted, evaluated_with, layer_table, significant, thousands};
 use moe_lab::analyze::{
@@ -12,10 +13,11 @@ const MOST: usize = 6;
 
 /// The takings of each layer's experts, as text.
 pub fn analysis_text(analysis: &Analysis) -> String {
-    let parts = match analysis {
+    let mut parts = match analysis {
         Analysis::Text(text) => of_text(text),
         Analysis::Images(images) => of_images(images),
     };
+    parts.extend(analysis.communication().map(communication_text));
     parts.join("\n\n")
 }
 

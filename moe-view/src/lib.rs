@@ -9,6 +9,7 @@
 pub mod ablation;
 mod analysis;
 mod colour;
+mod communication;
 pub mod drawing;
 pub mod export;
 pub mod generation;

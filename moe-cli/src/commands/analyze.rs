@@ -1,5 +1,6 @@
 //! `moe analyze`: what the experts of a run do with held-out data.
 
+use super::communication::CommunicationArgs;
 use super::eval::HeldOut;
 use super::plan::ReadPlan;
 use crate::exit::{Status, analyze_error, run_error};
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 /// The arguments of `moe analyze`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  moe analyze runs/NAME/seed-0 -o experts.html\n  moe analyze runs/NAME/seed-0 router.priority=score --capacity 1,0.5,0.1 -o experts.html\n\nOf text: the tokens that each expert takes most beyond their base rate, how much an expert tells about the class and the domain of its tokens, and which experts compute the same tokens. Of images: which patches each expert takes, and which are dropped at each capacity. The page stands alone: no script, nothing from outside."
+    after_help = "Examples:\n  moe analyze runs/NAME/seed-0 -o experts.html\n  moe analyze runs/NAME/seed-0 router.priority=score --capacity 1,0.5,0.1 -o experts.html\n  moe analyze runs/NAME/seed-0 --world 8,64 --link nvlink4 --network infiniband-400\n\nOf text: the tokens that each expert takes most beyond their base rate, how much an expert tells about the class and the domain of its tokens, and which experts compute the same tokens. Of images: which patches each expert takes, and which are dropped at each capacity. Of ranks: how many a token's experts are on, what it sends, and how long that takes; the links with a name are nvlink4, nvlink-h800, pcie4, infiniband-400 and ethernet-100. The page stands alone: no script, nothing from outside."
 )]
 pub struct AnalyzeArgs {
     /// The folder of a run, or one of its checkpoints
@@ -41,6 +42,8 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "FACTOR,...", value_delimiter = ',')]
     capacity: Option<Vec<f64>>,
     #[command(flatten)]
+    communication: CommunicationArgs,
+    #[command(flatten)]
     overwrite: Overwrite,
 }
 
@@ -61,6 +64,7 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
         most: args.most.map(|n| n as usize),
         capacities: args.capacity.clone(),
         evaluated_with: args.overrides.clone(),
+        communication: args.communication.options(),
     };
     if shared.dry_run {
         let task = format!("analyze the {} part", Split::from(args.split));

@@ -5,6 +5,7 @@ pub mod analyze;
 pub mod audit;
 pub mod bench;
 pub mod claims;
+mod communication;
 pub mod completions;
 pub mod convert;
 pub mod data;

@@ -39,7 +39,7 @@ pub fn pages() -> Made {
     for kind in ["text", "image", "soft"] {
         let run = first_run(&place.path(&format!("{kind}-runs")));
         moe(&format!(
-            "analyze '{}' -o experts-{kind}.html",
+            "analyze '{}' --world 2,4 --link nvlink4 --tflops 400 -o experts-{kind}.html",
             run.display()
         ));
     }

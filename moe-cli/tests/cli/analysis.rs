@@ -108,9 +108,70 @@ fn text_shows_tokens_domains_and_companions() {
 }
 
 #[test]
+fn experts_on_ranks_are_counted_for_every_world_that_divides_them() {
+    let place = of_text();
+    let run = run_of(&place);
+    let worlds = "--world 4,1,3 --per-node 2";
+    let text = place.moe(&format!("analyze {run} {worlds}")).stdout;
+    for part in [
+        "evenly drawn",
+        "a row for each",
+        "skipped: 3 ranks do not divide 4 experts",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("dispatch (µs)"), "{text}");
+    let links = "--link nvlink4 --network 9.6,50 --tflops 400 --tokens 4096";
+    let numbers = place.json(&format!("analyze {run} {worlds} {links}"));
+    let found = &numbers["communication"];
+    let [four, one] = [&found["worlds"][0], &found["worlds"][1]];
+    assert_eq!(
+        (four["n_nodes"].as_u64(), one["n_nodes"].as_u64()),
+        (Some(2), Some(1))
+    );
+    // two of four experts, one a rank
+    assert_eq!(four["mean"]["ranks_per_token"], 2.0);
+    let bytes = |way: &str| four["mean"][way]["bytes_between"].as_f64().unwrap();
+    assert_eq!(bytes("by_rank"), bytes("by_assignment"));
+    let seconds = four["mean"]["by_node"]["seconds"].as_f64().unwrap();
+    assert!(seconds > 3.4e-6 + 9.6e-6, "{seconds}"); // a peer on each level
+    assert_eq!(one["mean"]["by_rank"]["bytes_inside"], 0.0);
+    assert_eq!(found["skipped"][0]["n_ranks"], 3);
+    let page = page_of(&place, &format!("{worlds} {links}"));
+    for part in [
+        "<h2 id=\"ranks\">Experts on ranks</h2>",
+        ">dispatch (µs)</th>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn links_are_named_or_refused() {
+    let place = Place::new();
+    let help = place.moe("analyze --help").stdout;
+    for named in moe_lab::analyze::LINKS {
+        assert!(help.contains(named.name), "{}", named.name);
+    }
+    for (line, needle) in [
+        (
+            "analyze here --world 8 --link infiniband",
+            "is no link: give ALPHA,BETA",
+        ),
+        ("analyze here --world 0", "--world"),
+        ("analyze here --link nvlink4", "--world"),
+        ("analyze here --world 8 --tflops 400", "--link"),
+    ] {
+        let ended = place.moe(line);
+        assert_eq!(ended.code, 2, "{line}");
+        assert!(ended.stderr.contains(needle), "{line}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn images_show_patches_and_what_is_dropped() {
     let place = of_images("");
-    let page = page_of(&place, "--most 40 --capacity 2,0.25");
+    let page = page_of(&place, "--most 40 --capacity 2,0.25 --world 2");
     for part in [
         "What the experts take: vmoe, images",
         "<h2 id=\"layer-0\">MoE layer 0 (block 1)</h2>",
@@ -119,6 +180,7 @@ fn images_show_patches_and_what_is_dropped() {
         "1.05 (own)",
         "href=\"#image-5\"",
         "class=\"frame\"",
+        "Experts on ranks",
     ] {
         assert!(page.contains(part), "{part}");
     }

@@ -108,6 +108,32 @@ fn draws(place: &Place) {
 }
 
 #[test]
+fn a_claim_may_be_about_experts_on_ranks() {
+    let place = place();
+    // two of four experts, one a rank: each token is on two ranks
+    let of_ranks = claim(20.0).replace("seeds = 5\n", "seeds = 5\nranks = 4\n")
+        + "[[rule]]\narms = [\"plain\"]\nmetric = \"fan_out\"\nequal = 2.0\nmargin = 0.1\n";
+    fs::write(place.path("mine/ranks.toml"), of_ranks).unwrap();
+    let ended = place.moe(&format!("claims run ranks {FOLDERS} -j 2"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains("bytes/token: sent by a token"),
+        "{}",
+        ended.stdout
+    );
+    let table = fs::read_to_string(place.path("of/mine/ranks.csv")).unwrap();
+    assert!(
+        table.contains(",fan_out,bytes_token,busiest_rank"),
+        "{table}"
+    );
+    // without training, from the table
+    let again = place.json(&format!("claims {FOLDERS}"));
+    let line = again.as_array().unwrap().iter();
+    let line = line.clone().find(|line| line["name"] == "ranks").unwrap();
+    assert_eq!(line["decision"], "pass", "{line}");
+}
+
+#[test]
 fn an_unknown_claim_names_those_there_are_and_makes_nothing() {
     let place = place();
     let before = place.entries();

@@ -1,6 +1,6 @@
 //! Numbers of a run that an analysis finds, for the rules that ask for them.
 
-use super::{Metric, Plan, Rule, SeedResult};
+use super::{Claim, Metric, OverRanks, Plan, SeedResult};
 use crate::analyze::{Analysis, AnalyzeError, AnalyzeOptions, analyze};
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
@@ -15,9 +15,10 @@ pub(super) fn analysed(
     options: &RunOptions,
     device: &Device,
 ) -> Result<SeedResult, RunError> {
-    let asks = |rule: &Rule| rule.metric == Metric::ExpertsByFrequency;
-    let asked = plan.claim.iter().flat_map(|claim| &claim.rules).any(asks);
-    if !asked || !made.loss.is_finite() {
+    let Some(claim) = plan.claim.as_ref().filter(|claim| asks(claim)) else {
+        return Ok(made.clone());
+    };
+    if !made.loss.is_finite() {
         return Ok(made.clone());
     }
     let run = LoadedRun::open(&run_folder(config, &options.runs_dir), device)?;
@@ -26,15 +27,31 @@ pub(super) fn analysed(
         most: Some(config.train.final_windows()),
         capacities: None,
         evaluated_with: Vec::new(),
+        communication: asks_of_ranks(claim).then(|| OverRanks::options(claim.n_ranks)),
     };
-    let experts_by_frequency = match analyze(&run, &options, device) {
-        Ok(Analysis::Text(found)) => found.frequency(),
+    let found = match analyze(&run, &options, device) {
+        Ok(found) => found,
         Err(AnalyzeError::Run(error)) => return Err(error),
-        // images, and models without experts, have none
-        Ok(Analysis::Images(_)) | Err(_) => None,
+        // models without experts have none
+        Err(_) => return Ok(made.clone()),
     };
     Ok(SeedResult {
-        experts_by_frequency,
+        over_ranks: found.communication().and_then(OverRanks::of),
+        experts_by_frequency: match found {
+            Analysis::Text(text) => text.frequency(),
+            Analysis::Images(_) => None,
+        },
         ..made.clone()
     })
+}
+
+fn asks(claim: &Claim) -> bool {
+    let of_frequency = |metric: Metric| metric == Metric::ExpertsByFrequency;
+    let mut metrics = claim.rules.iter().map(|rule| rule.metric);
+    metrics.any(|metric| of_frequency(metric) || metric.is_of_ranks())
+}
+
+fn asks_of_ranks(claim: &Claim) -> bool {
+    let mut metrics = claim.rules.iter().map(|rule| rule.metric);
+    metrics.any(Metric::is_of_ranks)
 }

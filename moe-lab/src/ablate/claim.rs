@@ -6,6 +6,7 @@
 //! source = "arXiv ..."
 //! seeds = 5
 //! sweep = "balance.load_balance"     # optional: the key whose values make a curve
+//! ranks = 8                          # optional: the ranks that `fan_out`, `bytes_token` and `busiest_rank` spread experts over
 //!
 //! [base]                             # a run file's tables, or base = "../quickstart.toml"
 //! model.d_model = 64
@@ -60,6 +61,9 @@ const MIN_SEEDS: u64 = 5;
 /// The most seeds of an ablation.
 const MOST_SEEDS: u64 = 1000;
 
+/// The ranks of the metrics of communication: the devices of DeepSeek-V2, and a node of eight.
+const RANKS: usize = 8;
+
 /// Why a claim could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
@@ -87,6 +91,8 @@ pub struct Claim {
     pub seeds: u64,
     /// The key whose values make a curve over the arms that differ in it alone.
     pub sweep: Option<String>,
+    /// The ranks that experts are spread over for the metrics of communication. Default: 8
+    pub n_ranks: usize,
     /// The rules that decide the claim.
     pub rules: Vec<Rule>,
     /// What was looked at before the rules were fixed.
@@ -155,6 +161,7 @@ impl Claim {
             source: document.claim.source,
             seeds: document.claim.seeds,
             sweep: document.claim.sweep,
+            n_ranks: document.claim.ranks.unwrap_or(RANKS),
             rules: document.rule,
             base,
             arms: document.arm.into_iter().map(Arm::from).collect(),

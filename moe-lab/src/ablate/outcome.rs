@@ -1,6 +1,6 @@
 //! Results of runs: of one seed, and of an arm.
 
-use super::Training;
+use super::{OverRanks, Training};
 use crate::MetricLines;
 use moe_train::config::RunConfig;
 use moe_train::run::{EvalMetrics, LayerMetrics, Manifest, Measured, Summary};
@@ -88,6 +88,10 @@ pub struct SeedResult {
     /// text finds it; `None` where no rule asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experts_by_frequency: Option<f64>,
+    /// The communication of experts that are spread over ranks, as such an analysis finds it; `None` where no rule asks
+    /// for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_ranks: Option<OverRanks>,
 }
 
 impl SeedResult {
@@ -114,6 +118,7 @@ impl SeedResult {
             training: None,
             cache_bytes: None,
             experts_by_frequency: None,
+            over_ranks: None,
         }
     }
 

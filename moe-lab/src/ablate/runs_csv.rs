@@ -75,14 +75,19 @@ const MEASURED: [&str; 2] = ["measured_params_active", "measured_flops_per_token
 /// The end of the training.
 const TRAINING: [&str; 3] = ["train_loss", "train_max_vio", "train_experts_per_token"];
 
-/// The bytes of the cache, and the result of an analysis.
+/// The bytes of the cache, and a result of an analysis.
 const FURTHER: [&str; 2] = ["cache_bytes", "experts_by_frequency"];
+
+/// The communication of experts that are spread over ranks.
+const OVER_RANKS: [&str; 3] = ["fan_out", "bytes_token", "busiest_rank"];
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ablate::{AblationConfig, AblationReport, Difference, Scaling, Training, Tune};
+    use crate::ablate::{
+        AblationConfig, AblationReport, Difference, OverRanks, Scaling, Training, Tune,
+    };
     use moe_train::run::Measured;
 
     fn report() -> AblationReport {
@@ -105,6 +110,11 @@ mod tests {
                     }),
                     cache_bytes: Some(640),
                     experts_by_frequency: (label == "b").then_some(-0.5),
+                    over_ranks: (label == "b").then_some(OverRanks {
+                        fan_out: 2.5,
+                        bytes_token: 288.0,
+                        busiest_rank: 1.25,
+                    }),
                     ..SeedResult::of_loss(seed, loss)
                 })
                 .collect(),

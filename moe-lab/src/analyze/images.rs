@@ -1,11 +1,12 @@
 //! The analysis of a model of images.
 
 use super::capacity::{capacities, look, model_of};
+use super::communication::CommunicationCounts;
 use super::image_layer::PatchCounts;
 use super::reading::Reading;
 use super::takes::takes;
 use super::whole::AnalyzeOptions;
-use super::{AnalyzeError, AtCapacity, ImageLayer, PatchGrid, PatchPlan, Picture};
+use super::{AnalyzeError, AtCapacity, Communication, ImageLayer, PatchGrid, PatchPlan, Picture};
 use burn::tensor::Device;
 use moe_models::vmoe::Vmoe;
 use moe_train::data::{ImageData, Split};
@@ -42,6 +43,9 @@ pub struct ImageAnalysis {
     pub pictures: Vec<Picture>,
     /// The share that is dropped at each capacity, the run's own first; none if the router has no capacity.
     pub capacities: Vec<AtCapacity>,
+    /// The communication of expert parallelism, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub communication: Option<Communication>,
 }
 
 /// Reads images, and reads them again at each capacity.
@@ -62,22 +66,9 @@ pub(super) fn analyze_images(
         grid: PatchGrid::of(&model.config),
     };
     let shown = reading.shown();
-    let mut analysis = ImageAnalysis {
-        folder: run.folder.clone(),
-        step: run.step,
-        router: run.config.router.name().to_owned(),
-        evaluated_with: options.evaluated_with.clone(),
-        split: options.split,
-        n_images: 0,
-        accuracy: 0.0,
-        grid: reading.grid,
-        group_images: reading.group_images,
-        classes: data.class_names().to_vec(),
-        layers: Vec::new(),
-        pictures: Vec::new(),
-        capacities: Vec::new(),
-    };
-    analysis.read(&reading, model, &shown);
+    let mut analysis = ImageAnalysis::empty(run, &reading);
+    let communication = analysis.read(&reading, model, &shown);
+    analysis.communication = communication.finish(&run.config);
     for (i, (capacity, config)) in capacities.iter().enumerate() {
         let other = model_of(config, model, device);
         let at = look(&reading, &other, *capacity, &shown);
@@ -88,13 +79,40 @@ pub(super) fn analyze_images(
 }
 
 impl ImageAnalysis {
-    /// Reads all images with the model as it was trained.
-    fn read(&mut self, reading: &Reading<'_>, model: &Vmoe, shown: &[usize]) {
+    /// The analysis of a run before anything was read.
+    fn empty(run: &LoadedRun, reading: &Reading<'_>) -> Self {
+        Self {
+            folder: run.folder.clone(),
+            step: run.step,
+            router: run.config.router.name().to_owned(),
+            evaluated_with: reading.options.evaluated_with.clone(),
+            split: reading.options.split,
+            n_images: 0,
+            accuracy: 0.0,
+            grid: reading.grid,
+            group_images: reading.group_images,
+            classes: reading.data.class_names().to_vec(),
+            layers: Vec::new(),
+            pictures: Vec::new(),
+            capacities: Vec::new(),
+            communication: None,
+        }
+    }
+
+    /// Reads all images with the model as it was trained; returns the counts of what would travel.
+    fn read<'a>(
+        &mut self,
+        reading: &Reading<'a>,
+        model: &Vmoe,
+        shown: &[usize],
+    ) -> CommunicationCounts<'a> {
         let grid = &reading.grid;
         let mut layers: Vec<PatchCounts> = Vec::new();
         let mut pictures: Vec<Option<Picture>> = vec![None; shown.len()];
+        let mut communication = CommunicationCounts::new(reading.options.communication.as_ref());
         self.accuracy = reading.each(model, |seen| {
             self.n_images += seen.places.len();
+            communication.add(&seen.routings);
             if layers.is_empty() {
                 let counts = |routing| PatchCounts::like(routing, reading);
                 layers = seen.routings.iter().map(counts).collect();
@@ -107,13 +125,7 @@ impl ImageAnalysis {
             }
             for (i, place) in seen.places.iter().enumerate() {
                 if let Some(at) = shown.iter().position(|other| other == place) {
-                    pictures[at] = Some(Picture {
-                        image: *place,
-                        class: reading.class_of(*place),
-                        answer: reading.class(seen.answers[i]),
-                        layers: plans.iter().map(|of_layer| of_layer[i].clone()).collect(),
-                        pixels: reading.pixels(*place),
-                    });
+                    pictures[at] = Some(reading.picture(seen, i, &plans));
                 }
             }
         });
@@ -122,5 +134,6 @@ impl ImageAnalysis {
         let name = |i: usize| format!("MoE layer {i} (block {})", blocks[i]);
         let finish = |(i, counts): (usize, PatchCounts)| counts.finish(name(i), reading);
         self.layers = layers.into_iter().enumerate().map(finish).collect();
+        communication
     }
 }

@@ -2,10 +2,13 @@
 //! base rate, how much they tell of a token's class and domain, and whether rare tokens get more of them; of images which
 //! patches; of both which domains or classes, and which experts work together.
 //!
+//! How far tokens would travel if the experts were spread over ranks is counted too, if it is asked for.
+//!
 //! Everything is counted over kept assignments; of a soft plan, over the mass with which tokens combine an
 //! expert's slots.
 
 mod capacity;
+mod communication;
 mod companions;
 mod domains;
 mod error;
@@ -15,6 +18,7 @@ mod images;
 mod information;
 mod layer;
 mod lift;
+mod link;
 mod patches;
 mod pictures;
 mod pixels;
@@ -24,10 +28,12 @@ mod takes;
 mod text;
 mod token_class;
 mod top;
+mod traffic;
 mod visits;
 mod whole;
 
 pub use capacity::{AtCapacity, CapacityLayer, DEFAULT_CAPACITIES};
+pub use communication::{Communication, CommunicationOptions, Links, SkippedWorld, World};
 pub use companions::Companions;
 pub use domains::Domains;
 pub use error::AnalyzeError;
@@ -37,6 +43,7 @@ pub use images::ImageAnalysis;
 pub use information::{Information, LayerInformation};
 pub use layer::LayerAnalysis;
 pub use lift::{LEAST_COUNT, MOST_TOKENS, TokenLift};
+pub use link::{LINKS, Link, LinkError, NamedLink};
 pub use patches::PatchGrid;
 pub use pictures::{MOST_PICTURES, PatchPlan, Picture};
 pub use pixels::{Frame, Pixels};
@@ -44,4 +51,5 @@ pub use stream::TextLayer;
 pub use text::TextAnalysis;
 pub use token_class::TokenClass;
 pub use top::{MOST_PATCHES, TopPatch};
+pub use traffic::{Traffic, Volume};
 pub use whole::{Analysis, AnalyzeOptions, analyze};

@@ -2,7 +2,7 @@
 
 use super::pictures::chosen;
 use super::whole::AnalyzeOptions;
-use super::{PatchGrid, Pixels};
+use super::{PatchGrid, PatchPlan, Picture, Pixels};
 use burn::tensor::Device;
 use moe_models::vmoe::{Vmoe, VmoeInput};
 use moe_router::Routing;
@@ -70,6 +70,18 @@ impl Reading<'_> {
         self.class(usize::from(
             self.data.part(self.options.split).labels[place],
         ))
+    }
+
+    /// An image of a batch, by its place there, with what each layer does to the images of the batch.
+    pub(super) fn picture(&self, seen: &Seen<'_>, i: usize, plans: &[Vec<PatchPlan>]) -> Picture {
+        let image = seen.places[i];
+        Picture {
+            image,
+            class: self.class_of(image),
+            answer: self.class(seen.answers[i]),
+            layers: plans.iter().map(|of_layer| of_layer[i].clone()).collect(),
+            pixels: self.pixels(image),
+        }
     }
 
     /// The images to show, of those that are read.

@@ -1,9 +1,10 @@
 //! The analysis of a model of text.
 
+use super::communication::CommunicationCounts;
 use super::stream::{Labelled, StreamCounts};
 use super::token_class::TokenClasses;
 use super::whole::AnalyzeOptions;
-use super::{LayerInformation, TextLayer};
+use super::{Communication, LayerInformation, TextLayer};
 use crate::stats::mean;
 use burn::tensor::Device;
 use moe_models::switch::Switch;
@@ -40,6 +41,9 @@ pub struct TextAnalysis {
     pub classes: Vec<String>,
     /// Each layer with experts; of an encoder with a decoder the encoder's first.
     pub layers: Vec<TextLayer>,
+    /// The communication of expert parallelism, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub communication: Option<Communication>,
 }
 
 impl TextAnalysis {
@@ -57,6 +61,7 @@ impl TextAnalysis {
             domains,
             classes: Vec::new(),
             layers: Vec::new(),
+            communication: None,
         }
     }
 
@@ -86,16 +91,19 @@ pub(super) fn analyze_text(
     let windows = data.eval_windows(options.split, data.seq_length() / 2, options.most);
     let classes = TokenClasses::of(data.vocab());
     let mut counts = StreamCounts::new(&classes, data.domain_names().len());
+    let mut communication = CommunicationCounts::new(options.communication.as_ref());
     for batch in windows.batches(run.config.train.batch_size) {
         let inputs = BatchTensors::new(&batch.batch, device).inputs;
         let routings = model.forward(DecoderInput::new(inputs)).routings;
         counts.add(&routings, &labelled(&batch));
+        communication.add(&routings);
     }
     TextAnalysis {
         n_units: windows.len(),
         n_tokens: counts.n_tokens() as u64,
         layers: counts.finish(|i| format!("MoE layer {i}"), names(data.vocab())),
         classes: classes.names.clone(),
+        communication: communication.finish(&run.config),
         ..TextAnalysis::empty(run, options, data.domain_names().to_vec())
     }
 }
@@ -113,11 +121,15 @@ pub(super) fn analyze_pairs(
     let classes = TokenClasses::of(data.vocab());
     let new_counts = || StreamCounts::new(&classes, domains.len());
     let [mut read, mut written] = [new_counts(), new_counts()];
+    let new_counts = || CommunicationCounts::new(options.communication.as_ref());
+    let [mut to_encoder, mut to_decoder] = [new_counts(), new_counts()];
     let batches = data.eval_batches(options.split, options.most, run.config.train.batch_size);
     for batch in &batches {
         let output = model.forward(batch.input(device));
         read.add(&output.encoder_routings, &labelled_inputs(batch));
         written.add(&output.decoder_routings, &labelled_targets(batch));
+        to_encoder.add(&output.encoder_routings);
+        to_decoder.add(&output.decoder_routings);
     }
     let n_tokens = read.n_tokens() + written.n_tokens();
     let mut layers = read.finish(|i| format!("Encoder MoE layer {i}"), names(data.vocab()));
@@ -128,6 +140,7 @@ pub(super) fn analyze_pairs(
         n_tokens: n_tokens as u64,
         layers,
         classes: classes.names.clone(),
+        communication: to_encoder.then(to_decoder).finish(&run.config),
         ..TextAnalysis::empty(run, options, domains)
     }
 }

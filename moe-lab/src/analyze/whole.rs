@@ -2,7 +2,7 @@
 
 use super::images::analyze_images;
 use super::text::{analyze_pairs, analyze_text};
-use super::{AnalyzeError, ImageAnalysis, TextAnalysis};
+use super::{AnalyzeError, Communication, CommunicationOptions, ImageAnalysis, TextAnalysis};
 use burn::tensor::Device;
 use moe_train::data::Split;
 use moe_train::run::{LoadedRun, RunError, check_scores};
@@ -32,6 +32,18 @@ pub struct AnalyzeOptions {
     pub capacities: Option<Vec<f64>>,
     /// The values of the router that were given in place of those of the training, to be named.
     pub evaluated_with: Vec<String>,
+    /// The ranks that the experts would be spread over; none asks nothing of them.
+    pub communication: Option<CommunicationOptions>,
+}
+
+impl Analysis {
+    /// The communication of expert parallelism, if it was asked for.
+    pub fn communication(&self) -> Option<&Communication> {
+        match self {
+            Self::Text(text) => text.communication.as_ref(),
+            Self::Images(images) => images.communication.as_ref(),
+        }
+    }
 }
 
 /// Reads a part of a run's own data with its model, and counts what each expert takes.
@@ -134,6 +146,7 @@ mod tests {
             most,
             capacities: capacities.map(<[f64]>::to_vec),
             evaluated_with: Vec::new(),
+            communication: None,
         }
     }
 
@@ -231,6 +244,36 @@ mod tests {
             let most = 15.0 / (2.0 * computed * std::f64::consts::LN_2);
             assert!(class.by_chance < most, "{class:?}");
         }
+    }
+
+    #[test]
+    fn the_ranks_of_experts_are_counted_if_they_are_asked_for() {
+        let ask = |run: &LoadedRun| {
+            let options = AnalyzeOptions {
+                communication: Some(CommunicationOptions {
+                    worlds: vec![4, 3],
+                    per_node: 8,
+                    element_bytes: 2,
+                    tokens_per_rank: None,
+                    links: None,
+                    flops: None,
+                }),
+                ..options(Some(4), None)
+            };
+            let analysis = analyze(run, &options, &Device::flex()).unwrap();
+            analysis.communication().unwrap().clone()
+        };
+        // one expert a rank: two experts are two ranks
+        let found = ask(&text_run("router.name=mixtral"));
+        assert_eq!((found.worlds.len(), found.worlds[0].layers.len()), (1, 2));
+        assert_eq!(found.worlds[0].mean.ranks_per_token, 2.0);
+        assert_eq!(found.skipped[0].n_ranks, 3);
+        let of_pictures = ask(&image_run(&["router.name=switch"]));
+        assert!(of_pictures.worlds[0].mean.ranks_per_token <= 1.0);
+        assert_eq!(
+            text(&text_run("router.name=mixtral"), Some(1)).communication,
+            None
+        );
     }
 
     #[test]

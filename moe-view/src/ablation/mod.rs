@@ -6,6 +6,7 @@ mod export;
 mod figures;
 mod matrix;
 mod notes;
+mod over_ranks;
 mod svg;
 mod text;
 mod title;

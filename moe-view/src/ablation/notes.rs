@@ -1,5 +1,6 @@
 //! The notes below the table of an ablation.
 
+use super::over_ranks;
 use crate::counted;
 use crate::significant;
 use moe_lab::ablate::{AblationReport, ArmReport, Scaling};
@@ -33,6 +34,7 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
     );
     notes.extend(mark_notes(report));
     notes.extend(devices_note(&report.devices));
+    notes.extend(over_ranks::note(report).map(str::to_owned));
     // what training cost is the same in every evaluation
     let first = report.arms.first().map(|arm| &arm.evaluation);
     let of_first = |arm: &&ArmReport| Some(&arm.evaluation) == first;

@@ -154,7 +154,7 @@ mod tests {
 
     fn drawn(report: &AblationReport) -> String {
         let config = FigureConfig {
-            panels: Panel::ALL.to_vec(),
+            panels: vec![Panel::Loss, Panel::DeadExperts, Panel::MaxVio],
             ..FigureConfig::default()
         };
         figure(report, &config)

@@ -3,6 +3,7 @@
 use super::cells::{header, insert, row};
 use super::claim::claim_text;
 use super::notes::footnotes;
+use super::over_ranks;
 use super::title::title;
 use super::tuning::tuning_text;
 use crate::{Align, columns_within, significant};
@@ -146,6 +147,11 @@ impl AblationTable<'_> {
                 active(arm).to_string()
             });
         }
+        for (header, metric) in over_ranks::columns(self.0) {
+            insert(&mut rows, &self.0.arms, header, |arm| {
+                over_ranks::mean_of(arm, metric)
+            });
+        }
         rows
     }
 
@@ -184,7 +190,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use moe_lab::ablate::{
-        AblationConfig, ArmResult, Difference, SeedResult, TuneReport, TunedArm,
+        AblationConfig, ArmResult, Difference, OverRanks, SeedResult, TuneReport, TunedArm,
     };
     use moe_train::run::Measured;
 
@@ -329,6 +335,27 @@ hash                -   0.250
             "2.50  not comparable: measured active parameters differ by more than 1 %: 60000 against 50000",
             "\n‡: causal in evaluation alone; ",
             "\nexperts/token of varies: computed assignments, mean over training and layers; 60000 active",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_ranks_of_experts_have_columns_where_they_were_counted() {
+        let mut far = arm("far", &[2.0, 2.0]);
+        for (seed, fan_out) in far.seeds.iter_mut().zip([4.0, 5.0]) {
+            seed.over_ranks = Some(OverRanks {
+                fan_out,
+                bytes_token: 512.0,
+                busiest_rank: 1.25,
+            });
+        }
+        let text = text(&[arm("near", &[2.0, 2.0]), far]);
+        for words in [
+            "dead experts  ranks/token  bytes/token  busiest rank  verdict",
+            "-            -             -  baseline",
+            "4.50          512          1.25  ",
+            "\nranks/token: ",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }

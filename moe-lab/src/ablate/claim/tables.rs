@@ -28,6 +28,7 @@ pub(super) struct Header {
     pub(super) source: String,
     pub(super) seeds: u64,
     pub(super) sweep: Option<String>,
+    pub(super) ranks: Option<usize>,
 }
 
 /// An arm, or an evaluation: a name and the values that it sets.

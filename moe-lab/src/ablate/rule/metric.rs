@@ -31,6 +31,12 @@ pub enum Metric {
     CacheBytes,
     /// Spearman's correlation of the frequency of a kind of token with its number of experts, in validation text.
     ExpertsByFrequency,
+    /// Ranks a token, in validation text or images, if the experts were spread over those of the claim.
+    FanOut,
+    /// Bytes that a token sends to them, a row a rank of two bytes an element.
+    BytesToken,
+    /// The load of the busiest of them over the mean.
+    BusiestRank,
 }
 
 impl Metric {
@@ -49,6 +55,9 @@ impl Metric {
             Metric::TrainExpertsPerToken => "train_experts_per_token",
             Metric::CacheBytes => "cache_bytes",
             Metric::ExpertsByFrequency => "experts_by_frequency",
+            Metric::FanOut => "fan_out",
+            Metric::BytesToken => "bytes_token",
+            Metric::BusiestRank => "busiest_rank",
         }
     }
 
@@ -72,6 +81,17 @@ impl Metric {
                 .unwrap_or(f64::NAN),
             Metric::CacheBytes => result.cache_bytes.map_or(f64::NAN, |bytes| bytes as f64),
             Metric::ExpertsByFrequency => result.experts_by_frequency.unwrap_or(f64::NAN),
+            Metric::FanOut => result.over_ranks.map_or(f64::NAN, |over| over.fan_out),
+            Metric::BytesToken => result.over_ranks.map_or(f64::NAN, |over| over.bytes_token),
+            Metric::BusiestRank => result.over_ranks.map_or(f64::NAN, |over| over.busiest_rank),
         }
+    }
+
+    /// Tells whether it is of experts that are spread over ranks.
+    pub fn is_of_ranks(self) -> bool {
+        matches!(
+            self,
+            Metric::FanOut | Metric::BytesToken | Metric::BusiestRank
+        )
     }
 }

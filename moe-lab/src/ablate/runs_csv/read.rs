@@ -1,7 +1,7 @@
 //! Reading the table.
 
-use super::{BUDGET, CsvError, FURTHER, MadeRuns, TRAINING};
-use crate::ablate::{ArmResult, SeedResult, Training, Tune, TuneReport};
+use super::{BUDGET, CsvError, FURTHER, MadeRuns, OVER_RANKS, TRAINING};
+use crate::ablate::{ArmResult, OverRanks, SeedResult, Training, Tune, TuneReport};
 use csv::{Reader, StringRecord};
 use moe_train::run::Measured;
 
@@ -160,7 +160,20 @@ impl Line<'_> {
             training: self.training()?,
             cache_bytes: self.later(FURTHER[0])?,
             experts_by_frequency: self.later(FURTHER[1])?,
+            over_ranks: self.over_ranks()?,
         })
+    }
+
+    fn over_ranks(&self) -> Result<Option<OverRanks>, CsvError> {
+        let [fan_out, bytes_token, busiest_rank] = OVER_RANKS;
+        let Some(fan_out) = self.later(fan_out)? else {
+            return Ok(None);
+        };
+        Ok(Some(OverRanks {
+            fan_out,
+            bytes_token: self.whole(bytes_token)?,
+            busiest_rank: self.whole(busiest_rank)?,
+        }))
     }
 
     fn training(&self) -> Result<Option<Training>, CsvError> {

@@ -1,7 +1,7 @@
 //! Writing the table.
 
-use super::{BUDGET, COLUMNS, CsvError, FURTHER, MEASURED, TRAINING};
-use crate::ablate::{AblationReport, SeedResult};
+use super::{BUDGET, COLUMNS, CsvError, FURTHER, MEASURED, OVER_RANKS, TRAINING};
+use crate::ablate::{AblationReport, OverRanks, SeedResult};
 use csv::Writer;
 use moe_train::run::Measured;
 
@@ -19,7 +19,7 @@ pub fn to_csv(report: &AblationReport) -> Result<Vec<u8>, CsvError> {
         .iter()
         .map(|difference| difference.key.as_str());
     let header = COLUMNS.into_iter().chain(MEASURED).chain(TRAINING);
-    table.write_record(header.chain(FURTHER).chain(keys))?;
+    table.write_record(header.chain(FURTHER).chain(OVER_RANKS).chain(keys))?;
     let n_arms = report.differences.first().map_or(1, |d| d.values.len());
     let values = |place: usize| {
         let cells = report.differences.iter().map(move |difference| {
@@ -93,6 +93,16 @@ fn cells(words: [&str; 3], run: &SeedResult, values: Vec<String>) -> Vec<String>
     cells.push(maybe(run.training.and_then(|end| end.experts_per_token)));
     cells.push(run.cache_bytes.map_or(String::new(), |n| n.to_string()));
     cells.push(maybe(run.experts_by_frequency));
+    cells.extend(over_ranks(run).map(maybe));
     cells.extend(values);
     cells
+}
+
+fn over_ranks(run: &SeedResult) -> [Option<f64>; 3] {
+    let of = |of: fn(&OverRanks) -> f64| run.over_ranks.as_ref().map(of);
+    [
+        of(|over| over.fan_out),
+        of(|over| over.bytes_token),
+        of(|over| over.busiest_rank),
+    ]
 }

@@ -16,11 +16,24 @@ pub enum Panel {
     DeadExperts,
     /// The largest load over the mean, minus one.
     MaxVio,
+    /// Ranks a token, of experts that are spread over ranks.
+    FanOut,
+    /// Bytes that a token sends to them.
+    BytesToken,
+    /// The load of the busiest of them over the mean.
+    BusiestRank,
 }
 
 impl Panel {
     /// All panels, from left to right.
-    pub const ALL: [Self; 3] = [Self::Loss, Self::DeadExperts, Self::MaxVio];
+    pub const ALL: [Self; 6] = [
+        Self::Loss,
+        Self::DeadExperts,
+        Self::MaxVio,
+        Self::FanOut,
+        Self::BytesToken,
+        Self::BusiestRank,
+    ];
 
     /// Its name on a command line.
     pub fn name(self) -> &'static str {
@@ -28,6 +41,9 @@ impl Panel {
             Self::Loss => "loss",
             Self::DeadExperts => "dead_experts",
             Self::MaxVio => "max_vio",
+            Self::FanOut => "fan_out",
+            Self::BytesToken => "bytes_token",
+            Self::BusiestRank => "busiest_rank",
         }
     }
 
@@ -37,6 +53,9 @@ impl Panel {
             Self::Loss => Metric::Loss,
             Self::DeadExperts => Metric::DeadExperts,
             Self::MaxVio => Metric::MaxVio,
+            Self::FanOut => Metric::FanOut,
+            Self::BytesToken => Metric::BytesToken,
+            Self::BusiestRank => Metric::BusiestRank,
         }
     }
 
@@ -47,6 +66,9 @@ impl Panel {
             (Self::Loss, Merit::Accuracy) => "accuracy (%)",
             (Self::DeadExperts, _) => "dead experts (of a layer)",
             (Self::MaxVio, _) => "MaxVio (max load / mean - 1)",
+            (Self::FanOut, _) => "ranks a token",
+            (Self::BytesToken, _) => "bytes a token sends",
+            (Self::BusiestRank, _) => "busiest rank (load / mean)",
         }
     }
 

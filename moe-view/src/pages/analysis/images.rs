@@ -3,6 +3,7 @@
 use super::super::html::Html;
 use super::super::page::Page;
 use super::capacities::capacities;
+use super::communication::communication;
 use super::image_layer::image_layer;
 use super::overview::overview;
 use super::picture::definitions;
@@ -23,8 +24,11 @@ pub fn images_page(analysis: &ImageAnalysis) -> String {
         let body = image_layer(analysis, i);
         page = page.section(&format!("layer-{i}"), &layer.name, body);
     }
-    page.section("capacity", "What is dropped", capacities(analysis))
-        .finish()
+    page = page.section("capacity", "What is dropped", capacities(analysis));
+    if let Some(found) = &analysis.communication {
+        page = page.section("ranks", "Experts on ranks", communication(found));
+    }
+    page.finish()
 }
 
 fn lead(analysis: &ImageAnalysis) -> Html {

@@ -2,6 +2,7 @@
 
 mod badge;
 mod capacities;
+mod communication;
 mod companions;
 mod domains;
 mod heat_grid;

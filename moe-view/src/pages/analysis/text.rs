@@ -3,6 +3,7 @@
 use super::super::heat::legend;
 use super::super::html::Html;
 use super::super::page::Page;
+use super::communication::communication;
 use super::companions::companions;
 use super::domains::domain_table;
 use super::information::information;
@@ -30,6 +31,9 @@ pub fn text_page(analysis: &TextAnalysis) -> String {
             .then(companions(layer))
             .then(legend("Colours of a share over another:"));
         page = page.section(&format!("layer-{i}"), &layer.name, body);
+    }
+    if let Some(found) = &analysis.communication {
+        page = page.section("ranks", "Experts on ranks", communication(found));
     }
     page.finish()
 }
