@@ -1,13 +1,15 @@
 //! The exchange of bytes among processes, and the two numbers that a model of it needs.
 //!
 //! An exchange in which a rank sends `n` bytes to others takes about `alpha + n / beta` (Hockney 1994): a time to
-//! begin, and bytes a second.
+//! begin, which is that of an empty one, and bytes a second, which are those of large ones.
 
 use crate::table::{columns, milliseconds, thousands};
 use crate::timing::Timing;
+use moe_lab::stats::median;
 use moe_parallel::Communicator;
 use serde::Serialize;
 use std::fmt;
+use std::time::Instant;
 
 /// The time of exchanges of several sizes, as rank 0 sees it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,33 +42,43 @@ const PARTS: [usize; 9] = [
     0,
     1 << 10,
     1 << 13,
-    1 << 15,
-    1 << 17,
+    1 << 16,
     1 << 18,
-    1 << 19,
     1 << 20,
     1 << 21,
+    1 << 22,
+    1 << 23,
 ];
+
+/// The least bytes by which bandwidth is judged: smaller parts stay in the caches, and rows of tokens do not.
+const BULK: usize = 1 << 20;
 
 /// Times exchanges. All ranks call it.
 pub fn bench(world: &dyn Communicator, repetitions: usize) -> ExchangeBench {
     let ranks = world.size();
     let time = |part: usize| {
         let exchange = || {
-            let received = world.exchange(vec![vec![0u8; part]; ranks]);
+            // memory that was written just before, as rows are
+            let parts = vec![vec![1u8; part]; ranks];
+            let start = Instant::now();
+            let received = world.exchange(parts);
+            let seconds = start.elapsed().as_secs_f64();
             assert_eq!(received.len(), ranks);
+            seconds
         };
-        (
-            part * (ranks - 1),
-            Timing::measure(3, repetitions, exchange),
-        )
+        (0..3).for_each(|_| _ = exchange());
+        let seconds: Vec<f64> = (0..repetitions).map(|_| exchange()).collect();
+        (part * (ranks - 1), Timing::of(&seconds))
     };
     let times: Vec<(usize, Timing)> = PARTS.into_iter().map(time).collect();
-    let points: Vec<(f64, f64)> = times
+    let alpha_s = times[0].1.median_s;
+    let bulk = times
         .iter()
-        .map(|(bytes, time)| (*bytes as f64, time.median_s))
+        .filter(|(bytes, _)| *bytes >= BULK * (ranks - 1));
+    let per_byte: Vec<f64> = bulk
+        .map(|(bytes, time)| (time.median_s - alpha_s) / *bytes as f64)
         .collect();
-    let (alpha_s, per_byte) = fit(&points);
+    let per_byte = median(&per_byte);
     let size = |(bytes, time): (usize, Timing)| ExchangeTime {
         modelled_s: alpha_s + bytes as f64 * per_byte,
         bytes,
@@ -79,22 +91,6 @@ pub fn bench(world: &dyn Communicator, repetitions: usize) -> ExchangeBench {
         alpha_s,
         beta: 1.0 / per_byte,
     }
-}
-
-/// The line `a + b x` of least squares of relative errors: sizes differ by a factor of thousands, and the large ones
-/// must not decide alone.
-fn fit(points: &[(f64, f64)]) -> (f64, f64) {
-    let mut sums = [0.0; 5];
-    for &(x, y) in points {
-        let weight = 1.0 / (y * y);
-        let terms = [1.0, x, x * x, y, x * y];
-        sums.iter_mut()
-            .zip(terms)
-            .for_each(|(sum, term)| *sum += weight * term);
-    }
-    let [n, x, xx, y, xy] = sums;
-    let b = (n * xy - x * y) / (n * xx - x * x);
-    ((y - b * x) / n, b)
 }
 
 impl fmt::Display for ExchangeBench {
@@ -128,13 +124,6 @@ impl fmt::Display for ExchangeBench {
 mod tests {
     use super::*;
     use moe_parallel::Threads;
-
-    #[test]
-    fn a_line_is_found() {
-        // 2 + 3 x
-        let (a, b) = fit(&[(0.0, 2.0), (1.0, 5.0), (10.0, 32.0)]);
-        assert!((a - 2.0).abs() < 1e-9 && (b - 3.0).abs() < 1e-9, "{a} {b}");
-    }
 
     #[test]
     fn every_size_is_timed() {

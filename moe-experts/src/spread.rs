@@ -37,7 +37,7 @@ use moe_parallel::Communicator;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::shares::{is_shared_out, share};
 
@@ -62,6 +62,8 @@ pub struct Traffic {
     pub bytes: u64,
     /// Seconds in exchanges, waiting for slower ranks included.
     pub seconds: f64,
+    /// Seconds of them before the last rank came to the exchange, by the hosts' clocks.
+    pub waited: f64,
 }
 
 impl Spread {
@@ -102,15 +104,27 @@ impl Spread {
         *lock(&self.traffic)
     }
 
-    fn exchange(&self, parts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        let started = Instant::now();
+    /// Each part carries the time at which its sender came, behind its bytes.
+    fn exchange(&self, mut parts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let came = now();
         let own = self.group.rank();
         let others = parts.iter().enumerate().filter(|(rank, _)| *rank != own);
         let bytes: usize = others.map(|(_, part)| part.len()).sum();
-        let received = self.group.exchange(parts);
+        let stamp = came.to_le_bytes();
+        parts
+            .iter_mut()
+            .for_each(|part| part.extend_from_slice(&stamp));
+        let mut received = self.group.exchange(parts);
+        let mut last = came;
+        for part in &mut received {
+            let stamp = part.split_off(part.len() - stamp.len());
+            last = last.max(stamp.try_into().map_or(came, u64::from_le_bytes));
+        }
+        let seconds = |ns: u64| ns as f64 / 1e9;
         let mut traffic = lock(&self.traffic);
         traffic.bytes += bytes as u64;
-        traffic.seconds += started.elapsed().as_secs_f64();
+        traffic.seconds += seconds(now().saturating_sub(came));
+        traffic.waited += seconds(last - came);
         received
     }
 
@@ -122,6 +136,12 @@ impl Spread {
     fn current() -> Option<Arc<Self>> {
         CURRENT.with(|current| current.borrow().clone())
     }
+}
+
+/// Nanoseconds since 1970, by this host's clock.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -64,6 +64,8 @@ pub struct World {
     pub engine: String,
     /// Seconds that the first process spent in exchanges of rows, waiting included.
     pub exchange_s: f64,
+    /// Seconds of them in which it waited for the last process to come.
+    pub waited_s: f64,
     /// Bytes of rows that it sent to others, a token of its own.
     pub sent_bytes_per_token: f64,
 }
@@ -76,6 +78,7 @@ impl World {
             expert_parallel: mesh.experts.size(),
             engine: mesh.world.engine().to_owned(),
             exchange_s: 0.0,
+            waited_s: 0.0,
             sent_bytes_per_token: 0.0,
         })
     }
