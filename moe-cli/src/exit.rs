@@ -26,8 +26,6 @@ pub enum Status {
     OthersAtWork,
     /// It was interrupted, and has saved. Exit code 130.
     Interrupted,
-    /// It was refused, which another process says. Exit code 2.
-    Refused,
 }
 
 /// An error of the command line or the configuration: exit code 2.
@@ -146,7 +144,6 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<Status>) -> ExitCode {
         Ok(Ok(Status::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Status::Interrupted)) => ExitCode::from(130),
         Ok(Ok(Status::BelowThreshold)) => ExitCode::from(3),
-        Ok(Ok(Status::Refused)) => ExitCode::from(2),
         Ok(Ok(Status::OthersAtWork)) => ExitCode::from(4),
         Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {

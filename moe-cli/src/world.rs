@@ -24,7 +24,7 @@ pub fn run(
         return rehearse(&shared, command, &work);
     }
     let Some(world) = started()? else {
-        return Ok(Status::Refused);
+        return Ok(Status::Done);
     };
     if world.size() == 1 && shared.expert_parallel > 1 {
         let n = shared.expert_parallel;
@@ -67,7 +67,8 @@ fn take_part(
         .and_then(|()| Mesh::new(world.clone(), shared.expert_parallel).map_err(Usage::error));
     let is_root = world.rank() == 0;
     let mesh = match mesh {
-        Err(_) if !is_root => return Ok(Status::Refused),
+        // a launcher that sees this one fail first would end rank 0 before it has said why
+        Err(_) if !is_root => return Ok(Status::Done),
         mesh => mesh?,
     };
     shared.mesh = mesh.clone();

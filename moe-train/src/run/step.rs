@@ -1,21 +1,21 @@
 //! An optimizer step over several micro-batches.
 
 use super::clip::{clip_by_global_norm, clip_shared};
-use super::metrics::{LayerMeter, add_routings};
+use super::metrics::LayerMeter;
+use super::micro_batch::{Share, StepSums};
 use super::{CheckpointState, RunError, RunFolder, StepMetrics, adamw, learning_rate};
 use super::{checkpoint, from};
 use crate::config::RunConfig;
 use crate::parallel::{Part, cut_model, cut_moments, reduce, whole_model, whole_moments};
-use crate::task::{AnyModel, OtherTask, TaskBatch, TaskBatches, TaskOutput};
+use crate::task::{AnyModel, OtherTask, TaskBatch, TaskBatches};
 use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
 use burn::store::RecordError;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use moe_experts::spread::{Spread, Traffic};
 use moe_parallel::{Mesh, TreeSum, gather_values};
 use moe_router::Load;
 use moe_router::parts::mix_seed;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -223,21 +223,15 @@ impl Trainer {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let noise = mix_seed(mix_seed(self.config.seed, self.step + 1), micro as u64);
-            let learn = || self.model.learn(batch, noise, &self.device);
-            let output = match &spread {
-                Some(spread) => spread.scope(learn),
-                None => learn(),
-            }?;
             let share = Share {
                 targets: batch.n_targets() as f64 / n_targets.max(1) as f64,
                 batch: 1.0 / accumulate as f64,
             };
-            let (loss, sums) = StepSums::of(output, share, &self.config);
+            let (gradients, sums) = self.learn(micro, batch, share, spread.as_ref())?;
             mine.push(sums);
             sum.push(Part {
                 model: &self.model,
-                gradients: GradientsParams::from_grads(loss.backward(), &self.model),
+                gradients,
             });
         }
         let mine_sum = sum.finish().map(|part| part.gradients);
@@ -255,77 +249,23 @@ impl Trainer {
             .fold(StepSums::default(), StepSums::plus);
         Ok(Some((grads, sums)))
     }
-}
 
-/// The share of a micro-batch in its step.
-#[derive(Debug, Clone, Copy)]
-struct Share {
-    /// Of the predictions.
-    targets: f64,
-    /// Of the micro-batches.
-    batch: f64,
-}
-
-/// Sums over micro-batches of a step, each by its share.
-#[derive(Serialize, Deserialize, Debug, Default)]
-struct StepSums {
-    loss: f64,
-    lm_loss: f64,
-    mtp_loss: Option<f64>,
-    accuracy: Option<f64>,
-    balance: BTreeMap<String, f64>,
-    meters: Vec<LayerMeter>,
-}
-
-impl StepSums {
-    /// The numbers of a micro-batch, and its part of the step's loss: the task's own, plus the weighted loss of
-    /// further tokens, plus the weighted balance losses, each averaged over the layers.
-    fn of(output: TaskOutput, share: Share, config: &RunConfig) -> (Tensor<1>, Self) {
-        let mut sums = Self {
-            lm_loss: scalar(&output.loss) * share.targets,
-            accuracy: output.accuracy.map(|accuracy| accuracy * share.targets),
-            ..Self::default()
-        };
-        let mut loss = output.loss * share.targets;
-        if let Some(further) = output.further {
-            sums.mtp_loss = Some(scalar(&further) * share.targets);
-            loss = loss + further * (config.model.mtp_weight() * share.targets);
-        }
-        let n_layers = output.routings.len() as f64;
-        for routing in &output.routings {
-            for term in config.balance.terms(routing) {
-                *sums.balance.entry(term.name.to_owned()).or_default() +=
-                    scalar(&term.value) / n_layers * share.batch;
-                loss = loss + term.value * (term.weight / n_layers * share.batch);
-            }
-        }
-        sums.loss = scalar(&loss);
-        add_routings(&mut sums.meters, &output.routings);
-        (loss, sums)
+    /// The gradients of a micro-batch's part of the loss, without those of experts that other ranks hold.
+    fn learn(
+        &self,
+        micro: usize,
+        batch: &TaskBatch,
+        share: Share,
+        spread: Option<&Arc<Spread>>,
+    ) -> Result<(GradientsParams, StepSums), OtherTask> {
+        let noise = mix_seed(mix_seed(self.config.seed, self.step + 1), micro as u64);
+        let learn = || self.model.learn(batch, noise, &self.device);
+        let output = match spread {
+            Some(spread) => spread.scope(learn),
+            None => learn(),
+        }?;
+        let (loss, sums) = StepSums::of(output, share, &self.config);
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        Ok((gradients, sums))
     }
-
-    /// The sums with those of a later micro-batch.
-    fn plus(mut self, later: Self) -> Self {
-        let both = |sum: Option<f64>, more: Option<f64>| match (sum, more) {
-            (Some(sum), Some(more)) => Some(sum + more),
-            (sum, more) => sum.or(more),
-        };
-        self.loss += later.loss;
-        self.lm_loss += later.lm_loss;
-        self.mtp_loss = both(self.mtp_loss, later.mtp_loss);
-        self.accuracy = both(self.accuracy, later.accuracy);
-        for (name, value) in later.balance {
-            *self.balance.entry(name).or_default() += value;
-        }
-        self.meters
-            .resize_with(later.meters.len(), LayerMeter::default);
-        for (meter, more) in self.meters.iter_mut().zip(&later.meters) {
-            meter.merge(more);
-        }
-        self
-    }
-}
-
-fn scalar(x: &Tensor<1>) -> f64 {
-    f64::from(x.clone().detach().into_scalar::<f32>())
 }

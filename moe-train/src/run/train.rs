@@ -1,19 +1,18 @@
 //! From a configuration to a finished run, or the rest of one.
 
-use super::checkpoint;
 use super::continued::{check_data, load_data};
-use super::files::{file_error, write_json, write_whole};
+use super::files::file_error;
 use super::measured::CostMeter;
 use super::metrics_log::MetricsLog;
 use super::origin::Origin;
 use super::papers::belongs;
 use super::{
     Event, Hold, Lock, Manifest, Observer, RunError, RunFolder, StepMetrics, Summary, Trainer,
-    Watch, World, run_folder,
+    Watch, run_folder,
 };
 use crate::config::RunConfig;
-use crate::data::{DataError, Split, Vocab};
-use crate::parallel::{Command, Lead, Opening};
+use crate::data::DataError;
+use crate::parallel::{Command, Lead};
 use crate::task::{OtherTask, TaskBatches, TaskData};
 use burn::tensor::Device;
 use moe_checkpoint::disk;
@@ -157,86 +156,6 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Creates the run folder, or goes back to its newest checkpoint.
-    fn open(
-        config: &'a RunConfig,
-        device: &Device,
-        options: &RunOptions,
-        (data, hash): (&'a TaskData, &str),
-        observer: &mut dyn Observer,
-    ) -> Result<Self, RunError> {
-        let folder = RunFolder::new(run_folder(config, &options.runs_dir));
-        let hold = folder.hold(options.lock)?;
-        // under the lock: another process may have gone on in between
-        let papers = belongs(&folder, config)?;
-        if let Some(origin) = &papers.origin {
-            check_data(&folder, &origin.data, hash)?;
-        } else {
-            write_whole(&folder.config(), config.to_toml().as_bytes())?;
-            if let Some(vocab @ (Vocab::Bpe(_) | Vocab::Unigram(_))) = data.vocab() {
-                vocab.save(folder.vocabulary())?;
-            }
-            // last: the folder counts as created once this is there
-            write_whole(&folder.data_hash(), hash.as_bytes())?;
-        }
-        let origin = Origin::read(&folder, config)?;
-        let manifest = Manifest {
-            claim: options.claim.clone(),
-            world: World::of(&options.mesh),
-            ..Manifest::new(&options.device_name, &options.argv)
-        };
-        write_json(&folder.manifest(), &manifest)?;
-
-        checkpoint::remove_unfinished(&folder)?;
-        let state = papers.state;
-        let mesh = &options.mesh;
-        // alone first: an error here is no other rank's
-        let trainer = Trainer::open(config, device, mesh.clone(), &folder, state.as_ref())?;
-        let lead = Lead::open(
-            mesh,
-            Opening {
-                folder: folder.path().to_owned(),
-                data: hash.to_owned(),
-                state: state.clone(),
-            },
-        )?;
-        let metrics = MetricsLog::open(&folder, state.as_ref().map(|state| &state.metrics))?;
-        let steps = config.train.steps;
-        let all_windows = data.n_eval(Split::Validation);
-        observer.on(Event::Started {
-            data: &data.describe(),
-            account: &config.account(),
-            total_steps: steps,
-            resumed_at: state.as_ref().map(|state| state.step),
-            final_windows: config.train.final_windows().min(all_windows),
-            all_windows,
-        });
-        let run = Self {
-            config,
-            data,
-            folder,
-            manifest,
-            hold,
-            owes_evaluation: state.as_ref().is_some_and(|state| state.owes_evaluation),
-            trainer,
-            lead,
-            origin,
-            metrics,
-            lm_loss: state.as_ref().map_or(f64::NAN, |state| state.lm_loss),
-            cost: state
-                .as_ref()
-                .map_or_else(CostMeter::default, |state| state.cost.clone()),
-            untried: state.as_ref().map(|state| state.step),
-            wall_before: state.as_ref().map_or(0.0, |state| state.wall_s),
-            started: Instant::now(),
-        };
-        run.log(&match state {
-            Some(state) => format!("continued after step {}", state.step),
-            None => "started".to_owned(),
-        })?;
-        Ok(run)
-    }
-
     /// Makes a step with the evaluation and the checkpoint that follow it; nothing if it was told to stop
     /// before all of that was done.
     fn advance(
