@@ -128,7 +128,8 @@ impl ModuleMapper for Cut {
         let Self(rank, ranks, _) = *self;
         param.map(|tensor| {
             let range = share(tensor.dims()[0], rank, ranks);
-            tensor.detach().slice_dim(0, range).require_grad()
+            let (device, part) = (tensor.device(), tensor.slice_dim(0, range).into_data());
+            Tensor::from_data(part, &device).require_grad()
         })
     }
 }
