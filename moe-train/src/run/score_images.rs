@@ -3,7 +3,7 @@
 use super::evaluate::Scope;
 use super::metrics::{LayerMeter, add_meters, add_routings};
 use super::{EvalMetrics, Watch};
-use crate::data::ImageData;
+use crate::data::{ImageBatch, ImageData};
 use crate::task::best_classes;
 use burn::tensor::Device;
 use moe_models::NotFinite;
@@ -23,17 +23,8 @@ pub(super) fn score_images(
     let group = group_images(model);
     let batches = data.eval_batches(scope.split, scope.most, scope.batch_size, group);
     let n_scored = batches.iter().map(|scored| scored.n_scored).sum();
-    let score = |n: usize| {
-        let batch = batches[n].batch();
-        let output = model.forward(VmoeInput::new(batch.images(device)));
-        let mut meters = Vec::new();
-        add_routings(&mut meters, &output.routings);
-        let best = best_classes(&output.logits);
-        let losses = to_vec(softmax_cross_entropy(output.logits, batch.targets(device)));
-        scope.check(&losses, n)?;
-        Ok((losses, best, meters))
-    };
-    let take = |n: usize, (losses, best, of_batch): (Vec<f32>, Vec<usize>, Vec<LayerMeter>)| {
+    let score = |n: usize| score_batch(model, &batches[n].batch(), n, scope, device);
+    let take = |n: usize, (losses, best, of_batch): Scored| {
         add_meters(&mut meters, &of_batch);
         let scored = &batches[n];
         // the images behind these fill the last group; each is scored once, where it comes first
@@ -60,6 +51,26 @@ pub(super) fn score_images(
         layers: meters.iter().map(LayerMeter::metrics).collect(),
         ..scope.empty(n_scored, data.part(scope.split).len())
     }))
+}
+
+/// Losses, best classes and loads of a batch.
+type Scored = (Vec<f32>, Vec<usize>, Vec<LayerMeter>);
+
+/// Scores the `n`-th batch.
+fn score_batch(
+    model: &Vmoe,
+    batch: &ImageBatch,
+    n: usize,
+    scope: &Scope<'_>,
+    device: &Device,
+) -> Result<Scored, NotFinite> {
+    let output = model.forward(VmoeInput::new(batch.images(device)));
+    let mut meters = Vec::new();
+    add_routings(&mut meters, &output.routings);
+    let best = best_classes(&output.logits);
+    let losses = to_vec(softmax_cross_entropy(output.logits, batch.targets(device)));
+    scope.check(&losses, n)?;
+    Ok((losses, best, meters))
 }
 
 /// The images that must come together.

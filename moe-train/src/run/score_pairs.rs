@@ -26,18 +26,7 @@ pub(super) fn score_pairs(
     let mut written: Vec<[String; 2]> = Vec::new();
     let batches = data.eval_batches(scope.split, scope.most, scope.batch_size);
     let n_scored = batches.iter().map(|batch| batch.pairs.len()).sum();
-    let score = |n: usize| {
-        let batch = &batches[n];
-        let output = model.forward(batch.input(device));
-        let routings = [output.encoder_routings, output.decoder_routings].concat();
-        let mut meters = Vec::new();
-        add_routings(&mut meters, &routings);
-        let losses = to_vec(token_losses(output.logits, batch.targets(device)));
-        scope.check(&losses, n)?;
-        let texts = write(model, batch, || scope.place(n), device)?;
-        Ok((losses, texts, meters))
-    };
-    type Scored = (Vec<f32>, Vec<Vec<u32>>, Vec<LayerMeter>);
+    let score = |n: usize| score_batch(model, &batches[n], n, scope, device);
     let take = |n: usize, (losses, texts, of_batch): Scored| {
         add_meters(&mut meters, &of_batch);
         let batch = &batches[n];
@@ -75,6 +64,27 @@ pub(super) fn score_pairs(
         layers: meters.iter().map(LayerMeter::metrics).collect(),
         ..scope.empty(n_scored, data.n_eval(scope.split))
     }))
+}
+
+/// Losses, texts and loads of a batch.
+type Scored = (Vec<f32>, Vec<Vec<u32>>, Vec<LayerMeter>);
+
+/// Scores the `n`-th batch.
+fn score_batch(
+    model: &Switch,
+    batch: &PairBatch,
+    n: usize,
+    scope: &Scope<'_>,
+    device: &Device,
+) -> Result<Scored, NotFinite> {
+    let output = model.forward(batch.input(device));
+    let routings = [output.encoder_routings, output.decoder_routings].concat();
+    let mut meters = Vec::new();
+    add_routings(&mut meters, &routings);
+    let losses = to_vec(token_losses(output.logits, batch.targets(device)));
+    scope.check(&losses, n)?;
+    let texts = write(model, batch, || scope.place(n), device)?;
+    Ok((losses, texts, meters))
 }
 
 /// The most likely texts, at most as long as the longest target of the batch: until all have ended.

@@ -22,16 +22,8 @@ pub(super) fn score_text(
     let mut sums = vec![DomainSum::default(); data.domain_names().len()];
     let mut meters: Vec<LayerMeter> = Vec::new();
     let batch = |n| windows.batch(n, scope.batch_size);
-    let score = |n: usize| {
-        let tensors = BatchTensors::new(&batch(n).batch, device);
-        let output = model.forward(DecoderInput::new(tensors.inputs));
-        let mut meters = Vec::new();
-        add_routings(&mut meters, &output.routings);
-        let losses = to_vec(token_losses(output.logits, tensors.targets));
-        scope.check(&losses, n)?;
-        Ok((losses, meters))
-    };
-    let take = |n: usize, (losses, of_batch): (Vec<f32>, Vec<LayerMeter>)| {
+    let score = |n: usize| score_batch(model, &batch(n), n, scope, device);
+    let take = |n: usize, (losses, of_batch): Scored| {
         add_meters(&mut meters, &of_batch);
         add_losses(&mut sums, &batch(n), &losses, data);
     };
@@ -54,6 +46,26 @@ pub(super) fn score_text(
         layers: meters.iter().map(LayerMeter::metrics).collect(),
         ..scope.empty(windows.len(), windows.n_all())
     }))
+}
+
+/// Losses and loads of a batch.
+type Scored = (Vec<f32>, Vec<LayerMeter>);
+
+/// Scores the `n`-th batch.
+fn score_batch(
+    model: &AnyDecoder,
+    batch: &EvalBatch,
+    n: usize,
+    scope: &Scope<'_>,
+    device: &Device,
+) -> Result<Scored, NotFinite> {
+    let tensors = BatchTensors::new(&batch.batch, device);
+    let output = model.forward(DecoderInput::new(tensors.inputs));
+    let mut meters = Vec::new();
+    add_routings(&mut meters, &output.routings);
+    let losses = to_vec(token_losses(output.logits, tensors.targets));
+    scope.check(&losses, n)?;
+    Ok((losses, meters))
 }
 
 #[derive(Debug, Clone, Copy, Default)]
