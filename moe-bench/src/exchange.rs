@@ -47,8 +47,11 @@ const PARTS: [usize; 9] = [
     1 << 20,
     1 << 21,
     1 << 22,
-    1 << 23,
+    LARGEST,
 ];
+
+/// The most bytes that a rank sends to another.
+pub const LARGEST: usize = 1 << 23;
 
 /// The least bytes by which bandwidth is judged: smaller parts stay in the caches, and rows of tokens do not.
 const BULK: usize = 1 << 20;

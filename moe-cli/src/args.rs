@@ -161,7 +161,7 @@ const USES: [(&[&str], &[&str]); 30] = [
     (&["bench", "layer"], &["device", "dry_run"]),
     (&["bench", "dispatch"], &["device", "dry_run"]),
     (&["bench", "router"], &["device", "dry_run"]),
-    (&["bench", "exchange"], &["patience", "ranks"]),
+    (&["bench", "exchange"], &["dry_run", "patience", "ranks"]),
     (&["doctor"], &["device", "runs"]),
 ];
 

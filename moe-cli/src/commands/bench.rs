@@ -164,7 +164,19 @@ fn exchange(args: &ExchangeArgs, shared: &Shared) -> anyhow::Result<Status> {
             "an exchange needs several processes: start them with `mpirun -n 2`, or try it out with --ranks 2",
         ));
     }
-    let result = moe_bench::exchange::bench(&*shared.mesh.world, args.repetitions);
+    let world = &*shared.mesh.world;
+    if shared.dry_run {
+        if shared.mesh.is_root() {
+            print(&format!(
+                "would time exchanges of up to {} bytes to each of {} ranks, {} times each",
+                thousands(moe_bench::exchange::LARGEST as u64),
+                world.size(),
+                args.repetitions
+            ))?;
+        }
+        return Ok(Status::Done);
+    }
+    let result = moe_bench::exchange::bench(world, args.repetitions);
     if !shared.mesh.is_root() {
         return Ok(Status::Done);
     }
