@@ -8,8 +8,8 @@ use super::origin::Origin;
 use super::papers::{Papers, belongs};
 use super::train::Run;
 use super::{
-    CheckpointState, Event, Manifest, Observer, RunError, RunFolder, RunOptions, Trainer, World,
-    checkpoint, run_folder,
+    CheckpointState, Event, Manifest, Observer, RunError, RunFolder, RunOptions, Summary, Trainer,
+    World, checkpoint, run_folder,
 };
 use crate::config::RunConfig;
 use crate::data::{Split, Vocab};
@@ -17,6 +17,15 @@ use crate::parallel::{Lead, Opening};
 use crate::task::TaskData;
 use burn::tensor::Device;
 use std::time::Instant;
+
+/// A run folder that was opened.
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
+pub(super) enum Opened<'a> {
+    /// The run, which is not finished.
+    Run(Run<'a>),
+    /// What another process has made of it before this one held the folder.
+    Finished(Summary),
+}
 
 impl<'a> Run<'a> {
     /// Creates the run folder, or goes back to its newest checkpoint.
@@ -26,11 +35,14 @@ impl<'a> Run<'a> {
         options: &RunOptions,
         (data, hash): (&'a TaskData, &str),
         observer: &mut dyn Observer,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Opened<'a>, RunError> {
         let folder = RunFolder::new(run_folder(config, &options.runs_dir));
         let hold = folder.hold(options.lock)?;
         // under the lock: another process may have gone on in between
         let papers = belongs(&folder, config)?;
+        if let Some(summary) = papers.summary {
+            return Ok(Opened::Finished(summary));
+        }
         create(&folder, config, &papers, (data, hash))?;
         let origin = Origin::read(&folder, config)?;
         let manifest = Manifest {
@@ -67,7 +79,7 @@ impl<'a> Run<'a> {
             Some(state) => format!("continued after step {}", state.step),
             None => "started".to_owned(),
         })?;
-        Ok(run)
+        Ok(Opened::Run(run))
     }
 }
 
@@ -125,4 +137,46 @@ fn tell(
         final_windows: config.train.final_windows().min(all_windows),
         all_windows,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::{Outcome, Silent, train};
+    use super::*;
+    use std::fs;
+    use std::sync::atomic::AtomicBool;
+
+    /// The last look before the lock says that nobody trains, and the other process ends in that moment.
+    #[test]
+    fn a_run_that_another_process_has_just_finished_is_left_as_it_is() {
+        let small = [
+            "model.d_model=8",
+            "model.n_layers=1",
+            "attention.n_heads=2",
+            "attention.n_kv_heads=1",
+            "experts.d_expert=4",
+            "train.steps=1",
+            "train.batch_size=1",
+            "train.seq_length=16",
+            "train.final_eval_windows=1",
+        ];
+        let config = RunConfig::of_overrides(&small).unwrap();
+        let runs = tempfile::tempdir().unwrap();
+        let options = RunOptions {
+            runs_dir: runs.path().to_owned(),
+            ..RunOptions::default()
+        };
+        let (device, stop) = (Device::flex(), AtomicBool::new(false));
+        let outcome = train(&config, &device, &options, &mut Silent, &stop).unwrap();
+        assert!(matches!(outcome, Outcome::Finished(_)));
+        let folder = RunFolder::new(run_folder(&config, runs.path()));
+        let before = fs::read(folder.manifest()).unwrap();
+
+        let data = TaskData::load(&config, &stop).unwrap();
+        let hash = data.fingerprint(&stop).unwrap();
+        let opened = Run::open(&config, &device, &options, (&data, &hash), &mut Silent).unwrap();
+        assert!(matches!(opened, Opened::Finished(_)));
+        assert_eq!(fs::read(folder.manifest()).unwrap(), before);
+    }
 }

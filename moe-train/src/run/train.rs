@@ -4,6 +4,7 @@ use super::continued::{check_data, load_data};
 use super::files::file_error;
 use super::measured::CostMeter;
 use super::metrics_log::MetricsLog;
+use super::opening::Opened;
 use super::origin::Origin;
 use super::papers::belongs;
 use super::{
@@ -110,7 +111,10 @@ pub fn train(
     if let Some(summary) = before.summary {
         return Ok(Outcome::AlreadyFinished(summary));
     }
-    let mut run = Run::open(config, device, options, (&data, &hash), observer)?;
+    let mut run = match Run::open(config, device, options, (&data, &hash), observer)? {
+        Opened::Run(run) => run,
+        Opened::Finished(summary) => return Ok(Outcome::AlreadyFinished(summary)),
+    };
     let mut watch = Watch { observer, stop };
     let consumed = run.trainer.consumed();
     let mut batches = data.batches(config.seed, consumed, config.train.batch_size);
