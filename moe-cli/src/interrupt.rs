@@ -7,6 +7,10 @@ use anyhow::Context;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// The time in which several signals are one request.
+const ONE_REQUEST: Duration = Duration::from_millis(300);
 
 /// The flag of this process.
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
@@ -20,10 +24,16 @@ pub fn stop_flag(what_follows: &'static str) -> anyhow::Result<Arc<AtomicBool>> 
     let stop = Arc::clone(STOP.get_or_init(Arc::default));
     let flag = Arc::clone(&stop);
     let ignored = signals::ignored();
+    let mut first: Option<Instant> = None;
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::SeqCst) {
-            process::exit(130);
+            // a scheduler tells the process, and the launcher that it has told as well passes it on
+            if first.is_none_or(|first| first.elapsed() > ONE_REQUEST) {
+                process::exit(130);
+            }
+            return;
         }
+        first = Some(Instant::now());
         say(format!("\n{what_follows}; Ctrl-C again stops at once"));
     })
     .context("cannot listen for Ctrl-C")?;
