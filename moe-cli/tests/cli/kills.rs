@@ -302,11 +302,13 @@ mod signals {
     #[test]
     fn the_signals_of_clusters_save_as_a_request_to_terminate_does() {
         let line = format!("{} train.steps=300 train.checkpoint_every=20", TASKS[0].1);
-        for signal in ["-USR1", "-USR2"] {
+        for signal in ["-USR1", "-USR2", "-TERM"] {
             let place = place();
             let expected = whole(&place, &line);
             let mut child = start(&place, &line);
             wait_until(&mut child, || has_checkpoint(&place));
+            // twice: a scheduler tells a job's step, and the launcher that it tells as well passes it on
+            send(signal, &child);
             send(signal, &child);
             let ended = Ended::from(child.wait_with_output().unwrap());
             assert_eq!(ended.code, 130, "{signal}: {}", ended.stderr);
