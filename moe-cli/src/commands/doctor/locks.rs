@@ -135,9 +135,9 @@ mod tests {
 overlay / overlay rw,relatime 0 0
 server:/home /home nfs4 rw,vers=4.2,local_lock=none 0 0
 server:/old /old nfs rw,nolock,local_lock=all 0 0
-mds:/work /work lustre rw,localflock 0 0
+mds:/scratch /scratch lustre rw,localflock 0 0
 mds:/a\\040b /a\\040b lustre rw,flock 0 0
-tmpfs /work/fast tmpfs rw 0 0
+tmpfs /scratch/fast tmpfs rw 0 0
 ";
 
     #[test]
@@ -148,11 +148,11 @@ tmpfs /work/fast tmpfs rw 0 0
         };
         assert_eq!(found("/root/runs").0, "overlay");
         assert_eq!(found("/homes").0, "overlay");
-        assert_eq!(found("/work/fast/runs").0, "tmpfs");
+        assert_eq!(found("/scratch/fast/runs").0, "tmpfs");
         for (path, name, words) in [
             ("/home/me/runs", "nfs4", "every machine"),
             ("/old/runs", "nfs", "--lock lease"),
-            ("/work/runs", "lustre", "localflock"),
+            ("/scratch/runs", "lustre", "localflock"),
             ("/a b/runs", "lustre", "every machine"),
         ] {
             let (found, reach) = found(path);
