@@ -89,8 +89,11 @@ impl Command {
     }
 }
 
+/// The options of commands whose runs several processes make together.
+const PROCESSES: [&str; 3] = ["expert_parallel", "patience", "ranks"];
+
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 30] = [
+const USES: [(&[&str], &[&str]); 34] = [
     (&["list"], &[]),
     (&["data"], &[]),
     (&["data", "list"], &[]),
@@ -99,52 +102,20 @@ const USES: [(&[&str], &[&str]); 30] = [
     (&["match"], &[]),
     (
         &["train"],
-        &[
-            "device",
-            "seed",
-            "runs",
-            "lock",
-            "dry_run",
-            "verbose",
-            "expert_parallel",
-            "patience",
-            "ranks",
-        ],
+        &["device", "seed", "runs", "lock", "dry_run", "verbose"],
     ),
-    (
-        &["eval"],
-        &["device", "runs", "dry_run", "patience", "ranks"],
-    ),
+    (&["train"], &PROCESSES),
+    (&["eval"], &["device", "runs", "dry_run"]),
+    (&["eval"], &["patience", "ranks"]),
     (&["figure"], &["device", "seed", "dry_run"]),
     (&["generate"], &["device", "seed", "runs", "dry_run"]),
     (&["verify"], &["device", "dry_run"]),
     (&["convert"], &["device", "dry_run"]),
-    (
-        &["ablate"],
-        &[
-            "device",
-            "seed",
-            "runs",
-            "lock",
-            "dry_run",
-            "expert_parallel",
-            "patience",
-            "ranks",
-        ],
-    ),
+    (&["ablate"], &["device", "seed", "runs", "lock", "dry_run"]),
+    (&["ablate"], &PROCESSES),
     (&["claims"], &["dry_run"]),
-    (
-        &["claims", "run"],
-        &[
-            "device",
-            "runs",
-            "lock",
-            "dry_run",
-            "expert_parallel",
-            "patience",
-            "ranks",
-        ],
-    ),
+    (&["claims", "run"], &["device", "runs", "lock", "dry_run"]),
+    (&["claims", "run"], &PROCESSES),
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["report"], &["runs", "dry_run"]),
     (&["runs"], &["runs"]),

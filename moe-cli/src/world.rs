@@ -33,6 +33,10 @@ pub fn run(
              or try it out with --ranks {n}"
         )));
     }
+    if world.rank() > 0 && !command.is_made_by_all() {
+        // rank 0 stops all: a signal that this process gets as well changes nothing
+        interrupt::leave_to_others()?;
+    }
     threads::start(command.jobs())?;
     threads::kept_awake(|| take_part(shared.clone(), world, command, &work))
 }
@@ -81,10 +85,6 @@ fn take_part(
         dismiss(&mesh);
         return end;
     }
-    if world.engine() == "mpi" {
-        // rank 0 stops all: a signal that this rank gets as well changes nothing
-        interrupt::leave_to_others()?;
-    }
     let device = shared.open_device()?;
     follow(&mesh, &device.device);
     Ok(Status::Done)
@@ -96,7 +96,7 @@ fn alike(world: &dyn Communicator) -> anyhow::Result<()> {
         env!("CARGO_PKG_VERSION").to_owned(),
         std::env::args().skip(1).collect::<Vec<_>>(),
     );
-    let all = gather_values(world, &mine);
+    let all = gather_values(world, mine);
     let other = all.iter().enumerate().find(|(_, other)| **other != all[0]);
     match other {
         None => Ok(()),

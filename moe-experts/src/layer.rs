@@ -1,6 +1,7 @@
 //! The mixture-of-experts layer: a router, its experts, and what every token passes through besides
 //! (shared experts, Dai et al. 2024, arXiv 2401.06066, equation 9).
 
+use crate::exchange::{Exchange, round_bf16};
 use crate::reference::indices;
 use crate::spread::n_experts_of;
 use crate::{Activation, Dispatch, Experts, ExpertsConfig, RowPlan};
@@ -10,20 +11,7 @@ use burn::tensor::{DType, Device, IndexingUpdateOp, Tensor};
 use moe_router::{
     AnyRouter, Plan, Router, RouterConfig, RouterInput, RouterShape, Routing, SoftPlan, SparsePlan,
 };
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// Precision of tokens on the way to the experts, and of outputs on the way back.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum Exchange {
-    /// As they are. The default.
-    #[default]
-    Exact,
-    /// Rounded to bf16 on the way to the experts and on the way back, and so are their gradients; weights
-    /// and sums are not. It is what V-MoE and Soft-MoE were published with, to save bandwidth.
-    Bf16,
-}
 
 /// Configuration to create a [`MoeLayer`]: all but the router.
 ///
@@ -303,24 +291,6 @@ impl<R: Router> MoeLayer<R> {
     }
 }
 
-/// The nearest bf16, in the type of `x`; its gradient is rounded alike, where the device has bf16.
-fn round_bf16<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let dtype = x.dtype();
-    if x.device().supports_dtype(DType::BF16) {
-        x.cast(DType::BF16).cast(dtype)
-    } else {
-        split_bf16(x)
-    }
-}
-
-/// The nearest number of 8 significant bits by arithmetic in f32 (Dekker 1971, section 3), for devices
-/// without bf16; the gradient passes as it is.
-fn split_bf16<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    // 24 bits of an f32 less the 16 that go: 2^16 + 1
-    let upper = x.clone().mul_scalar(65_537.0);
-    upper.clone() - (upper - x)
-}
-
 /// The rows of the first `n_experts` experts; those of experts without a network, which come after
 /// them, are left out.
 fn rows_of(plan: &SparsePlan, n_tokens: usize, n_experts: usize) -> RowPlan {
@@ -367,16 +337,6 @@ mod tests {
         let tolerance = Tolerance::absolute(1e-5);
         left.into_data()
             .assert_approx_eq::<f32>(&right.into_data(), tolerance);
-    }
-
-    #[test]
-    fn numbers_split_as_they_round() {
-        let device = Device::flex();
-        let x = Tensor::<1>::random([4096], Distribution::Normal(0.0, 3.0), &device);
-        let rounded = x.clone().cast(DType::BF16).cast(DType::F32);
-        split_bf16(x)
-            .into_data()
-            .assert_eq(&rounded.into_data(), true);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod account;
 mod activation;
+mod exchange;
 mod experts;
 mod grouped;
 #[cfg(feature = "laws")]
@@ -18,9 +19,10 @@ pub mod reference;
 pub mod spread;
 
 pub use activation::Activation;
+pub use exchange::Exchange;
 pub use experts::{Biases, Dispatch, Experts, ExpertsConfig};
 pub use grouped::{ExpertBiases, ExpertWeights, grouped_matmul, moe_ffn};
-pub use layer::{Exchange, MoeLayer, MoeLayerConfig, MoeOutput, RoutedMoeLayerConfig};
+pub use layer::{MoeLayer, MoeLayerConfig, MoeOutput, RoutedMoeLayerConfig};
 pub use plan::RowPlan;
 
 #[cfg(doctest)]

@@ -11,18 +11,18 @@ pub fn broadcast(group: &dyn Communicator, mine: &[u8]) -> Vec<u8> {
     received.swap_remove(0)
 }
 
-/// Returns the values of all ranks, by rank.
+/// Returns the values of all ranks, by rank. A rank alone keeps its value, and nothing is written or read.
 ///
 /// # Panics
 ///
 /// Panics if a value cannot be written, or if what a rank sends is another type.
-pub fn gather_values<T: Serialize + DeserializeOwned>(
-    group: &dyn Communicator,
-    mine: &T,
-) -> Vec<T> {
+pub fn gather_values<T: Serialize + DeserializeOwned>(group: &dyn Communicator, mine: T) -> Vec<T> {
+    if group.size() == 1 {
+        return vec![mine];
+    }
     // CBOR, which keeps every bit of a number, and has those that are none
     let mut bytes = Vec::new();
-    ciborium::into_writer(mine, &mut bytes).expect("values that are sent can be written");
+    ciborium::into_writer(&mine, &mut bytes).expect("values that are sent can be written");
     let all = group.gather(&bytes).into_iter();
     all.map(|bytes| ciborium::from_reader(&bytes[..]).expect("all ranks send the same type"))
         .collect()
@@ -45,7 +45,7 @@ pub fn deal<T: Serialize + DeserializeOwned>(
     }
     let mine = (group.rank()..n).step_by(group.size());
     let mine: Option<Vec<T>> = mine.map(work).collect();
-    let mut all: Vec<std::vec::IntoIter<T>> = gather_values(group, &mine)
+    let mut all: Vec<std::vec::IntoIter<T>> = gather_values(group, mine)
         .into_iter()
         .map(|of_rank| of_rank.map(Vec::into_iter))
         .collect::<Option<_>>()?;

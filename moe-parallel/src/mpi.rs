@@ -45,19 +45,6 @@ impl Mpi {
             universe: Arc::new(universe),
         })
     }
-
-    /// The version of the MPI standard, and of its library.
-    pub fn version() -> String {
-        let (major, minor) = mpi::environment::version();
-        let library = mpi::environment::library_version().unwrap_or_default();
-        let library = library
-            .split(',')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
-        format!("MPI {major}.{minor}, {library}")
-    }
 }
 
 impl Communicator for Mpi {

@@ -1,7 +1,11 @@
 //! A run that was stopped and continued gives the numbers of one that was not.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/runs.rs"]
+mod common;
+
 use burn::tensor::Device;
+use common::{StopAfter, metrics};
 use moe_train::config::{Keep, ModelConfig, RunConfig};
 use moe_train::data::{DataConfig, Split, TextConfig, TextName};
 use moe_train::run::{
@@ -74,22 +78,6 @@ fn options(runs: &Path) -> RunOptions {
     }
 }
 
-/// Sets the stop flag after a step, as Ctrl-C does.
-struct StopAfter<'a> {
-    step: u64,
-    stop: &'a AtomicBool,
-}
-
-impl Observer for StopAfter<'_> {
-    fn on(&mut self, event: Event<'_>) {
-        if let Event::Step(metrics) = event
-            && metrics.step == self.step
-        {
-            self.stop.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 fn run(config: &RunConfig, runs: &Path, stop_after: Option<u64>) -> Option<Summary> {
     let stop = AtomicBool::new(false);
     let step = stop_after.unwrap_or(u64::MAX);
@@ -119,20 +107,6 @@ fn validated(run: &LoadedRun) -> EvalMetrics {
     let most = Some(run.config.train.final_windows());
     let metrics = evaluate_run(run, split, most, &device, &mut watch);
     metrics.unwrap().unwrap()
-}
-
-/// The lines of metrics.jsonl without the one figure that differs from run to run.
-fn metrics(config: &RunConfig, runs: &Path) -> Vec<serde_json::Value> {
-    let path = RunFolder::new(run_folder(config, runs)).metrics();
-    std::fs::read_to_string(path)
-        .unwrap()
-        .lines()
-        .map(|line| {
-            let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
-            value.as_object_mut().unwrap().remove("tokens_per_s");
-            value
-        })
-        .collect()
 }
 
 #[test]

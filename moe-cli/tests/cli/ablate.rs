@@ -1,6 +1,6 @@
 //! The method of ablations at the command line: tuning, margins, several processes, tables to take away.
 
-use crate::place::{Ended, Place};
+use crate::place::{Ended, Place, without_speed};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,17 +26,6 @@ fn summaries(runs: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     found
-}
-
-/// A table without what depends on the speed of the machine.
-fn without_speed(mut report: Value) -> Value {
-    for arm in report["arms"].as_array_mut().unwrap() {
-        arm["tokens_per_s"] = Value::Null;
-        for seed in arm["seeds"].as_array_mut().unwrap() {
-            seed["tokens_per_s"] = Value::Null;
-        }
-    }
-    report
 }
 
 #[test]

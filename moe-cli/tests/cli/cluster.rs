@@ -1,6 +1,6 @@
 //! Ablations on many processes: workers, the state of all runs, a script for Slurm, a command a run.
 
-use crate::place::{Ended, Place};
+use crate::place::{Ended, Place, without_speed};
 use moe_train::run::{Hold, RunFolder};
 use serde_json::{Value, json};
 use std::env;
@@ -24,17 +24,6 @@ fn standing(place: &Place, line: &str) -> Value {
 fn held(place: &Place, run: &Value) -> Hold {
     let folder = place.path(run["folder"].as_str().unwrap());
     RunFolder::new(folder).create().unwrap()
-}
-
-/// A table without what depends on the speed of the machine.
-fn without_speed(mut report: Value) -> Value {
-    for arm in report["arms"].as_array_mut().unwrap() {
-        arm["tokens_per_s"] = Value::Null;
-        for seed in arm["seeds"].as_array_mut().unwrap() {
-            seed["tokens_per_s"] = Value::Null;
-        }
-    }
-    report
 }
 
 #[test]

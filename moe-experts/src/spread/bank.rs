@@ -4,6 +4,7 @@ use crate::grouped::{ExpertWeights, biased, moe_ffn};
 use crate::{Activation, Experts, RowPlan};
 use burn::module::{Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
+use moe_router::to_vec;
 use std::sync::Arc;
 
 /// A parameter that is shared out, with its name.
@@ -37,7 +38,7 @@ pub(super) struct Rows<'a> {
     pub batch: usize,
 }
 
-/// What the backward pass of one sender's rows needs.
+/// One sender's rows after the forward pass, for the backward pass.
 #[derive(Debug)]
 pub(super) struct Computed {
     bank: Bank,
@@ -195,8 +196,4 @@ impl Computed {
             parameters: stacks.chain(biases).collect(),
         }
     }
-}
-
-fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    moe_router::to_vec(tensor)
 }

@@ -19,7 +19,7 @@ pub struct Call {
     plan: Arc<RowPlan>,
     bank: Bank,
     number: u64,
-    /// What each sender's backward pass needs; nothing of one that had no row here.
+    /// Each sender's rows for its backward pass; nothing of one that had no row here.
     computed: Mutex<Vec<Option<Computed>>>,
 }
 

@@ -23,7 +23,7 @@ struct Tokens {
     n_tokens: usize,
 }
 
-/// What a rank gets, as bits.
+/// Results of a rank, as bits.
 #[derive(Debug, Clone, PartialEq)]
 struct Got {
     y: Vec<u32>,
@@ -208,17 +208,23 @@ fn a_share_alone_is_no_bank() {
     Tokens::draw(&mut rng, 3, 4, None).through(&part, 4);
 }
 
-/// A rank without rows that leaves the others waiting (PaddleFormers 3010).
-#[test]
-#[should_panic(expected = "rank 1 has ended, and rank 0 waits for it")]
-fn a_rank_that_returns_early_is_told() {
+/// Runs `body` on two ranks, with some tokens and each one's share of a bank of four experts.
+fn on_two_ranks(body: impl Fn(Arc<dyn Communicator>, &Tokens, Experts) + Sync) {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let tokens = Tokens::draw(&mut rng, 3, 4, None);
     let whole = bank(4, false);
     Threads::run(2, |world| {
-        let rank = world.rank();
-        let part = whole.clone().map(&mut Cut(rank, 2, Vec::new()));
-        if rank == 0 {
+        let part = whole.clone().map(&mut Cut(world.rank(), 2, Vec::new()));
+        body(world, &tokens, part);
+    });
+}
+
+/// A rank without rows that leaves the others waiting (PaddleFormers 3010).
+#[test]
+#[should_panic(expected = "rank 1 has ended, and rank 0 waits for it")]
+fn a_rank_that_returns_early_is_told() {
+    on_two_ranks(|world, tokens, part| {
+        if world.rank() == 0 {
             Spread::new(world, 1).scope(|| tokens.through(&part, 4));
         }
     });
@@ -227,12 +233,8 @@ fn a_rank_that_returns_early_is_told() {
 #[test]
 #[should_panic(expected = "makes another call")]
 fn ranks_that_run_different_layers_are_told() {
-    let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let tokens = Tokens::draw(&mut rng, 3, 4, None);
-    let whole = bank(4, false);
-    Threads::run(2, |world| {
+    on_two_ranks(|world, tokens, part| {
         let rank = world.rank();
-        let part = whole.clone().map(&mut Cut(rank, 2, Vec::new()));
         let spread = Spread::new(world, 1);
         if rank == 1 {
             spread.next_call();

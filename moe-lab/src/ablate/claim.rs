@@ -95,7 +95,7 @@ pub struct Claim {
     pub n_ranks: usize,
     /// The rules that decide the claim.
     pub rules: Vec<Rule>,
-    /// What was looked at before the rules were fixed.
+    /// Looks at the data before the rules were fixed.
     pub explored: Option<Explored>,
     /// The budgets of the baseline that say what differences are worth, if they are asked for.
     pub budgets: Option<Vec<f64>>,

@@ -1,11 +1,10 @@
 //! What rank 0 tells the others to do.
 
 use crate::data::Split;
-use crate::run::CheckpointState;
-use moe_checkpoint::disk;
+use crate::run::{CheckpointState, hostname};
 use moe_parallel::{Mesh, broadcast, gather_values};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// A part of a run that all ranks make together.
@@ -88,17 +87,13 @@ impl Lead {
     pub fn open(mesh: &Mesh, opening: Opening) -> Result<Self, RankError> {
         Command::Open(Box::new(opening)).say(mesh);
         let lead = Self { mesh: mesh.clone() };
-        lead.agree(Ok(()))?;
+        agree(mesh, Ok(()))?;
         Ok(lead)
     }
 
     /// Says what comes next.
     pub fn say(&self, command: &Command) {
         command.say(&self.mesh);
-    }
-
-    fn agree(&self, mine: Result<(), String>) -> Result<(), RankError> {
-        agree(&self.mesh, mine)
     }
 }
 
@@ -113,24 +108,12 @@ impl Drop for Lead {
 
 /// The first error of all ranks, if there is one.
 pub(super) fn agree(mesh: &Mesh, mine: Result<(), String>) -> Result<(), RankError> {
-    if !mesh.is_shared() {
-        return Ok(());
-    }
-    let mine = mine.map_err(|what| (host(), what));
-    let all = gather_values(&*mesh.world, &mine);
+    let mine = mine.map_err(|what| (hostname(), what));
+    let all = gather_values(&*mesh.world, mine);
     let errors = all.into_iter().enumerate();
     let mut errors = errors.filter_map(|(rank, end)| Some((rank, end.err()?)));
     match errors.next() {
         Some((rank, (host, what))) => Err(RankError { rank, host, what }),
         None => Ok(()),
-    }
-}
-
-/// The host's name, where Linux tells.
-fn host() -> String {
-    let name = disk::read_text(Path::new("/proc/sys/kernel/hostname"), 1 << 10).unwrap_or_default();
-    match name.trim() {
-        "" => "an unknown host".to_owned(),
-        name => name.to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! Gradients of micro-batches, added in an order that no number of ranks changes.
 
-use super::is_shared_out;
+use super::shared_out;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -58,10 +58,12 @@ pub(crate) fn reduce<M: Module>(
     if !mesh.is_shared() {
         return mine;
     }
+    // without a spread every rank holds everything
+    let ids = spread.map_or_else(Vec::new, |_| shared_out(model));
     let mut flat = Flat {
         of: mine,
         spread,
-        path: Vec::new(),
+        ids: &ids,
         held: Values::default(),
         shared_out: Values::default(),
         device: None,
@@ -79,8 +81,7 @@ pub(crate) fn reduce<M: Module>(
         of: GradientsParams::new(),
         held: held.cursor(),
         shared_out: shared_out.cursor(),
-        spread,
-        path: Vec::new(),
+        ids: &ids,
         device: device.unwrap_or_default(),
     };
     model.visit(&mut back);
@@ -141,7 +142,8 @@ impl Cursor {
 struct Flat<'a> {
     of: GradientsParams,
     spread: Option<&'a Spread>,
-    path: Vec<String>,
+    /// The parameters that are shared out.
+    ids: &'a [ParamId],
     held: Values,
     shared_out: Values,
     device: Option<Device>,
@@ -155,20 +157,12 @@ impl Flat<'_> {
 }
 
 impl ModuleVisitor for Flat<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let n = param.shape().num_elements();
         if self.device.is_none() {
             self.device = Some(param.val().device().without_autodiff());
         }
-        if self.spread.is_some() && is_shared_out(&self.path) {
+        if self.ids.contains(&param.id) {
             // experts to which no row came have a gradient of zero, as in one process
             let gradient = self.of_spread(param.id).unwrap_or_else(|| vec![0.0; n]);
             self.shared_out.push(Some(gradient), n);
@@ -183,24 +177,14 @@ struct Back<'a> {
     of: GradientsParams,
     held: Cursor,
     shared_out: Cursor,
-    spread: Option<&'a Spread>,
-    path: Vec<String>,
+    ids: &'a [ParamId],
     device: Device,
 }
 
 impl ModuleVisitor for Back<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let n = param.shape().num_elements();
-        let is_shared_out = self.spread.is_some() && is_shared_out(&self.path);
-        let cursor = if is_shared_out {
+        let cursor = if self.ids.contains(&param.id) {
             &mut self.shared_out
         } else {
             &mut self.held

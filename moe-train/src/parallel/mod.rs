@@ -23,4 +23,4 @@ pub use command::RankError;
 pub(crate) use command::{Command, Lead, Opening};
 pub use follow::{dismiss, follow};
 pub(crate) use gradients::{Part, reduce};
-pub(crate) use shares::{cut_model, cut_moments, is_shared_out, whole_model, whole_moments};
+pub(crate) use shares::{cut_model, cut_moments, shared_out, whole_model, whole_moments};

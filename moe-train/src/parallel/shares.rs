@@ -1,6 +1,6 @@
 //! A rank's share of the experts and of their moments, and the whole again.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::OptimizerRecord;
 use burn::store::RecordError;
 use burn::tensor::{Bytes, Tensor, TensorData};
@@ -8,29 +8,26 @@ use burn_pack::{Reader, Writer};
 use moe_parallel::Communicator;
 use std::collections::BTreeMap;
 
-pub(crate) use moe_experts::spread::is_shared_out;
-use moe_experts::spread::share;
+use moe_experts::spread::{is_shared_out, share};
 
 /// The model with this rank's share of each bank of experts.
 pub(crate) fn cut_model<M: Module>(model: M, group: &dyn Communicator) -> M {
-    if group.size() == 1 {
-        return model;
-    }
-    model.map(&mut Change {
-        path: Vec::new(),
-        how: How::Cut,
-        group,
-    })
+    change(model, How::Cut, group)
 }
 
 /// The model with all experts, put together from the shares of all ranks of the group, each of which gets it.
 pub(crate) fn whole_model<M: Module>(model: M, group: &dyn Communicator) -> M {
+    change(model, How::Gather, group)
+}
+
+fn change<M: Module>(model: M, how: How, group: &dyn Communicator) -> M {
     if group.size() == 1 {
         return model;
     }
+    let shared_out = shared_out(&model);
     model.map(&mut Change {
-        path: Vec::new(),
-        how: How::Gather,
+        shared_out,
+        how,
         group,
     })
 }
@@ -42,7 +39,7 @@ enum How {
 }
 
 struct Change<'a> {
-    path: Vec<String>,
+    shared_out: Vec<ParamId>,
     how: How,
     group: &'a dyn Communicator,
 }
@@ -67,16 +64,8 @@ impl Change<'_> {
 }
 
 impl ModuleMapper for Change<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if !is_shared_out(&self.path) {
+        if !self.shared_out.contains(&param.id) {
             return param;
         }
         param.map(|tensor| {
@@ -91,12 +80,12 @@ impl ModuleMapper for Change<'_> {
     }
 }
 
-/// The names of the parameters that are shared out, in the order of the model.
-fn shared_out<M: Module>(model: &M) -> Vec<u64> {
+/// The parameters that are shared out, in the order of the model.
+pub(crate) fn shared_out<M: Module>(model: &M) -> Vec<ParamId> {
     #[derive(Default)]
     struct Names {
         path: Vec<String>,
-        ids: Vec<u64>,
+        ids: Vec<ParamId>,
     }
     impl ModuleVisitor for Names {
         fn enter_module(&mut self, name: &str, _container_type: &str) {
@@ -109,7 +98,7 @@ fn shared_out<M: Module>(model: &M) -> Vec<u64> {
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if is_shared_out(&self.path) {
-                self.ids.push(param.id.val());
+                self.ids.push(param.id);
             }
         }
     }
@@ -158,7 +147,7 @@ fn change_moments<M: Module>(
     let (scalars, metadata) = (reader.scalars().clone(), reader.metadata().clone());
     let mut of: BTreeMap<u64, BTreeMap<String, burn_pack::Tensor>> = BTreeMap::new();
     let mut tensors = Vec::new();
-    let ids = shared_out(model);
+    let ids: Vec<u64> = shared_out(model).iter().map(ParamId::val).collect();
     for tensor in reader.into_tensors()? {
         let (name, dtype, shape, id, bytes) = tensor.into_parts()?;
         let tensor = burn_pack::Tensor::new(name.clone(), dtype, shape, id, bytes);

@@ -1,8 +1,8 @@
 //! Gradient clipping by the global norm (Pascanu et al. 2012, arXiv 1211.5063, algorithm 1). Burn's
 //! own clipping is of each tensor by itself.
 
-use crate::parallel::is_shared_out;
-use burn::module::{Module, ModuleVisitor, Param};
+use crate::parallel::shared_out;
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use moe_parallel::{Communicator, gather_values};
@@ -35,7 +35,7 @@ pub(super) fn clip_shared<M: Module>(
 ) -> f64 {
     let mut squares = Squares {
         grads,
-        path: Vec::new(),
+        shared_out: shared_out(module),
         sums: Vec::new(),
     };
     module.visit(&mut squares);
@@ -83,24 +83,16 @@ struct Square {
 /// Sums squares on the device, so that numbers are read back once and not for each parameter.
 struct Squares<'a> {
     grads: &'a GradientsParams,
-    path: Vec<String>,
+    shared_out: Vec<ParamId>,
     sums: Vec<Square>,
 }
 
 impl ModuleVisitor for Squares<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(grad) = self.grads.get::<D>(param.id) else {
             return;
         };
-        let is_shared_out = is_shared_out(&self.path);
+        let is_shared_out = self.shared_out.contains(&param.id);
         let sums = if is_shared_out {
             let n_experts = grad.dims()[0];
             let rows = grad.square().reshape([n_experts as isize, -1]);
@@ -125,17 +117,12 @@ fn total(squares: Vec<Square>, group: &dyn Communicator) -> f64 {
     if sums.is_empty() {
         return 0.0;
     }
-    let mine = to_vec(Tensor::cat(sums, 0));
-    let all = gather_values(group, &mine);
+    let all = gather_values(group, to_vec(Tensor::cat(sums, 0)));
     let mut total = 0.0;
     let mut at = 0;
     for (n, is_shared_out) in counts {
         // what every rank holds is counted once
-        let ranks = if is_shared_out {
-            all.as_slice()
-        } else {
-            std::slice::from_ref(&mine)
-        };
+        let ranks = if is_shared_out { &all[..] } else { &all[..1] };
         let values = ranks.iter().flat_map(|of_rank| &of_rank[at..at + n]);
         total = values.fold(total, |total, &x| total + f64::from(x));
         at += n;

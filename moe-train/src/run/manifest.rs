@@ -66,8 +66,10 @@ pub struct World {
     pub exchange_s: f64,
     /// Seconds of them in which it waited for the last process to come.
     pub waited_s: f64,
-    /// Bytes of rows that it sent to others, a token of its own.
-    pub sent_bytes_per_token: f64,
+    /// Bytes of rows that it sent to others.
+    pub sent_bytes: u64,
+    /// Its own training tokens, whose rows they are.
+    pub own_tokens: u64,
 }
 
 impl World {
@@ -79,7 +81,8 @@ impl World {
             engine: mesh.world.engine().to_owned(),
             exchange_s: 0.0,
             waited_s: 0.0,
-            sent_bytes_per_token: 0.0,
+            sent_bytes: 0,
+            own_tokens: 0,
         })
     }
 }
@@ -130,7 +133,7 @@ pub(super) fn now_s() -> u64 {
 }
 
 /// The name of this machine; "" if the system does not tell.
-pub(super) fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     let told = disk::read_text(Path::new("/proc/sys/kernel/hostname"), 1 << 10).ok();
     let told = told.or_else(|| stdout_of("hostname", &[]));
     told.map_or(String::new(), |name| name.trim().to_owned())

@@ -43,6 +43,7 @@ pub use from::{checkpoint_path, shorter_run};
 pub use hold::{Hold, LEASE, Lock, Owner};
 pub use loaded::check_scores;
 pub use loaded::{LoadedRun, evaluate_run, evaluate_run_on, read_manifest};
+pub(crate) use manifest::hostname;
 pub use manifest::{BURN_VERSION, Manifest, World};
 pub use measured::Measured;
 pub use metrics::LayerMeter;

@@ -32,7 +32,7 @@ pub struct Trainer {
     device: Device,
     /// The ranks that make each step together.
     mesh: Mesh,
-    /// What the experts of other ranks cost in the last step.
+    /// Cost of the experts of other ranks in the last step.
     traffic: Traffic,
 }
 
@@ -83,12 +83,13 @@ impl Trainer {
         if let Err(error) = mesh.check(self.config.train.accumulate, n_experts) {
             panic!("{error}");
         }
-        let record = cut_moments(self.optimizer.to_record(), &self.model, &*mesh.experts);
         if mesh.experts.size() > 1 {
-            let record = record.expect("moments that are in memory can be read");
+            let record = self.optimizer.to_record();
+            let record = cut_moments(record, &self.model, &*mesh.experts)
+                .expect("moments that are in memory can be read");
             self.optimizer = self.optimizer.load_record(record);
+            self.model = cut_model(self.model, &*mesh.experts);
         }
-        self.model = cut_model(self.model, &*mesh.experts);
         self.mesh = mesh;
         self
     }
@@ -242,7 +243,7 @@ impl Trainer {
             &self.mesh,
         );
         self.traffic = spread.map_or_else(Traffic::default, |spread| spread.traffic());
-        let all = gather_values(&*self.mesh.world, &mine);
+        let all = gather_values(&*self.mesh.world, mine);
         let sums = all
             .into_iter()
             .flatten()

@@ -203,13 +203,10 @@ impl<'a> Run<'a> {
         let metrics = self.trainer.step(batches)?;
         if let Some(world) = &mut self.manifest.world {
             let traffic = self.trainer.traffic();
-            let own = metrics.tokens as f64 / world.ranks as f64;
-            let step = self.config.tokens_per_step() as f64 / world.ranks as f64;
             world.exchange_s += traffic.seconds;
             world.waited_s += traffic.waited;
-            // the mean over the tokens so far
-            let before = world.sent_bytes_per_token * (own - step);
-            world.sent_bytes_per_token = (before + traffic.bytes as f64) / own;
+            world.sent_bytes += traffic.bytes;
+            world.own_tokens += self.config.tokens_per_step() / world.ranks as u64;
         }
         Ok(Some(metrics))
     }

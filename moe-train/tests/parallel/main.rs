@@ -1,6 +1,8 @@
 //! The number of ranks is no part of a run: losses, gradients' norms, loads, weights and moments have the same bits.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/runs.rs"]
+mod common;
 mod left;
 mod museum;
 mod runs;

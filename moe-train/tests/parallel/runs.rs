@@ -1,33 +1,16 @@
 //! Runs of several ranks: folders, evaluations and checkpoints are those of one.
 
+use crate::common::{StopAfter, metrics};
 use crate::left::config;
 use burn::tensor::Device;
 use moe_parallel::{Mesh, Threads};
 use moe_train::config::RunConfig;
 use moe_train::parallel::{dismiss, follow};
-use moe_train::run::{
-    Event, Observer, Outcome, RunError, RunFolder, RunOptions, run_folder, train,
-};
+use moe_train::run::{Outcome, RunError, RunFolder, RunOptions, run_folder, train};
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Stops after a step.
-struct StopAfter<'a> {
-    step: u64,
-    stop: &'a AtomicBool,
-}
-
-impl Observer for StopAfter<'_> {
-    fn on(&mut self, event: Event<'_>) {
-        if let Event::Step(metrics) = event
-            && metrics.step == self.step
-        {
-            self.stop.store(true, Ordering::Relaxed);
-        }
-    }
-}
+use std::sync::atomic::AtomicBool;
 
 /// Goes on with a run on some ranks until it is done, or until a step.
 fn go_on(
@@ -63,13 +46,10 @@ fn go_on(
 /// What a finished run leaves in its folder, without times.
 fn folder(config: &RunConfig, runs: &Path) -> [String; 3] {
     let folder = RunFolder::new(run_folder(config, runs));
-    let metrics = fs::read_to_string(folder.metrics()).unwrap();
-    let untimed = |line: &str| {
-        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        line.as_object_mut().unwrap().remove("tokens_per_s");
-        line.to_string()
-    };
-    let lines: Vec<String> = metrics.lines().map(untimed).collect();
+    let lines: Vec<String> = metrics(config, runs)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let step = *folder.checkpoint_steps().unwrap().last().unwrap();
     let model = fs::read(folder.checkpoint(step).join("model.bpk")).unwrap();
     [

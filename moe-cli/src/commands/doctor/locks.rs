@@ -146,7 +146,7 @@ tmpfs /scratch/fast tmpfs rw 0 0
             let system = FileSystem::parse(MOUNTS, Path::new(path)).expect("a file system");
             (system.name.clone(), system.reach())
         };
-        assert_eq!(found("/root/runs").0, "overlay");
+        assert_eq!(found("/opt/runs").0, "overlay");
         assert_eq!(found("/homes").0, "overlay");
         assert_eq!(found("/scratch/fast/runs").0, "tmpfs");
         for (path, name, words) in [
