@@ -32,6 +32,9 @@ mod ranks;
 mod runs;
 #[path = "cli/runs_folder.rs"]
 mod runs_folder;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[path = "cli/synced.rs"]
+mod synced;
 #[path = "cli/targets.rs"]
 mod targets;
 #[path = "cli/vision.rs"]
