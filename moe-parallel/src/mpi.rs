@@ -4,7 +4,7 @@ use crate::Communicator;
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::Universe;
 use mpi::topology::{Color, Communicator as _, SimpleCommunicator};
-use mpi::traits::{CommunicatorCollectives, Equivalence};
+use mpi::traits::CommunicatorCollectives;
 use std::fmt;
 use std::sync::Arc;
 
