@@ -56,13 +56,23 @@ pub const LARGEST: usize = 1 << 23;
 /// The least bytes by which bandwidth is judged: smaller parts stay in the caches, and rows of tokens do not.
 const BULK: usize = 1 << 20;
 
+/// Bytes that a rank touches between two exchanges, more than the caches of most processors hold.
+const BETWEEN: usize = 1 << 26;
+
 /// Times exchanges. All ranks call it.
 pub fn bench(world: &dyn Communicator, repetitions: usize) -> ExchangeBench {
     let ranks = world.size();
-    let time = |part: usize| {
-        let exchange = || {
+    let mut others = vec![0u64; BETWEEN / size_of::<u64>()];
+    let mut time = |part: usize| {
+        let mut exchange = || {
+            // a step works on other memory between two exchanges, so that what is received finds no room in the caches
+            others
+                .iter_mut()
+                .for_each(|value| *value = value.wrapping_add(1));
             // memory that was written just before, as rows are
             let parts = vec![vec![1u8; part]; ranks];
+            // no time of waiting for the last rank
+            world.gather(&[]);
             let start = Instant::now();
             let received = world.exchange(parts);
             let seconds = start.elapsed().as_secs_f64();
@@ -73,7 +83,7 @@ pub fn bench(world: &dyn Communicator, repetitions: usize) -> ExchangeBench {
         let seconds: Vec<f64> = (0..repetitions).map(|_| exchange()).collect();
         (part * (ranks - 1), Timing::of(&seconds))
     };
-    let times: Vec<(usize, Timing)> = PARTS.into_iter().map(time).collect();
+    let times: Vec<(usize, Timing)> = PARTS.into_iter().map(&mut time).collect();
     let alpha_s = times[0].1.median_s;
     let bulk = times
         .iter()

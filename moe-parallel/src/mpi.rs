@@ -1,11 +1,12 @@
 //! Ranks that are processes of MPI (MPI Forum, MPI 3.1), through the crate `mpi`.
 
 use crate::Communicator;
-use mpi::datatype::{Partition, PartitionMut};
+use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::topology::{Color, Communicator as _, SimpleCommunicator};
-use mpi::traits::CommunicatorCollectives;
+use mpi::traits::{CommunicatorCollectives, Destination, Source};
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 /// A rank among processes that `mpirun` or `srun` has started.
@@ -60,19 +61,34 @@ impl Communicator for Mpi {
         self.group.size() as usize
     }
 
-    fn exchange(&self, parts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        assert_eq!(parts.len(), self.size(), "exchange: one part for each rank");
+    fn exchange(&self, mut parts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let (own, size) = (self.rank(), self.size());
+        assert_eq!(parts.len(), size, "exchange: one part for each rank");
+        let own_part = mem::take(&mut parts[own]);
         let sent: Vec<i32> = parts.iter().map(|part| count(part.len())).collect();
-        let mut received = vec![0; sent.len()];
-        self.group.all_to_all_into(&sent[..], &mut received[..]);
-        let (send, from) = (buffer(parts.concat()), starts(&sent));
-        let mut bytes = buffer(vec![0u8; total(&received)]);
-        let to = starts(&received);
-        self.group.all_to_all_varcount_into(
-            &Partition::new(&send[..], &sent[..], &from[..]),
-            &mut PartitionMut::new(&mut bytes[..], &received[..], &to[..]),
-        );
-        cut(&bytes, &received)
+        let mut counts = vec![0i32; size];
+        self.group.all_to_all_into(&sent[..], &mut counts[..]);
+        let mut received: Vec<Vec<u8>> = counts.iter().map(|&n| vec![0u8; n as usize]).collect();
+        // from rank to rank and not by one collective call, which wants all parts in one piece of memory
+        mpi::request::scope(|scope| {
+            let arrivals: Vec<_> = (0..)
+                .zip(&mut received)
+                .filter(|(_, part)| !part.is_empty())
+                .map(|(rank, part)| {
+                    let sender = self.group.process_at_rank(rank);
+                    sender.immediate_receive_into(scope, &mut part[..])
+                })
+                .collect();
+            for step in 1..size {
+                let to = (own + step) % size;
+                if !parts[to].is_empty() {
+                    self.group.process_at_rank(to as i32).send(&parts[to][..]);
+                }
+            }
+            arrivals.into_iter().for_each(|arrival| _ = arrival.wait());
+        });
+        received[own] = own_part;
+        received
     }
 
     fn gather(&self, mine: &[u8]) -> Vec<Vec<u8>> {
