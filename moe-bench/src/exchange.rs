@@ -9,6 +9,7 @@ use moe_lab::stats::median;
 use moe_parallel::Communicator;
 use serde::Serialize;
 use std::fmt;
+use std::hint::black_box;
 use std::time::Instant;
 
 /// The time of exchanges of several sizes, as rank 0 sees it.
@@ -69,6 +70,7 @@ pub fn bench(world: &dyn Communicator, repetitions: usize) -> ExchangeBench {
             others
                 .iter_mut()
                 .for_each(|value| *value = value.wrapping_add(1));
+            black_box(&others);
             // memory that was written just before, as rows are
             let parts = vec![vec![1u8; part]; ranks];
             // no time of waiting for the last rank

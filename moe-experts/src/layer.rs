@@ -213,7 +213,7 @@ impl<R: Router> MoeLayer<R> {
     }
 
     fn sparse(&self, x_td: Tensor<2>, plan: &SparsePlan, n_experts: usize) -> Tensor<2> {
-        let rows = rows_of(plan, x_td.dims()[0], n_experts);
+        let rows = RowPlan::of_experts(plan, x_td.dims()[0], n_experts);
         let weights_n = plan.weights.clone().cast(x_td.dtype());
         match self.exchange {
             Exchange::Exact => self
@@ -289,25 +289,6 @@ impl<R: Router> MoeLayer<R> {
             Exchange::Bf16 => round_bf16(x_gmd),
         }
     }
-}
-
-/// The rows of the first `n_experts` experts; those of experts without a network, which come after
-/// them, are left out.
-fn rows_of(plan: &SparsePlan, n_tokens: usize, n_experts: usize) -> RowPlan {
-    let assignments = &plan.assignments;
-    let (tokens, experts) = (assignments.tokens(), assignments.experts());
-    let is_computed = |e: u32| (e as usize) < n_experts;
-    if experts.iter().all(|&e| is_computed(e)) {
-        return RowPlan::new(tokens, experts, assignments.kept(), n_tokens, n_experts);
-    }
-    let mut computed = Vec::with_capacity(experts.len());
-    let mut kept = Vec::with_capacity(experts.len());
-    for (&expert, &was_kept) in experts.iter().zip(assignments.kept()) {
-        // a row that is not kept needs some expert, and is not computed
-        computed.push(if is_computed(expert) { expert } else { 0 });
-        kept.push(was_kept && is_computed(expert));
-    }
-    RowPlan::new(tokens, &computed, &kept, n_tokens, n_experts)
 }
 
 #[cfg(test)]
@@ -396,7 +377,7 @@ mod tests {
             panic!("a sparse plan");
         };
         // tokens are exact in bf16 here: each expert's output is rounded, then weighed and summed
-        let rows = rows_of(plan, 7, 3);
+        let rows = RowPlan::of_experts(plan, 7, 3);
         let mut expected = Tensor::zeros([7, 6], &device);
         for n in 0..rows.n_rows() {
             let token = indices(&rows.rows_token()[n..n + 1], &device);

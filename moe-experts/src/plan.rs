@@ -5,6 +5,7 @@
 //! `ends[e - 1]..ends[e]`. The inverse map, token to rows, turns the combine step into a gather:
 //! `y_t = sum over the rows n of token t of gate_n * expert(x_t)`, summed in ascending row order.
 
+use moe_router::SparsePlan;
 use std::ops::Range;
 
 /// Map from kept assignments to rows of experts, and back.
@@ -23,6 +24,25 @@ pub struct RowPlan {
 }
 
 impl RowPlan {
+    /// The rows of the first `n_experts` experts; those of experts without a network, which come after
+    /// them, are left out.
+    pub(crate) fn of_experts(plan: &SparsePlan, n_tokens: usize, n_experts: usize) -> Self {
+        let assignments = &plan.assignments;
+        let (tokens, experts) = (assignments.tokens(), assignments.experts());
+        let is_computed = |e: u32| (e as usize) < n_experts;
+        if experts.iter().all(|&e| is_computed(e)) {
+            return Self::new(tokens, experts, assignments.kept(), n_tokens, n_experts);
+        }
+        let mut computed = Vec::with_capacity(experts.len());
+        let mut kept = Vec::with_capacity(experts.len());
+        for (&expert, &was_kept) in experts.iter().zip(assignments.kept()) {
+            // a row that is not kept needs some expert, and is not computed
+            computed.push(if is_computed(expert) { expert } else { 0 });
+            kept.push(was_kept && is_computed(expert));
+        }
+        Self::new(tokens, &computed, &kept, n_tokens, n_experts)
+    }
+
     /// Sorts the kept assignments by expert.
     ///
     /// # Shapes

@@ -40,7 +40,7 @@ pub struct Place {
     pub dir: TempDir,
 }
 
-/// What a command did.
+/// Exit code and output of a command.
 pub struct Ended {
     pub code: i32,
     pub stdout: String,

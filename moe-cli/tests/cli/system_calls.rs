@@ -38,33 +38,30 @@ fn open_path(descriptor: c_int) -> io::Result<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{descriptor}"))
 }
 
-/// Notes a sync, and says whether it shall fail.
-fn is_to_fail(descriptor: c_int) -> bool {
+/// Notes a sync, and makes it, unless it shall fail.
+///
+/// # Safety
+///
+/// The name must be that of a function that syncs an open file.
+unsafe fn sync(name: &CStr, descriptor: c_int) -> c_int {
     let path = open_path(descriptor).unwrap_or_default();
-    let fails = env::var("FAIL").is_ok_and(|end| path.to_string_lossy().ends_with(&end));
     note(&format!("sync {}", path.display()));
-    if fails {
+    if env::var("FAIL").is_ok_and(|end| path.to_string_lossy().ends_with(&end)) {
         unsafe { *__errno_location() = EIO };
+        return -1;
     }
-    fails
+    type Sync = unsafe extern "C" fn(c_int) -> c_int;
+    unsafe { transmute::<*mut c_void, Sync>(next(name))(descriptor) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
-    if is_to_fail(descriptor) {
-        return -1;
-    }
-    type Sync = unsafe extern "C" fn(c_int) -> c_int;
-    unsafe { transmute::<*mut c_void, Sync>(next(c"fsync"))(descriptor) }
+    unsafe { sync(c"fsync", descriptor) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdatasync(descriptor: c_int) -> c_int {
-    if is_to_fail(descriptor) {
-        return -1;
-    }
-    type Sync = unsafe extern "C" fn(c_int) -> c_int;
-    unsafe { transmute::<*mut c_void, Sync>(next(c"fdatasync"))(descriptor) }
+    unsafe { sync(c"fdatasync", descriptor) }
 }
 
 #[unsafe(no_mangle)]

@@ -113,7 +113,7 @@ pub struct Claim {
     pub evaluations: Vec<Arm>,
 }
 
-/// What was looked at before a claim's rules were fixed.
+/// Looks at the data before a claim's rules were fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Explored {

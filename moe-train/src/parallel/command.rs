@@ -48,7 +48,7 @@ pub struct RankError {
     pub rank: usize,
     /// The host's name.
     pub host: String,
-    /// What went wrong there.
+    /// The error there.
     pub what: String,
 }
 

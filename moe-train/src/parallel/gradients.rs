@@ -92,7 +92,7 @@ pub(crate) fn reduce<M: Module>(
 #[derive(Default)]
 struct Values {
     values: Vec<f32>,
-    /// Whether there is a gradient, of each parameter.
+    /// 1 for each parameter that has a gradient, 0 for the others.
     is_there: Vec<u8>,
 }
 
