@@ -1,11 +1,14 @@
 //! The exchange of bytes among processes, and the two numbers that a model of it needs.
 //!
-//! An exchange in which a rank sends `n` bytes to others takes about `alpha + n / beta` (Hockney 1994): a time to
-//! begin, which is that of an empty one, and bytes a second, which are those of large ones.
+//! An exchange in which a rank sends `n` bytes to `p` others takes about `p alpha + n / beta` (Hockney 1994): a time to
+//! start a message, which that of an empty exchange gives, and bytes a second, which those of large ones give. Both are
+//! of mean times, since the exchanges of a step add up: where ranks wait for a processor now and then, no median tells
+//! the sum.
 
 use crate::table::{columns, milliseconds, thousands};
 use crate::timing::Timing;
-use moe_lab::stats::median;
+use moe_lab::analyze::Link;
+use moe_lab::stats::{mean, median};
 use moe_parallel::Communicator;
 use serde::Serialize;
 use std::fmt;
@@ -21,10 +24,8 @@ pub struct ExchangeBench {
     pub ranks: usize,
     /// The sizes.
     pub sizes: Vec<ExchangeTime>,
-    /// Seconds to begin an exchange.
-    pub alpha_s: f64,
-    /// Bytes a second that a rank sends to others.
-    pub beta: f64,
+    /// The model.
+    pub link: Link,
 }
 
 /// The time of an exchange.
@@ -34,6 +35,8 @@ pub struct ExchangeTime {
     pub bytes: usize,
     /// The time.
     pub time: Timing,
+    /// The mean time in seconds.
+    pub mean_s: f64,
     /// Seconds that the fitted model says.
     pub modelled_s: f64,
 }
@@ -87,42 +90,51 @@ pub fn bench(world: &dyn Communicator, repetitions: usize) -> ExchangeBench {
         };
         (0..3).for_each(|_| _ = exchange());
         let seconds: Vec<f64> = (0..repetitions).map(|_| exchange()).collect();
-        (part * (ranks - 1), Timing::of(&seconds))
+        (part * (ranks - 1), seconds)
     };
-    let times: Vec<(usize, Timing)> = PARTS.into_iter().map(&mut time).collect();
-    let alpha_s = times[0].1.median_s;
-    let bulk = times
-        .iter()
-        .filter(|(bytes, _)| *bytes >= BULK * (ranks - 1));
+    let times: Vec<(usize, Vec<f64>)> = PARTS.into_iter().map(&mut time).collect();
+    let (peers, empty_s) = (ranks - 1, mean(&times[0].1));
+    let bulk = times.iter().filter(|(bytes, _)| *bytes >= BULK * peers);
     let per_byte: Vec<f64> = bulk
-        .map(|(bytes, time)| (time.median_s - alpha_s) / *bytes as f64)
+        .map(|(bytes, seconds)| (mean(seconds) - empty_s) / *bytes as f64)
         .collect();
     let per_byte = median(&per_byte).max(LEAST_PER_BYTE);
-    let size = |(bytes, time): (usize, Timing)| ExchangeTime {
-        modelled_s: alpha_s + bytes as f64 * per_byte,
+    let link = Link {
+        alpha: empty_s / peers.max(1) as f64,
+        beta: 1.0 / per_byte,
+    };
+    let size = |(bytes, seconds): (usize, Vec<f64>)| ExchangeTime {
+        modelled_s: link.seconds(peers, bytes as f64),
         bytes,
-        time,
+        time: Timing::of(&seconds),
+        mean_s: mean(&seconds),
     };
     ExchangeBench {
         engine: world.engine(),
         ranks,
         sizes: times.into_iter().map(size).collect(),
-        alpha_s,
-        beta: 1.0 / per_byte,
+        link,
     }
 }
 
 impl fmt::Display for ExchangeBench {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = ["bytes a rank sends", "ms", "fastest", "GB/s", "model, ms"];
+        let header = [
+            "bytes a rank sends",
+            "mean, ms",
+            "median",
+            "fastest",
+            "GB/s",
+            "model, ms",
+        ];
         let mut rows = vec![header.map(String::from).to_vec()];
         for size in &self.sizes {
-            let seconds = size.time.median_s;
             rows.push(vec![
                 thousands(size.bytes),
-                milliseconds(seconds),
+                milliseconds(size.mean_s),
+                milliseconds(size.time.median_s),
                 milliseconds(size.time.min_s),
-                format!("{:.2}", size.bytes as f64 / seconds / 1e9),
+                format!("{:.2}", size.bytes as f64 / size.mean_s / 1e9),
                 milliseconds(size.modelled_s),
             ]);
         }
@@ -130,11 +142,8 @@ impl fmt::Display for ExchangeBench {
         writeln!(f, "{}", columns(&rows))?;
         write!(
             f,
-            "model: {:.1} us and {:.2} GB/s (--link {:.3e},{:.3e})",
-            1e6 * self.alpha_s,
-            self.beta / 1e9,
-            self.alpha_s,
-            self.beta
+            "model: microseconds to start a message, and GB/s: --link {}",
+            self.link
         )
     }
 }
@@ -149,6 +158,12 @@ mod tests {
         let all = Threads::run(2, |world| bench(&*world, 2));
         assert_eq!(all[0].sizes.len(), PARTS.len());
         assert_eq!(all[0].sizes[1].bytes, 1024);
-        assert!(all[0].beta > 0.0);
+        assert!(all[0].link.beta > 0.0);
+        // what is printed is what `moe analyze` takes
+        let text = all[0].to_string();
+        let (_, printed) = text.split_once("--link ").expect("a model");
+        let link: Link = printed.parse().expect("a link");
+        let near = |a: f64, b: f64| (a / b - 1.0).abs() < 0.01;
+        assert!(near(link.alpha, all[0].link.alpha) && near(link.beta, all[0].link.beta));
     }
 }

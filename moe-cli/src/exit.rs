@@ -75,6 +75,7 @@ pub fn ablate_error(error: AblateError) -> anyhow::Error {
         AblateError::Grid(_)
         | AblateError::Claim(_)
         | AblateError::Sweep { .. }
+        | AblateError::OtherSeeds { .. }
         | AblateError::Seeds { .. }
         | AblateError::Seen(_)
         | AblateError::Unordered { .. }

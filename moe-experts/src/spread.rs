@@ -104,22 +104,21 @@ impl Spread {
         *lock(&self.traffic)
     }
 
-    /// Each part carries the time at which its sender came, behind its bytes.
+    /// Passes messages, in whose heads the time stands at which their sender came.
     fn exchange(&self, mut parts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         let came = now();
         let own = self.group.rank();
         let others = parts.iter().enumerate().filter(|(rank, _)| *rank != own);
         let bytes: usize = others.map(|(_, part)| part.len()).sum();
-        let stamp = came.to_le_bytes();
-        parts
-            .iter_mut()
-            .for_each(|part| part.extend_from_slice(&stamp));
-        let mut received = self.group.exchange(parts);
-        let mut last = came;
-        for part in &mut received {
-            let stamp = part.split_off(part.len() - stamp.len());
-            last = last.max(stamp.try_into().map_or(came, u64::from_le_bytes));
+        for part in &mut parts {
+            part[call::CAME].copy_from_slice(&came.to_le_bytes());
         }
+        let received = self.group.exchange(parts);
+        let came_of = |part: &Vec<u8>| {
+            let stamp = part.get(call::CAME)?.try_into().ok()?;
+            Some(u64::from_le_bytes(stamp))
+        };
+        let last = received.iter().filter_map(came_of).max().unwrap_or(came);
         let seconds = |ns: u64| ns as f64 / 1e9;
         let mut traffic = lock(&self.traffic);
         traffic.bytes += bytes as u64;

@@ -1,7 +1,6 @@
 //! Ranks that are processes of MPI (MPI Forum, MPI 3.1), through the crate `mpi`.
 
 use crate::Communicator;
-use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::topology::{Color, Communicator as _, SimpleCommunicator};
 use mpi::traits::{CommunicatorCollectives, Destination, Source};
@@ -46,6 +45,37 @@ impl Mpi {
             universe: Arc::new(universe),
         })
     }
+
+    /// Sends `parts[r]` to rank `r`, and returns what each rank has sent here, with `own` at the place of this rank,
+    /// whose part is empty.
+    ///
+    /// Bytes go from rank to rank and not by one collective call, which wants all parts in one piece of memory.
+    fn pass(&self, parts: &[&[u8]], own: Vec<u8>) -> Vec<Vec<u8>> {
+        let (rank, size) = (self.rank(), self.size());
+        let sent: Vec<i32> = parts.iter().map(|part| count(part.len())).collect();
+        let mut counts = vec![0i32; size];
+        self.group.all_to_all_into(&sent[..], &mut counts[..]);
+        let mut received: Vec<Vec<u8>> = counts.iter().map(|&n| vec![0u8; n as usize]).collect();
+        mpi::request::scope(|scope| {
+            let arrivals: Vec<_> = (0..)
+                .zip(&mut received)
+                .filter(|(_, part)| !part.is_empty())
+                .map(|(rank, part)| {
+                    let sender = self.group.process_at_rank(rank);
+                    sender.immediate_receive_into(scope, &mut part[..])
+                })
+                .collect();
+            for step in 1..size {
+                let to = (rank + step) % size;
+                if !parts[to].is_empty() {
+                    self.group.process_at_rank(to as i32).send(parts[to]);
+                }
+            }
+            arrivals.into_iter().for_each(|arrival| _ = arrival.wait());
+        });
+        received[rank] = own;
+        received
+    }
 }
 
 impl Communicator for Mpi {
@@ -62,47 +92,16 @@ impl Communicator for Mpi {
     }
 
     fn exchange(&self, mut parts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        let (own, size) = (self.rank(), self.size());
-        assert_eq!(parts.len(), size, "exchange: one part for each rank");
-        let own_part = mem::take(&mut parts[own]);
-        let sent: Vec<i32> = parts.iter().map(|part| count(part.len())).collect();
-        let mut counts = vec![0i32; size];
-        self.group.all_to_all_into(&sent[..], &mut counts[..]);
-        let mut received: Vec<Vec<u8>> = counts.iter().map(|&n| vec![0u8; n as usize]).collect();
-        // from rank to rank and not by one collective call, which wants all parts in one piece of memory
-        mpi::request::scope(|scope| {
-            let arrivals: Vec<_> = (0..)
-                .zip(&mut received)
-                .filter(|(_, part)| !part.is_empty())
-                .map(|(rank, part)| {
-                    let sender = self.group.process_at_rank(rank);
-                    sender.immediate_receive_into(scope, &mut part[..])
-                })
-                .collect();
-            for step in 1..size {
-                let to = (own + step) % size;
-                if !parts[to].is_empty() {
-                    self.group.process_at_rank(to as i32).send(&parts[to][..]);
-                }
-            }
-            arrivals.into_iter().for_each(|arrival| _ = arrival.wait());
-        });
-        received[own] = own_part;
-        received
+        assert_eq!(parts.len(), self.size(), "exchange: one part for each rank");
+        let own = mem::take(&mut parts[self.rank()]);
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        self.pass(&parts, own)
     }
 
     fn gather(&self, mine: &[u8]) -> Vec<Vec<u8>> {
-        let mut counts = vec![0i32; self.size()];
-        self.group
-            .all_gather_into(&count(mine.len()), &mut counts[..]);
-        let mut bytes = buffer(vec![0u8; total(&counts)]);
-        let to = starts(&counts);
-        let mine = buffer(mine.to_vec());
-        self.group.all_gather_varcount_into(
-            &mine[..],
-            &mut PartitionMut::new(&mut bytes[..], &counts[..], &to[..]),
-        );
-        cut(&bytes, &counts)
+        let mut parts = vec![mine; self.size()];
+        parts[self.rank()] = &[];
+        self.pass(&parts, mine.to_vec())
     }
 
     fn split(&self, color: usize) -> Arc<dyn Communicator> {
@@ -114,43 +113,8 @@ impl Communicator for Mpi {
     }
 }
 
-/// Bytes with an address of their own. That of a vector without memory is 1, which OpenMPI takes for `MPI_IN_PLACE`.
-fn buffer(mut bytes: Vec<u8>) -> Vec<u8> {
-    bytes.reserve(1);
-    bytes
-}
-
 /// Bytes as a count of MPI.
 fn count(bytes: usize) -> i32 {
     i32::try_from(bytes)
         .expect("a rank sends at most 2 GiB to another at a time: take smaller micro-batches")
-}
-
-fn total(counts: &[i32]) -> usize {
-    let all: i64 = counts.iter().map(|&n| i64::from(n)).sum();
-    assert!(
-        all <= i64::from(i32::MAX),
-        "a rank receives at most 2 GiB at a time: take smaller micro-batches"
-    );
-    all as usize
-}
-
-/// The place of each part among all.
-fn starts(counts: &[i32]) -> Vec<i32> {
-    let place = |at: &mut i32, &n: &i32| {
-        let start = *at;
-        *at += n;
-        Some(start)
-    };
-    counts.iter().scan(0, place).collect()
-}
-
-fn cut(bytes: &[u8], counts: &[i32]) -> Vec<Vec<u8>> {
-    let mut rest = bytes;
-    let part = |&n: &i32| {
-        let (part, after) = rest.split_at(n as usize);
-        rest = after;
-        part.to_vec()
-    };
-    counts.iter().map(part).collect()
 }

@@ -108,6 +108,61 @@ fn draws(place: &Place) {
 }
 
 #[test]
+fn a_look_ends_a_claim_that_it_decides_and_no_other() {
+    let place = place();
+    let looked = claim(20.0).replace("seeds = 5\n", "seeds = 7\nlook = 5\n");
+    // arms of different steps are not comparable, whatever the number of seeds
+    let open = looked.replace("train.steps = 4, balance", "train.steps = 5, balance");
+    for (name, text) in [("early", &looked), ("open", &open)] {
+        fs::write(place.path(&format!("mine/{name}.toml")), text).unwrap();
+    }
+    for (name, seeds, word, decision) in [
+        ("early", 5, "the claim was decided by the look", "PASS"),
+        (
+            "open",
+            7,
+            "the claim was decided at the end",
+            "INCONCLUSIVE",
+        ),
+    ] {
+        let ended = place.moe(&format!("claims run {name} {FOLDERS} -j 2"));
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let text = &ended.stdout;
+        assert!(text.contains(&format!("\n{decision}\n")), "{text}");
+        assert!(
+            text.contains(&format!(
+                "Looked at after 5 of 7 seeds, as its file says; {word}."
+            )),
+            "{text}"
+        );
+        // sqrt(5 / 7) between the looks: levels above those of one look, and below those of a look at half
+        assert!(
+            text.contains("Student's t, 96.7 %; for equality 93.2 %"),
+            "{text}"
+        );
+        let table = fs::read_to_string(place.path(&format!("of/mine/{name}.csv"))).unwrap();
+        assert_eq!(table.lines().count(), 1 + 2 * seeds, "{table}");
+        let again = place.json(&format!("claims {FOLDERS}"));
+        let line = again.as_array().unwrap().iter().find(|l| l["name"] == name);
+        assert_eq!(line.unwrap()["runs"], json!(2 * seeds));
+    }
+    // a table of other seeds decides nothing
+    let path = place.path("of/mine/early.csv");
+    let table = fs::read_to_string(&path).unwrap();
+    let is_kept = |line: &&str| line.split(',').nth(3) != Some("4");
+    let fewer: Vec<&str> = table.lines().filter(is_kept).collect();
+    assert_eq!(fewer.len(), 1 + 2 * 4);
+    fs::write(&path, fewer.join("\n")).unwrap();
+    let refused = place.moe("ablate mine/early.toml --from-csv of/mine/early.csv");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("the plan's are"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn a_claim_may_be_about_experts_on_ranks() {
     let place = place();
     // two of four experts, one a rank: each token is on two ranks

@@ -57,7 +57,7 @@ fn exchanges_are_timed() {
     let place = Place::new();
     let json = place.json("bench exchange --ranks 2 --repetitions 2");
     assert_eq!(json["ranks"], 2);
-    assert!(json["beta"].as_f64().unwrap() > 0.0);
+    assert!(json["link"]["beta"].as_f64().unwrap() > 0.0);
     let text = place.moe("bench exchange --ranks 2 --repetitions 2").stdout;
     assert!(text.contains("--link"), "{text}");
 }

@@ -8,6 +8,7 @@
 use super::bank::{Bank, Computed, Rows};
 use super::{Spread, lock, share};
 use crate::RowPlan;
+use bytemuck::cast_slice;
 use std::iter;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -23,8 +24,14 @@ pub struct Call {
     computed: Mutex<Vec<Option<Computed>>>,
 }
 
-/// Bytes of the head of a message: the number of the call.
-const HEAD: usize = size_of::<u64>();
+/// The place of the number of the call in a message.
+const NUMBER: Range<usize> = 0..8;
+
+/// The place of the time at which the sender came, in nanoseconds.
+pub(super) const CAME: Range<usize> = 8..16;
+
+/// Bytes of the head of a message.
+const HEAD: usize = CAME.end;
 
 impl Call {
     pub(super) fn new(spread: Arc<Spread>, plan: Arc<RowPlan>, bank: Bank) -> Self {
@@ -46,7 +53,7 @@ impl Call {
         let mut outputs = Vec::with_capacity(received.len());
         for message in &received {
             let (rows_out, kept) = self.apply(message, is_tracked);
-            outputs.push(self.message(&[&rows_out]));
+            outputs.push(self.message(&[cast_slice(&rows_out)]));
             computed.push(kept);
         }
         *lock(&self.computed) = computed;
@@ -63,7 +70,7 @@ impl Call {
         let width = d_y.len() / self.plan.n_tokens().max(1);
         let sent = (0..self.ranks()).map(|rank| {
             let rows = self.gather(d_y, self.rows_of(rank), width);
-            self.message(&[&rows])
+            self.message(&[cast_slice(&rows)])
         });
         let received = self.exchange(sent.collect());
         let computed = std::mem::take(&mut *lock(&self.computed));
@@ -107,11 +114,7 @@ impl Call {
         let assignments = &self.plan.rows_assignment()[rows.clone()];
         let gates: Vec<f32> = assignments.iter().map(|&a| gates[a as usize]).collect();
         let rows = self.gather(x, rows, width);
-        let mut message = self.message(&[]);
-        message.extend_from_slice(bytemuck::cast_slice(&counts));
-        message.extend_from_slice(bytemuck::cast_slice(&gates));
-        message.extend_from_slice(bytemuck::cast_slice(&rows));
-        message
+        self.message(&[cast_slice(&counts), cast_slice(&gates), cast_slice(&rows)])
     }
 
     fn apply(&self, message: &[u8], is_tracked: bool) -> (Vec<f32>, Option<Computed>) {
@@ -152,7 +155,7 @@ impl Call {
         for (id, gradient) in gradients.parameters {
             kept.push(id, sender, gradient);
         }
-        self.message(&[&gradients.rows, &gradients.gates])
+        self.message(&[cast_slice(&gradients.rows), cast_slice(&gradients.gates)])
     }
 
     /// Each token's rows, added in ascending order from zero, as the grouped product of one process does.
@@ -174,11 +177,15 @@ impl Call {
         values.copied().collect()
     }
 
-    fn message(&self, parts: &[&[f32]]) -> Vec<u8> {
-        let mut message = self.number.to_le_bytes().to_vec();
+    /// A message of this call, with nothing at the place of the time.
+    fn message(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        let mut message = Vec::with_capacity(HEAD + bytes);
+        message.extend_from_slice(&self.number.to_le_bytes());
+        message.resize(HEAD, 0);
         parts
             .iter()
-            .for_each(|part| message.extend_from_slice(bytemuck::cast_slice(part)));
+            .for_each(|part| message.extend_from_slice(part));
         message
     }
 
@@ -187,7 +194,7 @@ impl Call {
         let mine = self.number.to_le_bytes();
         for (rank, message) in received.iter().enumerate() {
             assert!(
-                message.get(..HEAD) == Some(&mine),
+                message.get(NUMBER) == Some(&mine),
                 "rank {rank} makes another call of its experts than call {} of this rank: all ranks must run the \
                  same layers in the same order",
                 self.number

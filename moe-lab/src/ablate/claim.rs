@@ -4,7 +4,8 @@
 //! [claim]
 //! hypothesis = "..."
 //! source = "arXiv ..."
-//! seeds = 5
+//! seeds = 10
+//! look = 5                           # optional: a look after so many seeds, which ends the claim if it is decided
 //! sweep = "balance.load_balance"     # optional: the key whose values make a curve
 //! ranks = 8                          # optional: the ranks that `fan_out`, `bytes_token` and `busiest_rank` spread experts over
 //!
@@ -27,6 +28,7 @@
 //! key = "train.lr"
 //! values = [1e-3, 2e-3, 4e-3]
 //! seeds = [0, 1]
+//! alike = [["a", "b"]]               # optional: arms that are one model by different means, which take one value
 //!
 //! [scale]                            # optional: the baseline at other budgets, which says what differences are worth
 //! budgets = [0.5, 1, 2, 4]
@@ -41,7 +43,7 @@
 //! `margin`; `equal` to it within a `margin`; or of all of them together that a metric has a `trend` ("rising",
 //! "falling") `along` a key. Rules are decided by Student's t interval of the paired differences, of 95 %, for
 //! equality of 90 %, and a trend by Page's test at 5 %. Each stands for itself, without a correction for the number
-//! of rules. A rule between arms whose `budget` ("active", "total" or "steps") differs is inconclusive. Overrides or
+//! of rules. With a look both times are decided at one higher level. A rule between arms whose `budget` ("active", "total" or "steps") differs is inconclusive. Overrides or
 //! another number of seeds leave the claim undecided.
 
 mod tables;
@@ -89,6 +91,8 @@ pub struct Claim {
     pub source: String,
     /// The number of seeds of each arm.
     pub seeds: u64,
+    /// The seeds after which the claim is looked at, and ends if it is decided.
+    pub look: Option<u64>,
     /// The key whose values make a curve over the arms that differ in it alone.
     pub sweep: Option<String>,
     /// The ranks that experts are spread over for the metrics of communication. Default: 8
@@ -160,6 +164,7 @@ impl Claim {
             hypothesis: document.claim.hypothesis,
             source: document.claim.source,
             seeds: document.claim.seeds,
+            look: document.claim.look,
             sweep: document.claim.sweep,
             n_ranks: document.claim.ranks.unwrap_or(RANKS),
             rules: document.rule,
@@ -213,11 +218,27 @@ impl Claim {
                 self.seeds
             ));
         }
+        if self
+            .look
+            .is_some_and(|look| look < MIN_SEEDS || look >= self.seeds)
+        {
+            return Err(format!(
+                "a look is made after {MIN_SEEDS} seeds at least, and before the last of {}",
+                self.seeds
+            ));
+        }
         let names = self.tested();
         if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
             return Err(format!(
                 "two arms are called `{}`; give each its own name",
                 names[i]
+            ));
+        }
+        let alike = self.tune.iter().flat_map(|tune| tune.alike.concat());
+        let is_arm = |name: &String| self.arms.iter().any(|arm| arm.label == *name);
+        if let Some(unknown) = alike.into_iter().find(|name| !is_arm(name)) {
+            return Err(format!(
+                "`alike` of [tune] names `{unknown}`, which is no arm"
             ));
         }
         self.rules.iter().try_for_each(|rule| rule.check(&names))
@@ -389,6 +410,8 @@ below = "a"
             ("arms = [\"b\"]", "arms = [\"d\"]", "no arm `d`"),
             ("seeds = 5", "seeds = 1001", "at most 1000"),
             ("seeds = 5", "seeds = 4", "at least two arms, 5 seeds"),
+            ("seeds = 5", "seeds = 8\nlook = 4", "a look is made after 5"),
+            ("seeds = 5", "seeds = 5\nlook = 5", "before the last of 5"),
             ("seeds = 5", "seeds = 5\nseed = 0", "unknown field `seed`"),
             (
                 "below = \"a\"",
@@ -420,6 +443,11 @@ below = "a"
                 "[base]",
                 "[tune]\nkey = \"train.lr\"\nvalues = [1e-3]\nseeds = [0]\n[base]",
                 "a tuning needs at least two values",
+            ),
+            (
+                "[base]",
+                "[tune]\nkey = \"train.lr\"\nvalues = [1e-3, 2e-3]\nseeds = [0]\nalike = [[\"a\", \"x\"]]\n[base]",
+                "names `x`, which is no arm",
             ),
             ("\"loss\"", "\"los\"", "unknown variant `los`"),
         ] {

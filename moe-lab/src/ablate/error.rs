@@ -90,6 +90,14 @@ pub enum AblateError {
         /// The number that was asked for.
         n_seeds: u64,
     },
+    /// Results of other seeds than the plan's.
+    #[error("the results are of the seeds {found:?}, and the plan's are {planned:?}")]
+    OtherSeeds {
+        /// The seeds of the results.
+        found: Vec<u64>,
+        /// The seeds of the plan.
+        planned: Vec<u64>,
+    },
     /// The configuration of an arm.
     #[error("arm {label}: {source}")]
     Arm {

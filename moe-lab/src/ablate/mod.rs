@@ -30,7 +30,9 @@ pub use grid::{Arm, Axis, Grid, GridError};
 pub use outcome::{ArmResult, SeedResult};
 pub use over_ranks::OverRanks;
 pub use plan::{Plan, PlannedArm, PlannedRun, TestedArm};
-pub use rule::{Bound, ClaimReport, Decision, Metric, Rule, RuleReport, Side, Statement};
+pub use rule::{
+    Bound, ClaimReport, Decision, Levels, Look, Metric, Rule, RuleReport, Side, Statement,
+};
 pub use run::{Executed, Others, execute, reported};
 pub use runs_csv::{CsvError, MadeRuns, from_csv, to_csv};
 pub use scale::Scaling;

@@ -1,10 +1,12 @@
 //! The rules that decide a claim: an arm's mean over seeds against a number or another arm's, or an order of arms.
 
 mod decision;
+mod levels;
 mod metric;
 
 pub(super) use decision::together;
 pub use decision::{ClaimReport, Decision, RuleReport};
+pub use levels::{Levels, Look};
 pub use metric::Metric;
 
 use super::Budget;

@@ -1,7 +1,9 @@
 //! The runs of an ablation, shared with other processes that are given the same ones.
 
 use super::make::{Early, Results, Runs};
-use super::{AblateError, AblationConfig, AblationReport, Claim, MadeRuns, Plan, PlannedArm};
+use super::{
+    AblateError, AblationConfig, AblationReport, Claim, ClaimReport, MadeRuns, Plan, PlannedArm,
+};
 use super::{Scaling, SeedResult, Tune, TuneReport};
 use burn::tensor::Device;
 use moe_train::config::RunConfig;
@@ -71,7 +73,7 @@ pub fn execute(
     }
 }
 
-/// Makes all runs and their table.
+/// Makes all runs and their table; only those up to the look of a claim that is decided by it.
 fn made(
     plan: &Plan,
     config: &AblationConfig,
@@ -82,18 +84,34 @@ fn made(
         Some(tune) => Some(tuned(plan, tune, &runs.make_all(plan.trials())?)),
     };
     let plan = plan.chosen(tuning.as_ref())?;
+    if let Some(early) = plan.until_look() {
+        let report = compared(&early, config, runs, tuning.clone())?;
+        if report.claim.as_ref().is_some_and(ClaimReport::is_decided) {
+            return Ok(report);
+        }
+    }
+    compared(&plan, config, runs, tuning)
+}
+
+/// Makes the runs of a plan whose arms are tuned, and their table.
+fn compared(
+    plan: &Plan,
+    config: &AblationConfig,
+    runs: &mut Runs<'_>,
+    tuning: Option<TuneReport>,
+) -> Result<AblationReport, Early> {
     let results = runs.make_all(plan.runs().chain(plan.scaled()))?;
-    let rows = runs.evaluate_all(&plan, &results)?;
+    let rows = runs.evaluate_all(plan, &results)?;
     let others = match &plan.claim {
-        Some(claim) => runs.of_another_version(&plan, claim)?,
+        Some(claim) => runs.of_another_version(plan, claim)?,
         None => 0,
     };
     let made = MadeRuns {
-        scaled: scaled(&plan, &results),
+        scaled: scaled(plan, &results),
         rows,
         tuning,
     };
-    let mut report = reported(&plan, config, made, others)?;
+    let mut report = reported(plan, config, made, others)?;
     if runs.devices.len() > 1 {
         report.devices = runs.devices.iter().cloned().collect();
     }
@@ -104,7 +122,7 @@ fn made(
 ///
 /// # Errors
 ///
-/// Returns an error if the results are not those of the plan's rows.
+/// Returns an error if the results are not those of the plan's rows, and its seeds or those up to its look.
 pub fn reported(
     plan: &Plan,
     config: &AblationConfig,
@@ -113,6 +131,13 @@ pub fn reported(
 ) -> Result<AblationReport, AblateError> {
     let plan = plan.chosen(made.tuning.as_ref())?;
     let mut report = AblationReport::new(&made.rows, config)?;
+    let is_early = |early: Plan| early.seeds == report.seeds;
+    if report.seeds != plan.seeds && !plan.until_look().is_some_and(is_early) {
+        return Err(AblateError::OtherSeeds {
+            found: report.seeds,
+            planned: plan.seeds,
+        });
+    }
     report.sweep = plan.sweep.clone();
     report.tuning = made.tuning;
     if !made.scaled.is_empty() {
@@ -145,7 +170,7 @@ pub(super) fn tuned(plan: &Plan, tune: &Tune, results: &Results) -> TuneReport {
     };
     let arm = |arm: &PlannedArm| {
         let trials = arm.candidates.iter().map(trials).collect();
-        tune.choose(&arm.label, trials)
+        (arm.label.clone(), trials)
     };
     tune.report(plan.arms.iter().map(arm).collect())
 }

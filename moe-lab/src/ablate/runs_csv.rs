@@ -136,7 +136,7 @@ mod tests {
             }]
         };
         let trials = vec![trial(2.0), trial(1.0)];
-        let arms = ["a, with a comma", "b"].map(|arm| tune.choose(arm, trials.clone()));
+        let arms = ["a, with a comma", "b"].map(|arm| (arm.to_owned(), trials.clone()));
         report.tuning = Some(tune.report(arms.to_vec()));
         let at = |loss: f64| -> Vec<SeedResult> {
             let run = |seed: u64| SeedResult {

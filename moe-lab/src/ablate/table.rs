@@ -12,7 +12,7 @@ use super::claim::Claim;
 use super::differ::Difference;
 use super::error::TableError;
 use super::outcome::ArmResult;
-use super::rule::{ClaimReport, Decision, together};
+use super::rule::{ClaimReport, Decision, Levels, Look, together};
 use super::scale::Scaling;
 use super::sweep::Sweep;
 use super::tune::TuneReport;
@@ -135,11 +135,14 @@ impl AblationReport {
         changed_by: Option<&str>,
         runs_of_another_version: usize,
     ) {
-        let mut rules: Vec<_> = claim
-            .rules
-            .iter()
-            .flat_map(|rule| rule.decide(self))
-            .collect();
+        let look = claim.look.map(|after| Look {
+            after,
+            of: claim.seeds,
+            ended: self.seeds.len() as u64 == after,
+        });
+        let levels = Levels::of(look);
+        let rules = claim.rules.iter();
+        let mut rules: Vec<_> = rules.flat_map(|rule| rule.decide(self, levels)).collect();
         if changed_by.is_some() {
             rules
                 .iter_mut()
@@ -152,6 +155,8 @@ impl AblationReport {
                 let seeds: Vec<String> = explored.seeds.iter().map(u64::to_string).collect();
                 format!("{} (seeds {})", explored.what, seeds.join(", "))
             }),
+            look,
+            levels,
             runs_of_another_version,
             decision: together(&rules),
             changed_by: changed_by.map(str::to_owned),

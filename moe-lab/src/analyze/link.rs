@@ -1,6 +1,7 @@
 //! Links between ranks, by the time of a message: `alpha` to start it and its bytes over `beta`.
 
 use serde::Serialize;
+use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
@@ -106,6 +107,19 @@ impl FromStr for Link {
     }
 }
 
+impl fmt::Display for Link {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = |x: f64| format!("{x:.3e}").parse().unwrap_or(x);
+        write!(
+            f,
+            "{},{}",
+            digits(1e6 * self.alpha),
+            digits(self.beta / 1e9)
+        )
+    }
+}
+
 impl Link {
     /// The time in which a rank starts a message to each of its peers and moves so many bytes, seconds; 0 without peers.
     pub fn seconds(&self, n_peers: usize, bytes: f64) -> f64 {
@@ -126,6 +140,7 @@ mod tests {
     fn a_name_or_two_numbers() {
         let link: Link = "infiniband-400".parse().unwrap();
         assert_eq!(link, "9.6,50".parse().unwrap());
+        assert_eq!(link.to_string(), "9.6,50");
         for text in ["infiniband", "5", "5,", "-1,50", "5,0", "5,inf", "1,2,3"] {
             let error = text.parse::<Link>().unwrap_err().to_string();
             assert!(error.contains(text) && error.contains("pcie4"), "{error}");

@@ -16,6 +16,7 @@
 
 mod bootstrap;
 mod holm;
+mod looks;
 mod paired;
 mod power;
 mod ranks;
@@ -28,6 +29,7 @@ mod verdict;
 
 pub use bootstrap::{BootstrapConfig, mean_interval};
 pub use holm::{holm, seeds_needed, smallest_holm};
+pub use looks::level_of_looks;
 pub use moe_train::task::Goal;
 pub use paired::{CompareConfig, Comparison, compare};
 pub use power::{IntervalPower, POWER, seeds_to_find, verdict_effect, verdict_power};

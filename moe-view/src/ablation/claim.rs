@@ -3,7 +3,7 @@
 use super::figures::signed;
 use crate::significant;
 use crate::{Align, columns_within, counted};
-use moe_lab::ablate::{ClaimReport, RuleReport};
+use moe_lab::ablate::{ClaimReport, Levels, Look, RuleReport};
 
 /// The claim, its rules as columns, and its decision as the last line.
 pub(super) fn claim_text(claim: &ClaimReport, width: Option<usize>) -> String {
@@ -40,7 +40,10 @@ pub(super) fn claim_text(claim: &ClaimReport, width: Option<usize>) -> String {
 fn row(rule: &RuleReport) -> Vec<String> {
     let number = |x: Option<f64>| x.map_or("-".into(), |x| significant(x, 3));
     let interval = rule.interval.map(|interval| {
-        let level = if rule.level < 0.93 { " (90 %)" } else { "" };
+        let level = match percent(rule.level).as_str() {
+            "95 %" => String::new(),
+            level => format!(" ({level})"),
+        };
         format!(
             "[{}, {}]{level}",
             signed(interval.low),
@@ -57,18 +60,39 @@ fn row(rule: &RuleReport) -> Vec<String> {
     ]
 }
 
+/// A share as percent, with a digit behind the point where it has one.
+fn percent(share: f64) -> String {
+    let tenths = (1000.0 * share).round() / 10.0;
+    format!("{tenths} %")
+}
+
 fn notes(claim: &ClaimReport) -> Vec<String> {
     let reason = |rule: &RuleReport| {
         let reason = rule.reason.as_ref()?;
         Some(format!("{}: not comparable: {reason}.", rule.rule))
     };
     let mut notes: Vec<String> = claim.rules.iter().filter_map(reason).collect();
+    let Levels { interval, equal } = claim.levels;
     notes.push(format!(
-        "A rule passes where the interval of the difference to its bound (Student's t, 95 %; for equality 90 %) lies \
-         on the claimed side, and a trend where Page's test has p <= 0.05. It fails where the opposite is shown. Each \
+        "A rule passes where the interval of the difference to its bound (Student's t, {}; for equality {}) lies \
+         on the claimed side, and a trend where Page's test has p <= {}. It fails where the opposite is shown. Each \
          stands for itself, without a correction for {}; the claim is what its weakest rule is.",
+        percent(1.0 - 2.0 * interval),
+        percent(1.0 - 2.0 * equal),
+        significant(equal, 3).trim_end_matches('0'),
         counted(claim.rules.len(), "rule"),
     ));
+    if let Some(Look { after, of, ended }) = claim.look {
+        let end = if ended {
+            "the claim was decided by the look"
+        } else {
+            "the claim was decided at the end"
+        };
+        notes.push(format!(
+            "Looked at after {after} of {of} seeds, as its file says; {end}. The levels are those at which two looks \
+             are wrong as often as one (Pocock 1977)."
+        ));
+    }
     notes.push(
         "would show: the true difference (to the bound, the margin, or from arm to arm) that 80 % of such studies \
          would show; for an equality the smallest margin."

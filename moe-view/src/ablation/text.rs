@@ -409,6 +409,7 @@ hash                -   0.250
             key: "train.lr".into(),
             values: ["1e-3", "2e-3", "4e-3"].map(String::from).to_vec(),
             seeds: vec![1000, 1001],
+            alike: vec![vec!["a".into(), "b".into()]],
             arms: vec![
                 tuned("a", [Some(2.1), Some(2.0), None], 1, false),
                 tuned("b", [Some(1.9), Some(2.0), Some(2.5)], 0, true),
@@ -418,6 +419,8 @@ hash                -   0.250
 tuned arm  train.lr 1e-3  train.lr 2e-3  train.lr 4e-3  chosen
 a                  2.100          2.000       diverged    2e-3
 b                  1.900          2.000          2.500  1e-3 §
+
+Chosen together, since they are one model by different means: a; b.
 
 §: at the edge of the list";
         let text = AblationTable(&report).text(TableConfig::default());

@@ -39,6 +39,12 @@ pub(super) fn tuning_text(report: &TuneReport, merit: Merit, width: Option<usize
         seeds.join(", "),
         columns_within(&rows, &align, width)
     );
+    for group in &report.alike {
+        text.push_str(&format!(
+            "\n\nChosen together, since they are one model by different means: {}.",
+            group.join("; ")
+        ));
+    }
     if report.arms.iter().any(|arm| arm.at_edge) {
         text.push_str("\n\n§: at the edge of the list; a better value may lie outside.");
     }

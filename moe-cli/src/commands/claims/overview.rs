@@ -81,8 +81,9 @@ fn line(path: &Path, results: &Path) -> anyhow::Result<Line> {
     };
     let plan = Plan::of_claim(&claim, &[], None).map_err(ablate_error)?;
     let report = ablate::read(&table, &plan, &AblationConfig::default())?;
+    let n_seeds = report.seeds.len();
     Ok(Line {
-        runs: plan.arms.len() * plan.seeds.len() + plan.trials().count() + plan.scaled().count(),
+        runs: plan.arms.len() * n_seeds + plan.trials().count() + plan.scaled().count(),
         claim: report.claim,
         rules: claim.rules,
         ..none

@@ -27,6 +27,7 @@ pub(super) struct Header {
     pub(super) hypothesis: String,
     pub(super) source: String,
     pub(super) seeds: u64,
+    pub(super) look: Option<u64>,
     pub(super) sweep: Option<String>,
     pub(super) ranks: Option<usize>,
 }
@@ -47,6 +48,8 @@ pub(super) struct TuneTable {
     pub(super) key: String,
     pub(super) values: Vec<Value>,
     pub(super) seeds: Vec<u64>,
+    #[serde(default)]
+    pub(super) alike: Vec<Vec<String>>,
 }
 
 /// The table `[scale]`.
@@ -72,7 +75,7 @@ impl TryFrom<TuneTable> for Tune {
 
     fn try_from(table: TuneTable) -> Result<Self, String> {
         let values = table.values.iter().map(Value::to_string).collect();
-        Self::new(table.key, values, table.seeds)
+        Self::new(table.key, values, table.seeds)?.with_alike(table.alike)
     }
 }
 

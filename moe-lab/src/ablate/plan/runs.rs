@@ -48,6 +48,17 @@ impl Plan {
         })
     }
 
+    /// The plan as far as the look of its claim, if it has one.
+    pub(in crate::ablate) fn until_look(&self) -> Option<Self> {
+        let look = self.claim.as_ref()?.look?;
+        // runs that were changed decide nothing, early or late
+        self.changed_by.is_none().then(|| {
+            let mut plan = self.clone();
+            plan.seeds.truncate(look as usize);
+            plan
+        })
+    }
+
     /// The number of runs that are not finished yet.
     ///
     /// # Errors

@@ -1,17 +1,11 @@
 //! The decision of rules by the results of runs.
 
-use super::{Bound, Rule, Statement};
+use super::{Bound, Levels, Look, Rule, Statement};
 use crate::ablate::comparable::{Budget, obstacle};
 use crate::ablate::{AblationReport, SeedResult};
 use crate::stats::{Interval, IntervalPower, mean, sample_std, t_interval, trend, trend_effect};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// The one-sided level of all rules but the equality, whose two tests are each at 5 %: that of a 95 % interval.
-const LEVEL: f64 = 0.025;
-
-/// The level of each of the two tests of equality, and of a trend.
-const LEVEL_EQUAL: f64 = 0.05;
 
 /// The decision on a rule or a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +30,7 @@ pub struct RuleReport {
     pub difference: Option<f64>,
     /// Student's t interval of that mean; `None` with one seed or if it is not finite.
     pub interval: Option<Interval>,
-    /// The level of the interval: 0.9 for an equality, and 0.95.
+    /// The level of the interval: 0.9 for an equality, and 0.95; higher with two looks.
     pub level: f64,
     /// One-sided p-value of Page's test, for a trend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,11 +62,24 @@ pub struct ClaimReport {
     /// Changes by the command line, so that the claim was not decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
+    /// The look before all seeds were trained, if the claim has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
+    /// The levels of its rules.
+    #[serde(default)]
+    pub levels: Levels,
     /// Runs that were made by another version of the claim's file, if there are such.
     #[serde(default)]
     pub runs_of_another_version: usize,
     /// The decision.
     pub decision: Decision,
+}
+
+impl ClaimReport {
+    /// Tells whether the claim is shown, or its opposite.
+    pub(in crate::ablate) fn is_decided(&self) -> bool {
+        matches!(self.decision, Decision::Pass | Decision::Fail)
+    }
 }
 
 impl fmt::Display for Decision {
@@ -88,20 +95,32 @@ impl fmt::Display for Decision {
 
 impl Rule {
     /// Decides the rule, for each of its arms if it is no trend.
-    pub(in crate::ablate) fn decide(&self, report: &AblationReport) -> Vec<RuleReport> {
+    pub(in crate::ablate) fn decide(
+        &self,
+        report: &AblationReport,
+        levels: Levels,
+    ) -> Vec<RuleReport> {
         match &self.statement {
-            Statement::Trend { rises, along } => vec![self.decide_trend(*rises, along, report)],
+            Statement::Trend { rises, along } => {
+                vec![self.decide_trend(*rises, along, report, levels)]
+            }
             Statement::Is(_, bound)
             | Statement::IsNot(_, bound, _)
             | Statement::Equals(bound, _) => self
                 .arms
                 .iter()
-                .map(|arm| self.decide_arm(arm, bound, report))
+                .map(|arm| self.decide_arm(arm, bound, report, levels))
                 .collect(),
         }
     }
 
-    fn decide_arm(&self, label: &str, bound: &Bound, report: &AblationReport) -> RuleReport {
+    fn decide_arm(
+        &self,
+        label: &str,
+        bound: &Bound,
+        report: &AblationReport,
+        levels: Levels,
+    ) -> RuleReport {
         let arm = results(label, report);
         let values = self.values(arm);
         let (against, reason) = match bound {
@@ -112,14 +131,15 @@ impl Rule {
             }
         };
         let differences: Vec<f64> = values.iter().zip(against).map(|(a, b)| a - b).collect();
-        let test = Test::of(&differences, self.statement.level());
+        let level = self.statement.level(levels);
+        let test = Test::of(&differences, level);
         RuleReport {
             rule: format!("{} of `{label}` {}", self.metric.name(), self.statement),
             difference: test.mean,
             interval: test.interval,
-            level: 1.0 - 2.0 * self.statement.level(),
+            level: 1.0 - 2.0 * level,
             p: None,
-            visible: test.visible(&self.statement),
+            visible: test.visible(&self.statement, level),
             decision: test
                 .interval
                 .filter(|_| reason.is_none())
@@ -128,7 +148,13 @@ impl Rule {
         }
     }
 
-    fn decide_trend(&self, rises: bool, along: &str, report: &AblationReport) -> RuleReport {
+    fn decide_trend(
+        &self,
+        rises: bool,
+        along: &str,
+        report: &AblationReport,
+        levels: Levels,
+    ) -> RuleReport {
         let arms: Vec<&[SeedResult]> = self.arms.iter().map(|arm| results(arm, report)).collect();
         let reason = arms
             .iter()
@@ -139,7 +165,7 @@ impl Rule {
         let is_finite = values.iter().flatten().all(|x| x.is_finite());
         let found = (is_finite && reason.is_none()).then(|| trend(&values));
         let slopes = found.as_ref().map_or(&[][..], |found| &found.slopes);
-        let test = Test::of(slopes, LEVEL);
+        let test = Test::of(slopes, levels.interval);
         let p = found.as_ref().map(|found| {
             if rises {
                 [found.p_rising, found.p_falling]
@@ -156,13 +182,13 @@ impl Rule {
             ),
             difference: test.mean,
             interval: test.interval,
-            level: 1.0 - 2.0 * LEVEL,
+            level: 1.0 - 2.0 * levels.interval,
             p: p.map(|[p, _]| p),
             visible: found.map(|found| {
-                found.noise * trend_effect(self.arms.len(), report.seeds.len(), LEVEL_EQUAL)
+                found.noise * trend_effect(self.arms.len(), report.seeds.len(), levels.equal)
             }),
             reason,
-            decision: of_order(p),
+            decision: of_order(p, levels.equal),
         }
     }
 
@@ -172,20 +198,20 @@ impl Rule {
 }
 
 /// The decision by the p-values of an order and of the opposite one, if there are any.
-fn of_order(p: Option<[f64; 2]>) -> Decision {
+fn of_order(p: Option<[f64; 2]>, level: f64) -> Decision {
     match p {
-        Some([p, _]) if p <= LEVEL_EQUAL => Decision::Pass,
-        Some([_, opposite]) if opposite <= LEVEL_EQUAL => Decision::Fail,
+        Some([p, _]) if p <= level => Decision::Pass,
+        Some([_, opposite]) if opposite <= level => Decision::Fail,
         _ => Decision::Inconclusive,
     }
 }
 
 impl Statement {
     /// The one-sided level of the interval that decides it.
-    fn level(&self) -> f64 {
+    fn level(&self, levels: Levels) -> f64 {
         match self {
-            Statement::Equals(..) => LEVEL_EQUAL,
-            Statement::Is(..) | Statement::IsNot(..) | Statement::Trend { .. } => LEVEL,
+            Statement::Equals(..) => levels.equal,
+            Statement::Is(..) | Statement::IsNot(..) | Statement::Trend { .. } => levels.interval,
         }
     }
 
@@ -241,9 +267,9 @@ impl Test {
         }
     }
 
-    fn visible(&self, statement: &Statement) -> Option<f64> {
+    fn visible(&self, statement: &Statement, level: f64) -> Option<f64> {
         let std = self.std?;
-        let power = IntervalPower::new(self.n, statement.level());
+        let power = IntervalPower::new(self.n, level);
         Some(match statement {
             Statement::Equals(..) => std * power.smallest_margin(),
             _ => std * power.smallest_above(),
@@ -311,7 +337,7 @@ mod tests {
     }
 
     fn decision(report: &AblationReport, rule: &Rule) -> Decision {
-        rule.decide(report)[0].decision
+        rule.decide(report, Levels::default())[0].decision
     }
 
     #[test]
@@ -335,7 +361,7 @@ mod tests {
         let report = report(&[("a", &[1.0, 5.0, 2.0]), ("b", &[1.1, 5.11, 2.12])]);
         assert_eq!(decision(&report, &above), Decision::Pass);
         assert_eq!(decision(&report, &below), Decision::Fail);
-        let decided = &above.decide(&report)[0];
+        let decided = &above.decide(&report, Levels::default())[0];
         assert_eq!(decided.rule, "loss of `b` is above that of `a`");
         assert!((decided.difference.unwrap() - 0.11).abs() < 1e-12);
         let interval = decided.interval.unwrap();
@@ -362,7 +388,7 @@ mod tests {
         assert_eq!(decision(&report, &equal(0.13)), Decision::Pass);
         assert_eq!(decision(&report, &equal(0.12)), Decision::Inconclusive);
         assert_eq!(decision(&report, &equal(0.09)), Decision::Fail);
-        let decided = &equal(0.13).decide(&report)[0];
+        let decided = &equal(0.13).decide(&report, Levels::default())[0];
         assert_eq!(decided.rule, "loss of `b` is within 0.13 of that of `a`");
         assert_eq!(decided.level, 0.9);
     }
@@ -383,7 +409,7 @@ mod tests {
         let report = report(&[("a", &[3.0, 3.1]), ("b", &[2.5, 2.4]), ("c", &[2.0, 2.2])]);
         assert_eq!(decision(&report, &falls(false)), Decision::Pass);
         assert_eq!(decision(&report, &falls(true)), Decision::Fail);
-        let decided = &falls(false).decide(&report)[0];
+        let decided = &falls(false).decide(&report, Levels::default())[0];
         assert!((decided.p.unwrap() - 1.0 / 36.0).abs() < 1e-12);
         assert!((decided.difference.unwrap() + 0.475).abs() < 1e-12); // slopes -0.5 and -0.45
     }
@@ -406,7 +432,7 @@ mod tests {
         let mut arms = report(&[("a", &[1.0, 1.0]), ("b", &[2.0, 2.01])]);
         arms.arms[1].seeds[1].params_active = 2;
         let than = |bound| rule(Metric::Loss, Statement::Is(Side::Above, bound));
-        let between = &than(a()).decide(&arms)[0];
+        let between = &than(a()).decide(&arms, Levels::default())[0];
         assert_eq!(between.decision, Decision::Inconclusive);
         assert_eq!(
             between.reason.as_deref(),

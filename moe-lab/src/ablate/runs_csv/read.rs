@@ -86,7 +86,7 @@ fn tuning(tune: &Tune, trials: &[(String, String, SeedResult)]) -> Result<TuneRe
             Err(CsvError::Trials(what))
         };
         let trials: Result<Vec<_>, CsvError> = tune.values.iter().map(of_value).collect();
-        Ok(tune.choose(label, trials?))
+        Ok((label.clone(), trials?))
     });
     Ok(tune.report(arms.collect::<Result<_, CsvError>>()?))
 }

@@ -206,6 +206,8 @@ mod tests {
             explored: None,
             rules: vec![report(0.01, 0.01), report(0.02, 0.01), with_p],
             changed_by: None,
+            look: None,
+            levels: moe_lab::ablate::Levels::default(),
             runs_of_another_version: 0,
             decision: Decision::Inconclusive,
         };

@@ -70,7 +70,7 @@ const TITLE: &str = "Each rule of each claim: its effect against its bound";
 /// What the marks mean.
 const FOOT: [&str; 4] = [
     "line at 0: the bound, moved by the margin; mark: the mean effect; bar: its interval, whose half width is the unit",
-    "interval: Student's t of paired differences, 95 %, for an equality 90 %",
+    "interval: Student's t of paired differences, 95 %, for an equality 90 %; more for a claim with two looks",
     "a rule passes where its bar lies right of the line, and fails where it lies left of it; a trend is decided by its p",
     "triangle at the edge: further out",
 ];
@@ -261,6 +261,8 @@ mod tests {
             explored: None,
             rules: effects_of.iter().map(report).collect(),
             changed_by: None,
+            look: None,
+            levels: moe_lab::ablate::Levels::default(),
             runs_of_another_version: 0,
             decision: Decision::Inconclusive,
         };
