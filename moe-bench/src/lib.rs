@@ -15,6 +15,7 @@ pub mod memory;
 pub mod model;
 pub mod pass;
 pub mod peer;
+pub mod profile;
 pub mod routing;
 pub mod shapes;
 mod table;

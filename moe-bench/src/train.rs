@@ -1,13 +1,16 @@
 //! The speed of training: optimizer steps of a run's configuration, timed one by one.
 
+use crate::profile::{Profile, processors};
 use burn::tensor::Device;
+use moe_experts::profile::record;
 use moe_lab::stats::median;
 use moe_train::config::RunConfig;
 use moe_train::run::{RunError, StepMetrics, Trainer};
-use moe_train::task::TaskData;
+use moe_train::task::{OtherTask, TaskData};
 use serde::Serialize;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 /// Training speed of a configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,9 +29,12 @@ pub struct TrainBench {
     pub gflop_per_s: f64,
     /// The number of timed steps.
     pub steps: usize,
+    /// The parts of a step, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
-/// Times `steps` training steps after `warmup` steps that are not counted. Writes nothing.
+/// Times `steps` training steps after `warmup` steps that are not counted, and their parts if asked. Writes nothing.
 ///
 /// # Errors
 ///
@@ -42,6 +48,7 @@ pub fn bench(
     device: &Device,
     warmup: usize,
     steps: usize,
+    profiled: bool,
 ) -> Result<TrainBench, RunError> {
     assert!(steps > 0, "at least one step must be timed");
     let data = TaskData::load(config, &AtomicBool::new(false))?;
@@ -51,9 +58,18 @@ pub fn bench(
         trainer.step(&mut batches)?;
     }
     let speed = |made: StepMetrics| made.tokens_per_s;
-    let speeds: Vec<f64> = (0..steps)
-        .map(|_| trainer.step(&mut batches).map(speed))
-        .collect::<Result<_, _>>()?;
+    let mut timed = || -> Result<Vec<f64>, OtherTask> {
+        let step = |_| trainer.step(&mut batches).map(speed);
+        (0..steps).map(step).collect()
+    };
+    let (speeds, profile) = if profiled {
+        let start = Instant::now();
+        let (speeds, times) = record(processors, timed);
+        let whole = start.elapsed();
+        (speeds?, Some(Profile::new(&times, steps, whole)))
+    } else {
+        (timed()?, None)
+    };
     let tokens_per_s = median(&speeds);
     Ok(TrainBench {
         run: config.run_name(),
@@ -63,6 +79,7 @@ pub fn bench(
         step_ms: 1e3 * config.tokens_per_step() as f64 / tokens_per_s,
         gflop_per_s: config.account().flops_per_token_training as f64 * tokens_per_s / 1e9,
         steps,
+        profile,
     })
 }
 
@@ -75,6 +92,10 @@ impl fmt::Display for TrainBench {
             self.tokens_per_s, self.tokens_per_s_min, self.tokens_per_s_max, self.steps
         )?;
         writeln!(f, "step           {:.0} ms", self.step_ms)?;
-        write!(f, "matrix work    {:.1} GFLOP/s", self.gflop_per_s)
+        write!(f, "matrix work    {:.1} GFLOP/s", self.gflop_per_s)?;
+        match &self.profile {
+            Some(profile) => write!(f, "\n\n{profile}"),
+            None => Ok(()),
+        }
     }
 }

@@ -215,7 +215,7 @@ fn reads_bf16(stack: &Tensor<3>) -> bool {
 }
 
 /// Returns `true` if the operations know the tensor's backend, that is, if this crate has its feature.
-pub(crate) fn is_listed(x: &Tensor<2>) -> bool {
+pub(crate) fn is_listed<const D: usize>(x: &Tensor<D>) -> bool {
     fn is_listed_kind(kind: &DispatchTensorKind) -> bool {
         match kind {
             DispatchTensorKind::Autodiff(inner) => is_listed_kind(inner),

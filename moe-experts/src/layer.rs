@@ -2,6 +2,7 @@
 //! (shared experts, Dai et al. 2024, arXiv 2401.06066, equation 9).
 
 use crate::exchange::{Exchange, round_bf16};
+use crate::profile::{Part, between};
 use crate::reference::indices;
 use crate::spread::n_experts_of;
 use crate::{Activation, Dispatch, Experts, ExpertsConfig, RowPlan};
@@ -191,7 +192,8 @@ impl<R: Router> MoeLayer<R> {
     ///
     /// - input: `[T, d_model]`
     /// - output: `[T, d_model]`
-    pub fn forward_tokens(&self, input: RouterInput) -> MoeOutput<2> {
+    pub fn forward_tokens(&self, mut input: RouterInput) -> MoeOutput<2> {
+        input.x_td = between(Part::Norms, Part::Router, input.x_td);
         let x_td = input.x_td.clone();
         let routing = self.router.route(input);
         let mut output_td = match &routing.plan {
@@ -207,14 +209,15 @@ impl<R: Router> MoeLayer<R> {
             output_td = output_td + shared.forward_rows(x_td, &[n_tokens], self.dispatch);
         }
         MoeOutput {
-            output: output_td,
+            output: between(Part::Experts, Part::Norms, output_td),
             routing,
         }
     }
 
     fn sparse(&self, x_td: Tensor<2>, plan: &SparsePlan, n_experts: usize) -> Tensor<2> {
         let rows = RowPlan::of_experts(plan, x_td.dims()[0], n_experts);
-        let weights_n = plan.weights.clone().cast(x_td.dtype());
+        let weights_n = between(Part::Router, Part::Experts, plan.weights.clone());
+        let weights_n = weights_n.cast(x_td.dtype());
         match self.exchange {
             Exchange::Exact => self
                 .experts
@@ -258,7 +261,8 @@ impl<R: Router> MoeLayer<R> {
 
         let x_gmd = self.exchanged(x_td.reshape([n_groups, group_size, d_model]));
         let dtype = x_gmd.dtype();
-        let dispatch_gsm = plan.dispatch.clone().cast(dtype).swap_dims(1, 2);
+        let dispatch_gms = between(Part::Router, Part::Experts, plan.dispatch.clone());
+        let dispatch_gsm = dispatch_gms.cast(dtype).swap_dims(1, 2);
         let slots_gsd = dispatch_gsm.matmul(x_gmd);
         // rows must come expert by expert: [G, E, P, D] -> [E, G, P, D]
         let rows_nd = slots_gsd

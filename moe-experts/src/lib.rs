@@ -15,6 +15,7 @@ mod grouped;
 pub mod laws;
 mod layer;
 mod plan;
+pub mod profile;
 pub mod reference;
 pub mod spread;
 

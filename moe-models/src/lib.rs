@@ -10,6 +10,7 @@
 
 mod account;
 pub mod bounds;
+mod cross_entropy;
 mod decoder;
 pub mod deepseek;
 mod error;
@@ -23,6 +24,7 @@ pub mod switch;
 pub mod vmoe;
 
 pub use account::{Account, MemoryEstimate};
+pub use cross_entropy::cross_entropy;
 pub use decoder::{
     AnyDecoder, Decoder, DecoderCache, DecoderConfig, DecoderInput, DecoderOutput, DecoderTrace,
     token_losses,

@@ -12,7 +12,8 @@ use crate::published::{PublishedVmoe, PublishedVmoeExperts, PublishedVmoeRouter}
 use crate::{HostValues, Precision, PublishedFamily, VmoeCheckpoint};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_experts::Exchange;
-use moe_models::vmoe::{VmoeTrace, softmax_cross_entropy};
+use moe_models::cross_entropy;
+use moe_models::vmoe::VmoeTrace;
 use moe_models::{Vmoe, VmoeInput, VmoeOutput};
 use std::collections::BTreeMap;
 
@@ -66,7 +67,7 @@ fn check_training(
     let entries = config.by_parameter();
     let losses = |model: &Vmoe| {
         let output = model.forward(batch.input(&device));
-        let lm = softmax_cross_entropy(output.logits.clone(), labels.clone()).mean();
+        let lm = cross_entropy(output.logits.clone(), labels.clone()).mean();
         let balance = auxiliary(config, &output);
         Losses {
             objective: lm.clone() + balance.clone(),

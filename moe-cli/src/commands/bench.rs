@@ -63,6 +63,9 @@ struct TrainArgs {
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 20)]
     steps: usize,
+    /// Print the parts of a step, with the processors that each kept busy
+    #[arg(long)]
+    profile: bool,
 }
 
 /// The arguments of `moe bench exchange`.
@@ -199,8 +202,14 @@ fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
         return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
     }
     memory::check(&config, 1, &device.name)?;
-    let result =
-        moe_bench::train::bench(&config, &device.device, args.warmup, args.steps).or_usage()?;
+    let result = moe_bench::train::bench(
+        &config,
+        &device.device,
+        args.warmup,
+        args.steps,
+        args.profile,
+    )
+    .or_usage()?;
     if shared.json {
         print_json(&result)?;
     } else {

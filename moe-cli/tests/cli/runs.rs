@@ -373,6 +373,36 @@ fn a_longer_run_says_that_a_shorter_one_is_there_and_how_to_start_from_it() {
 }
 
 #[test]
+fn the_parts_of_a_step_are_told() {
+    let place = Place::new();
+    let bench = place.json("bench train tiny.toml --steps 2 --warmup 0 --profile");
+    let parts = bench["profile"]["parts"].as_array().unwrap();
+    let names: Vec<&str> = parts.iter().map(|p| p["part"].as_str().unwrap()).collect();
+    let expected = [
+        "data",
+        "embedding",
+        "norms and residual sums",
+        "attention",
+        "router",
+        "experts",
+        "head and cross entropy",
+        "balance losses and metrics",
+        "collecting gradients",
+        "clipping",
+        "optimizer",
+    ];
+    assert_eq!(names, expected);
+    for part in &parts[1..7] {
+        assert!(part["backward_ms"].as_f64().unwrap() > 0.0, "{part}");
+    }
+    let share: f64 = parts.iter().map(|p| p["share"].as_f64().unwrap()).sum();
+    assert!((share - 1.0).abs() < 1e-9, "{share}");
+    let [parts_ms, step_ms] = ["parts_ms", "step_ms"].map(|key| bench["profile"][key].as_f64());
+    assert!(parts_ms <= step_ms && parts_ms > Some(0.0));
+    assert!(place.json("bench train tiny.toml --steps 1")["profile"].is_null());
+}
+
+#[test]
 fn the_time_of_training_is_told_where_it_was_measured() {
     let place = Place::new();
     let before = place.moe("inspect tiny.toml").stdout;

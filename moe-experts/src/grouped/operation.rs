@@ -23,6 +23,7 @@ use burn::backend::autodiff::{
 use burn::backend::{Autodiff, Backend, backend_extension, tensor::FloatTensor};
 
 use super::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels};
+use crate::profile::{Part, Pass, apart};
 use crate::{Activation, RowPlan};
 
 /// A backend that runs grouped products and mixture feed-forwards.
@@ -190,7 +191,9 @@ impl<B: MoeKernels> Backward<B, 2> for ProductStep {
     ) {
         let d_y = grads.consume::<B>(&ops.node);
         let ProductState { x, w, ends } = ops.state;
-        let gradients = B::product_backward(x, w, &ends, d_y);
+        let gradients = apart(Part::Experts, Pass::Backward, || {
+            B::product_backward(x, w, &ends, d_y)
+        });
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
             // `None` is a parent that needs no gradient
             if let Some(parent) = parent {
@@ -269,7 +272,9 @@ fn register_ffn<B: MoeKernels, const N: usize>(
         up,
         down,
         gates,
-    } = B::ffn_backward(inputs, kept, &plan, activation, d_out);
+    } = apart(Part::Experts, Pass::Backward, || {
+        B::ffn_backward(inputs, kept, &plan, activation, d_out)
+    });
     // in the order of the nodes; the gate stack is last, so that the others have one place with and without
     // it
     let gradients = [Some(x), Some(up), Some(down), Some(gates), gate];

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
 use moe_attention::KvCache;
+use moe_experts::profile::{Part, between};
 use moe_router::{AnyRouter, Load, Router, Routing};
 
 /// A pre-norm decoder layer: `x += attention(norm(x)); x += feed_forward(norm(x))`.
@@ -38,9 +39,11 @@ impl<R: Router> DeepSeekBlock<R> {
     ) -> Tensor<3> {
         tracer.hidden(&x);
         let normed = self.attention_norm.forward(x.clone());
+        let normed = between(Part::Norms, Part::Attention, normed);
         let attended = self
             .attention
             .forward(context.attention_input(normed, cache));
+        let attended = between(Part::Attention, Part::Norms, attended);
         tracer.attention(&attended);
         let x = x + attended;
 

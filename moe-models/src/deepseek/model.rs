@@ -6,6 +6,7 @@ use crate::{DecoderCache, DecoderInput, DecoderOutput};
 use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};
 use burn::tensor::{Int, Tensor};
+use moe_experts::profile::{Part, between};
 use moe_router::{AnyRouter, Load, Router, Routing};
 
 /// A decoder-only transformer of dense layers first and mixtures of experts after them, with modules
@@ -29,13 +30,14 @@ impl<R: Router> DeepSeek<R> {
         let context = TokenContext::new(&input, cache.as_deref_mut());
         let mut tracer = Tracer::new(input.traced);
         let mut routings = Vec::new();
-        let mut x = self.embedding.forward(input.tokens.clone());
+        let x = self.embedding.forward(input.tokens.clone());
+        let mut x = between(Part::Embedding, Part::Norms, x);
         for (i, block) in self.layers.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| &mut cache.layers[i]);
             let context = context.of_layer(i);
             x = block.forward(x, &context, cache, &mut tracer, &mut routings);
         }
-        let hidden = self.norm.forward(x);
+        let hidden = between(Part::Norms, Part::Head, self.norm.forward(x));
         tracer.hidden(&hidden);
         let further = if input.further {
             self.further(&input, hidden.clone(), &mut tracer, &mut routings)

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::nn::{Linear, RmsNorm};
 use burn::tensor::Tensor;
 use moe_attention::KvCache;
+use moe_experts::profile::{Part, between};
 use moe_router::{AnyRouter, Router, Routing};
 
 /// A multi-token prediction module: from the state of token `t` at the depth before and the embedding
@@ -47,10 +48,11 @@ impl<R: Router> MultiTokenPrediction<R> {
             self.hidden_norm.forward(hidden),
         ];
         let x = self.projection.forward(Tensor::cat(halves, 2));
+        let x = between(Part::Embedding, Part::Norms, x);
         let mut untraced = Tracer::default();
         let x = self
             .block
             .forward(x, context, cache, &mut untraced, routings);
-        self.norm.forward(x)
+        between(Part::Norms, Part::Head, self.norm.forward(x))
     }
 }

@@ -6,6 +6,7 @@ use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
 use moe_attention::{GroupedQueryAttention, KvCache};
 use moe_experts::MoeLayer;
+use moe_experts::profile::{Part, between};
 use moe_router::{AnyRouter, Router, Routing};
 
 /// A pre-norm decoder layer: `x += attention(norm(x)); x += moe(norm(x))`.
@@ -37,9 +38,11 @@ impl<R: Router> MixtralBlock<R> {
     ) -> (Tensor<3>, Routing) {
         tracer.hidden(&x);
         let normed = self.attention_norm.forward(x.clone());
+        let normed = between(Part::Norms, Part::Attention, normed);
         let attended = self
             .attention
             .forward(context.attention_input(normed, cache));
+        let attended = between(Part::Attention, Part::Norms, attended);
         tracer.attention(&attended);
         let x = x + attended;
 

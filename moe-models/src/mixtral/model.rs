@@ -5,6 +5,7 @@ use crate::decoder::{Decoder, TokenContext, Tracer, scores, wanted};
 use crate::{DecoderCache, DecoderInput, DecoderOutput};
 use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};
+use moe_experts::profile::{Part, between};
 use moe_router::{AnyRouter, Load, Router};
 
 /// A decoder-only transformer whose feed-forward layers are mixtures of experts; generic in the
@@ -25,7 +26,8 @@ impl<R: Router> Mixtral<R> {
     fn run(&self, input: DecoderInput, mut cache: Option<&mut DecoderCache>) -> DecoderOutput {
         let context = TokenContext::new(&input, cache.as_deref_mut());
         let mut tracer = Tracer::new(input.traced);
-        let mut x = self.embedding.forward(input.tokens);
+        let x = self.embedding.forward(input.tokens);
+        let mut x = between(Part::Embedding, Part::Norms, x);
         let mut routings = Vec::with_capacity(self.layers.len());
         for (i, block) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|cache| &mut cache.layers[i]);
@@ -34,7 +36,7 @@ impl<R: Router> Mixtral<R> {
             x = output;
             routings.push(routing);
         }
-        let hidden = self.norm.forward(x);
+        let hidden = between(Part::Norms, Part::Head, self.norm.forward(x));
         tracer.hidden(&hidden);
         DecoderOutput {
             logits: scores(

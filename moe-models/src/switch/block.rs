@@ -7,6 +7,7 @@ use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
 use moe_attention::{KeysValues, KvCache, ScoreBias, T5Attention};
 use moe_experts::MoeLayer;
+use moe_experts::profile::{Part, between};
 use moe_router::{AnyRouter, Load, Router, Routing};
 
 /// A pre-norm layer: `x += attention(norm(x))`; in a decoder `x += cross(norm(x))`; `x +=
@@ -72,18 +73,22 @@ impl<R: Router> SwitchBlock<R> {
     ) -> (Tensor<3>, Option<Routing>) {
         tracer.hidden(&x);
         let normed = self.attention_norm.forward(x.clone());
+        let normed = between(Part::Norms, Part::Attention, normed);
         let kv = self.attention.keys_values(normed.clone());
         let kv = match attended.cache {
             Some(cache) => cache.append(kv),
             None => kv,
         };
         let output = self.attention.attend(normed, kv, &context.bias);
+        let output = between(Part::Attention, Part::Norms, output);
         tracer.attention(&output);
         let mut x = x + output;
 
         if let (Some(cross), Some(memory)) = (&self.cross, attended.memory) {
             let normed = cross.norm.forward(x.clone());
-            x = x + cross.attention.attend(normed, memory, &context.memory_bias);
+            let normed = between(Part::Norms, Part::Attention, normed);
+            let output = cross.attention.attend(normed, memory, &context.memory_bias);
+            x = x + between(Part::Attention, Part::Norms, output);
         }
 
         let normed = self.feed_forward_norm.forward(x.clone());

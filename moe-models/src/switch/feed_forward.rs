@@ -3,6 +3,7 @@
 use crate::decoder::TokenContext;
 use burn::module::Module;
 use burn::tensor::Tensor;
+use moe_experts::profile::{Part, between};
 use moe_experts::{Dispatch, Experts, MoeLayer};
 use moe_router::parts::mix_seed;
 use moe_router::{AnyRouter, Router, RouterInput, Routing};
@@ -35,8 +36,9 @@ impl<R: Router> SwitchFeedForward<R> {
             Self::Dense(expert) => {
                 let [batch, length, d_model] = shape;
                 let n_tokens = batch * length;
-                let rows = x.reshape([n_tokens, d_model]);
+                let rows = between(Part::Norms, Part::Experts, x.reshape([n_tokens, d_model]));
                 let output = expert.forward_rows(rows, &[n_tokens as u32], Dispatch::Grouped);
+                let output = between(Part::Experts, Part::Norms, output);
                 (output.reshape(shape), None)
             }
             Self::Experts(moe) => {

@@ -8,6 +8,7 @@ use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::{Bool, Tensor};
 use moe_attention::{Directions, KeysValues, KvCache, RelativePositionBias, ScoreBias};
+use moe_experts::profile::{Part, between};
 use moe_router::{AnyRouter, Load, Router, Routing};
 
 /// The layers of an encoder or a decoder.
@@ -50,7 +51,8 @@ pub(super) struct StackOutput {
 
 impl<R: Router> SwitchStack<R> {
     /// Applies the layers and the final norm to embedded tokens `[B, L, D]`.
-    pub(super) fn forward(&self, mut x: Tensor<3>, mut call: StackCall<'_>) -> StackOutput {
+    pub(super) fn forward(&self, x: Tensor<3>, mut call: StackCall<'_>) -> StackOutput {
+        let mut x = between(Part::Embedding, Part::Norms, x);
         let [_, length, _] = x.dims();
         let cached = call.cache.as_ref().map_or(0, |cache| cache[0].len());
         let bias = self.position_bias.forward(length, cached + length);
@@ -76,7 +78,13 @@ impl<R: Router> SwitchStack<R> {
             x = output;
             routings.extend(routing);
         }
-        let hidden = self.norm.forward(x);
+        // an encoder's output goes to the attention of a decoder
+        let next = if call.memory.is_empty() {
+            Part::Attention
+        } else {
+            Part::Head
+        };
+        let hidden = between(Part::Norms, next, self.norm.forward(x));
         tracer.hidden(&hidden);
         StackOutput {
             hidden,

@@ -5,6 +5,7 @@ use super::{EncoderAttention, EncoderFeedForward};
 use burn::module::Module;
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
+use moe_experts::profile::{Part, between};
 use moe_router::{AnyRouter, Router, RouterInput, Routing};
 
 /// A pre-norm encoder block: `x += attention(norm(x)); x += feed_forward(norm(x))`.
@@ -36,7 +37,9 @@ impl<R: Router> VmoeBlock<R> {
     ) -> (Tensor<3>, Option<Routing>) {
         let [batch, n_tokens, d_model] = x.dims();
         let normed = self.attention_norm.forward(x.clone());
-        let x = x + self.attention.forward(normed.clone(), normed);
+        let normed = between(Part::Norms, Part::Attention, normed);
+        let attended = self.attention.forward(normed.clone(), normed);
+        let x = x + between(Part::Attention, Part::Norms, attended);
 
         let normed = self.feed_forward_norm.forward(x.clone());
         let x_td = normed.reshape([batch * n_tokens, d_model]);

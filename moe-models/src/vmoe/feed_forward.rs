@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use moe_experts::profile::{Part, between};
 use moe_experts::{Dispatch, Experts, MoeLayer};
 use moe_router::{AnyRouter, Router, RouterInput, Routing};
 
@@ -36,5 +37,7 @@ impl<R: Router> EncoderFeedForward<R> {
 /// All rows through a bank of a single expert.
 pub(super) fn dense(expert: &Experts, x_td: Tensor<2>) -> Tensor<2> {
     let n_rows = x_td.dims()[0] as u32;
-    expert.forward_rows(x_td, &[n_rows], Dispatch::Grouped)
+    let x_td = between(Part::Norms, Part::Experts, x_td);
+    let output = expert.forward_rows(x_td, &[n_rows], Dispatch::Grouped);
+    between(Part::Experts, Part::Norms, output)
 }

@@ -1,21 +1,7 @@
 //! The losses that image classifiers are trained with.
 
-use burn::tensor::activation::{log_sigmoid, log_softmax};
-use burn::tensor::{Int, Tensor};
-
-/// The negative log-likelihood of each image's class in nats, `-log p(label)`.
-///
-/// # Shapes
-///
-/// - logits: `[B, n_classes]`
-/// - labels: `[B]`
-/// - output: `[B]`
-pub fn softmax_cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    let [batch, _] = logits.dims();
-    let log_probs = log_softmax(logits, 1);
-    let of_labels = log_probs.gather(1, labels.reshape([batch, 1]));
-    of_labels.reshape([batch]).neg()
-}
+use burn::tensor::Tensor;
+use burn::tensor::activation::log_sigmoid;
 
 /// The sum over classes of the cross entropy of each by itself, `-sum_c y log s(z) + (1 - y) log s(-z)`,
 /// for images of any number of classes: what V-MoE is trained with (arXiv 2106.05974, section 3.2).
@@ -36,18 +22,6 @@ pub fn sigmoid_cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1>
 mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData, Tolerance};
-
-    #[test]
-    fn softmax_costs_the_negative_logarithm_of_the_probability() {
-        let device = Device::flex();
-        // probabilities 1/4 and 3/4, then 1/2 and 1/2
-        let logits = Tensor::<2>::from_floats([[0.0, 3f32.ln()], [7.0, 7.0]], &device);
-        let losses = softmax_cross_entropy(logits, Tensor::from_data([1, 0], &device));
-        let expected = TensorData::from([(4f32 / 3.0).ln(), 2f32.ln()]);
-        losses
-            .into_data()
-            .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
-    }
 
     #[test]
     fn sigmoid_sums_over_all_classes() {

@@ -23,7 +23,7 @@ pub use config::{Grouping, Pooling, VmoeConfig};
 pub use feed_forward::EncoderFeedForward;
 pub use input::VmoeInput;
 pub use layers::{every, last, last_odd};
-pub use loss::{sigmoid_cross_entropy, softmax_cross_entropy};
+pub use loss::sigmoid_cross_entropy;
 pub use model::Vmoe;
 pub use output::{VmoeOutput, VmoeTrace};
 pub use patches::PatchPositions;

@@ -8,6 +8,7 @@ use super::{
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Tensor, assert_shape};
+use moe_experts::profile::{Part, between};
 use moe_router::parts::mix_seed;
 use moe_router::{AnyRouter, Load, Router, RouterInput};
 
@@ -57,7 +58,8 @@ impl<R: Router> Vmoe<R> {
         assert_shape!(input.images, [_, height, width, self.config.n_channels]);
         let cut = patches(input.images.clone(), self.config.patch_size);
         let embedded = self.patch_embedding.forward(cut);
-        let mut x = self.with_positions(embedded.clone());
+        let x = self.with_positions(embedded.clone());
+        let mut x = between(Part::Embedding, Part::Norms, x);
 
         let mut tracer = Tracer::new(input.traced);
         let mut routings = Vec::new();
@@ -67,7 +69,7 @@ impl<R: Router> Vmoe<R> {
             x = output;
             routings.extend(routing);
         }
-        let encoded = self.norm.forward(x);
+        let encoded = between(Part::Norms, Part::Head, self.norm.forward(x));
         let trace = tracer.finish(embedded, &encoded);
         VmoeOutput {
             logits: self.scores(encoded),

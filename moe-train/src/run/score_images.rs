@@ -7,7 +7,8 @@ use crate::data::{ImageBatch, ImageData};
 use crate::task::best_classes;
 use burn::tensor::Device;
 use moe_models::NotFinite;
-use moe_models::vmoe::{Grouping, Vmoe, VmoeInput, softmax_cross_entropy};
+use moe_models::cross_entropy;
+use moe_models::vmoe::{Grouping, Vmoe, VmoeInput};
 use moe_router::to_vec;
 
 /// Scores images, each once.
@@ -68,7 +69,7 @@ fn score_batch(
     let mut meters = Vec::new();
     add_routings(&mut meters, &output.routings);
     let best = best_classes(&output.logits);
-    let losses = to_vec(softmax_cross_entropy(output.logits, batch.targets(device)));
+    let losses = to_vec(cross_entropy(output.logits, batch.targets(device)));
     scope.check(&losses, n)?;
     Ok((losses, best, meters))
 }

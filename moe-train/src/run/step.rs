@@ -11,6 +11,7 @@ use crate::task::{AnyModel, OtherTask, TaskBatch, TaskBatches};
 use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
 use burn::store::RecordError;
 use burn::tensor::Device;
+use moe_experts::profile;
 use moe_experts::spread::{Spread, Traffic};
 use moe_parallel::{Mesh, TreeSum, gather_values};
 use moe_router::Load;
@@ -181,13 +182,15 @@ impl Trainer {
                 &*self.mesh.experts,
             ),
         };
+        profile::lap(profile::Part::Clipping, profile::Pass::Forward);
         let lr = learning_rate(train, self.step);
         let model = self.optimizer.step(lr, self.model.clone(), grads);
+        profile::lap(profile::Part::Optimizer, profile::Pass::Forward);
         let loads: Vec<Load> = sums.meters.iter().map(|meter| meter.load.clone()).collect();
         self.model = model.advance_routers(&loads);
 
         let tokens = self.config.tokens_per_step();
-        Ok(Some(StepMetrics {
+        let metrics = StepMetrics {
             step: self.step,
             tokens: self.step * tokens,
             loss: sums.loss,
@@ -199,7 +202,9 @@ impl Trainer {
             grad_norm,
             layers: sums.meters.iter().map(LayerMeter::metrics).collect(),
             tokens_per_s: tokens as f64 / started.elapsed().as_secs_f64(),
-        }))
+        };
+        profile::lap(profile::Part::Metrics, profile::Pass::Forward);
+        Ok(Some(metrics))
     }
 
     /// The gradients of the next step's loss: the mean over the predictions of all micro-batches, which may have
@@ -212,6 +217,7 @@ impl Trainer {
     ) -> Result<Option<(GradientsParams, StepSums)>, OtherTask> {
         let accumulate = self.config.train.accumulate;
         let micro_batches: Vec<TaskBatch> = (0..accumulate).map(|_| batches.draw()).collect();
+        profile::lap(profile::Part::Data, profile::Pass::Forward);
         let n_targets: usize = micro_batches.iter().map(TaskBatch::n_targets).sum();
         let each = accumulate / self.mesh.world.size();
         let experts = self.mesh.experts.clone();
@@ -248,6 +254,7 @@ impl Trainer {
             .into_iter()
             .flatten()
             .fold(StepSums::default(), StepSums::plus);
+        profile::lap(profile::Part::Gradients, profile::Pass::Forward);
         Ok(Some((grads, sums)))
     }
 
@@ -265,8 +272,13 @@ impl Trainer {
             Some(spread) => spread.scope(learn),
             None => learn(),
         }?;
+        profile::lap(profile::Part::Head, profile::Pass::Forward);
         let (loss, sums) = StepSums::of(output, share, &self.config);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        profile::lap(profile::Part::Metrics, profile::Pass::Forward);
+        let gradients = loss.backward();
+        profile::lap(profile::Part::Embedding, profile::Pass::Backward);
+        let gradients = GradientsParams::from_grads(gradients, &self.model);
+        profile::lap(profile::Part::Gradients, profile::Pass::Forward);
         Ok((gradients, sums))
     }
 }

@@ -4,8 +4,8 @@ use super::{AnyModel, OtherTask, TaskBatch};
 use crate::data::BatchTensors;
 use burn::tensor::{Device, Tensor};
 use moe_models::switch::target_losses;
-use moe_models::vmoe::{VmoeInput, softmax_cross_entropy};
-use moe_models::{Decoder, DecoderInput, token_losses};
+use moe_models::vmoe::VmoeInput;
+use moe_models::{Decoder, DecoderInput, cross_entropy, token_losses};
 use moe_router::{Routing, to_vec};
 
 /// Results of a micro-batch of training. Its means are over [`TaskBatch::n_targets`] predictions, by which
@@ -72,7 +72,7 @@ impl AnyModel {
                 let input = VmoeInput::new(batch.images(device)).noise(Some(noise));
                 let output = model.forward(input);
                 let right = n_right(&output.logits, &batch.labels);
-                let losses = softmax_cross_entropy(output.logits, batch.targets(device));
+                let losses = cross_entropy(output.logits, batch.targets(device));
                 TaskOutput {
                     loss: losses.mean(),
                     further: None,
