@@ -39,12 +39,12 @@
 //! above = 0.5                        # or the name of an arm
 //! ```
 //!
-//! A rule says one thing of each of its arms: `above` or `below` a bound; `not_above` or `not_below` it by a
-//! `margin`; `equal` to it within a `margin`; or of all of them together that a metric has a `trend` ("rising",
-//! "falling") `along` a key. Rules are decided by Student's t interval of the paired differences, of 95 %, for
-//! equality of 90 %, and a trend by Page's test at 5 %. Each stands for itself, without a correction for the number
-//! of rules. With a look both times are decided at one higher level. A rule between arms whose `budget` ("active", "total" or "steps") differs is inconclusive. Overrides or
-//! another number of seeds leave the claim undecided.
+//! A rule says one thing of each of its arms: `above` or `below` a bound; `not_above` or `not_below` it by a `margin`;
+//! `equal` to it within a `margin`; or of all of them together that a metric has a `trend` ("rising", "falling")
+//! `along` a key. Rules are decided by Student's t interval of the paired differences, of 95 %, for equality of 90 %,
+//! and a trend by Page's test at 5 %. Each stands for itself, without a correction for the number of rules. With a look
+//! both times are decided at one higher level. A rule between arms whose `budget` ("active", "total" or "steps")
+//! differs is inconclusive. Overrides or another number of seeds leave the claim undecided.
 
 mod tables;
 
