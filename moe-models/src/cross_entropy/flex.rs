@@ -64,7 +64,7 @@ impl<C: CheckpointStrategy> CrossEntropyBackend for Autodiff<Flex, C> {
 #[derive(Debug)]
 struct CrossEntropy;
 
-/// What the backward pass needs.
+/// State of the backward pass.
 #[derive(Debug, Clone)]
 struct Kept {
     /// Exponentials of the scores less the largest of their row, `[N, V]`.

@@ -24,7 +24,7 @@ pub struct DecidedClaim<'a> {
     pub name: &'a str,
     /// The rules of its file.
     pub rules: &'a [Rule],
-    /// What was decided of them.
+    /// Decisions on them.
     pub report: &'a ClaimReport,
 }
 
@@ -67,7 +67,7 @@ pub fn effects(claims: &[DecidedClaim<'_>]) -> String {
 
 const TITLE: &str = "Each rule of each claim: its effect against its bound";
 
-/// What the marks mean.
+/// Meaning of the marks.
 const FOOT: [&str; 4] = [
     "line at 0: the bound, moved by the margin; mark: the mean effect; bar: its interval, whose half width is the unit",
     "interval: Student's t of paired differences, 95 %, for an equality 90 %; more for a claim with two looks",
