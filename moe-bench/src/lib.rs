@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod attention;
+pub mod changes;
 pub mod compare;
 pub mod contest;
 pub mod dense;
@@ -18,6 +19,7 @@ pub mod peer;
 pub mod profile;
 pub mod routing;
 pub mod shapes;
+pub mod suite;
 mod table;
 pub mod timing;
 pub mod train;

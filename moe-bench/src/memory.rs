@@ -1,16 +1,22 @@
-//! The peak memory of a layer's forward and backward pass, from what the system counts for the process.
+//! The peak memory of training steps and of a layer's forward and backward pass, from what the system counts for the
+//! process.
 
 use crate::layer_table::activation_name;
 use crate::pass::Pass;
-use crate::table::thousands;
+use crate::table::{columns, thousands};
 use crate::workloads::Workload;
 use burn::tensor::Device;
 use moe_checkpoint::disk;
 use moe_experts::Activation;
+use moe_models::MemoryEstimate;
 use moe_router::Router;
+use moe_train::config::RunConfig;
+use moe_train::run::{RunError, Trainer};
+use moe_train::task::TaskData;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// The peak memory of forward and backward, bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +76,97 @@ impl LayerMemory {
             beyond: peak.saturating_sub(2 * weights + tokens),
             hidden: workload.n_tokens * workload.top_k * workload.d_expert * float,
         })
+    }
+}
+
+/// The peak memory of training steps beside what is counted without building the model, bytes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainMemory {
+    /// The run's name.
+    pub run: String,
+    /// Memory of the process with the data read, before the model was built.
+    pub before: usize,
+    /// Peak of the steps beyond that.
+    pub peak: usize,
+    /// The parts as they are counted, activations by an estimate.
+    pub counted: MemoryEstimate,
+    /// Peak as a multiple of all parts together.
+    pub ratio: f64,
+    /// The number of steps.
+    pub steps: usize,
+}
+
+impl TrainMemory {
+    /// Makes `steps` training steps and writes nothing. Memory that the allocator kept from earlier work would hide part
+    /// of theirs, so this is for a process that has done nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the data cannot be loaded, or if the system does not count (it needs Linux).
+    pub fn measure(
+        config: &RunConfig,
+        device: &Device,
+        steps: usize,
+    ) -> Result<Self, TrainMemoryError> {
+        let data = TaskData::load(config, &AtomicBool::new(false)).map_err(RunError::from)?;
+        let mut batches = data.batches(config.seed, 0, config.train.batch_size);
+        let system = TrainMemoryError::System;
+        let before = status("VmRSS:").map_err(system)?;
+        forget_peak().map_err(system)?;
+        let mut trainer = Trainer::new(config, device);
+        for _ in 0..steps {
+            trainer.step(&mut batches).map_err(RunError::from)?;
+        }
+        let peak = status("VmHWM:").map_err(system)?.saturating_sub(before);
+        let counted = config.account().memory;
+        Ok(Self {
+            run: config.run_name(),
+            before,
+            peak,
+            counted,
+            ratio: peak as f64 / counted.total() as f64,
+            steps,
+        })
+    }
+}
+
+/// Errors of [`TrainMemory::measure`].
+#[derive(Debug, thiserror::Error)]
+pub enum TrainMemoryError {
+    /// The run cannot be made.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The system does not tell.
+    #[error("the peak memory is not known: {0}")]
+    System(String),
+}
+
+impl fmt::Display for TrainMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MemoryEstimate {
+            weights_bytes,
+            gradients_bytes,
+            optimizer_bytes,
+            activations_bytes,
+        } = self.counted;
+        let mut rows = Vec::new();
+        let mut row = |name: &str, bytes: usize| {
+            let mib = bytes as f64 / f64::from(1 << 20);
+            rows.push(vec![name.to_owned(), format!("{mib:.1} MiB")]);
+        };
+        row("before the model: program and data", self.before);
+        row("weights", weights_bytes);
+        row("gradients", gradients_bytes);
+        row("optimizer", optimizer_bytes);
+        row("activations, estimated", activations_bytes);
+        row("these four", self.counted.total());
+        row("peak of the steps", self.peak);
+        writeln!(f, "{}", columns(&rows))?;
+        write!(
+            f,
+            "{:.2} times the four, over {} steps",
+            self.ratio, self.steps
+        )
     }
 }
 

@@ -1,11 +1,11 @@
 //! Repeated timing of one piece of work.
 
 use moe_lab::stats::median;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// The time of one repetition, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// The median.
     pub median_s: f64,

@@ -1,6 +1,7 @@
 //! The speed of training: optimizer steps of a run's configuration, timed one by one.
 
-use crate::profile::{Profile, processors};
+use crate::profile::Profile;
+use crate::timing::Timing;
 use burn::tensor::Device;
 use moe_experts::profile::record;
 use moe_lab::stats::median;
@@ -10,7 +11,7 @@ use moe_train::task::{OtherTask, TaskData};
 use serde::Serialize;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Training speed of a configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,8 +24,8 @@ pub struct TrainBench {
     pub tokens_per_s_min: f64,
     /// The fastest step's tokens a second.
     pub tokens_per_s_max: f64,
-    /// Milliseconds a step, median.
-    pub step_ms: f64,
+    /// The time of a step.
+    pub step: Timing,
     /// GFLOP a second of the model's matrix products, from the median and the exact count.
     pub gflop_per_s: f64,
     /// The number of timed steps.
@@ -34,7 +35,8 @@ pub struct TrainBench {
     pub profile: Option<Profile>,
 }
 
-/// Times `steps` training steps after `warmup` steps that are not counted, and their parts if asked. Writes nothing.
+/// Times `steps` training steps after `warmup` steps that are not counted. Writes nothing. With a clock of the time that
+/// processors have worked, such as [`processors`](crate::profile::processors), their parts are told too.
 ///
 /// # Errors
 ///
@@ -48,7 +50,7 @@ pub fn bench(
     device: &Device,
     warmup: usize,
     steps: usize,
-    profiled: bool,
+    clock: Option<fn() -> Duration>,
 ) -> Result<TrainBench, RunError> {
     assert!(steps > 0, "at least one step must be timed");
     let data = TaskData::load(config, &AtomicBool::new(false))?;
@@ -62,21 +64,25 @@ pub fn bench(
         let step = |_| trainer.step(&mut batches).map(speed);
         (0..steps).map(step).collect()
     };
-    let (speeds, profile) = if profiled {
+    let (speeds, profile) = if let Some(clock) = clock {
         let start = Instant::now();
-        let (speeds, times) = record(processors, timed);
+        let (speeds, times) = record(clock, timed);
         let whole = start.elapsed();
         (speeds?, Some(Profile::new(&times, steps, whole)))
     } else {
         (timed()?, None)
     };
     let tokens_per_s = median(&speeds);
+    let seconds = speeds
+        .iter()
+        .map(|speed| config.tokens_per_step() as f64 / speed);
+    let seconds: Vec<f64> = seconds.collect();
     Ok(TrainBench {
         run: config.run_name(),
         tokens_per_s,
         tokens_per_s_min: speeds.iter().copied().fold(f64::INFINITY, f64::min),
         tokens_per_s_max: speeds.iter().copied().fold(0.0, f64::max),
-        step_ms: 1e3 * config.tokens_per_step() as f64 / tokens_per_s,
+        step: Timing::of(&seconds),
         gflop_per_s: config.account().flops_per_token_training as f64 * tokens_per_s / 1e9,
         steps,
         profile,
@@ -91,7 +97,7 @@ impl fmt::Display for TrainBench {
             "tokens/s       {:.0}  ({:.0} to {:.0} over {} steps)",
             self.tokens_per_s, self.tokens_per_s_min, self.tokens_per_s_max, self.steps
         )?;
-        writeln!(f, "step           {:.0} ms", self.step_ms)?;
+        writeln!(f, "step           {:.0} ms", 1e3 * self.step.median_s)?;
         write!(f, "matrix work    {:.1} GFLOP/s", self.gflop_per_s)?;
         match &self.profile {
             Some(profile) => write!(f, "\n\n{profile}"),

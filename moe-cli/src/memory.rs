@@ -1,6 +1,5 @@
 //! Memory that this process can still take, held against what training needs.
 
-use crate::commands::training_bytes;
 use crate::exit::Usage;
 use crate::shared::Shared;
 use moe_checkpoint::memory;
@@ -27,7 +26,7 @@ pub fn remark(config: &RunConfig, at_once: usize, device: &str, shared: &Shared)
 }
 
 fn shortage(config: &RunConfig, at_once: usize, device: &str) -> Option<String> {
-    let needed = training_bytes(&config.account()).saturating_mul(at_once as u64);
+    let needed = (config.account().memory.total() as u64).saturating_mul(at_once as u64);
     let available = memory::available();
     let too_much = ON_THE_HOST.contains(&device) && needed > available;
     too_much.then(|| {

@@ -6,9 +6,10 @@
 
 use crate::exit::Usage;
 use anyhow::Context;
+use moe_bench::profile::processors;
 use rayon::{ThreadPoolBuilder, Yield};
 use std::hint;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -78,20 +79,36 @@ impl Drop for Ends<'_> {
     }
 }
 
+/// Nanoseconds for which threads have watched for work with all their attention.
+static WATCHED: AtomicU64 = AtomicU64::new(0);
+
+/// Time that the processors have worked for this process so far, without that of threads that watched for work.
+pub fn worked() -> Duration {
+    let watched = Duration::from_nanos(WATCHED.load(Ordering::Relaxed));
+    processors().saturating_sub(watched)
+}
+
 /// Does what work there is until `done`; naps while there has long been none, for a twentieth of the time
 /// that has passed without.
 fn watch(done: &AtomicBool) {
     let mut idle_since = Instant::now();
+    let mut looks_since = idle_since;
     while !done.load(Ordering::Acquire) {
         if has_worked() {
             idle_since = Instant::now();
+            looks_since = idle_since;
             continue;
         }
-        let idle = idle_since.elapsed();
+        let now = Instant::now();
+        let looked = now - looks_since;
+        WATCHED.fetch_add(looked.as_nanos() as u64, Ordering::Relaxed);
+        let idle = now - idle_since;
         if idle < WATCH {
             thread::yield_now();
+            looks_since = now;
         } else {
             thread::sleep(NAP.min(idle / 20));
+            looks_since = Instant::now();
         }
     }
 }
@@ -127,6 +144,23 @@ mod tests {
             let sums = pool(n_threads).install(|| kept_awake(|| [sum(), sum()]));
             assert_eq!(sums, [499_500, 499_500], "{n_threads} threads");
         }
+    }
+
+    #[test]
+    fn time_that_threads_watch_is_counted() {
+        // 100 ms of one thread, while the other has next to nothing to do
+        let watched = WATCHED.load(Ordering::Relaxed);
+        let busy = || {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(100) {
+                // work that is handed out keeps the other thread from its naps
+                thread::sleep(Duration::from_micros(100));
+                rayon::join(hint::spin_loop, hint::spin_loop);
+            }
+        };
+        pool(2).install(|| kept_awake(busy));
+        let watched = WATCHED.load(Ordering::Relaxed) - watched;
+        assert!(watched > 0, "the other thread has watched");
     }
 
     #[test]

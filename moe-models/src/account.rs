@@ -49,6 +49,19 @@ pub struct MemoryEstimate {
     pub activations_bytes: usize,
 }
 
+impl MemoryEstimate {
+    /// All parts together.
+    pub fn total(&self) -> usize {
+        let Self {
+            weights_bytes,
+            gradients_bytes,
+            optimizer_bytes,
+            activations_bytes,
+        } = self;
+        weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes
+    }
+}
+
 pub(crate) const F32: usize = 4;
 
 /// Parts of a decoder without modules that predict further tokens, for its account.

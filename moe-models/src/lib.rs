@@ -9,6 +9,8 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod account;
+#[cfg(feature = "flex")]
+mod backend;
 pub mod bounds;
 mod cross_entropy;
 mod decoder;
@@ -19,6 +21,7 @@ mod generate;
 mod half;
 pub mod mixtral;
 mod path;
+mod rms_norm;
 mod seed;
 pub mod switch;
 pub mod vmoe;

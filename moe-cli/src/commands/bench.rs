@@ -4,21 +4,27 @@ mod dispatch;
 mod layer;
 mod layer_memory;
 mod router;
+mod suite;
 mod workloads;
 
 use super::plan::RunPlan;
 use super::weights::Weights;
-use crate::exit::{OrUsage, Status, Usage};
+use crate::exit::{OrUsage, Status, Usage, run_error};
 use crate::memory;
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
+use crate::threads;
+use burn::tensor::Device;
 use clap::{Args, Subcommand};
 use moe_bench::machine::Machine;
+use moe_bench::memory::{TrainMemory, TrainMemoryError};
 use moe_bench::model::ModelBenchConfig;
 use moe_bench::shapes::Shape;
+use moe_train::config::RunConfig;
 use moe_view::{duration, thousands};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The arguments of `moe bench`.
 #[derive(Args, Debug)]
@@ -45,6 +51,10 @@ enum What {
     Dispatch(dispatch::DispatchArgs),
     /// Every router, with its share of the layer that it routes for
     Router(router::RouterArgs),
+    /// All measurements of this program on this machine, in one file
+    Suite(suite::SuiteArgs),
+    /// What changed between two files of measurements, beyond noise
+    Compare(suite::CompareArgs),
     /// Exchanges among processes: time by size, and the latency and bandwidth that model it
     Exchange(ExchangeArgs),
 }
@@ -66,6 +76,9 @@ struct TrainArgs {
     /// Print the parts of a step, with the processors that each kept busy
     #[arg(long)]
     profile: bool,
+    /// Print the peak memory of the steps beside what is counted for a model of these sizes
+    #[arg(long, conflicts_with = "profile")]
+    memory: bool,
 }
 
 /// The arguments of `moe bench exchange`.
@@ -150,6 +163,8 @@ pub fn run(args: &BenchArgs, shared: &Shared) -> anyhow::Result<Status> {
         What::Layer(args) => layer::layer(args, shared),
         What::Dispatch(args) => dispatch::dispatch(args, shared),
         What::Router(args) => router::routers(args, shared),
+        What::Suite(args) => suite::suite(args, shared),
+        What::Compare(args) => suite::compare(args, shared),
         What::Exchange(args) => exchange(args, shared),
     }
 }
@@ -202,12 +217,15 @@ fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
         return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
     }
     memory::check(&config, 1, &device.name)?;
+    if args.memory {
+        return train_memory(&config, args, &device.device, shared);
+    }
     let result = moe_bench::train::bench(
         &config,
         &device.device,
         args.warmup,
         args.steps,
-        args.profile,
+        args.profile.then_some(threads::worked as fn() -> Duration),
     )
     .or_usage()?;
     if shared.json {
@@ -221,6 +239,25 @@ fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
             duration(tokens / result.tokens_per_s)
         ));
         shared.next(&format!("train {}", shown(&args.config)));
+    }
+    Ok(Status::Done)
+}
+
+fn train_memory(
+    config: &RunConfig,
+    args: &TrainArgs,
+    device: &Device,
+    shared: &Shared,
+) -> anyhow::Result<Status> {
+    let measured = TrainMemory::measure(config, device, args.warmup + args.steps);
+    let result = measured.map_err(|error| match error {
+        TrainMemoryError::Run(error) => run_error(error),
+        TrainMemoryError::System(_) => error.into(),
+    })?;
+    if shared.json {
+        print_json(&result)?;
+    } else {
+        print(&result.to_string())?;
     }
     Ok(Status::Done)
 }

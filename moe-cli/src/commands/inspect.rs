@@ -5,7 +5,6 @@ use super::encoder_decoder;
 use super::parameters::{
     ACTIVE, ACTIVE_HEAD_ONLY, ACTIVE_NO_EMBEDDING, EMBEDDING, FOOTNOTES, active,
 };
-use super::plan::training_bytes;
 use super::precision::Precision;
 use super::published;
 use super::vision;
@@ -197,7 +196,7 @@ impl Inspection {
             ("tokens a step", thousands(self.tokens_per_step)),
             ("time of training, about", self.training.clone()),
             ("KV cache a token", size(a.kv_bytes_per_token)),
-            ("memory of training, about", bytes(training_bytes(a))),
+            ("memory of training, about", bytes(memory.total() as u64)),
             ("  weights", size(memory.weights_bytes)),
             ("  gradients", size(memory.gradients_bytes)),
             ("  optimizer", size(memory.optimizer_bytes)),

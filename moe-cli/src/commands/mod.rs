@@ -40,4 +40,3 @@ mod topics;
 mod weights;
 
 pub use dispatch::run;
-pub use plan::training_bytes;

@@ -99,7 +99,7 @@ impl<'a> RunPlan<'a> {
             ("evaluation", self.last_evaluation()),
             ("parameters", si(self.account.params_total as f64)),
             ("active a token", si(self.account.params_active as f64)),
-            ("memory, about", bytes(training_bytes(&self.account))),
+            ("memory, about", bytes(self.account.memory.total() as u64)),
             (
                 "causal",
                 format!("{}{causal}", causality::of_model(causality)),
@@ -146,18 +146,6 @@ impl<'a> ReadPlan<'a> {
         ];
         show(self, &rows, self.config, shared)
     }
-}
-
-/// The memory of training, the activations estimated.
-pub fn training_bytes(account: &Account) -> u64 {
-    let memory = &account.memory;
-    let parts = [
-        memory.weights_bytes,
-        memory.gradients_bytes,
-        memory.optimizer_bytes,
-        memory.activations_bytes,
-    ];
-    parts.iter().sum::<usize>() as u64
 }
 
 fn show(

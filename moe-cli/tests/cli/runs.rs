@@ -373,6 +373,65 @@ fn a_longer_run_says_that_a_shorter_one_is_there_and_how_to_start_from_it() {
 }
 
 #[test]
+fn measurements_are_compared_and_nothing_else_is_replaced() {
+    let place = Place::new();
+    for name in ["before.json", "after.json"] {
+        let measured = place.json("bench train tiny.toml --steps 2 --warmup 0");
+        fs::write(place.path(name), measured.to_string()).unwrap();
+    }
+    let changes = place.json("bench compare before.json after.json");
+    let compared = changes["compared"].as_array().unwrap();
+    assert_eq!(compared.len(), 1, "{changes}");
+    assert!(compared[0]["name"].as_str().unwrap().ends_with("step"));
+    assert!(compared[0]["ratio"].as_f64().unwrap() > 0.0);
+    let text = place.moe("bench compare before.json before.json").stdout;
+    assert!(text.contains("0 of 1 measurements"), "{text}");
+
+    let entries = place.entries();
+    let tiny = fs::read_to_string(place.path("tiny.toml")).unwrap();
+    for (line, says) in [
+        ("bench compare tiny.toml after.json", "is no JSON"),
+        ("bench compare gone.json after.json", "gone.json"),
+        (
+            "bench suite tiny.toml -o tiny.toml",
+            "no file of measurements",
+        ),
+        ("bench suite tiny.toml -o gone/new.json", "gone"),
+    ] {
+        let wrong = place.moe(line);
+        assert_eq!(wrong.code, 2, "{line}: {}", wrong.stderr);
+        assert!(wrong.stderr.contains(says), "{line}: {}", wrong.stderr);
+    }
+    let plan = place.moe("bench suite tiny.toml -o new.json --dry-run");
+    assert!(
+        plan.stdout.contains("would measure 1 configuration"),
+        "{}",
+        plan.stdout
+    );
+    assert_eq!(place.entries(), entries);
+    assert_eq!(fs::read_to_string(place.path("tiny.toml")).unwrap(), tiny);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_memory_of_a_step_is_told() {
+    let place = Place::new();
+    let command = "bench train tiny.toml --steps 2 --warmup 0 --memory";
+    let memory = place.json(command);
+    let of = |value: &serde_json::Value| value.as_u64().unwrap();
+    let parts = memory["counted"].as_object().unwrap();
+    let counted: u64 = parts.values().map(of).sum();
+    // weights, gradients and moments are there at once
+    assert!(of(&memory["peak"]) > counted - of(&memory["counted"]["activations_bytes"]));
+    let ratio = of(&memory["peak"]) as f64 / counted as f64;
+    assert!((memory["ratio"].as_f64().unwrap() - ratio).abs() < 1e-9);
+    let text = place.moe(command).stdout;
+    assert!(text.contains("peak of the steps"), "{text}");
+    let both = place.moe(&format!("{command} --profile"));
+    assert_eq!(both.code, 2, "{}", both.stderr);
+}
+
+#[test]
 fn the_parts_of_a_step_are_told() {
     let place = Place::new();
     let bench = place.json("bench train tiny.toml --steps 2 --warmup 0 --profile");

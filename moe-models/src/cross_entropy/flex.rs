@@ -8,26 +8,12 @@ use burn::backend::autodiff::{
 };
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{
-    Autodiff, Backend, Dispatch, DispatchTensor, DispatchTensorKind, Flex, backend_extension,
-};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{DType, Int, Shape, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-/// Tells whether the scores are those of this backend, in f32.
-pub(super) fn has_kernel(logits: &Tensor<2>) -> bool {
-    fn is_flex(kind: &DispatchTensorKind) -> bool {
-        match kind {
-            DispatchTensorKind::Autodiff(inner) => is_flex(inner),
-            DispatchTensorKind::Flex(_) => true,
-            #[allow(unreachable_patterns)]
-            _ => false,
-        }
-    }
-    let DispatchTensor { kind, .. } = logits.clone().into_dispatch();
-    logits.dtype() == DType::F32 && is_flex(&kind)
-}
+pub(super) use crate::backend::is_flex_f32 as has_kernel;
 
 /// See [`cross_entropy`](super::cross_entropy).
 pub(super) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {

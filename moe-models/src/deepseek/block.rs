@@ -2,6 +2,7 @@
 
 use super::{DeepSeekAttention, FeedForward};
 use crate::decoder::{TokenContext, Tracer};
+use crate::rms_norm::rms_norm;
 use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
@@ -38,7 +39,7 @@ impl<R: Router> DeepSeekBlock<R> {
         routings: &mut Vec<Routing>,
     ) -> Tensor<3> {
         tracer.hidden(&x);
-        let normed = self.attention_norm.forward(x.clone());
+        let normed = rms_norm(&self.attention_norm, x.clone());
         let normed = between(Part::Norms, Part::Attention, normed);
         let attended = self
             .attention
@@ -47,7 +48,7 @@ impl<R: Router> DeepSeekBlock<R> {
         tracer.attention(&attended);
         let x = x + attended;
 
-        let normed = self.feed_forward_norm.forward(x.clone());
+        let normed = rms_norm(&self.feed_forward_norm, x.clone());
         let (output, routing) = self.feed_forward.forward(normed, context);
         tracer.feed_forward(&output);
         routings.extend(routing);

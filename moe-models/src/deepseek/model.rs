@@ -2,6 +2,7 @@
 
 use super::{DeepSeekBlock, MultiTokenPrediction};
 use crate::decoder::{Decoder, TokenContext, Tracer, scores, wanted};
+use crate::rms_norm::rms_norm;
 use crate::{DecoderCache, DecoderInput, DecoderOutput};
 use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};
@@ -37,7 +38,7 @@ impl<R: Router> DeepSeek<R> {
             let context = context.of_layer(i);
             x = block.forward(x, &context, cache, &mut tracer, &mut routings);
         }
-        let hidden = between(Part::Norms, Part::Head, self.norm.forward(x));
+        let hidden = between(Part::Norms, Part::Head, rms_norm(&self.norm, x));
         tracer.hidden(&hidden);
         let further = if input.further {
             self.further(&input, hidden.clone(), &mut tracer, &mut routings)

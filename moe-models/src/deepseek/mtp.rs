@@ -2,6 +2,7 @@
 
 use super::DeepSeekBlock;
 use crate::decoder::{TokenContext, Tracer};
+use crate::rms_norm::rms_norm;
 use burn::module::Module;
 use burn::nn::{Linear, RmsNorm};
 use burn::tensor::Tensor;
@@ -44,8 +45,8 @@ impl<R: Router> MultiTokenPrediction<R> {
         routings: &mut Vec<Routing>,
     ) -> Tensor<3> {
         let halves = vec![
-            self.embedding_norm.forward(embedded),
-            self.hidden_norm.forward(hidden),
+            rms_norm(&self.embedding_norm, embedded),
+            rms_norm(&self.hidden_norm, hidden),
         ];
         let x = self.projection.forward(Tensor::cat(halves, 2));
         let x = between(Part::Embedding, Part::Norms, x);
@@ -53,6 +54,6 @@ impl<R: Router> MultiTokenPrediction<R> {
         let x = self
             .block
             .forward(x, context, cache, &mut untraced, routings);
-        between(Part::Norms, Part::Head, self.norm.forward(x))
+        between(Part::Norms, Part::Head, rms_norm(&self.norm, x))
     }
 }

@@ -1,6 +1,7 @@
 //! A layer of Mixtral.
 
 use crate::decoder::{TokenContext, Tracer};
+use crate::rms_norm::rms_norm;
 use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
@@ -37,7 +38,7 @@ impl<R: Router> MixtralBlock<R> {
         tracer: &mut Tracer,
     ) -> (Tensor<3>, Routing) {
         tracer.hidden(&x);
-        let normed = self.attention_norm.forward(x.clone());
+        let normed = rms_norm(&self.attention_norm, x.clone());
         let normed = between(Part::Norms, Part::Attention, normed);
         let attended = self
             .attention
@@ -46,7 +47,7 @@ impl<R: Router> MixtralBlock<R> {
         tracer.attention(&attended);
         let x = x + attended;
 
-        let normed = self.moe_norm.forward(x.clone());
+        let normed = rms_norm(&self.moe_norm, x.clone());
         let moe = self.moe.forward_tokens(context.router_input(normed));
         let output = moe.output.reshape(x.dims());
         tracer.feed_forward(&output);

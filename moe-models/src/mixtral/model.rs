@@ -2,6 +2,7 @@
 
 use super::MixtralBlock;
 use crate::decoder::{Decoder, TokenContext, Tracer, scores, wanted};
+use crate::rms_norm::rms_norm;
 use crate::{DecoderCache, DecoderInput, DecoderOutput};
 use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};
@@ -36,7 +37,7 @@ impl<R: Router> Mixtral<R> {
             x = output;
             routings.push(routing);
         }
-        let hidden = between(Part::Norms, Part::Head, self.norm.forward(x));
+        let hidden = between(Part::Norms, Part::Head, rms_norm(&self.norm, x));
         tracer.hidden(&hidden);
         DecoderOutput {
             logits: scores(

@@ -2,6 +2,7 @@
 
 use super::SwitchFeedForward;
 use crate::decoder::{TokenContext, Tracer};
+use crate::rms_norm::rms_norm;
 use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
@@ -72,7 +73,7 @@ impl<R: Router> SwitchBlock<R> {
         tracer: &mut Tracer,
     ) -> (Tensor<3>, Option<Routing>) {
         tracer.hidden(&x);
-        let normed = self.attention_norm.forward(x.clone());
+        let normed = rms_norm(&self.attention_norm, x.clone());
         let normed = between(Part::Norms, Part::Attention, normed);
         let kv = self.attention.keys_values(normed.clone());
         let kv = match attended.cache {
@@ -85,13 +86,13 @@ impl<R: Router> SwitchBlock<R> {
         let mut x = x + output;
 
         if let (Some(cross), Some(memory)) = (&self.cross, attended.memory) {
-            let normed = cross.norm.forward(x.clone());
+            let normed = rms_norm(&cross.norm, x.clone());
             let normed = between(Part::Norms, Part::Attention, normed);
             let output = cross.attention.attend(normed, memory, &context.memory_bias);
             x = x + between(Part::Attention, Part::Norms, output);
         }
 
-        let normed = self.feed_forward_norm.forward(x.clone());
+        let normed = rms_norm(&self.feed_forward_norm, x.clone());
         let (output, routing) =
             self.feed_forward
                 .forward(normed, &context.tokens, context.input_jitter);

@@ -4,6 +4,7 @@ use super::SwitchBlock;
 use super::block::{Attended, BlockContext};
 use crate::DecoderTrace;
 use crate::decoder::{TokenContext, Tracer};
+use crate::rms_norm::rms_norm;
 use burn::module::Module;
 use burn::nn::RmsNorm;
 use burn::tensor::{Bool, Tensor};
@@ -84,7 +85,7 @@ impl<R: Router> SwitchStack<R> {
         } else {
             Part::Head
         };
-        let hidden = between(Part::Norms, next, self.norm.forward(x));
+        let hidden = between(Part::Norms, next, rms_norm(&self.norm, x));
         tracer.hidden(&hidden);
         StackOutput {
             hidden,

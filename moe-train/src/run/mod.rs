@@ -1,5 +1,6 @@
 //! A run: the step loop, its folder, its checkpoints, its evaluation.
 
+mod adamw;
 mod bleu;
 mod checkpoint;
 mod clip;

@@ -1,8 +1,9 @@
 //! AdamW, and which parameters decay (Loshchilov & Hutter 2017, arXiv 1711.05101).
 
+use super::adamw::{AdamW, Settings};
 use crate::config::TrainConfig;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
-use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::Tensor;
 
 /// The last parts of the paths of parameters that decay: the matrices of linear maps, embeddings and tables,
@@ -21,19 +22,17 @@ const BIASES: &str = "biases";
 /// `('.*/kernel', 0.1)` (google-research/vmoe).
 pub fn adamw<M: Module>(module: &M, config: &TrainConfig) -> ModuleOptimizer {
     let adamw = |decay: f64| {
-        AdamWConfig::new()
-            .with_beta_1(config.beta_1 as f32)
-            .with_beta_2(config.beta_2 as f32)
-            .with_epsilon(1e-8)
-            .with_weight_decay(decay as f32)
+        AdamW::new(Settings {
+            beta_1: config.beta_1 as f32,
+            beta_2: config.beta_2 as f32,
+            epsilon: 1e-8,
+            weight_decay: decay as f32,
+        })
     };
     let mut still = WithoutDecay::default();
     module.visit(&mut still);
-    adamw(config.weight_decay).init().with_group(
-        ParamGroup::from_ids(still.ids),
-        adamw(0.0).build(),
-        None,
-    )
+    let all = ModuleOptimizer::from(adamw(config.weight_decay));
+    all.with_group(ParamGroup::from_ids(still.ids), adamw(0.0), None)
 }
 
 /// Collects the parameters that do not decay.

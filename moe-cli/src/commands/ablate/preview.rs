@@ -136,7 +136,7 @@ impl Preview {
     ) -> anyhow::Result<Self> {
         if self.n_missing > 0 {
             let speed =
-                moe_bench::train::bench(&plan.arms[0].config, device, 1, 3, false).or_usage()?;
+                moe_bench::train::bench(&plan.arms[0].config, device, 1, 3, None).or_usage()?;
             self.estimated_s = Some(plan.estimate_s(runs, speed.tokens_per_s)?);
         }
         Ok(self)

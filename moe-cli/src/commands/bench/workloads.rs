@@ -38,7 +38,7 @@ enum ActivationName {
     Swiglu,
 }
 
-fn group(name: &str) -> Result<WorkloadGroup, String> {
+pub(super) fn group(name: &str) -> Result<WorkloadGroup, String> {
     let names = WorkloadGroup::NAMES.join(", ");
     WorkloadGroup::of(name).ok_or_else(|| {
         format!("there is no workload `{name}`; there are {names}, and F8 to F256 of F alone")

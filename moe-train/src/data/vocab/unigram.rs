@@ -212,11 +212,11 @@ fn count_words<'a>(
     Ok(counts)
 }
 
-/// The pieces of a model with their scores, the likeliest first. Bytes that the text does not have are
-/// the least likely, all alike: their trainer scores them in no order.
+/// The pieces of a model with their scores, the likeliest first. Bytes that the text does not have are the
+/// least likely.
 fn canonical(model: &Unigram) -> Vec<(String, f64)> {
     let mut pieces: Vec<(String, f64)> = model.iter().cloned().collect();
-    let is_byte = |piece: &str| piece.chars().count() == 1;
+    order_unseen(&mut pieces);
     let longer = pieces.iter().filter(|(piece, _)| !is_byte(piece));
     let least = longer.map(|(_, score)| *score).fold(0.0, f64::min);
     for (piece, score) in &mut pieces {
@@ -226,6 +226,33 @@ fn canonical(model: &Unigram) -> Vec<(String, f64)> {
     }
     pieces.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     pieces
+}
+
+/// The step between the scores that the trainer gives to bytes that the text does not have.
+const UNSEEN_STEP: f64 = 0.0001;
+
+/// Deals the scores of bytes that the text does not have out in the order of the bytes. The trainer counts them up
+/// from the least score of all pieces, in an order that changes from call to call.
+fn order_unseen(pieces: &mut [(String, f64)]) {
+    let least = pieces.iter().map(|(_, score)| *score).fold(0.0, f64::min);
+    let mut unseen = Vec::new();
+    let mut above = 0.0;
+    while let Some(at) = pieces
+        .iter()
+        .position(|(piece, score)| is_byte(piece) && *score == least + above)
+    {
+        unseen.push(at);
+        above += UNSEEN_STEP;
+    }
+    let scores: Vec<f64> = unseen.iter().map(|&at| pieces[at].1).collect();
+    unseen.sort_by(|&a, &b| pieces[a].0.cmp(&pieces[b].0));
+    for (at, score) in unseen.into_iter().zip(scores) {
+        pieces[at].1 = score;
+    }
+}
+
+fn is_byte(piece: &str) -> bool {
+    piece.chars().count() == 1
 }
 
 #[cfg(test)]
@@ -288,6 +315,39 @@ mod tests {
             .unwrap();
         assert_eq!(again.pieces, VOCAB.pieces);
         assert_eq!(again.encode(&TEXT), VOCAB.encode(&TEXT));
+    }
+
+    #[test]
+    fn bytes_that_the_text_does_not_have_stand_in_one_order() {
+        // all pieces that the text has, down to the rarest, which are as rare as these bytes
+        let train = |size| {
+            let texts = [TEXT.as_str()].into_iter();
+            UnigramVocab::train(texts, size, &AtomicBool::new(false))
+        };
+        let Err(DataError::VocabTooLarge { reached, .. }) = train(4000) else {
+            panic!("the text has fewer pieces");
+        };
+        let pieces = train(reached).unwrap().pieces;
+        for _ in 0..3 {
+            assert_eq!(train(reached).unwrap().pieces, pieces);
+        }
+    }
+
+    #[test]
+    fn scores_are_dealt_out_in_the_order_of_the_bytes() {
+        // -9 and two steps above it are the trainer's; `d` has its own score
+        let steps = [-9.0, -9.0 + UNSEEN_STEP, -9.0 + (UNSEEN_STEP + UNSEEN_STEP)];
+        let dealt = |order: [&str; 3]| {
+            let mut pieces = vec![("the".to_owned(), -2.0), ("d".to_owned(), -8.5)];
+            pieces.extend(order.map(str::to_owned).into_iter().zip(steps));
+            order_unseen(&mut pieces);
+            pieces.sort_by(|a, b| a.0.cmp(&b.0));
+            pieces
+        };
+        let expected = dealt(["a", "b", "c"]);
+        assert_eq!(expected[0], ("a".to_owned(), steps[0]));
+        assert_eq!(expected[3], ("d".to_owned(), -8.5));
+        assert_eq!(dealt(["c", "a", "b"]), expected);
     }
 
     #[test]
