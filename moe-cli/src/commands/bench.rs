@@ -5,26 +5,18 @@ mod layer;
 mod layer_memory;
 mod router;
 mod suite;
+mod train;
 mod workloads;
 
-use super::plan::RunPlan;
 use super::weights::Weights;
-use crate::exit::{OrUsage, Status, Usage, run_error};
-use crate::memory;
-use crate::runs::shown;
+use crate::exit::{Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
-use crate::threads;
-use burn::tensor::Device;
 use clap::{Args, Subcommand};
 use moe_bench::machine::Machine;
-use moe_bench::memory::{TrainMemory, TrainMemoryError};
 use moe_bench::model::ModelBenchConfig;
 use moe_bench::shapes::Shape;
-use moe_train::config::RunConfig;
-use moe_view::{duration, thousands};
-use std::path::PathBuf;
-use std::time::Duration;
+use moe_view::thousands;
 
 /// The arguments of `moe bench`.
 #[derive(Args, Debug)]
@@ -40,7 +32,7 @@ pub struct BenchArgs {
 #[derive(Subcommand, Debug)]
 enum What {
     /// Optimizer steps of a configuration: tokens/s, ms a step
-    Train(TrainArgs),
+    Train(train::TrainArgs),
     /// Decoding with grouped-query and latent attention: milliseconds and cache bytes a token
     Attention(AttentionArgs),
     /// Reading a prompt and writing token by token, with the machine's limits beside
@@ -57,28 +49,6 @@ enum What {
     Compare(suite::CompareArgs),
     /// Exchanges among processes: time by size, and the latency and bandwidth that model it
     Exchange(ExchangeArgs),
-}
-
-/// The arguments of `moe bench train`.
-#[derive(Args, Debug)]
-struct TrainArgs {
-    /// The configuration
-    config: PathBuf,
-    /// Values that replace the configuration's, such as router.name=switch
-    #[arg(value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-    /// Steps before the clock starts
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    warmup: usize,
-    /// Steps that are measured
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    steps: usize,
-    /// Print the parts of a step, with the processors that each kept busy
-    #[arg(long)]
-    profile: bool,
-    /// Print the peak memory of the steps beside what is counted for a model of these sizes
-    #[arg(long, conflicts_with = "profile")]
-    memory: bool,
 }
 
 /// The arguments of `moe bench exchange`.
@@ -157,7 +127,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 /// Measures and prints.
 pub fn run(args: &BenchArgs, shared: &Shared) -> anyhow::Result<Status> {
     match &args.what {
-        What::Train(args) => train(args, shared),
+        What::Train(args) => train::train(args, shared),
         What::Attention(args) => attention(args, shared),
         What::Model(args) => model(args, shared),
         What::Layer(args) => layer::layer(args, shared),
@@ -198,62 +168,6 @@ fn exchange(args: &ExchangeArgs, shared: &Shared) -> anyhow::Result<Status> {
     if !shared.mesh.is_root() {
         return Ok(Status::Done);
     }
-    if shared.json {
-        print_json(&result)?;
-    } else {
-        print(&result.to_string())?;
-    }
-    Ok(Status::Done)
-}
-
-fn train(args: &TrainArgs, shared: &Shared) -> anyhow::Result<Status> {
-    if args.steps == 0 {
-        return Err(Usage::error("--steps 0 measures nothing; give at least 1"));
-    }
-    let config = shared.load_config(&args.config, &args.overrides)?;
-    let device = shared.open_device()?;
-    if shared.dry_run {
-        memory::remark(&config, 1, &device.name, shared);
-        return RunPlan::new(&config, &shared.runs, &device.name)?.show(shared);
-    }
-    memory::check(&config, 1, &device.name)?;
-    if args.memory {
-        return train_memory(&config, args, &device.device, shared);
-    }
-    let result = moe_bench::train::bench(
-        &config,
-        &device.device,
-        args.warmup,
-        args.steps,
-        args.profile.then_some(threads::worked as fn() -> Duration),
-    )
-    .or_usage()?;
-    if shared.json {
-        print_json(&result)?;
-    } else {
-        print(&result.to_string())?;
-        let tokens = (config.train.steps * config.tokens_per_step()) as f64;
-        shared.note(&format!(
-            "all {} steps of this configuration take about {}, evaluations not counted",
-            thousands(config.train.steps),
-            duration(tokens / result.tokens_per_s)
-        ));
-        shared.next(&format!("train {}", shown(&args.config)));
-    }
-    Ok(Status::Done)
-}
-
-fn train_memory(
-    config: &RunConfig,
-    args: &TrainArgs,
-    device: &Device,
-    shared: &Shared,
-) -> anyhow::Result<Status> {
-    let measured = TrainMemory::measure(config, device, args.warmup + args.steps);
-    let result = measured.map_err(|error| match error {
-        TrainMemoryError::Run(error) => run_error(error),
-        TrainMemoryError::System(_) => error.into(),
-    })?;
     if shared.json {
         print_json(&result)?;
     } else {

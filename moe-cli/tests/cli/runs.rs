@@ -418,7 +418,7 @@ fn the_memory_of_a_step_is_told() {
     let place = Place::new();
     let command = "bench train tiny.toml --steps 2 --warmup 0 --memory";
     let memory = place.json(command);
-    let of = |value: &serde_json::Value| value.as_u64().unwrap();
+    let of = |value: &Value| value.as_u64().unwrap();
     let parts = memory["counted"].as_object().unwrap();
     let counted: u64 = parts.values().map(of).sum();
     // weights, gradients and moments are there at once

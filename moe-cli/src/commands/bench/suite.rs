@@ -8,7 +8,7 @@ use clap::Args;
 use moe_bench::changes::Changes;
 use moe_bench::layer::{BenchDevice, LayerBench, LayerCase};
 use moe_bench::machine::Machine;
-use moe_bench::model::ModelBenchConfig;
+use moe_bench::model::{ModelBench, ModelBenchConfig};
 use moe_bench::pass::Pass;
 use moe_bench::shapes::Shape;
 use moe_bench::suite::Suite;
@@ -37,7 +37,7 @@ pub(super) struct SuiteArgs {
     /// Training steps of each configuration that are measured
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = super::at_least_one)]
     steps: usize,
-    /// Layers and routers are measured at these workloads; all if left out
+    /// Workloads of layers; all if left out
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = super::workloads::group)]
     workload: Vec<WorkloadGroup>,
     #[command(flatten)]
@@ -53,6 +53,15 @@ pub(super) struct CompareArgs {
     after: PathBuf,
 }
 
+impl SuiteArgs {
+    fn groups(&self) -> Vec<WorkloadGroup> {
+        match &self.workload[..] {
+            [] => WorkloadGroup::all(),
+            groups => groups.to_vec(),
+        }
+    }
+}
+
 /// Steps before the clock starts.
 const WARMUP: usize = 3;
 
@@ -62,25 +71,18 @@ const MAX_CONTEXT: usize = 8192;
 /// Measures all, and writes the file.
 pub(super) fn suite(args: &SuiteArgs, shared: &Shared) -> anyhow::Result<Status> {
     let load = |path: &PathBuf| shared.load_config(path, &[]);
-    let configs = args
-        .configs
-        .iter()
-        .map(load)
-        .collect::<anyhow::Result<Vec<RunConfig>>>()?;
+    let configs: anyhow::Result<Vec<RunConfig>> = args.configs.iter().map(load).collect();
+    let configs = configs?;
+    let output = args.output.display();
     check_output(&args.output)?;
-    let groups = match &args.workload[..] {
-        [] => WorkloadGroup::all(),
-        groups => groups.to_vec(),
-    };
     let open = shared.open_device()?;
     if shared.dry_run {
         print(&format!(
-            "would measure {} configurations, {} groups of layers, {} routers, decoding and {} models, and write {}",
+            "would measure {} configurations, {} groups of layers, {} routers, decoding and {} models, and write {output}",
             configs.len(),
-            groups.len(),
+            args.groups().len(),
             RouterConfig::NAMES.len(),
             Shape::NAMES.len(),
-            args.output.display()
         ))?;
         return Ok(Status::Done);
     }
@@ -89,50 +91,55 @@ pub(super) fn suite(args: &SuiteArgs, shared: &Shared) -> anyhow::Result<Status>
         name: open.name,
         device: open.device,
     };
+    let suite = measured(args, &configs, &device, shared)?;
+    let text = serde_json::to_string_pretty(&suite)?;
+    disk::write_whole(&args.output, text.as_bytes())?;
+    if shared.json {
+        print_json(&suite)?;
+    } else {
+        print(&format!("{output} is written"))?;
+        shared.next(&format!("bench compare {output} AFTER.json"));
+    }
+    Ok(Status::Done)
+}
+
+fn measured(
+    args: &SuiteArgs,
+    configs: &[RunConfig],
+    device: &BenchDevice,
+    shared: &Shared,
+) -> anyhow::Result<Suite> {
     let trained = |config: &RunConfig| {
         shared.note(&format!("training {}", config.run_name()));
         train::bench(config, &device.device, WARMUP, args.steps, None).map_err(run_error)
     };
     let train = configs.iter().map(trained).collect::<anyhow::Result<_>>()?;
-    let layer = layers(args, groups, &device, shared)?;
+    let layer = layers(args, device, shared)?;
     shared.note("routers");
     let contest = args.rounds.contest();
     let router = routing::bench(RouterConfig::NAMES, &contest, &device.name, &device.device);
     shared.note("decoding");
     let argv: Vec<String> = std::env::args().collect();
-    let suite = Suite {
+    Ok(Suite {
         made: Manifest::new(&device.name, &argv),
         machine: device.machine,
         train,
         layer,
         router,
         attention: attention::bench(&device.device, MAX_CONTEXT, args.steps),
-        model: models(&device),
-    };
-    let text = serde_json::to_string_pretty(&suite)?;
-    disk::write_whole(&args.output, text.as_bytes())?;
-    if shared.json {
-        print_json(&suite)?;
-    } else {
-        print(&format!("{} is written", args.output.display()))?;
-        shared.next(&format!(
-            "bench compare {} AFTER.json",
-            args.output.display()
-        ));
-    }
-    Ok(Status::Done)
+        model: models(device),
+    })
 }
 
 fn layers(
     args: &SuiteArgs,
-    groups: Vec<WorkloadGroup>,
     device: &BenchDevice,
     shared: &Shared,
 ) -> anyhow::Result<Vec<LayerBench>> {
     let contest = args.rounds.contest();
     let devices = std::slice::from_ref(device);
     let mut results = Vec::new();
-    for group in groups {
+    for group in args.groups() {
         shared.note(&format!("layers of workload {}", group.name));
         for activation in [Activation::Gelu, Activation::SwiGlu] {
             for pass in [Pass::Forward, Pass::ForwardBackward] {
@@ -148,7 +155,7 @@ fn layers(
     Ok(results)
 }
 
-fn models(device: &BenchDevice) -> Vec<moe_bench::model::ModelBench> {
+fn models(device: &BenchDevice) -> Vec<ModelBench> {
     let config = ModelBenchConfig {
         prompt: 512,
         prompts: 7,
