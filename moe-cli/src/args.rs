@@ -93,7 +93,7 @@ impl Command {
 const PROCESSES: [&str; 3] = ["expert_parallel", "patience", "ranks"];
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 34] = [
+const USES: [(&[&str], &[&str]); 36] = [
     (&["list"], &[]),
     (&["data"], &[]),
     (&["data", "list"], &[]),
@@ -133,6 +133,8 @@ const USES: [(&[&str], &[&str]); 34] = [
     (&["bench", "dispatch"], &["device", "dry_run"]),
     (&["bench", "router"], &["device", "dry_run"]),
     (&["bench", "exchange"], &["dry_run", "patience", "ranks"]),
+    (&["bench", "suite"], &["device", "seed", "dry_run"]),
+    (&["bench", "compare"], &["dry_run"]),
     (&["doctor"], &["device", "runs"]),
 ];
 
@@ -184,8 +186,13 @@ mod tests {
     fn every_command_says_which_shared_options_it_uses() {
         for command in Cli::command().get_subcommands() {
             let name = command.get_name();
-            let is_listed = USES.iter().any(|(path, _)| path[0] == name);
-            assert!(is_listed || name == "completions", "{name}");
+            let is_listed = |path: &[&str]| USES.iter().any(|(listed, _)| *listed == path);
+            let below: Vec<&str> = command.get_subcommands().map(|c| c.get_name()).collect();
+            for sub in &below {
+                assert!(is_listed(&[name, sub]), "{name} {sub}");
+            }
+            let is_itself = is_listed(&[name]) || !below.is_empty();
+            assert!(is_itself || name == "completions", "{name}");
         }
     }
 
