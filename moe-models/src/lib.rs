@@ -9,14 +9,14 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod account;
-#[cfg(feature = "flex")]
-mod backend;
 pub mod bounds;
 mod cross_entropy;
 mod decoder;
 pub mod deepseek;
 mod error;
 mod finite;
+#[cfg(feature = "flex")]
+mod flex;
 mod generate;
 mod half;
 pub mod mixtral;

@@ -13,7 +13,7 @@ use burn::tensor::{DType, Int, Shape, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-pub(super) use crate::backend::is_flex_f32 as has_kernel;
+pub(super) use crate::flex::is_flex_f32 as has_kernel;
 
 /// See [`cross_entropy`](super::cross_entropy).
 pub(super) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {

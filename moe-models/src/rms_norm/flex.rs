@@ -13,7 +13,7 @@ use burn::tensor::{DType, Shape, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-pub(super) use crate::backend::is_flex_f32 as has_kernel;
+pub(super) use crate::flex::is_flex_f32 as has_kernel;
 
 /// See [`rms_norm`](super::rms_norm).
 pub(super) fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, epsilon: f64) -> Tensor<D> {
