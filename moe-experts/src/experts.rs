@@ -11,6 +11,8 @@ use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::device_rows::DeviceRows;
+use crate::grouped::moe_ffn_there;
 use crate::{Activation, ExpertBiases, ExpertWeights, RowPlan, moe_ffn, reference, spread};
 
 /// Algorithm that computes the experts.
@@ -127,6 +129,16 @@ impl Experts {
                 reference::moe_ffn(x, self.weights(), gates, &plan, self.activation)
             }
         }
+    }
+
+    /// As [`forward`](Self::forward), of rows that were planned on the tokens' device.
+    pub(crate) fn forward_there(
+        &self,
+        x: Tensor<2>,
+        gates: Tensor<1>,
+        rows: DeviceRows,
+    ) -> Tensor<2> {
+        moe_ffn_there(x, self.weights(), gates, rows, self.activation)
     }
 
     /// Applies each expert to its own rows, unweighted; used by soft slots, which are gathered already.

@@ -3,7 +3,10 @@
 //! ```text
 //! operation   what Burn sees: dispatch over backends, and the backward pass
 //! kernels     what a backend computes, without knowing of differentiation
-//! portable    those composed from any backend's primitives
+//! portable    those composed from any backend's primitives: gathers, products over blocks, elementwise steps
+//! multiply    products of blocks of rows with a stack of matrices
+//! places      the map between tokens, assignments and rows, as lists on a device
+//! blocks      where each row lies, so that a few products serve all experts
 //! cpu         those on the memory of Burn's CPU backend, with the one unsafe module, `cpu::kernel`
 //! ```
 //!
@@ -14,20 +17,30 @@
 //! primitives, and on a backend whose feature is off they fall back to [`reference`](crate::reference).
 
 pub(crate) mod biased;
+mod blocks;
 #[cfg(feature = "flex")]
 mod cpu;
+mod devices;
 mod kernels;
+mod multiply;
 mod operation;
+mod places;
 mod portable;
+mod rows;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use burn::backend::{Dispatch, DispatchTensor, DispatchTensorKind};
+use burn::backend::Dispatch;
 use burn::tensor::{DType, Tensor, assert_shape};
 
+pub use self::devices::counts_launches;
+pub(crate) use self::devices::{is_far, is_listed};
+
+use self::devices::reads_bf16;
 use self::operation::MoeBackend;
+use crate::device_rows::DeviceRows;
 use crate::{Activation, RowPlan, reference};
 
 /// The weight stacks of a bank of experts.
@@ -156,6 +169,57 @@ fn fused(
     })
 }
 
+/// [`moe_ffn`] of rows that were planned on the tokens' device, of experts without biases.
+pub(crate) fn moe_ffn_there(
+    x: Tensor<2>,
+    weights: ExpertWeights,
+    gates: Tensor<1>,
+    rows: DeviceRows,
+    activation: Activation,
+) -> Tensor<2> {
+    let DeviceRows {
+        places_a,
+        assignments_p,
+        shape,
+    } = rows;
+    let dtype = x.dtype();
+    // no product of two types is composed of a device's own
+    let stack = |stack: Tensor<3>| {
+        if stack.dtype() == dtype {
+            stack.into_dispatch()
+        } else {
+            stack.cast(dtype).into_dispatch()
+        }
+    };
+    let x = x.into_dispatch();
+    let [up, down] = [weights.up, weights.down].map(stack);
+    let gates = gates.into_dispatch();
+    let [places_a, assignments_p] = [places_a, assignments_p].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(match weights.gate {
+        Some(gate) => <Dispatch as MoeBackend>::gated_ffn_there(
+            x,
+            stack(gate),
+            up,
+            down,
+            gates,
+            places_a,
+            assignments_p,
+            shape,
+            activation,
+        ),
+        None => <Dispatch as MoeBackend>::plain_ffn_there(
+            x,
+            up,
+            down,
+            gates,
+            places_a,
+            assignments_p,
+            shape,
+            activation,
+        ),
+    })
+}
+
 fn check_ffn(
     x: &Tensor<2>,
     weights: &ExpertWeights,
@@ -200,37 +264,4 @@ fn readable(stack: Tensor<3>, x: &Tensor<2>) -> Tensor<3> {
     } else {
         stack.cast(dtype)
     }
-}
-
-/// Returns `true` if the backend of a stack in bf16 has products that read it as it is.
-fn reads_bf16(stack: &Tensor<3>) -> bool {
-    let DispatchTensor { kind, .. } = stack.clone().into_dispatch();
-    match kind {
-        #[cfg(feature = "flex")]
-        DispatchTensorKind::Flex(_) => stack.dtype() == DType::BF16,
-        // an autodiff tensor too: gradients of stacks are computed in f32 alone
-        #[allow(unreachable_patterns)]
-        _ => false,
-    }
-}
-
-/// Returns `true` if the operations know the tensor's backend, that is, if this crate has its feature.
-pub(crate) fn is_listed<const D: usize>(x: &Tensor<D>) -> bool {
-    fn is_listed_kind(kind: &DispatchTensorKind) -> bool {
-        match kind {
-            DispatchTensorKind::Autodiff(inner) => is_listed_kind(inner),
-            #[cfg(feature = "flex")]
-            DispatchTensorKind::Flex(_) => true,
-            #[cfg(feature = "cube")]
-            DispatchTensorKind::Cube(_) => true,
-            #[cfg(feature = "ndarray")]
-            DispatchTensorKind::NdArray(_) => true,
-            #[cfg(feature = "tch")]
-            DispatchTensorKind::LibTorch(_) => true,
-            #[allow(unreachable_patterns)]
-            _ => false,
-        }
-    }
-    let DispatchTensor { kind, .. } = x.clone().into_dispatch();
-    is_listed_kind(&kind)
 }

@@ -1,7 +1,9 @@
 //! The mixture-of-experts layer: a router, its experts, and what every token passes through besides
 //! (shared experts, Dai et al. 2024, arXiv 2401.06066, equation 9).
 
+use crate::device_rows::DeviceRows;
 use crate::exchange::{Exchange, round_bf16};
+use crate::grouped::is_far;
 use crate::profile::{Part, between};
 use crate::reference::indices;
 use crate::spread::n_experts_of;
@@ -195,6 +197,7 @@ impl<R: Router> MoeLayer<R> {
     pub fn forward_tokens(&self, mut input: RouterInput) -> MoeOutput<2> {
         input.x_td = between(Part::Norms, Part::Router, input.x_td);
         let x_td = input.x_td.clone();
+        input.stays_on_device |= self.takes_choices_there() && is_far(&x_td);
         let routing = self.router.route(input);
         let mut output_td = match &routing.plan {
             Plan::Sparse(plan) => self.sparse(x_td.clone(), plan, routing.n_computed_experts()),
@@ -214,7 +217,28 @@ impl<R: Router> MoeLayer<R> {
         }
     }
 
+    /// Returns `true` if the experts can be computed from choices that stay on the device.
+    fn takes_choices_there(&self) -> bool {
+        self.exchange == Exchange::Exact
+            && self.dispatch == Dispatch::Grouped
+            && self.experts.biases.is_none()
+    }
+
+    /// The layout of choices that stay on the device, if they are of all experts of this bank and of no other.
+    fn rows_there(&self, plan: &SparsePlan, n_experts: usize) -> Option<DeviceRows> {
+        let is_whole = self.experts.up.dims()[0] == n_experts;
+        if !is_whole || !self.takes_choices_there() {
+            return None;
+        }
+        DeviceRows::new(&plan.assignments, n_experts)
+    }
+
     fn sparse(&self, x_td: Tensor<2>, plan: &SparsePlan, n_experts: usize) -> Tensor<2> {
+        if let Some(rows) = self.rows_there(plan, n_experts) {
+            let weights_n = between(Part::Router, Part::Experts, plan.weights.clone());
+            let weights_n = weights_n.cast(x_td.dtype());
+            return self.experts.forward_there(x_td, weights_n, rows);
+        }
         let rows = RowPlan::of_experts(plan, x_td.dims()[0], n_experts);
         let weights_n = between(Part::Router, Part::Experts, plan.weights.clone());
         let weights_n = weights_n.cast(x_td.dtype());
@@ -298,8 +322,10 @@ impl<R: Router> MoeLayer<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, Tolerance};
-    use moe_router::zoo::{MixtralRouterConfig, MoePlusPlusRouterConfig, SoftMoeRouterConfig};
+    use burn::tensor::{Distribution, TensorData, Tolerance};
+    use moe_router::zoo::{
+        DeepSeekV3RouterConfig, MixtralRouterConfig, MoePlusPlusRouterConfig, SoftMoeRouterConfig,
+    };
     use moe_router::{Assignments, Preset};
 
     fn config(n_experts: usize, n_shared_experts: usize) -> MoeLayerConfig {
@@ -361,6 +387,83 @@ mod tests {
             layer.forward_tokens(RouterInput::new(x)).output,
             routed + shared,
         );
+    }
+
+    /// Output, the gradients of the tokens, of a stack and of the gate, and what the host read.
+    fn computed(
+        router: &RouterConfig,
+        activation: Activation,
+        stays_on_device: bool,
+    ) -> (Vec<TensorData>, moe_router::reads::Reads) {
+        let device = Device::flex().autodiff();
+        let config = MoeLayerConfig::new(6, 8, 5).with_activation(activation);
+        let layer = config.with_router(router.clone()).init(&device);
+        let layer = numbered(layer);
+        let x: Vec<f32> = (0..40 * 6)
+            .map(|i| ((i * 37 % 101) as f32 / 50.0) - 1.0)
+            .collect();
+        let x = Tensor::<1>::from_floats(&x[..], &device)
+            .reshape([40, 6])
+            .require_grad();
+        let input = RouterInput::new(x.clone())
+            .groups(4)
+            .stay_on_device(stays_on_device);
+        let (output, read) = moe_router::reads::during(|| layer.forward_tokens(input).output);
+        let gradients = (output.clone() * x.clone().detach()).sum().backward();
+        let of = |tensor: Option<Tensor<3>>| tensor.expect("a gradient").into_data();
+        let results = vec![
+            output.into_data(),
+            x.grad(&gradients).expect("a gradient").into_data(),
+            of(layer.experts.up.val().grad(&gradients)),
+            of(layer.experts.down.val().grad(&gradients)),
+        ];
+        (results, read)
+    }
+
+    /// The layer with values that depend on their place alone.
+    fn numbered(layer: MoeLayer) -> MoeLayer {
+        struct Numbers;
+        impl burn::module::ModuleMapper for Numbers {
+            fn map_float<const D: usize>(
+                &mut self,
+                param: burn::module::Param<Tensor<D>>,
+            ) -> burn::module::Param<Tensor<D>> {
+                param.map(|tensor| {
+                    let n = tensor.shape().num_elements();
+                    let values: Vec<f32> = (0..n)
+                        .map(|i| ((i * 61 % 97) as f32 / 97.0) - 0.5)
+                        .collect();
+                    let data = TensorData::new(values, tensor.shape());
+                    Tensor::from_data(data, &tensor.device()).require_grad()
+                })
+            }
+        }
+        layer.map(&mut Numbers)
+    }
+
+    #[test]
+    fn choices_that_stay_on_the_device_compute_the_same_with_one_read() {
+        let v3 = DeepSeekV3RouterConfig {
+            top_k: 3,
+            n_groups: 4,
+            topk_groups: 2,
+            ..Default::default()
+        };
+        let routers = [
+            RouterConfig::from(MixtralRouterConfig { top_k: 2 }),
+            v3.into(),
+        ];
+        for router in routers {
+            for activation in [Activation::SwiGlu, Activation::Gelu] {
+                let (there, read) = computed(&router, activation, true);
+                let (here, _) = computed(&router, activation, false);
+                assert_eq!(read.count, 1, "{}", router.name());
+                assert_eq!(read.bytes, 8 * 4, "the load of 8 experts");
+                for (there, here) in there.iter().zip(&here) {
+                    there.assert_approx_eq::<f32>(here, Tolerance::absolute(2e-5));
+                }
+            }
+        }
     }
 
     #[test]

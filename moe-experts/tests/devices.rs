@@ -1,10 +1,15 @@
-//! The fused operation on every backend that is built in, at sizes of more than one tile, against the slow
-//! loop on the CPU: output and all gradients. The laws check smaller cases, and more of them.
+//! Every backend that is built in against the CPU: the fused operation at sizes of more than one tile, output and all
+//! gradients, against the slow loop; and the choice of experts on the device against that of the host. The laws check
+//! smaller cases, and more of them.
 
 #![cfg(feature = "flex")]
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use moe_experts::{Activation, ExpertWeights, RowPlan, moe_ffn, reference};
+use moe_experts::{Activation, ExpertWeights, MoeLayerConfig, RowPlan, moe_ffn, reference};
+use moe_router::parts::{ExpertGroups, GroupScore, top_k, top_k_on_device};
+use moe_router::zoo::DeepSeekV3RouterConfig;
+use moe_router::{RouterConfig, RouterInput, reads, to_vec};
 use std::sync::Arc;
 
 const N_TOKENS: usize = 700;
@@ -25,6 +30,8 @@ fn devices() -> Vec<(&'static str, Device)> {
         "wgpu",
         Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
     ));
+    #[cfg(feature = "cpu")]
+    devices.push(("cubecl-cpu", Device::cpu()));
     #[cfg(feature = "tch")]
     #[allow(deprecated)] // the framework still has it
     devices.push(("tch", Device::libtorch()));
@@ -112,5 +119,70 @@ fn every_backend_gives_what_the_slow_loop_gives() {
             );
             assert!(worst < 1e-4, "{name} {activation:?}: {worst}");
         }
+    }
+}
+
+/// Scores of 64 tokens for 16 experts, among which ties, infinities and what is not a number are frequent.
+fn odd_scores() -> Vec<f32> {
+    let odd = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 0.0, -0.0];
+    let score = |i: u32| match i.wrapping_mul(2_654_435_761) >> 20 {
+        hash if hash % 9 == 0 => odd[hash as usize / 9 % odd.len()],
+        hash => (hash % 7) as f32 * 0.5,
+    };
+    (0..64 * 16).map(score).collect()
+}
+
+#[test]
+fn every_backend_chooses_as_the_host_does_to_the_last_tie() {
+    let scores = odd_scores();
+    let groups = ExpertGroups {
+        n_groups: 4,
+        topk_groups: 2,
+        score: GroupScore::TopTwoSum,
+    };
+    let mut allowed = scores.clone();
+    groups.mask(&mut allowed, 16);
+    let host =
+        |scores: &[f32]| -> Vec<u32> { scores.chunks(16).flat_map(|row| top_k(row, 5)).collect() };
+    for (name, device) in devices() {
+        let scores_te = Tensor::<1>::from_floats(&scores[..], &device).reshape([64, 16]);
+        let chosen = reads::ints(top_k_on_device(scores_te.clone(), 5));
+        assert_eq!(chosen, host(&scores), "{name}");
+        let chosen = reads::ints(top_k_on_device(groups.mask_on_device(scores_te), 5));
+        assert_eq!(chosen, host(&allowed), "{name}, within groups");
+    }
+}
+
+#[test]
+fn a_layer_of_choices_on_the_device_reads_the_loads_alone() {
+    let router: RouterConfig = DeepSeekV3RouterConfig {
+        top_k: 4,
+        n_groups: 4,
+        topk_groups: 2,
+        ..Default::default()
+    }
+    .into();
+    let x: Vec<f32> = (0..512 * 32)
+        .map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0)
+        .collect();
+    let config = MoeLayerConfig::new(32, 16, 24).with_router(router);
+    let reference = config.init(&Device::flex());
+    let record = reference.clone().into_record();
+    let expected = {
+        let x_td = Tensor::<1>::from_floats(&x[..], &Device::flex()).reshape([512, 32]);
+        to_vec(reference.forward_tokens(RouterInput::new(x_td)).output)
+    };
+    for (name, device) in devices() {
+        let layer = config.init(&device).load_record(record.clone());
+        let x_td = Tensor::<1>::from_floats(&x[..], &device).reshape([512, 32]);
+        let input = RouterInput::new(x_td).stay_on_device(true);
+        let (output, read) = reads::during(|| layer.forward_tokens(input).output);
+        assert_eq!(read.count, 1, "{name}");
+        let actual = to_vec(output);
+        let worst = actual
+            .iter()
+            .zip(&expected)
+            .fold(0f32, |max, (a, e)| max.max((a - e).abs()));
+        assert!(worst < 1e-4, "{name}: {worst}");
     }
 }

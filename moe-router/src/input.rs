@@ -24,6 +24,9 @@ pub struct RouterInput {
     pub drawn_noise: Option<Tensor<2>>,
     /// Mask of the padding tokens, `[T]`, which go to no expert. Default: none.
     pub padding: Option<Arc<[bool]>>,
+    /// True if whoever computes the experts takes choices that stay on the device, so that scores need not be read by
+    /// the host. Default: false
+    pub stays_on_device: bool,
 }
 
 impl RouterInput {
@@ -37,6 +40,7 @@ impl RouterInput {
             noise: None,
             drawn_noise: None,
             padding: None,
+            stays_on_device: false,
         }
     }
 
@@ -101,6 +105,12 @@ impl RouterInput {
     pub fn padding(mut self, padding: Arc<[bool]>) -> Self {
         assert_eq!(padding.len(), self.n_tokens(), "one mark for each token");
         self.padding = Some(padding);
+        self
+    }
+
+    /// Lets the choice of experts stay on the device.
+    pub fn stay_on_device(mut self, stays_on_device: bool) -> Self {
+        self.stays_on_device = stays_on_device;
         self
     }
 

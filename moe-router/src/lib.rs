@@ -45,6 +45,7 @@ pub mod balance;
 pub mod laws;
 pub mod metrics;
 pub mod parts;
+pub mod reads;
 pub mod zoo;
 
 mod assignments;

@@ -1,7 +1,9 @@
 //! The routing: a plan, with the scores and statistics that losses and metrics read.
 
 use crate::parts::ExpertGroups;
-use crate::{Admission, Assignments, Bypass, Load, NoisyLogits, Plan, SoftPlan, SparsePlan, Tally};
+use crate::{
+    Admission, Assignments, Bypass, Load, NoisyLogits, Plan, SoftPlan, SparsePlan, Tally, reads,
+};
 use burn::tensor::{Tensor, activation::softmax, assert_shape};
 use std::sync::Arc;
 
@@ -15,6 +17,9 @@ pub struct Routing {
     /// The scores as a distribution over experts, `[T, E]`, if it is another than the softmax of the logits
     /// or the router needed it itself; to be read through [`probs`](Self::probs()).
     pub probs: Option<Tensor<2>>,
+    /// The scores by which each token ranked the experts before any limit to groups, `[T, E]`, not tracked; `Some` if
+    /// each token takes its best, and so these say by how much.
+    pub ranking: Option<Tensor<2>>,
     /// The number of sequences that the tokens belong to.
     pub n_groups: usize,
     /// Mask of the padding tokens, `[T]`; they count in no loss and no metric.
@@ -48,7 +53,7 @@ impl Routing {
     ///
     /// # Panics
     ///
-    /// Panics if a shape differs, or if an assignment names a token or an expert that does not exist.
+    /// Panics if a shape differs, or if an assignment of the host's names a token or an expert that does not exist.
     pub fn sparse(
         assignments: Assignments,
         weights: Tensor<1>,
@@ -57,11 +62,8 @@ impl Routing {
     ) -> Self {
         let [n_tokens, n_experts] = logits.dims();
         assert_shape!(weights, [assignments.len()]);
-        for (&token, &expert) in assignments.tokens().iter().zip(assignments.experts()) {
-            assert!(
-                (token as usize) < n_tokens && (expert as usize) < n_experts,
-                "assignment of token {token} to expert {expert}: there are {n_tokens} tokens and {n_experts} experts"
-            );
+        if assignments.on_device().is_none() {
+            assert_in_range(&assignments, n_tokens, n_experts);
         }
         let plan = Plan::Sparse(SparsePlan {
             assignments: Arc::new(assignments),
@@ -100,6 +102,7 @@ impl Routing {
             plan,
             logits,
             probs,
+            ranking: None,
             n_groups: 1,
             padding: None,
             noisy: None,
@@ -121,6 +124,20 @@ impl Routing {
     /// Marks padding tokens.
     pub fn padding(mut self, padding: Option<Arc<[bool]>>) -> Self {
         self.padding = padding;
+        self
+    }
+
+    /// Sets the scores by which each token took its best experts, `[T, E]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shape is not that of the logits.
+    pub fn ranking(mut self, ranking_te: impl Into<Option<Tensor<2>>>) -> Self {
+        let (n_tokens, n_experts) = (self.n_tokens(), self.n_experts());
+        self.ranking = ranking_te.into().map(|ranking_te| {
+            assert_shape!(ranking_te, [n_tokens, n_experts]);
+            ranking_te.detach()
+        });
         self
     }
 
@@ -268,11 +285,20 @@ impl Routing {
     }
 }
 
+fn assert_in_range(assignments: &Assignments, n_tokens: usize, n_experts: usize) {
+    for (&token, &expert) in assignments.tokens().iter().zip(assignments.experts()) {
+        assert!(
+            (token as usize) < n_tokens && (expert as usize) < n_experts,
+            "assignment of token {token} to expert {expert}: there are {n_tokens} tokens and {n_experts} experts"
+        );
+    }
+}
+
 /// A tensor's values on the host in f32, row by row.
 pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .convert::<f32>()
+    let data = tensor.into_data();
+    reads::note(data.as_bytes().len());
+    data.convert::<f32>()
         .try_into_vec::<f32>()
         .expect("the data was just converted to f32")
 }

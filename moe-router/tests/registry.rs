@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
-use moe_router::{Extra, Family, Router, RouterConfig, RouterInput, RouterShape};
+use moe_router::parts::top_k;
+use moe_router::{Extra, Family, Plan, Router, RouterConfig, RouterInput, RouterShape, to_vec};
 
 const SHAPE: RouterShape = RouterShape {
     d_model: 16,
@@ -77,4 +78,57 @@ fn what_decides_follows_from_the_configuration() {
     assert_eq!(config.info().family, Family::ExpertChoice);
     let default = RouterConfig::from_name("composed").expect("a name of the list");
     assert_eq!(default.info().family, Family::TokenChoice);
+}
+
+#[test]
+fn a_ranking_says_whom_each_token_took() {
+    let device = Device::flex();
+    let mut ranked = Vec::new();
+    for config in configs() {
+        for noise in [None, Some(1)] {
+            let x = Tensor::random([12, 16], Distribution::Default, &device);
+            let input = RouterInput::new(x)
+                .groups(2)
+                .token_ids((0..12).collect())
+                .noise(noise);
+            let routing = config.init(&SHAPE, &device).route(input);
+            let (Plan::Sparse(plan), Some(ranking)) = (&routing.plan, &routing.ranking) else {
+                continue;
+            };
+            ranked.push(config.name());
+            let mut scores_te = to_vec(ranking.clone());
+            if let Some(groups) = routing.expert_groups {
+                groups.mask(&mut scores_te, routing.n_experts());
+            }
+            let assignments = &plan.assignments;
+            for (t, scores_e) in scores_te.chunks(routing.n_experts()).enumerate() {
+                let pairs = assignments.tokens().iter().zip(assignments.experts());
+                let own = pairs.filter(|(token, _)| **token as usize == t);
+                let mut asked: Vec<u32> = own.map(|(_, expert)| *expert).collect();
+                let mut best = top_k(scores_e, asked.len());
+                asked.sort_unstable();
+                best.sort_unstable();
+                assert_eq!(asked, best, "{}", config.name());
+            }
+        }
+    }
+    ranked.dedup();
+    let most = [
+        "mixtral",
+        "switch",
+        "deepseek_moe",
+        "deepseek_v2",
+        "deepseek_v3",
+        "loss_free",
+        "noisy_topk",
+        "cosine",
+        "vmoe",
+        "composed",
+        "frozen",
+        "moe_pp",
+        "sinkhorn",
+    ];
+    for name in most {
+        assert!(ranked.contains(&name), "{name} ranks its experts");
+    }
 }

@@ -1,9 +1,37 @@
 //! Operations that a backend computes, forward and backward, without knowing of differentiation.
 
-use burn::backend::{Backend, tensor::FloatTensor};
+use std::sync::Arc;
 
+use burn::backend::{
+    Backend, TensorMetadata,
+    tensor::{FloatTensor, IntTensor},
+};
+
+use super::blocks::Blocks;
+use super::places::Places;
 use super::portable;
+use crate::device_rows::DeviceShape;
 use crate::{Activation, RowPlan};
+
+/// The rows of each expert, planned on the host or on a device; `I` is a backend's tensor of integers.
+#[derive(Clone, Debug)]
+pub enum Rows<I> {
+    /// Lists of the host.
+    Host(Arc<RowPlan>),
+    /// Tensors of the device.
+    Device(PlannedThere<I>),
+}
+
+/// Rows that were planned on a device.
+#[derive(Clone, Debug)]
+pub struct PlannedThere<I> {
+    /// The place of each assignment, `[A]`.
+    pub places_a: I,
+    /// The assignment of each place, `[P]`; A where it is empty.
+    pub assignments_p: I,
+    /// The sizes.
+    pub shape: DeviceShape,
+}
 
 /// Inputs of the mixture feed-forward; `T` is a backend's tensor.
 #[derive(Clone, Debug)]
@@ -20,7 +48,7 @@ pub struct FfnInputs<T> {
     pub gates: T,
 }
 
-/// Pre-activations `[n_rows, d_expert]` that the backward pass reads.
+/// Pre-activations `[n_rows, d_expert]`, or `[n_places, d_expert]` of [`Blocks`], that the backward pass reads.
 #[derive(Clone, Debug)]
 pub struct FfnKept<T> {
     pub gate: Option<T>,
@@ -35,12 +63,22 @@ pub struct FfnTracked<T> {
 
 /// The operations of this crate on one backend.
 ///
-/// The provided bodies compose the backend's own operations, one expert after another; a backend
-/// with a faster way overrides them.
+/// The provided bodies compose the backend's own operations; a backend with a faster way overrides them.
 pub trait MoeKernels: Backend {
+    /// The places on a device of rows that end at `ends`, which say how many products serve all experts.
+    fn blocks(ends: &[u32], _: &Self::Device) -> Blocks {
+        Blocks::padded(ends)
+    }
+
+    /// The places of the rows of a plan on the device of `like`.
+    fn places(plan: &RowPlan, like: &FloatTensor<Self>) -> Places<Self> {
+        Places::of_plan(plan, Self::blocks(plan.ends(), &like.device()), like)
+    }
+
     /// `[n_rows, d_out]` from `x [n_rows, d_in]` and `w [n_experts, d_in, d_out]`.
     fn product(x: FloatTensor<Self>, w: FloatTensor<Self>, ends: &[u32]) -> FloatTensor<Self> {
-        portable::product::<Self>(x, w, ends)
+        let blocks = Self::blocks(ends, &x.device());
+        portable::product::<Self>(x, w, &blocks)
     }
 
     /// Gradients of `x` and `w` from that of the product.
@@ -50,8 +88,8 @@ pub trait MoeKernels: Backend {
         ends: &[u32],
         d_y: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        let d_x = portable::product_transposed::<Self>(d_y.clone(), w, ends);
-        [d_x, portable::outer::<Self>(x, d_y, ends)]
+        let blocks = Self::blocks(ends, &x.device());
+        portable::product_backward::<Self>(x, w, &blocks, d_y)
     }
 
     /// `[n_tokens, d_model]`, keeping nothing.
@@ -60,7 +98,7 @@ pub trait MoeKernels: Backend {
         plan: &RowPlan,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        portable::ffn::<Self>(inputs, plan, activation).out
+        Self::ffn_tracked(inputs, plan, activation).out
     }
 
     /// `[n_tokens, d_model]`, with what the backward pass reads.
@@ -69,7 +107,8 @@ pub trait MoeKernels: Backend {
         plan: &RowPlan,
         activation: Activation,
     ) -> FfnTracked<FloatTensor<Self>> {
-        portable::ffn::<Self>(inputs, plan, activation)
+        let places = Self::places(plan, &inputs.x);
+        portable::ffn::<Self>(inputs, &places, activation)
     }
 
     /// Gradients of all inputs.
@@ -80,6 +119,52 @@ pub trait MoeKernels: Backend {
         activation: Activation,
         d_out: FloatTensor<Self>,
     ) -> FfnInputs<FloatTensor<Self>> {
-        portable::ffn_backward::<Self>(inputs, kept, plan, activation, d_out)
+        let places = Self::places(plan, &inputs.x);
+        portable::ffn_backward::<Self>(inputs, kept, &places, activation, d_out)
+    }
+
+    /// [`ffn`](Self::ffn) of rows that are planned anywhere.
+    fn ffn_of(
+        inputs: FfnInputs<FloatTensor<Self>>,
+        rows: &Rows<IntTensor<Self>>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        match rows {
+            Rows::Host(plan) => Self::ffn(inputs, plan, activation),
+            Rows::Device(rows) => {
+                portable::ffn::<Self>(inputs, &Places::of_device(rows), activation).out
+            }
+        }
+    }
+
+    /// [`ffn_tracked`](Self::ffn_tracked) of rows that are planned anywhere.
+    fn ffn_tracked_of(
+        inputs: FfnInputs<FloatTensor<Self>>,
+        rows: &Rows<IntTensor<Self>>,
+        activation: Activation,
+    ) -> FfnTracked<FloatTensor<Self>> {
+        match rows {
+            Rows::Host(plan) => Self::ffn_tracked(inputs, plan, activation),
+            Rows::Device(rows) => {
+                portable::ffn::<Self>(inputs, &Places::of_device(rows), activation)
+            }
+        }
+    }
+
+    /// [`ffn_backward`](Self::ffn_backward) of rows that are planned anywhere.
+    fn ffn_backward_of(
+        inputs: FfnInputs<FloatTensor<Self>>,
+        kept: FfnKept<FloatTensor<Self>>,
+        rows: &Rows<IntTensor<Self>>,
+        activation: Activation,
+        d_out: FloatTensor<Self>,
+    ) -> FfnInputs<FloatTensor<Self>> {
+        match rows {
+            Rows::Host(plan) => Self::ffn_backward(inputs, kept, plan, activation, d_out),
+            Rows::Device(rows) => {
+                let places = Places::of_device(rows);
+                portable::ffn_backward::<Self>(inputs, kept, &places, activation, d_out)
+            }
+        }
     }
 }

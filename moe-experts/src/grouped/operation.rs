@@ -13,17 +13,19 @@
     allow(unused_variables)
 )]
 
+mod autodiff;
+
 use std::sync::Arc;
 
-use burn::backend::autodiff::{
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, NodeGuard, Ops, OpsKind},
+use burn::backend::{
+    Backend, backend_extension,
+    tensor::{FloatTensor, IntTensor},
 };
-use burn::backend::{Autodiff, Backend, backend_extension, tensor::FloatTensor};
 
-use super::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels};
-use crate::profile::{Part, Pass, apart};
+#[cfg(any(feature = "ndarray", feature = "tch"))]
+use super::blocks::Blocks;
+use super::kernels::{FfnInputs, MoeKernels, PlannedThere, Rows};
+use crate::device_rows::DeviceShape;
 use crate::{Activation, RowPlan};
 
 /// A backend that runs grouped products and mixture feed-forwards.
@@ -60,6 +62,33 @@ pub trait MoeBackend: Backend {
         down: FloatTensor<Self>,
         gates: FloatTensor<Self>,
         plan: Arc<RowPlan>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// [`gated_ffn`](Self::gated_ffn) of rows that were planned on the device.
+    #[allow(clippy::too_many_arguments)]
+    fn gated_ffn_there(
+        x: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        places_a: IntTensor<Self>,
+        assignments_p: IntTensor<Self>,
+        shape: DeviceShape,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// [`plain_ffn`](Self::plain_ffn) of rows that were planned on the device.
+    #[allow(clippy::too_many_arguments)]
+    fn plain_ffn_there(
+        x: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        places_a: IntTensor<Self>,
+        assignments_p: IntTensor<Self>,
+        shape: DeviceShape,
         activation: Activation,
     ) -> FloatTensor<Self>;
 }
@@ -101,6 +130,37 @@ macro_rules! run_kernels {
                 let inputs = FfnInputs { x, gate: None, up, down, gates };
                 Self::ffn(inputs, &plan, activation)
             }
+
+            fn gated_ffn_there(
+                x: FloatTensor<Self>,
+                gate: FloatTensor<Self>,
+                up: FloatTensor<Self>,
+                down: FloatTensor<Self>,
+                gates: FloatTensor<Self>,
+                places_a: IntTensor<Self>,
+                assignments_p: IntTensor<Self>,
+                shape: DeviceShape,
+                activation: Activation,
+            ) -> FloatTensor<Self> {
+                let rows = Rows::Device(PlannedThere { places_a, assignments_p, shape });
+                let inputs = FfnInputs { x, gate: Some(gate), up, down, gates };
+                Self::ffn_of(inputs, &rows, activation)
+            }
+
+            fn plain_ffn_there(
+                x: FloatTensor<Self>,
+                up: FloatTensor<Self>,
+                down: FloatTensor<Self>,
+                gates: FloatTensor<Self>,
+                places_a: IntTensor<Self>,
+                assignments_p: IntTensor<Self>,
+                shape: DeviceShape,
+                activation: Activation,
+            ) -> FloatTensor<Self> {
+                let rows = Rows::Device(PlannedThere { places_a, assignments_p, shape });
+                let inputs = FfnInputs { x, gate: None, up, down, gates };
+                Self::ffn_of(inputs, &rows, activation)
+            }
         }
     )*};
 }
@@ -109,178 +169,19 @@ run_kernels!("flex" Flex, "cube" Cube, "ndarray" NdArray, "tch" LibTorch);
 #[cfg(feature = "cube")]
 impl MoeKernels for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]
-impl MoeKernels for burn::backend::NdArray {}
+impl MoeKernels for burn::backend::NdArray {
+    fn blocks(ends: &[u32], _: &Self::Device) -> Blocks {
+        Blocks::by_expert(ends)
+    }
+}
 #[cfg(feature = "tch")]
-impl MoeKernels for burn::backend::LibTorch {}
-
-impl<B: MoeKernels, C: CheckpointStrategy> MoeBackend for Autodiff<B, C> {
-    fn grouped_matmul(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        ends: Arc<[u32]>,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), w.node()];
-        let [x, w] = [x.into_primitive(), w.into_primitive()];
-        match ProductStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let out = B::product(x.clone(), w.clone(), &ends);
-                prep.finish(ProductState { x, w, ends }, out)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::product(x, w, &ends)),
-        }
-    }
-
-    fn gated_ffn(
-        x: FloatTensor<Self>,
-        gate: FloatTensor<Self>,
-        up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        plan: Arc<RowPlan>,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), up.node(), down.node(), gates.node(), gate.node()];
-        let inputs = FfnInputs {
-            x: x.into_primitive(),
-            gate: Some(gate.into_primitive()),
-            up: up.into_primitive(),
-            down: down.into_primitive(),
-            gates: gates.into_primitive(),
-        };
-        track_ffn::<B, C, 5>(nodes, inputs, plan, activation)
-    }
-
-    fn plain_ffn(
-        x: FloatTensor<Self>,
-        up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        plan: Arc<RowPlan>,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), up.node(), down.node(), gates.node()];
-        let inputs = FfnInputs {
-            x: x.into_primitive(),
-            gate: None,
-            up: up.into_primitive(),
-            down: down.into_primitive(),
-            gates: gates.into_primitive(),
-        };
-        track_ffn::<B, C, 4>(nodes, inputs, plan, activation)
-    }
-}
-
-#[derive(Debug)]
-struct ProductStep;
-
-#[derive(Clone, Debug)]
-struct ProductState<T> {
-    x: T,
-    w: T,
-    ends: Arc<[u32]>,
-}
-
-impl<B: MoeKernels> Backward<B, 2> for ProductStep {
-    type State = ProductState<FloatTensor<B>>;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 2>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let d_y = grads.consume::<B>(&ops.node);
-        let ProductState { x, w, ends } = ops.state;
-        let gradients = apart(Part::Experts, Pass::Backward, || {
-            B::product_backward(x, w, &ends, d_y)
-        });
-        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
-            // `None` is a parent that needs no gradient
-            if let Some(parent) = parent {
-                grads.register::<B>(parent.id, gradient);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct FfnStep;
-
-#[derive(Clone, Debug)]
-struct FfnState<T> {
-    inputs: FfnInputs<T>,
-    kept: FfnKept<T>,
-    plan: Arc<RowPlan>,
-    activation: Activation,
-}
-
-impl<B: MoeKernels> Backward<B, 5> for FfnStep {
-    type State = FfnState<FloatTensor<B>>;
-
-    fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
-        register_ffn::<B, 5>(ops, grads);
-    }
-}
-
-impl<B: MoeKernels> Backward<B, 4> for FfnStep {
-    type State = FfnState<FloatTensor<B>>;
-
-    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        register_ffn::<B, 4>(ops, grads);
-    }
-}
-
-/// Runs the feed-forward and records it; the parents are x, up, down, gates and, if any, gate.
-fn track_ffn<B: MoeKernels, C: CheckpointStrategy, const N: usize>(
-    nodes: [NodeGuard; N],
-    inputs: FfnInputs<FloatTensor<B>>,
-    plan: Arc<RowPlan>,
-    activation: Activation,
-) -> FloatTensor<Autodiff<B, C>>
-where
-    FfnStep: Backward<B, N, State = FfnState<FloatTensor<B>>>,
-{
-    match FfnStep.prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            let FfnTracked { out, kept } = B::ffn_tracked(inputs.clone(), &plan, activation);
-            let state = FfnState {
-                inputs,
-                kept,
-                plan,
-                activation,
-            };
-            prep.finish(state, out)
-        }
-        OpsKind::UnTracked(prep) => prep.finish(B::ffn(inputs, &plan, activation)),
-    }
-}
-
-fn register_ffn<B: MoeKernels, const N: usize>(
-    ops: Ops<FfnState<FloatTensor<B>>, N>,
-    grads: &mut Gradients,
-) {
-    let d_out = grads.consume::<B>(&ops.node);
-    let FfnState {
-        inputs,
-        kept,
-        plan,
-        activation,
-    } = ops.state;
-    let FfnInputs {
-        x,
-        gate,
-        up,
-        down,
-        gates,
-    } = apart(Part::Experts, Pass::Backward, || {
-        B::ffn_backward(inputs, kept, &plan, activation, d_out)
-    });
-    // in the order of the nodes; the gate stack is last, so that the others have one place with and without
-    // it
-    let gradients = [Some(x), Some(up), Some(down), Some(gates), gate];
-    for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
-        if let (Some(parent), Some(gradient)) = (parent, gradient) {
-            grads.register::<B>(parent.id, gradient);
+impl MoeKernels for burn::backend::LibTorch {
+    fn blocks(ends: &[u32], device: &Self::Device) -> Blocks {
+        // the default device is the CPU, where there is no launch to save
+        if *device == Self::Device::default() {
+            Blocks::by_expert(ends)
+        } else {
+            Blocks::padded(ends)
         }
     }
 }

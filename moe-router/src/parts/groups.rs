@@ -103,7 +103,7 @@ impl ExpertGroups {
 
 impl GroupScore {
     /// The score of a group of experts. The only score of a group of one is its sum too.
-    fn of(self, group: &[f32]) -> f32 {
+    pub fn of(self, group: &[f32]) -> f32 {
         let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
         for &score in group {
             // false for what is not a number, which so counts as the least, as in `top_k`

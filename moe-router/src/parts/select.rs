@@ -1,7 +1,8 @@
 //! Rules that select experts by their scores.
 
-use super::{top_k, top_k_of_rows};
-use crate::{Assignments, RouterInput};
+use super::{ExpertGroups, top_k, top_k_of_rows, top_k_on_device};
+use crate::{Assignments, RouterInput, to_vec};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Rules of choice: the experts that a token takes.
@@ -21,6 +22,38 @@ pub enum Select {
     Positive,
     /// Experts take tokens, as many as their capacity, and not the other way round.
     ExpertChoice,
+}
+
+/// Each token takes its `k` experts of largest score, of its best groups of experts if they are limited: on the scores'
+/// device if the input [says so](RouterInput::stays_on_device) and has no padding, else on the host. Both choose alike.
+///
+/// # Shapes
+///
+/// - scores_te: `[T, E]`
+/// - output: assignments of one token after the other, `k` each
+///
+/// # Panics
+///
+/// Panics if there are fewer than `k` experts, or as [`ExpertGroups::mask`] does.
+pub fn take_best(
+    input: &RouterInput,
+    scores_te: &Tensor<2>,
+    k: usize,
+    groups: Option<&ExpertGroups>,
+) -> Assignments {
+    let [n_tokens, n_experts] = scores_te.dims();
+    let mut scores_te = scores_te.clone().detach();
+    if input.stays_on_device && input.padding.is_none() && n_tokens * k > 0 {
+        if let Some(groups) = groups {
+            scores_te = groups.mask_on_device(scores_te);
+        }
+        return Assignments::chosen_on_device(top_k_on_device(scores_te, k));
+    }
+    let mut scores_te = to_vec(scores_te);
+    if let Some(groups) = groups {
+        groups.mask(&mut scores_te, n_experts);
+    }
+    token_choice(input, &scores_te, k)
 }
 
 /// Each token takes its `k` experts of largest score, in order of score; padding takes none.

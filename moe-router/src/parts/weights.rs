@@ -78,6 +78,9 @@ fn divide_by_sum(weights_a: Tensor<1>, assignments: &Assignments) -> Tensor<1> {
 /// The number of assignments a token, if all tokens that have any have as many, and they come one token after
 /// the other.
 fn same_number_a_token(assignments: &Assignments) -> Option<usize> {
+    if let Some(experts_tk) = assignments.on_device() {
+        return Some(experts_tk.dims()[1]);
+    }
     let tokens = assignments.tokens();
     let first = tokens.first()?;
     let k = tokens.iter().take_while(|&t| t == first).count();
@@ -114,6 +117,10 @@ fn largest_of_token(values_a: Tensor<1>, assignments: &Assignments) -> Tensor<1>
 /// - output: `[A]`
 pub fn gather_weights(scores_te: &Tensor<2>, assignments: &Assignments) -> Tensor<1> {
     let [n_tokens, n_experts] = scores_te.dims();
+    if let Some(experts_tk) = assignments.on_device() {
+        let weights_tk = scores_te.clone().gather(1, experts_tk.clone());
+        return weights_tk.reshape([assignments.len()]);
+    }
     let k = same_number_a_token(assignments);
     if let Some(k) = k.filter(|k| k * n_tokens == assignments.len()) {
         let expert_a: Vec<i32> = assignments.experts().iter().map(|&e| e as i32).collect();

@@ -12,7 +12,7 @@ mod preset;
 use super::common;
 use crate::parts::{
     Bias, CapacityRule, Claims, FillOrder, GroupScore, Noise, Normalise, Overflow, Priority, Score,
-    Select, above, expert_choice, step_by_sign, token_choice, top_p,
+    Select, above, expert_choice, step_by_sign, take_best, token_choice, top_p,
 };
 use crate::{Assignments, Causality, Load, NoisyLogits, Preset, Router, RouterInput, Routing};
 use burn::module::{Module, Param};
@@ -145,6 +145,15 @@ impl ComposedRouter {
             Some(bias) => scores_te.clone().detach() + bias.val().detach().unsqueeze(),
             None => scores_te.clone(),
         };
+        let groups = (config.select == Select::GroupLimited).then(|| config.expert_groups());
+        let takes_best = matches!(config.select, Select::TopK | Select::GroupLimited);
+        if takes_best && config.buffers().is_none() {
+            return Ranked {
+                asked: take_best(input, &biased_te, config.top_k, groups.as_ref()),
+                ranking_te: Vec::new(),
+                biased_te,
+            };
+        }
         let mut ranking_te = common::host(&biased_te);
         let asked = match config.select {
             Select::TopK => token_choice(input, &ranking_te, config.top_k),
@@ -164,7 +173,11 @@ impl ComposedRouter {
                 expert_choice(input, &ranking_te, n_experts, &capacity_g)
             }
         };
-        Ranked { asked, ranking_te }
+        Ranked {
+            asked,
+            ranking_te,
+            biased_te,
+        }
     }
 
     fn fill(&self, input: &RouterInput, chosen: Ranked, scores_te: &Tensor<2>) -> Assignments {
@@ -182,10 +195,11 @@ impl ComposedRouter {
     }
 }
 
-/// Choices and what they were ranked by.
+/// Choices and what they were ranked by: where it was computed and, if places are limited, on the host.
 struct Ranked {
     asked: Assignments,
     ranking_te: Vec<f32>,
+    biased_te: Tensor<2>,
 }
 
 impl Router for ComposedRouter {
@@ -197,6 +211,9 @@ impl Router for ComposedRouter {
         let scores_te = config.score.scores(logits_te.clone());
 
         let chosen = self.select(&input, &scores_te);
+        let takes_best = matches!(config.select, Select::TopK | Select::GroupLimited)
+            && config.overflow == Overflow::Drop;
+        let ranking_te = takes_best.then(|| chosen.biased_te.clone());
         let assignments = self.fill(&input, chosen, &scores_te);
         let weights_a = config
             .normalise
@@ -209,6 +226,7 @@ impl Router for ComposedRouter {
         let routing = Routing::sparse(assignments, weights_a, clean_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(ranking_te)
             .noisy(noisy)
             .gate(self.gate.weight.val());
         match config.select {

@@ -3,7 +3,7 @@
 
 use super::common;
 use crate::error::{check_positive, check_top_k};
-use crate::parts::{gather_weights, token_choice};
+use crate::parts::{gather_weights, take_best};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
@@ -113,12 +113,13 @@ impl Router for CosineRouter {
         let logits_te = cosine_te / temperature.unsqueeze();
         let probs_te = softmax(logits_te.clone(), 1);
 
-        let assignments = token_choice(&input, &common::host(&logits_te), self.top_k);
+        let assignments = take_best(&input, &logits_te, self.top_k, None);
         let weights_a = gather_weights(&probs_te, &assignments);
 
-        Routing::sparse(assignments, weights_a, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te.clone(), probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(logits_te)
             .gate(self.experts.weight.val())
     }
 

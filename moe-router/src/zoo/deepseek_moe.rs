@@ -9,7 +9,7 @@
 
 use super::common;
 use crate::error::check_top_k;
-use crate::parts::{gather_weights, normalise_per_token, token_choice};
+use crate::parts::{gather_weights, normalise_per_token, take_best};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
@@ -94,14 +94,15 @@ impl Router for DeepSeekMoeRouter {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
 
-        let assignments = token_choice(&input, &common::host(&probs_te), self.top_k);
+        let assignments = take_best(&input, &probs_te, self.top_k, None);
         let mut weights_a = gather_weights(&probs_te, &assignments);
         if self.norm_topk_prob && self.top_k > 1 {
             weights_a = normalise_per_token(weights_a, self.top_k, 1e-20);
         }
-        Routing::sparse(assignments, weights_a, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te.clone())
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(probs_te)
             .gate(self.gate.weight.val())
     }
 

@@ -8,7 +8,7 @@
 
 use super::common;
 use crate::error::{check_positive, check_top_k};
-use crate::parts::{ExpertGroups, GroupScore, gather_weights, normalise_per_token, token_choice};
+use crate::parts::{ExpertGroups, GroupScore, gather_weights, normalise_per_token, take_best};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
@@ -125,12 +125,9 @@ impl Router for DeepSeekV2Router {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let probs_te = softmax(logits_te.clone(), 1);
-        let n_experts = logits_te.dims()[1];
 
-        let mut choice_te = common::host(&probs_te);
         let groups = groups(self.n_groups, self.topk_groups);
-        groups.mask(&mut choice_te, n_experts);
-        let assignments = token_choice(&input, &choice_te, self.top_k);
+        let assignments = take_best(&input, &probs_te, self.top_k, Some(&groups));
         let weights_a = gather_weights(&probs_te, &assignments);
         let weights_a = if self.norm_topk_prob && self.top_k > 1 {
             normalise_per_token(weights_a, self.top_k, 1e-20)
@@ -138,9 +135,10 @@ impl Router for DeepSeekV2Router {
             weights_a * self.routed_scaling_factor
         };
 
-        Routing::sparse(assignments, weights_a, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te, probs_te.clone())
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(probs_te)
             .gate(self.gate.weight.val())
             .expert_groups(groups)
     }

@@ -6,7 +6,7 @@ use super::common;
 use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{
     ExpertGroups, GroupScore, choice_bias, gather_weights, normalise_per_token, step_by_sign,
-    token_choice,
+    take_best,
 };
 use crate::{
     BalanceConfig, Causality, Family, Load, Preset, Router, RouterError, RouterInfo, RouterInput,
@@ -131,14 +131,12 @@ impl Router for DeepSeekV3Router {
     fn route(&self, input: RouterInput) -> Routing {
         let logits_te = common::logits(&self.gate, &input);
         let affinity_te = sigmoid(logits_te.clone());
-        let n_experts = logits_te.dims()[1];
 
         // the bias chooses alone: weights are gathered from the affinities without it
         let bias_e = self.bias.val().detach().unsqueeze();
-        let mut choice_te = common::host(&(affinity_te.clone().detach() + bias_e));
+        let ranking_te = affinity_te.clone().detach() + bias_e;
         let groups = groups(self.n_groups, self.topk_groups);
-        groups.mask(&mut choice_te, n_experts);
-        let assignments = token_choice(&input, &choice_te, self.top_k);
+        let assignments = take_best(&input, &ranking_te, self.top_k, Some(&groups));
 
         let mut weights_a = gather_weights(&affinity_te, &assignments);
         if self.norm_topk_prob {
@@ -150,6 +148,7 @@ impl Router for DeepSeekV3Router {
         Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(ranking_te)
             .gate(self.gate.weight.val())
             .expert_groups(groups)
     }

@@ -2,7 +2,7 @@
 
 use super::common;
 use crate::error::check_top_k;
-use crate::parts::{gather_weights, normalise_per_token, token_choice};
+use crate::parts::{gather_weights, normalise_per_token, take_best};
 use crate::{
     BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
@@ -78,13 +78,14 @@ impl Router for FrozenRouter {
         let logits_te = input.x_td.clone().matmul(gate_de).cast(DType::F32);
         let probs_te = softmax(logits_te.clone(), 1);
 
-        let assignments = token_choice(&input, &common::host(&logits_te), self.top_k);
+        let assignments = take_best(&input, &logits_te, self.top_k, None);
         let weights_a = gather_weights(&probs_te, &assignments);
         let weights_a = normalise_per_token(weights_a, self.top_k, 0.0);
 
-        Routing::sparse(assignments, weights_a, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te.clone(), probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(logits_te)
     }
 
     fn causality(&self) -> Causality {

@@ -9,7 +9,7 @@
 use super::common;
 use crate::error::{check_not_negative, check_top_k};
 use crate::parts::{
-    Affinity, choice_bias, gather_weights, normalise_per_token, step_by_sign, token_choice,
+    Affinity, choice_bias, gather_weights, normalise_per_token, step_by_sign, take_best,
 };
 use crate::{
     Causality, Family, Load, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape,
@@ -107,10 +107,9 @@ impl Router for LossFreeRouter {
         let logits_te = common::logits(&self.gate, &input);
         let affinity_te = self.affinity.forward(logits_te.clone());
 
-        let mut choice_te = common::host(&affinity_te);
         // the bias chooses alone: weights are gathered from the affinities without it
-        common::add_to_rows(&mut choice_te, &common::host(&self.bias.val()));
-        let assignments = token_choice(&input, &choice_te, self.top_k);
+        let ranking_te = affinity_te.clone().detach() + self.bias.val().detach().unsqueeze();
+        let assignments = take_best(&input, &ranking_te, self.top_k, None);
         let mut weights_a = gather_weights(&affinity_te, &assignments);
         if self.norm_topk_prob && self.top_k > 1 {
             weights_a = normalise_per_token(weights_a, self.top_k, 1e-20);
@@ -120,6 +119,7 @@ impl Router for LossFreeRouter {
         Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(ranking_te)
             .gate(self.gate.weight.val())
     }
 

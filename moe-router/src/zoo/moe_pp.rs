@@ -216,9 +216,10 @@ impl Router for MoePlusPlusRouter {
         let weights_a = gather_weights(&probs_te, &assignments);
         let free = self.free(&input, &probs_te, &assignments);
 
-        Routing::sparse(assignments, weights_a, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te.clone(), probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(logits_te)
             .gate(self.gate.weight.val())
             .bypass(free)
     }

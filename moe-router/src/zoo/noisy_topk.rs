@@ -2,7 +2,7 @@
 
 use super::common;
 use crate::error::check_top_k;
-use crate::parts::{Normalise, softplus, token_choice};
+use crate::parts::{Normalise, softplus, take_best};
 use crate::{
     BalanceConfig, Causality, Extra, Family, NoisyLogits, Preset, Router, RouterError, RouterInfo,
     RouterInput, RouterShape, Routing,
@@ -97,14 +97,16 @@ impl Router for NoisyTopKRouter {
             }
         });
         let scores_te = noisy.as_ref().map_or(&clean_te, |noisy| &noisy.logits);
+        let ranking_te = scores_te.clone();
 
-        let assignments = token_choice(&input, &common::host(scores_te), self.top_k);
+        let assignments = take_best(&input, scores_te, self.top_k, None);
         // softmax(KeepTopK(H, k)): the others are at -inf, so the k kept are all that there is
         let weights_a = Normalise::Softmax.weights(scores_te, scores_te, &assignments);
 
         Routing::sparse(assignments, weights_a, clean_te, None)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(ranking_te)
             .gate(self.gate.weight.val())
             .noisy(noisy)
     }

@@ -91,16 +91,19 @@ impl Router for SinkhornRouter {
 
         let mut choice_te = common::host(&logits_te);
         // in evaluation later tokens would move the plan, and so a token's experts
-        if input.noise.is_some() {
+        let is_balanced = input.noise.is_some();
+        if is_balanced {
             balance_columns(&input, &mut choice_te, n_experts);
         }
         let assignments = token_choice(&input, &choice_te, self.top_k);
         let weights_a = gather_weights(&affinity_te, &assignments);
         let probs_te = self.affinity.distribution(&affinity_te);
 
+        let ranking_te = (!is_balanced).then(|| logits_te.clone());
         Routing::sparse(assignments, weights_a, logits_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(ranking_te)
             .gate(self.gate.weight.val())
     }
 

@@ -163,9 +163,10 @@ impl Router for SwitchRouter {
         let assignments = Buffers::default().fill(&input, &claims);
         let weights_a = gather_weights(&probs_te, &assignments);
 
-        Routing::sparse(assignments, weights_a, logits_te, probs_te)
+        Routing::sparse(assignments, weights_a, logits_te.clone(), probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(logits_te)
             .gate(self.gate.weight.val())
     }
 

@@ -165,10 +165,11 @@ impl Router for VmoeRouter {
         let weights_a = gather_weights(&gates_te, &assignments);
 
         // without noise they weigh; with it they are what only a loss or a metric reads
-        let probs_te = noisy.is_none().then_some(gates_te);
+        let probs_te = noisy.is_none().then(|| gates_te.clone());
         Routing::sparse(assignments, weights_a, clean_te, probs_te)
             .groups(input.n_groups)
             .padding(input.padding)
+            .ranking(gates_te)
             .noisy(noisy)
             .gate(self.gate.weight.val())
     }

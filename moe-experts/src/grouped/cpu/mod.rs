@@ -17,18 +17,23 @@ use burn_flex::{FlexTensor, Layout};
 use self::forward::{Ffn, PreActivations};
 use self::grouped_product::Product;
 use self::weight::Weight;
+use super::blocks::Blocks;
 use super::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels};
 use super::portable;
 use crate::{Activation, RowPlan};
 
 impl MoeKernels for Flex {
+    fn blocks(ends: &[u32], _: &Self::Device) -> Blocks {
+        Blocks::by_expert(ends)
+    }
+
     fn product(x: FlexTensor, w: FlexTensor, ends: &[u32]) -> FlexTensor {
         let shape = [x.shape()[0], w.shape()[2]];
         let [x, w] = [x.to_contiguous(), w.to_contiguous()];
         match (x.dtype(), w.dtype()) {
             (DType::F32, DType::F32) => tensor(product::<f32>(&x, &w, ends).forward(), shape),
             (DType::F32, DType::BF16) => tensor(product::<bf16>(&x, &w, ends).forward(), shape),
-            _ => portable::product::<Self>(x, w, ends),
+            _ => portable::product::<Self>(x, w, &Blocks::by_expert(ends)),
         }
     }
 
@@ -39,8 +44,7 @@ impl MoeKernels for Flex {
         d_y: FlexTensor,
     ) -> [FlexTensor; 2] {
         if !all_f32(&[&x, &w, &d_y]) {
-            let d_x = portable::product_transposed::<Self>(d_y.clone(), w, ends);
-            return [d_x, portable::outer::<Self>(x, d_y, ends)];
+            return portable::product_backward::<Self>(x, w, &Blocks::by_expert(ends), d_y);
         }
         let [x, w, d_y] = [x.to_contiguous(), w.to_contiguous(), d_y.to_contiguous()];
         let product = product::<f32>(&x, &w, ends);
@@ -60,7 +64,8 @@ impl MoeKernels for Flex {
             return tensor(out, inputs.x.shape());
         }
         // types that the kernels do not read
-        portable::ffn::<Self>(inputs, plan, activation).out
+        let places = Self::places(plan, &inputs.x);
+        portable::ffn::<Self>(inputs, &places, activation).out
     }
 
     fn ffn_tracked(
@@ -69,7 +74,8 @@ impl MoeKernels for Flex {
         activation: Activation,
     ) -> FfnTracked<FlexTensor> {
         let Some(inputs) = contiguous(&inputs, DType::F32) else {
-            return portable::ffn::<Self>(inputs, plan, activation);
+            let places = Self::places(plan, &inputs.x);
+            return portable::ffn::<Self>(inputs, &places, activation);
         };
         let mut pre = PreActivations::default();
         let out = ffn::<f32>(&inputs, plan, activation).forward_keeping(&mut pre);
@@ -91,7 +97,8 @@ impl MoeKernels for Flex {
         d_out: FlexTensor,
     ) -> FfnInputs<FlexTensor> {
         let Some(inputs) = contiguous(&inputs, DType::F32).filter(|_| all_f32(&[&d_out])) else {
-            return portable::ffn_backward::<Self>(inputs, kept, plan, activation, d_out);
+            let places = Self::places(plan, &inputs.x);
+            return portable::ffn_backward::<Self>(inputs, kept, &places, activation, d_out);
         };
         let d_out = d_out.to_contiguous();
         // in place: the pre-activations become their own gradients
