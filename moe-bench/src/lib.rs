@@ -6,6 +6,7 @@ pub mod attention;
 pub mod changes;
 pub mod compare;
 pub mod contest;
+pub mod count;
 pub mod dense;
 pub mod dispatch;
 pub mod exchange;

@@ -22,6 +22,9 @@ mod ffi {
         // SAFETY: as above.
         #[cfg(test)]
         pub(super) safe fn mi_option_get(option: c_int) -> c_long;
+        // SAFETY: the C library takes any two numbers, and ignores those that it does not know.
+        #[cfg(all(feature = "tch", target_os = "linux", target_env = "gnu"))]
+        pub(super) safe fn mallopt(parameter: c_int, value: c_int) -> c_int;
     }
 }
 
@@ -29,7 +32,22 @@ mod ffi {
 /// zeroed by the kernel at their first use. The environment's `MIMALLOC_PURGE_DELAY` has the last word.
 pub fn keep_memory() {
     ffi::mi_option_set_default(PURGE_DELAY, MINUTE);
+    keep_memory_of_c();
 }
+
+/// The same for LibTorch, whose tensors come from the C library: large blocks stay in its heap too.
+#[cfg(all(feature = "tch", target_os = "linux", target_env = "gnu"))]
+fn keep_memory_of_c() {
+    // of malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
+    const LARGE: c_int = 1 << 30;
+    for (parameter, value) in [(-3, LARGE), (-1, c_int::MAX), (-2, 1 << 28)] {
+        ffi::mallopt(parameter, value);
+    }
+}
+
+/// Nothing else takes memory of the C library.
+#[cfg(not(all(feature = "tch", target_os = "linux", target_env = "gnu")))]
+fn keep_memory_of_c() {}
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and which of the shared options each of them uses.
 
 use crate::commands::{
-    ablate, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval, export,
-    figure, generate, inspect, laws, list, matching, report, runs, train, verify,
+    ablate, agree, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval,
+    export, figure, generate, inspect, laws, list, matching, report, runs, train, verify,
 };
 use crate::shared::Shared;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -49,6 +49,8 @@ pub enum Command {
     Claims(claims::ClaimsArgs),
     /// Show what each expert of a run takes: tokens and domains, or patches of images
     Analyze(analyze::AnalyzeArgs),
+    /// Compare devices, precisions or batch sizes: who goes elsewhere, and is it rounding
+    Agree(agree::AgreeArgs),
     /// Put runs side by side on a page: curves, loads, the paired table
     Report(report::ReportArgs),
     /// List the runs there are: state, step, score, age, size
@@ -93,7 +95,7 @@ impl Command {
 const PROCESSES: [&str; 3] = ["expert_parallel", "patience", "ranks"];
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 36] = [
+const USES: [(&[&str], &[&str]); 37] = [
     (&["list"], &[]),
     (&["data"], &[]),
     (&["data", "list"], &[]),
@@ -117,6 +119,7 @@ const USES: [(&[&str], &[&str]); 36] = [
     (&["claims", "run"], &["device", "runs", "lock", "dry_run"]),
     (&["claims", "run"], &PROCESSES),
     (&["analyze"], &["device", "runs", "dry_run"]),
+    (&["agree"], &["device", "seed", "runs", "dry_run"]),
     (&["report"], &["runs", "dry_run"]),
     (&["runs"], &["runs"]),
     (&["diff"], &["runs"]),

@@ -7,7 +7,7 @@ use moe_train::config::RunConfig;
 use moe_view::bytes;
 
 /// Backends that compute in the memory of this machine.
-const ON_THE_HOST: [&str; 3] = ["flex", "cpu", "ndarray"];
+const ON_THE_HOST: [&str; 4] = ["flex", "cubecl-cpu", "ndarray", "tch"];
 
 /// Refuses a configuration whose training, so many runs at once, needs more than there is, before anything is
 /// allocated.

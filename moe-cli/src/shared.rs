@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[command(next_help_heading = "Shared options")]
 pub struct Shared {
     /// The backend to compute on, with an index where it has several: flex, cuda:1; `moe list
-    /// backends` shows all. `moe bench layer` takes several and compares them
+    /// backends` shows all. `moe bench layer` and `moe agree` take several and compare them
     #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse)]
     pub device: Vec<DeviceChoice>,
     /// Overrides the configuration's seed; in `generate`, the seed of the draws, and in `data prepare`, of the parts
@@ -126,7 +126,7 @@ impl Shared {
             several => {
                 let names: Vec<String> = several.iter().map(DeviceChoice::name).collect();
                 Err(Usage::error(format!(
-                    "--device is given {} times ({}); this command computes on one. `moe bench layer` compares several",
+                    "--device is given {} times ({}); this command computes on one. `moe bench layer` and `moe agree` compare several",
                     names.len(),
                     names.join(", ")
                 )))

@@ -4,6 +4,8 @@
 
 #[path = "cli/ablate.rs"]
 mod ablate;
+#[path = "cli/agreement.rs"]
+mod agreement;
 #[path = "cli/analysis.rs"]
 mod analysis;
 #[path = "cli/claims.rs"]
@@ -274,6 +276,7 @@ fn every_command_has_help() {
         "verify",
         "convert",
         "ablate",
+        "agree",
         "analyze",
         "report",
         "runs",

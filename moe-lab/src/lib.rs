@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod ablate;
+pub mod agree;
 pub mod analyze;
 pub mod audit;
 mod logged;

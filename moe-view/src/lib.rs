@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod ablation;
+mod agreement;
 mod analysis;
 mod colour;
 mod communication;
@@ -24,6 +25,7 @@ pub mod svg;
 mod table;
 mod visible;
 
+pub use agreement::{agreement_notes, agreement_svg, agreement_text};
 pub use analysis::analysis_text;
 pub use colour::{EXPERT_COLOURS, ExpertColour, ExpertStyle, has_colour};
 pub use numbers::{bytes, counted, duration, elapsed, si, significant, thousands};

@@ -1,8 +1,8 @@
 //! The call of a command by its name.
 
 use super::{
-    ablate, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval, export,
-    figure, generate, inspect, laws, list, matching, report, runs, train, verify,
+    ablate, agree, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval,
+    export, figure, generate, inspect, laws, list, matching, report, runs, train, verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -23,6 +23,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Convert(args) => convert::run(args, shared),
         Command::Ablate(args) => ablate::run(args, shared),
         Command::Claims(args) => claims::run(args, shared),
+        Command::Agree(args) => agree::run(args, shared),
         Command::Analyze(args) => analyze::run(args, shared),
         Command::Report(args) => report::run(args, shared),
         Command::Runs(args) => runs::run(args, shared),

@@ -1,6 +1,7 @@
 //! The commands, one a file: arguments, a call into the crates below, and what is printed.
 
 pub mod ablate;
+pub mod agree;
 pub mod analyze;
 pub mod audit;
 pub mod bench;

@@ -8,4 +8,5 @@ mod writer;
 
 pub use model::TextModel;
 pub use sample::Generation;
+pub use words::Words;
 pub use writer::Writer;

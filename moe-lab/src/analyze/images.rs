@@ -62,7 +62,7 @@ pub(super) fn analyze_images(
         options,
         device,
         batch_size: run.config.train.batch_size,
-        group_images: group_images(model),
+        group_images: group_images(&model.config),
         grid: PatchGrid::of(&model.config),
     };
     let shown = reading.shown();

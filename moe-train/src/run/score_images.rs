@@ -8,7 +8,7 @@ use crate::task::best_classes;
 use burn::tensor::Device;
 use moe_models::NotFinite;
 use moe_models::cross_entropy;
-use moe_models::vmoe::{Grouping, Vmoe, VmoeInput};
+use moe_models::vmoe::{Grouping, Vmoe, VmoeConfig, VmoeInput};
 use moe_router::to_vec;
 
 /// Scores images, each once.
@@ -21,7 +21,7 @@ pub(super) fn score_images(
 ) -> Result<Option<EvalMetrics>, NotFinite> {
     let mut sums = vec![ClassSum::default(); data.class_names().len()];
     let mut meters: Vec<LayerMeter> = Vec::new();
-    let group = group_images(model);
+    let group = group_images(&model.config);
     let batches = data.eval_batches(scope.split, scope.most, scope.batch_size, group);
     let n_scored = batches.iter().map(|scored| scored.n_scored).sum();
     let score = |n: usize| score_batch(model, &batches[n].batch(), n, scope, device);
@@ -75,9 +75,9 @@ fn score_batch(
 }
 
 /// The images that must come together.
-pub fn group_images(model: &Vmoe) -> usize {
-    match model.config.grouping {
-        Grouping::Images(n_images) if !model.config.moe_layers.is_empty() => n_images,
+pub fn group_images(model: &VmoeConfig) -> usize {
+    match model.grouping {
+        Grouping::Images(n_images) if !model.moe_layers.is_empty() => n_images,
         Grouping::Images(_) => 1,
         Grouping::Tokens(_) => panic!("a run groups images"),
     }

@@ -2,10 +2,12 @@
 
 use super::layer_memory::layer_memory;
 use super::workloads::WorkloadArgs;
+use crate::backends::OpenDevice;
 use crate::exit::Status;
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use clap::{Args, ValueEnum};
+use moe_bench::count::{LayerCount, LayerCounts};
 use moe_bench::layer::{BenchDevice, LayerBench, LayerCase};
 use moe_bench::machine::Machine;
 use moe_bench::pass::Pass;
@@ -26,6 +28,7 @@ use std::cell::RefCell;
         moe bench layer --workload A,B --pass forward\n  \
         moe bench layer --workload B --peer torch=python3 --peer torch-kept=python3\n  \
         moe bench layer --workload B --memory\n  \
+        moe bench layer --workload F8,F256 --device wgpu --count\n  \
         moe bench layer --workload A --device flex --device wgpu"
 )]
 pub struct LayerArgs {
@@ -41,6 +44,9 @@ pub struct LayerArgs {
     /// Measure the peak memory of forward and backward, each in a process of its own, and no time
     #[arg(long, conflicts_with_all = ["pass", "peer"])]
     memory: bool,
+    /// Count kernels that are launched, where the backend says, and reads by the host, and measure no time
+    #[arg(long, conflicts_with_all = ["peer", "memory"])]
+    count: bool,
     /// Measure it in this process
     #[arg(long, hide = true, requires = "memory")]
     pub(super) in_process: bool,
@@ -94,6 +100,9 @@ pub fn layer(args: &LayerArgs, shared: &Shared) -> anyhow::Result<Status> {
     if shared.dry_run {
         return announce(&cases, args.what.rounds.rounds);
     }
+    if args.count {
+        return count(&cases, &opened, shared);
+    }
     let mut peers = Vec::new();
     for choice in &args.peer {
         peers.push(RefCell::new(choice.start()?));
@@ -116,6 +125,26 @@ pub fn layer(args: &LayerArgs, shared: &Shared) -> anyhow::Result<Status> {
         results.push(result);
     }
     limits(&devices, &peers, &results, shared)
+}
+
+/// Counts launches and reads of each layer on each device.
+fn count(cases: &[LayerCase], opened: &[OpenDevice], shared: &Shared) -> anyhow::Result<Status> {
+    let mut counts = Vec::new();
+    for open in opened {
+        for case in cases {
+            for workload in &case.group.workloads {
+                let (name, device) = (&open.name[..], &open.device);
+                let count = LayerCount::measure(workload, case.activation, case.pass, name, device);
+                counts.push(count);
+            }
+        }
+    }
+    if shared.json {
+        print_json(&counts)?;
+    } else {
+        print(&LayerCounts(&counts).to_string())?;
+    }
+    Ok(Status::Done)
 }
 
 /// Prints what would be timed.

@@ -1,0 +1,203 @@
+//! Tokens that go elsewhere, and why.
+
+use super::SeenLayer;
+use moe_router::parts::{ExpertGroups, GroupScore, top_k};
+
+/// Causes of a flip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// An engine does not take the best of its own scores.
+    Selection,
+    /// The scores differ by more than rounding.
+    Scores,
+    /// They differ by no more than rounding.
+    Rounding,
+    /// A token that this one reads went elsewhere in an earlier layer.
+    Earlier,
+}
+
+/// What two engines made of a token that ranks its experts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged {
+    /// The gap between the last expert that was taken and the next, as a share of the largest score.
+    pub gap: f64,
+    /// The largest difference of a score, as the same share.
+    pub difference: f64,
+    /// True if the token reads something that went elsewhere in an earlier layer.
+    pub follows: bool,
+    /// The cause, if the token goes elsewhere.
+    pub flip: Option<Cause>,
+}
+
+/// A token of a layer, by its window and its position there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub token: usize,
+    window: usize,
+    position: usize,
+}
+
+/// The tokens that went elsewhere in earlier layers.
+#[derive(Debug)]
+pub(super) struct Changed {
+    is_causal: bool,
+    /// The first position of each window that did.
+    first: Vec<Option<usize>>,
+}
+
+/// Two engines' scores of a token.
+struct Scores<'a> {
+    groups: Option<&'a ExpertGroups>,
+    own: &'a [f32],
+    other: &'a [f32],
+}
+
+impl Changed {
+    /// Nothing yet; in a causal model a token reads those before it alone.
+    pub(super) fn new(is_causal: bool) -> Self {
+        let first = Vec::new();
+        Self { is_causal, first }
+    }
+
+    fn reaches(&self, at: At) -> bool {
+        let first = self.first.get(at.window).copied().flatten();
+        first.is_some_and(|first| !self.is_causal || first <= at.position)
+    }
+
+    pub(super) fn add(&mut self, at: At) {
+        if self.first.len() <= at.window {
+            self.first.resize(at.window + 1, None);
+        }
+        let first = &mut self.first[at.window];
+        *first = Some(first.map_or(at.position, |first| first.min(at.position)));
+    }
+}
+
+/// The tokens of a layer in order.
+pub(super) fn places(layer: &SeenLayer) -> Vec<At> {
+    let mut start = 0;
+    let windows = layer.windows.iter().enumerate();
+    let place = |(token, &window): (usize, &u32)| {
+        if token > 0 && window != layer.windows[token - 1] {
+            start = token;
+        }
+        At {
+            token,
+            window: window as usize,
+            position: token - start,
+        }
+    };
+    windows.map(place).collect()
+}
+
+/// Compares a token's scores and choices; nothing if the router does not rank its experts.
+pub(super) fn judge(
+    own: &SeenLayer,
+    other: &SeenLayer,
+    at: At,
+    changed: &Changed,
+    rounding: f64,
+) -> Option<Judged> {
+    let [taken, taken_there] = [own, other].map(|layer| &layer.asked[at.token][..]);
+    let scores = Scores {
+        groups: own.groups.as_ref(),
+        own: own.ranked(at.token)?,
+        other: other.ranked(at.token)?,
+    };
+    let (gap, difference) = (scores.gap(taken.len()), scores.difference());
+    let follows = changed.reaches(at);
+    let cause = || {
+        let takes_best =
+            scores.are_best(scores.own, taken) && scores.are_best(scores.other, taken_there);
+        if !takes_best {
+            Cause::Selection
+        } else if follows {
+            Cause::Earlier
+        } else if difference > rounding {
+            Cause::Scores
+        } else {
+            Cause::Rounding
+        }
+    };
+    Some(Judged {
+        gap,
+        difference,
+        follows,
+        flip: (taken != taken_there).then(cause),
+    })
+}
+
+impl Scores<'_> {
+    /// The scores that remain of a token within its groups.
+    fn allowed(&self, scores: &[f32]) -> Vec<f32> {
+        let mut allowed = scores.to_vec();
+        if let Some(groups) = self.groups {
+            groups.mask(&mut allowed, scores.len());
+        }
+        allowed
+    }
+
+    fn are_best(&self, scores: &[f32], taken: &[u32]) -> bool {
+        let mut best = top_k(&self.allowed(scores), taken.len());
+        best.sort_unstable();
+        best == taken
+    }
+
+    fn largest(&self) -> f64 {
+        let sizes = self.own.iter().map(|score| f64::from(score.abs()));
+        sizes.filter(|size| size.is_finite()).fold(0.0, f64::max)
+    }
+
+    /// A difference of scores as a share of the largest.
+    fn share(&self, difference: f64) -> f64 {
+        if difference == 0.0 {
+            return 0.0;
+        }
+        difference / self.largest()
+    }
+
+    /// The gap below the `k` best: half of it is the least change of scores that can take another expert.
+    fn gap(&self, k: usize) -> f64 {
+        let experts = step(&self.allowed(self.own), k);
+        let groups = self.groups.map_or(f64::INFINITY, |groups| {
+            let length = groups.group_len(self.own.len());
+            let of_groups: Vec<f32> = (self.own.chunks(length))
+                .map(|group| groups.score.of(group))
+                .collect();
+            // a sum of two scores moves by twice as much as a score
+            let n_summed = match groups.score {
+                GroupScore::Max => 1,
+                GroupScore::TopTwoSum => length.min(2),
+            };
+            step(&of_groups, groups.topk_groups) / n_summed as f64
+        });
+        self.share(experts.min(groups))
+    }
+
+    fn difference(&self) -> f64 {
+        let pairs = self.own.iter().zip(self.other);
+        let differences = pairs.map(|(own, other)| f64::from((own - other).abs()));
+        // a score that is no number in one engine alone is as far away as can be
+        let largest = differences.fold(0.0, |max: f64, d| {
+            if d.is_nan() {
+                f64::INFINITY
+            } else {
+                max.max(d)
+            }
+        });
+        self.share(largest)
+    }
+}
+
+/// The step from the `k`-th largest value to the next; infinite without a next.
+fn step(values: &[f32], k: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    match (
+        k.checked_sub(1).and_then(|last| sorted.get(last)),
+        sorted.get(k),
+    ) {
+        (Some(last), Some(next)) => f64::from(*last) - f64::from(*next),
+        _ => f64::INFINITY,
+    }
+}
