@@ -164,7 +164,7 @@ impl DeviceChoice {
         let reason = match answer {
             Ok(Some(device)) => return Ok(OpenDevice { name, device }),
             Ok(None) => "it computes 1 + 1 wrongly".to_owned(),
-            Err(payload) => panic_text(&*payload),
+            Err(payload) => reason(&panic_text(&*payload)),
         };
         Err(anyhow!(
             "the device `{name}` does not work: {reason}. Check its driver and index, or use another; \
@@ -214,6 +214,16 @@ fn unknown(name: &str) -> String {
     }
 }
 
+/// The reason of a device that does not start, in words: CubeCL's runtimes start on a thread of their own, and where
+/// there is no device or no driver that thread ends without an answer.
+fn reason(panic: &str) -> String {
+    if panic.contains("RecvError") {
+        return "its runtime ended before it answered: there is no such device here, or its driver or library is missing"
+            .to_owned();
+    }
+    panic.to_owned()
+}
+
 fn not_compiled(backend: &Backend) -> String {
     format!(
         "the backend `{}` is not built in; run\n  {} {}",
@@ -259,6 +269,13 @@ mod tests {
             "`flex` is one device and takes no index; write `flex`"
         );
         assert_eq!(error("cuda:x"), "`x` is no index; write `cuda:0`");
+    }
+
+    #[test]
+    fn a_runtime_that_ends_without_an_answer_is_said_in_words() {
+        let panic = "called `Result::unwrap()` on an `Err` value: RecvError";
+        assert!(reason(panic).contains("there is no such device here"));
+        assert_eq!(reason("no adapter"), "no adapter");
     }
 
     #[test]

@@ -145,14 +145,14 @@ const BOTTOM: f64 = 246.0;
 
 /// The share of tokens that flip over the gap of their scores, a bar a power of ten: those that nothing earlier made
 /// flip, and on top of them those that follow an earlier flip.
-pub fn agreement_svg(found: &Comparison, reference: &str, maker: &str) -> String {
+pub fn agreement_svg(found: &Comparison, reference: &str) -> String {
     let title = escape(&format!(
         "{} beside {reference}: tokens that go elsewhere",
         found.engine
     ));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
-         height=\"{HEIGHT}\">\n<metadata>made by {maker}</metadata>\n<title>{title}</title>\n<style>text{{font:12px sans-serif;fill:#333}}\
+         height=\"{HEIGHT}\">\n<title>{title}</title>\n<style>text{{font:12px sans-serif;fill:#333}}\
          .title{{font-size:14px;font-weight:bold}}.axis{{stroke:#888}}.grid{{stroke:#ddd}}.first{{fill:#0072b2}}.earlier{{fill:#b5d4e9}}\
          </style>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text class=\"title\" x=\"16\" y=\"24\">{title}</text>\n"
     );

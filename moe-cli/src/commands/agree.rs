@@ -115,7 +115,7 @@ pub fn run(args: &AgreeArgs, shared: &Shared) -> anyhow::Result<Status> {
     };
     report.show(shared)?;
     match svg {
-        Some(target) => target.write(&agreement_svg(&comparisons[0], reference, MAKER), shared)?,
+        Some(target) => target.write(&agreement_svg(&comparisons[0], reference), shared)?,
         None if comparisons.len() == 1 => {
             shared.next(&format!("agree {} --svg agree.svg", args.typed(shared)));
         }
