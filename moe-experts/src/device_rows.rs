@@ -6,17 +6,16 @@
 //! triangle of ones, which are exact in f32, since a device has no fast running sum of integers. One thing is read by the
 //! host: the load of each expert, `[E]`.
 
+use crate::grouped::STEP;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
 use moe_router::{Assignments, reads};
 
 /// The assignments that are summed up by one product.
 const BLOCK: usize = 256;
 
-/// The most places, in multiples of the assignments: beyond, empty places cost more than a read.
+/// The most places, in multiples of the assignments: beyond, empty places and matrices that nobody needs cost more than a
+/// read of the list. So the few tokens of a decoding step are planned on the host.
 const MOST_PLACES: usize = 3;
-
-/// Places are multiples of this for each expert, so that products have few different shapes.
-const STEP: usize = 8;
 
 /// Where the rows of each expert are.
 #[derive(Debug, Clone)]
@@ -56,7 +55,7 @@ impl DeviceRows {
         let height = height.next_multiple_of(STEP);
         assignments.note_counts(load);
         let n_places = n_experts * height;
-        if n_places > MOST_PLACES * n.max(n_experts * STEP) {
+        if n_places > MOST_PLACES * n {
             return None;
         }
         let places_a = experts_a.mul_scalar(height as i64) + position_a;
@@ -136,11 +135,11 @@ mod tests {
 
     #[test]
     fn an_expert_has_its_assignments_in_order() {
-        // expert 1 has the assignments 0, 3 and 4, expert 0 has 1, expert 2 has 2 and 5; 8 places each
-        let rows = rows(&[1, 0, 2, 1, 1, 2], 2, 3).expect("a layout");
-        assert_eq!(reads::ints(rows.places_a), [8, 0, 16, 9, 10, 17]);
-        let mut expected = [6; 24];
-        for (place, a) in [(0, 1), (8, 0), (9, 3), (10, 4), (16, 2), (17, 5)] {
+        // expert 1 has the assignments 0, 2, 4 and 5, expert 0 has 1 and 3; 8 places each
+        let rows = rows(&[1, 0, 1, 0, 1, 1], 2, 2).expect("a layout");
+        assert_eq!(reads::ints(rows.places_a), [8, 0, 9, 1, 10, 11]);
+        let mut expected = [6; 16];
+        for (place, a) in [(0, 1), (1, 3), (8, 0), (9, 2), (10, 4), (11, 5)] {
             expected[place] = a;
         }
         assert_eq!(reads::ints(rows.assignments_p), expected);
@@ -150,6 +149,8 @@ mod tests {
     fn a_load_that_leaves_most_places_empty_has_no_layout() {
         // one of 16 experts has all 64 assignments: 16 times 64 places
         assert!(rows(&[3; 64], 1, 16).is_none());
+        // one token for 8 of 64 experts: 64 times 8 places, 56 of whose matrices nobody needs
+        assert!(rows(&[0, 9, 18, 27, 36, 45, 54, 63], 8, 64).is_none());
     }
 
     proptest! {

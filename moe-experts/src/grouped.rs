@@ -35,6 +35,7 @@ use std::sync::Arc;
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Tensor, assert_shape};
 
+pub(crate) use self::blocks::STEP;
 pub use self::devices::counts_launches;
 pub(crate) use self::devices::{is_far, is_listed};
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::plan::block;
 
 /// Heights are multiples of this, so that products have few different shapes.
-const STEP: usize = 8;
+pub(crate) const STEP: usize = 8;
 
 /// The most products over blocks.
 const MOST_GROUPS: usize = 3;
