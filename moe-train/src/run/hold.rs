@@ -99,8 +99,8 @@ pub struct Hold {
     path: PathBuf,
     folder: PathBuf,
     touched: Instant,
-    /// Dropped after the owner's file is gone.
-    _lock: Option<File>,
+    /// Given back after the owner's file is gone.
+    lock: Option<File>,
 }
 
 impl Hold {
@@ -111,12 +111,12 @@ impl Hold {
             path: folder.owner_file(),
             folder: folder.path().to_owned(),
             touched: Instant::now(),
-            _lock: None,
+            lock: None,
         };
         if lock == Lock::Lease {
             hold.lease(&folder.lock())?;
         } else {
-            hold._lock = Some(hold.flock(&folder.lock())?);
+            hold.lock = Some(hold.flock(&folder.lock())?);
         }
         Ok(hold)
     }
@@ -209,6 +209,10 @@ impl Drop for Hold {
         if Owner::read(&self.path).as_ref() == Some(&self.owner) {
             let _ = fs::remove_file(&self.path);
         }
+        // a child that was just started has a copy of the file until it runs its own program, and with it the lock
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
     }
 }
 
@@ -235,6 +239,17 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let folder = RunFolder::new(runs.path().join("seed-0"));
         (runs, folder)
+    }
+
+    #[test]
+    fn a_hold_ends_though_a_child_has_a_copy_of_its_file() {
+        let (_runs, folder) = folder();
+        fs::create_dir_all(folder.path()).unwrap();
+        let hold = Hold::take(&folder, Lock::Flock).unwrap();
+        let copy = hold.lock.as_ref().unwrap().try_clone().unwrap();
+        drop(hold);
+        assert!(!is_flocked(&folder.lock()));
+        drop(copy);
     }
 
     fn grow_old(path: &Path) {
