@@ -41,6 +41,16 @@ fn shortage(config: &RunConfig, at_once: usize, device: &str) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backends::BACKENDS;
+
+    #[test]
+    fn backends_on_the_host_are_backends() {
+        let names: Vec<&str> = BACKENDS.iter().map(|backend| backend.name).collect();
+        assert!(
+            ON_THE_HOST.iter().all(|name| names.contains(name)),
+            "{names:?}"
+        );
+    }
 
     #[test]
     fn a_model_of_terabytes_is_refused_on_the_host_alone() {

@@ -36,10 +36,10 @@ use burn::backend::Dispatch;
 use burn::tensor::{DType, Tensor, assert_shape};
 
 pub(crate) use self::blocks::STEP;
-pub use self::devices::counts_launches;
 pub(crate) use self::devices::{is_far, is_listed};
 
 use self::devices::reads_bf16;
+use self::kernels::{Gate, Rows};
 use self::operation::MoeBackend;
 use crate::device_rows::DeviceRows;
 use crate::{Activation, RowPlan, reference};
@@ -134,43 +134,19 @@ pub fn moe_ffn(
     activation: Activation,
 ) -> Tensor<2> {
     check_ffn(&x, &weights, &gates, &plan, activation);
-    weights.gate = weights.gate.map(|gate| readable(gate, &x));
-    weights.up = readable(weights.up, &x);
-    weights.down = readable(weights.down, &x);
+    weights = all_readable(weights, &x);
     if !is_listed(&x) {
         return reference::moe_ffn(x, weights, gates, &plan, activation);
     }
     // behind the reference, which adds the biases itself
     match weights.biases.take() {
         Some(biases) => biased::moe_ffn(x, weights, biases, gates, plan, activation),
-        None => fused(x, weights, gates, plan, activation),
+        None => fused(x, weights, gates, Rows::Host(plan), activation),
     }
 }
 
-/// The operation without biases.
-fn fused(
-    x: Tensor<2>,
-    weights: ExpertWeights,
-    gates: Tensor<1>,
-    plan: Arc<RowPlan>,
-    activation: Activation,
-) -> Tensor<2> {
-    let [x, up, down] = [
-        x.into_dispatch(),
-        weights.up.into_dispatch(),
-        weights.down.into_dispatch(),
-    ];
-    let gates = gates.into_dispatch();
-    Tensor::from_dispatch(match weights.gate {
-        Some(gate) => {
-            let gate = gate.into_dispatch();
-            <Dispatch as MoeBackend>::gated_ffn(x, gate, up, down, gates, plan, activation)
-        }
-        None => <Dispatch as MoeBackend>::plain_ffn(x, up, down, gates, plan, activation),
-    })
-}
-
-/// [`moe_ffn`] of rows that were planned on the tokens' device, of experts without biases.
+/// The same of rows that were planned on the tokens' device, of experts without biases on a device that is
+/// [listed](is_listed).
 pub(crate) fn moe_ffn_there(
     x: Tensor<2>,
     weights: ExpertWeights,
@@ -178,47 +154,36 @@ pub(crate) fn moe_ffn_there(
     rows: DeviceRows,
     activation: Activation,
 ) -> Tensor<2> {
-    let DeviceRows {
-        places_a,
-        assignments_p,
-        shape,
-    } = rows;
-    let dtype = x.dtype();
-    // no product of two types is composed of a device's own
-    let stack = |stack: Tensor<3>| {
-        if stack.dtype() == dtype {
-            stack.into_dispatch()
-        } else {
-            stack.cast(dtype).into_dispatch()
-        }
+    let weights = all_readable(weights, &x);
+    let rows = Rows::Device {
+        places_a: rows.places_a.into_dispatch(),
+        assignments_p: rows.assignments_p.into_dispatch(),
+        shape: rows.shape,
     };
-    let x = x.into_dispatch();
-    let [up, down] = [weights.up, weights.down].map(stack);
-    let gates = gates.into_dispatch();
-    let [places_a, assignments_p] = [places_a, assignments_p].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(match weights.gate {
-        Some(gate) => <Dispatch as MoeBackend>::gated_ffn_there(
-            x,
-            stack(gate),
-            up,
-            down,
-            gates,
-            places_a,
-            assignments_p,
-            shape,
-            activation,
-        ),
-        None => <Dispatch as MoeBackend>::plain_ffn_there(
-            x,
-            up,
-            down,
-            gates,
-            places_a,
-            assignments_p,
-            shape,
-            activation,
-        ),
-    })
+    fused(x, weights, gates, rows, activation)
+}
+
+/// The operation without biases.
+fn fused(
+    x: Tensor<2>,
+    weights: ExpertWeights,
+    gates: Tensor<1>,
+    rows: Rows<Dispatch>,
+    activation: Activation,
+) -> Tensor<2> {
+    let gate = match weights.gate {
+        Some(gate) => Gate::Stack(gate.into_dispatch()),
+        None => Gate::None,
+    };
+    Tensor::from_dispatch(<Dispatch as MoeBackend>::ffn_of_experts(
+        x.into_dispatch(),
+        gate,
+        weights.up.into_dispatch(),
+        weights.down.into_dispatch(),
+        gates.into_dispatch(),
+        rows,
+        activation,
+    ))
 }
 
 fn check_ffn(
@@ -253,6 +218,16 @@ fn check_ffn(
         if let Some(gate) = &biases.gate {
             assert_shape!(gate, [n_experts, d_expert]);
         }
+    }
+}
+
+/// The stacks in types that products with `x` read.
+fn all_readable(weights: ExpertWeights, x: &Tensor<2>) -> ExpertWeights {
+    ExpertWeights {
+        gate: weights.gate.map(|gate| readable(gate, x)),
+        up: readable(weights.up, x),
+        down: readable(weights.down, x),
+        biases: weights.biases,
     }
 }
 

@@ -23,7 +23,7 @@ pub mod spread;
 pub use activation::Activation;
 pub use exchange::Exchange;
 pub use experts::{Biases, Dispatch, Experts, ExpertsConfig};
-pub use grouped::{ExpertBiases, ExpertWeights, counts_launches, grouped_matmul, moe_ffn};
+pub use grouped::{ExpertBiases, ExpertWeights, grouped_matmul, moe_ffn};
 pub use layer::{MoeLayer, MoeLayerConfig, MoeOutput, RoutedMoeLayerConfig};
 pub use plan::RowPlan;
 

@@ -31,6 +31,15 @@ pub fn during<T>(f: impl FnOnce() -> T) -> (T, Reads) {
     (value, read)
 }
 
+/// A tensor's values on the host in f32, row by row.
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    let data = tensor.into_data();
+    note(data.as_bytes().len());
+    data.convert::<f32>()
+        .try_into_vec::<f32>()
+        .expect("the data was just converted to f32")
+}
+
 /// The values of a tensor of small numbers that are not negative, row by row.
 pub fn ints<const D: usize>(tensor: Tensor<D, Int>) -> Vec<u32> {
     let data = tensor.into_data();
@@ -39,7 +48,7 @@ pub fn ints<const D: usize>(tensor: Tensor<D, Int>) -> Vec<u32> {
 }
 
 /// Counts a read of so many bytes.
-pub(crate) fn note(n_bytes: usize) {
+fn note(n_bytes: usize) {
     let Reads { count, bytes } = READS.get();
     READS.set(Reads {
         count: count + 1,

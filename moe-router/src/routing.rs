@@ -2,7 +2,7 @@
 
 use crate::parts::ExpertGroups;
 use crate::{
-    Admission, Assignments, Bypass, Load, NoisyLogits, Plan, SoftPlan, SparsePlan, Tally, reads,
+    Admission, Assignments, Bypass, Load, NoisyLogits, Plan, SoftPlan, SparsePlan, Tally, to_vec,
 };
 use burn::tensor::{Tensor, activation::softmax, assert_shape};
 use std::sync::Arc;
@@ -292,15 +292,6 @@ fn assert_in_range(assignments: &Assignments, n_tokens: usize, n_experts: usize)
             "assignment of token {token} to expert {expert}: there are {n_tokens} tokens and {n_experts} experts"
         );
     }
-}
-
-/// A tensor's values on the host in f32, row by row.
-pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data = tensor.into_data();
-    reads::note(data.as_bytes().len());
-    data.convert::<f32>()
-        .try_into_vec::<f32>()
-        .expect("the data was just converted to f32")
 }
 
 #[cfg(test)]

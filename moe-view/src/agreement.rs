@@ -83,8 +83,12 @@ fn power(share: f64) -> String {
 fn summary(found: &Comparison) -> String {
     let percent = |share: f64| format!("{} %", significant(100.0 * share, 3));
     let share = found.n_flipped as f64 / found.n_tokens.max(1) as f64;
+    let first = match found.first_flip() {
+        Some(layer) => format!(", the first in layer {layer}"),
+        None => String::new(),
+    };
     let mut text = format!(
-        "{} of {} tokens ({}) go elsewhere in at least one layer; outputs differ by at most {} of the largest; loss {} and {} \
+        "{} of {} tokens ({}) go elsewhere in at least one layer{first}; outputs differ by at most {} of the largest; loss {} and {} \
          nats; the most likely answer is another at {} of the places",
         thousands(found.n_flipped as u64),
         thousands(found.n_tokens as u64),
@@ -106,7 +110,7 @@ fn summary(found: &Comparison) -> String {
 
 fn verdict(found: &Comparison) -> String {
     let sum = |of: fn(&LayerAgreement) -> usize| found.layers.iter().map(of).sum::<usize>();
-    let (selection, apart) = (sum(|l| l.selection), sum(|l| l.apart.max(l.scores)));
+    let (selection, apart) = (sum(|l| l.selection), sum(|l| l.apart));
     let mut faults = Vec::new();
     if selection > 0 {
         faults.push(format!(

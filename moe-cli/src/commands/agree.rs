@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{print, print_json, say};
 use clap::Args;
-use moe_lab::agree::{Comparison, Engine, GreedyText, Rounding, Seen, compare, greedy};
+use moe_lab::agree::{Comparison, Engine, GreedyText, Rounding, compare};
 use moe_models::{Decoder, WeightType};
 use moe_train::task::AnyModel;
 use moe_view::{agreement_notes, agreement_svg, agreement_text, quote};
@@ -65,9 +65,6 @@ const PICTURE: Output = Output {
     kind: Kind::Picture,
 };
 
-/// The tokens that are written after a prompt.
-const N_WRITTEN: usize = 32;
-
 /// The output in JSON.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -78,21 +75,13 @@ struct Report<'a> {
     explained: bool,
 }
 
-/// An engine's reading, and the text that it writes, if it writes one.
-struct Read {
-    seen: Seen,
-    written: Option<Vec<u32>>,
-    /// True if a token reads those before it alone.
-    is_causal: bool,
-}
-
 /// Reads with every engine and prints what they do otherwise than the first; exit code 3 if rounding does not explain it.
 pub fn run(args: &AgreeArgs, shared: &Shared) -> anyhow::Result<Status> {
     let svg = Target::of(args.svg.as_deref(), PICTURE, args.overwrite)?;
     let devices = shared.open_devices()?;
     args.check(devices.len())?;
     let stop = interrupt::stop_flag("stopping")?;
-    let subject = Subject::open(args, &devices[0].device, shared)?;
+    let subject = Subject::open(args, &devices[0].device, &stop, shared)?;
     let engines = args.engines(&devices, subject.usual_batch());
     subject.check(&engines)?;
     if shared.dry_run {
@@ -222,53 +211,36 @@ fn comparisons(
 ) -> anyhow::Result<Option<Vec<Comparison>>> {
     let mut reference = None;
     let mut comparisons = Vec::new();
-    for engine in engines {
-        if stop.load(Ordering::Relaxed) {
-            return Ok(None);
+    // engines that differ in their batch alone have one model, which writes one text
+    for alike in engines.chunk_by(|l, r| l.device == r.device && l.weights == r.weights) {
+        let model = subject.model(&alike[0])?;
+        let written = subject.written(&model, &alike[0])?;
+        let is_causal = matches!(&model, AnyModel::Text(decoder) if !decoder.tokens_compete());
+        for engine in alike {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            if !shared.quiet {
+                say(format!("reading with {}", engine.name));
+            }
+            let seen = subject.see(&model, engine)?;
+            let Some((own, own_text)) = &reference else {
+                reference = Some((seen, written.clone()));
+                continue;
+            };
+            let rounding = Rounding::between(&engines[0], engine);
+            let mut found = compare(own, &seen, &engine.name, rounding, is_causal);
+            found.text = own_text.as_ref().zip(written.as_ref()).map(text_of);
+            comparisons.push(found);
         }
-        if !shared.quiet {
-            say(format!("reading with {}", engine.name));
-        }
-        let read = read(subject, engine)?;
-        let Some(first) = &reference else {
-            reference = Some(read);
-            continue;
-        };
-        let rounding = Rounding::between(&engines[0], engine);
-        let mut found = compare(
-            &first.seen,
-            &read.seen,
-            &engine.name,
-            rounding,
-            read.is_causal,
-        );
-        found.text = first.written.as_ref().zip(read.written).map(text_of);
-        comparisons.push(found);
     }
     Ok(Some(comparisons))
 }
 
-fn read(subject: &Subject, engine: &Engine) -> anyhow::Result<Read> {
-    let model = subject.model(engine)?;
-    let seen = subject.see(&model, engine)?;
-    let written = match (&model, subject.prompt()) {
-        (AnyModel::Text(decoder), Some(prompt)) => {
-            Some(greedy(decoder, prompt, N_WRITTEN, &engine.device)?)
-        }
-        _ => None,
-    };
-    let is_causal = matches!(&model, AnyModel::Text(decoder) if !decoder.tokens_compete());
-    Ok(Read {
-        seen,
-        written,
-        is_causal,
-    })
-}
-
-fn text_of((own, other): (&Vec<u32>, Vec<u32>)) -> GreedyText {
+fn text_of((own, other): (&Vec<u32>, &Vec<u32>)) -> GreedyText {
     let equal = own
         .iter()
-        .zip(&other)
+        .zip(other)
         .take_while(|(own, other)| own == other);
     GreedyText {
         n_tokens: own.len(),

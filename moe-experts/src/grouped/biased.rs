@@ -4,6 +4,7 @@
 //! after it are summed by what each token's experts weigh: `sum over a of gates_a b_down[e_a]`, a product
 //! of two matrices.
 
+use super::kernels::Rows;
 use super::{ExpertBiases, ExpertWeights, fused};
 use crate::reference::indices;
 use crate::{Activation, RowPlan};
@@ -24,11 +25,17 @@ pub(super) fn moe_ffn(
 ) -> Tensor<2> {
     // without a kept assignment no bias counts
     if plan.n_rows() == 0 {
-        return fused(x, weights, gates, plan, activation);
+        return fused(x, weights, gates, Rows::Host(plan), activation);
     }
     let weights = widened(weights, biases.gate, biases.up);
     around(x, biases.down, &gates, &plan, |x| {
-        fused(x, weights, gates.clone(), plan.clone(), activation)
+        fused(
+            x,
+            weights,
+            gates.clone(),
+            Rows::Host(plan.clone()),
+            activation,
+        )
     })
 }
 

@@ -15,10 +15,10 @@ pub(crate) const STEP: usize = 8;
 /// The most products over blocks.
 const MOST_GROUPS: usize = 3;
 
-/// What reading an expert's matrices costs, in rows multiplied by them.
+/// The price of reading an expert's matrices, in rows multiplied by them.
 const READ: usize = 32;
 
-/// What copying them costs besides, for an expert that has a second block.
+/// The price of copying them besides, for an expert that has a second block.
 const COPY: usize = 2 * READ;
 
 /// Experts whose blocks have one height, multiplied by one product.

@@ -1,7 +1,7 @@
 //! What the backend of a tensor can do.
 
 use burn::backend::{DispatchTensor, DispatchTensorKind};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 
 /// Returns `true` if the backend of a stack in bf16 has products that read it as it is.
 pub(super) fn reads_bf16(stack: &Tensor<3>) -> bool {
@@ -49,9 +49,4 @@ pub(crate) fn is_listed<const D: usize>(x: &Tensor<D>) -> bool {
     }
     let DispatchTensor { kind, .. } = x.clone().into_dispatch();
     is_listed_kind(&kind)
-}
-
-/// Returns `true` if the device's backend says when it launches a kernel.
-pub fn counts_launches(device: &Device) -> bool {
-    is_far(&Tensor::<1>::zeros([1], device))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::backend::{
-    Backend, TensorMetadata,
+    Backend, ExtensionType, TensorMetadata,
     tensor::{FloatTensor, IntTensor},
 };
 
@@ -13,24 +13,26 @@ use super::portable;
 use crate::device_rows::DeviceShape;
 use crate::{Activation, RowPlan};
 
-/// The rows of each expert, planned on the host or on a device; `I` is a backend's tensor of integers.
-#[derive(Clone, Debug)]
-pub enum Rows<I> {
+/// The rows of each expert, planned on the host or on a device.
+#[derive(ExtensionType, Clone, Debug)]
+pub enum Rows<B: Backend> {
     /// Lists of the host.
     Host(Arc<RowPlan>),
-    /// Tensors of the device.
-    Device(PlannedThere<I>),
+    /// Lists of the device: see [`DeviceRows`](crate::device_rows::DeviceRows).
+    Device {
+        places_a: IntTensor<B>,
+        assignments_p: IntTensor<B>,
+        shape: DeviceShape,
+    },
 }
 
-/// Rows that were planned on a device.
-#[derive(Clone, Debug)]
-pub struct PlannedThere<I> {
-    /// The place of each assignment, `[A]`.
-    pub places_a: I,
-    /// The assignment of each place, `[P]`; A where it is empty.
-    pub assignments_p: I,
-    /// The sizes.
-    pub shape: DeviceShape,
+/// The gate stack, if the activation is gated.
+#[derive(ExtensionType, Clone, Debug)]
+pub enum Gate<B: Backend> {
+    /// `[n_experts, d_model, d_expert]`.
+    Stack(FloatTensor<B>),
+    /// The activation is not gated.
+    None,
 }
 
 /// Inputs of the mixture feed-forward; `T` is a backend's tensor.
@@ -126,27 +128,30 @@ pub trait MoeKernels: Backend {
     /// [`ffn`](Self::ffn) of rows that are planned anywhere.
     fn ffn_of(
         inputs: FfnInputs<FloatTensor<Self>>,
-        rows: &Rows<IntTensor<Self>>,
+        rows: &Rows<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
         match rows {
             Rows::Host(plan) => Self::ffn(inputs, plan, activation),
-            Rows::Device(rows) => {
-                portable::ffn::<Self>(inputs, &Places::of_device(rows), activation).out
-            }
+            Rows::Device { .. } => Self::ffn_tracked_of(inputs, rows, activation).out,
         }
     }
 
     /// [`ffn_tracked`](Self::ffn_tracked) of rows that are planned anywhere.
     fn ffn_tracked_of(
         inputs: FfnInputs<FloatTensor<Self>>,
-        rows: &Rows<IntTensor<Self>>,
+        rows: &Rows<Self>,
         activation: Activation,
     ) -> FfnTracked<FloatTensor<Self>> {
         match rows {
             Rows::Host(plan) => Self::ffn_tracked(inputs, plan, activation),
-            Rows::Device(rows) => {
-                portable::ffn::<Self>(inputs, &Places::of_device(rows), activation)
+            Rows::Device {
+                places_a,
+                assignments_p,
+                shape,
+            } => {
+                let places = Places::of_device(places_a, assignments_p, *shape);
+                portable::ffn::<Self>(inputs, &places, activation)
             }
         }
     }
@@ -155,14 +160,18 @@ pub trait MoeKernels: Backend {
     fn ffn_backward_of(
         inputs: FfnInputs<FloatTensor<Self>>,
         kept: FfnKept<FloatTensor<Self>>,
-        rows: &Rows<IntTensor<Self>>,
+        rows: &Rows<Self>,
         activation: Activation,
         d_out: FloatTensor<Self>,
     ) -> FfnInputs<FloatTensor<Self>> {
         match rows {
             Rows::Host(plan) => Self::ffn_backward(inputs, kept, plan, activation, d_out),
-            Rows::Device(rows) => {
-                let places = Places::of_device(rows);
+            Rows::Device {
+                places_a,
+                assignments_p,
+                shape,
+            } => {
+                let places = Places::of_device(places_a, assignments_p, *shape);
                 portable::ffn_backward::<Self>(inputs, kept, &places, activation, d_out)
             }
         }

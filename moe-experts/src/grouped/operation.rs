@@ -17,16 +17,12 @@ mod autodiff;
 
 use std::sync::Arc;
 
-use burn::backend::{
-    Backend, backend_extension,
-    tensor::{FloatTensor, IntTensor},
-};
+use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
 
 #[cfg(any(feature = "ndarray", feature = "tch"))]
 use super::blocks::Blocks;
-use super::kernels::{FfnInputs, MoeKernels, PlannedThere, Rows};
-use crate::device_rows::DeviceShape;
-use crate::{Activation, RowPlan};
+use super::kernels::{FfnInputs, Gate, MoeKernels, Rows};
+use crate::Activation;
 
 /// A backend that runs grouped products and mixture feed-forwards.
 #[backend_extension(
@@ -44,51 +40,14 @@ pub trait MoeBackend: Backend {
         ends: Arc<[u32]>,
     ) -> FloatTensor<Self>;
 
-    /// See [`moe_ffn`](crate::moe_ffn); three weight stacks.
-    fn gated_ffn(
+    /// See [`moe_ffn`](crate::moe_ffn).
+    fn ffn_of_experts(
         x: FloatTensor<Self>,
-        gate: FloatTensor<Self>,
+        #[extension_type] gate: Gate<Self>,
         up: FloatTensor<Self>,
         down: FloatTensor<Self>,
         gates: FloatTensor<Self>,
-        plan: Arc<RowPlan>,
-        activation: Activation,
-    ) -> FloatTensor<Self>;
-
-    /// See [`moe_ffn`](crate::moe_ffn); two weight stacks.
-    fn plain_ffn(
-        x: FloatTensor<Self>,
-        up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        plan: Arc<RowPlan>,
-        activation: Activation,
-    ) -> FloatTensor<Self>;
-
-    /// [`gated_ffn`](Self::gated_ffn) of rows that were planned on the device.
-    #[allow(clippy::too_many_arguments)]
-    fn gated_ffn_there(
-        x: FloatTensor<Self>,
-        gate: FloatTensor<Self>,
-        up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        places_a: IntTensor<Self>,
-        assignments_p: IntTensor<Self>,
-        shape: DeviceShape,
-        activation: Activation,
-    ) -> FloatTensor<Self>;
-
-    /// [`plain_ffn`](Self::plain_ffn) of rows that were planned on the device.
-    #[allow(clippy::too_many_arguments)]
-    fn plain_ffn_there(
-        x: FloatTensor<Self>,
-        up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        places_a: IntTensor<Self>,
-        assignments_p: IntTensor<Self>,
-        shape: DeviceShape,
+        #[extension_type] rows: Rows<Self>,
         activation: Activation,
     ) -> FloatTensor<Self>;
 }
@@ -106,60 +65,20 @@ macro_rules! run_kernels {
                 Self::product(x, w, &ends)
             }
 
-            fn gated_ffn(
+            fn ffn_of_experts(
                 x: FloatTensor<Self>,
-                gate: FloatTensor<Self>,
+                gate: Gate<Self>,
                 up: FloatTensor<Self>,
                 down: FloatTensor<Self>,
                 gates: FloatTensor<Self>,
-                plan: Arc<RowPlan>,
+                rows: Rows<Self>,
                 activation: Activation,
             ) -> FloatTensor<Self> {
-                let inputs = FfnInputs { x, gate: Some(gate), up, down, gates };
-                Self::ffn(inputs, &plan, activation)
-            }
-
-            fn plain_ffn(
-                x: FloatTensor<Self>,
-                up: FloatTensor<Self>,
-                down: FloatTensor<Self>,
-                gates: FloatTensor<Self>,
-                plan: Arc<RowPlan>,
-                activation: Activation,
-            ) -> FloatTensor<Self> {
-                let inputs = FfnInputs { x, gate: None, up, down, gates };
-                Self::ffn(inputs, &plan, activation)
-            }
-
-            fn gated_ffn_there(
-                x: FloatTensor<Self>,
-                gate: FloatTensor<Self>,
-                up: FloatTensor<Self>,
-                down: FloatTensor<Self>,
-                gates: FloatTensor<Self>,
-                places_a: IntTensor<Self>,
-                assignments_p: IntTensor<Self>,
-                shape: DeviceShape,
-                activation: Activation,
-            ) -> FloatTensor<Self> {
-                let rows = Rows::Device(PlannedThere { places_a, assignments_p, shape });
-                let inputs = FfnInputs { x, gate: Some(gate), up, down, gates };
-                Self::ffn_of(inputs, &rows, activation)
-            }
-
-            fn plain_ffn_there(
-                x: FloatTensor<Self>,
-                up: FloatTensor<Self>,
-                down: FloatTensor<Self>,
-                gates: FloatTensor<Self>,
-                places_a: IntTensor<Self>,
-                assignments_p: IntTensor<Self>,
-                shape: DeviceShape,
-                activation: Activation,
-            ) -> FloatTensor<Self> {
-                let rows = Rows::Device(PlannedThere { places_a, assignments_p, shape });
-                let inputs = FfnInputs { x, gate: None, up, down, gates };
-                Self::ffn_of(inputs, &rows, activation)
+                let gate = match gate {
+                    Gate::Stack(gate) => Some(gate),
+                    Gate::None => None,
+                };
+                Self::ffn_of(FfnInputs { x, gate, up, down, gates }, &rows, activation)
             }
         }
     )*};

@@ -1,15 +1,15 @@
 //! The map between tokens, assignments and the places of rows, as lists on a device.
 
 use burn::backend::{
-    Backend,
+    Backend, TensorMetadata,
     tensor::{FloatTensor, IntTensor},
 };
 use burn::tensor::Shape;
 
 use super::blocks::Blocks;
-use super::kernels::PlannedThere;
 use super::rows::{index, select_or_zero, zeros};
 use crate::RowPlan;
+use crate::device_rows::DeviceShape;
 
 /// Rows to be picked from a tensor of `N` rows: the list, and whether some of them are none of its rows but zeros.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl<B: Backend> Pick<B> {
     fn from(&self, x: FloatTensor<B>) -> FloatTensor<B> {
         match &self.list {
             Some(list) => select_or_zero::<B>(x, list.clone(), self.n, self.has_zeros),
-            None => zeros::<B>([0, burn::backend::TensorMetadata::shape(&x)[1]], &x),
+            None => zeros::<B>([0, x.shape()[1]], &x),
         }
     }
 }
@@ -86,8 +86,11 @@ impl<B: Backend> Places<B> {
     }
 
     /// The places of rows that were planned on a device: a block of equal height for each expert.
-    pub(super) fn of_device(rows: &PlannedThere<IntTensor<B>>) -> Self {
-        let shape = rows.shape;
+    pub(super) fn of_device(
+        places_a: &IntTensor<B>,
+        assignments_p: &IntTensor<B>,
+        shape: DeviceShape,
+    ) -> Self {
         let n_assignments = shape.n_tokens * shape.k;
         let pick = |list: IntTensor<B>, n, has_zeros| Pick {
             list: Some(list),
@@ -96,13 +99,13 @@ impl<B: Backend> Places<B> {
         };
         let n_places = shape.n_experts * shape.height;
         // the assignments of token t are K t, K t + 1, ..; that of an empty place, K T, is of token T, which is none
-        let tokens_p = B::int_div_scalar(rows.assignments_p.clone(), (shape.k as i64).into());
+        let tokens_p = B::int_div_scalar(assignments_p.clone(), (shape.k as i64).into());
         Self {
             blocks: Blocks::of_height(shape.n_experts, shape.height),
             tokens_p: pick(tokens_p, n_places, true),
-            assignments_p: pick(rows.assignments_p.clone(), n_places, true),
-            places_tk: pick(rows.places_a.clone(), n_assignments, false),
-            places_a: pick(rows.places_a.clone(), n_assignments, false),
+            assignments_p: pick(assignments_p.clone(), n_places, true),
+            places_tk: pick(places_a.clone(), n_assignments, false),
+            places_a: pick(places_a.clone(), n_assignments, false),
             n_tokens: shape.n_tokens,
             k: shape.k,
         }
@@ -127,7 +130,7 @@ impl<B: Backend> Places<B> {
 
     /// The sum of each token's rows `[T, D]`, which are at the places `[P, D]`.
     pub(super) fn sum_by_token(&self, rows_pd: FloatTensor<B>) -> FloatTensor<B> {
-        let width = burn::backend::TensorMetadata::shape(&rows_pd)[1];
+        let width = rows_pd.shape()[1];
         if self.places_tk.n == 0 {
             return zeros::<B>([self.n_tokens, width], &rows_pd);
         }

@@ -23,36 +23,37 @@ pub fn compare(
     );
     let mut changed = Changed::new(is_causal);
     let mut gaps = GapBin::all();
-    let mut flipped: Vec<bool> = Vec::new();
+    let mut gone_t: Vec<bool> = Vec::new();
     let pairs = reference.layers.iter().zip(&seen.layers).enumerate();
     let layers = pairs.map(|(place, (own, other))| {
-        let elsewhere = elsewhere(own, other);
-        if flipped.is_empty() {
-            flipped.clone_from(&elsewhere);
-        } else if flipped.len() == elsewhere.len() {
-            flipped
-                .iter_mut()
-                .zip(elsewhere)
-                .for_each(|(any, here)| *any |= here);
+        let here_t = elsewhere(own, other);
+        let found = layer(place, own, other, rounding, &changed, &mut gaps);
+        let gone = places(own).into_iter().filter(|at| here_t[at.token]);
+        gone.for_each(|at| changed.add(at));
+        if gone_t.is_empty() {
+            gone_t = here_t;
+        } else if gone_t.len() == here_t.len() {
+            gone_t = gone_t
+                .iter()
+                .zip(here_t)
+                .map(|(any, here)| any | here)
+                .collect();
         }
-        layer(place, own, other, rounding, &mut changed, &mut gaps)
+        found
     });
     let layers = layers.collect();
-    let differing = reference
-        .best
-        .iter()
-        .zip(&seen.best)
-        .filter(|(l, r)| l != r);
+    let best = reference.best.iter().zip(&seen.best);
+    let n_other = best.filter(|(own, other)| own != other).count();
     Comparison {
         engine: engine.to_owned(),
         rounding,
         layers,
-        n_tokens: flipped.len(),
-        n_flipped: flipped.iter().filter(|any| **any).count(),
+        n_tokens: gone_t.len(),
+        n_flipped: gone_t.iter().filter(|any| **any).count(),
         outputs: largest_difference(&reference.outputs, &seen.outputs),
         loss: mean(&seen.losses),
         reference_loss: mean(&reference.losses),
-        best_differs: differing.count() as f64 / seen.best.len().max(1) as f64,
+        best_differs: n_other as f64 / seen.best.len().max(1) as f64,
         text: None,
         gaps,
     }
@@ -64,29 +65,22 @@ fn elsewhere(own: &SeenLayer, other: &SeenLayer) -> Vec<bool> {
         own.windows, other.windows,
         "both engines route the same tokens"
     );
-    own.kept
-        .iter()
-        .zip(&other.kept)
-        .map(|(l, r)| l != r)
-        .collect()
+    let kept = own.kept.iter().zip(&other.kept);
+    kept.map(|(own, other)| own != other).collect()
 }
 
-/// Compares a layer, and adds the tokens that go elsewhere to what later layers read.
+/// Compares a layer.
 fn layer(
     place: usize,
     own: &SeenLayer,
     other: &SeenLayer,
     rounding: f64,
-    changed: &mut Changed,
+    changed: &Changed,
     gaps: &mut [GapBin],
 ) -> LayerAgreement {
     let mut found = LayerAgreement::new(place, own.ranking.is_some());
-    let mut gone = Vec::new();
     for at in places(own) {
         let t = at.token;
-        if own.kept[t] != other.kept[t] {
-            gone.push(at);
-        }
         // padding, or a soft plan
         if own.asked[t].is_empty() && other.asked[t].is_empty() {
             continue;
@@ -100,7 +94,6 @@ fn layer(
             GapBin::count(gaps, &judged);
         }
     }
-    gone.into_iter().for_each(|at| changed.add(at));
     found.finish()
 }
 

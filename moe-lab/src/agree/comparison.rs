@@ -12,10 +12,9 @@ pub struct Comparison {
     pub rounding: f64,
     /// Each layer that has a router.
     pub layers: Vec<LayerAgreement>,
-    /// The tokens of a layer, and of them those that go elsewhere in at least one layer; only over layers of as many
-    /// tokens as the first.
+    /// The tokens of the first layer.
     pub n_tokens: usize,
-    /// See [`n_tokens`](Self::n_tokens).
+    /// Those that go elsewhere in at least one layer that routes the same tokens.
     pub n_flipped: usize,
     /// The largest difference of an output, as a share of the largest output.
     pub outputs: f64,
@@ -96,7 +95,8 @@ pub struct GreedyText {
 impl Comparison {
     /// The flips that rounding does not explain, and the tokens whose scores it does not.
     pub fn n_unexplained(&self) -> usize {
-        let of_layer = |layer: &LayerAgreement| layer.selection + layer.apart.max(layer.scores);
+        // the flips on other scores are among the tokens whose scores are apart
+        let of_layer = |layer: &LayerAgreement| layer.selection + layer.apart;
         self.layers.iter().map(of_layer).sum()
     }
 

@@ -45,7 +45,7 @@ mod tests {
         let mut r = routing(&[(0, 0)], &[1.0, 0.0], 2, &device);
         r.probs = Some(probs.clone());
         let grad = probs.grad(&entropy(&r).backward()).expect("a gradient");
-        let grad: Vec<f32> = crate::routing::to_vec(grad);
+        let grad: Vec<f32> = crate::to_vec(grad);
         assert_abs_diff_eq!(grad[0], -1.0, epsilon = 1e-6);
         assert_abs_diff_eq!(grad[1], 46.051_7, epsilon = 1e-3);
     }

@@ -2,7 +2,7 @@
 
 use super::{cv_squared, experts_per_token, mean_over_tokens};
 use crate::parts::kth_largest;
-use crate::{Load, NoisyLogits, Routing, routing::to_vec};
+use crate::{Load, NoisyLogits, Routing, to_vec};
 use burn::tensor::{Tensor, TensorData};
 
 /// `CV(Load(X))^2` with the smooth load estimator: the probability that each expert is chosen again

@@ -2,7 +2,7 @@
 
 use super::sequences::{group_size, is_padding, mean_probs, mean_product, tokens_by_sequence};
 use crate::parts::top_k_into;
-use crate::{Routing, routing::to_vec};
+use crate::{Routing, to_vec};
 use burn::tensor::Tensor;
 
 /// The sequence-wise balance loss of DeepSeek-V3 (arXiv 2412.19437, equations 17 to 20), averaged over

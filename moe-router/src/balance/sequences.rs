@@ -2,7 +2,7 @@
 
 use super::{experts_per_token, without_padding};
 use crate::parts::{ExpertGroups, GroupScore};
-use crate::{Plan, Routing, routing::to_vec};
+use crate::{Plan, Routing, to_vec};
 use burn::tensor::{Tensor, TensorData};
 
 /// Returns `true` if token `t` is padding.

@@ -3,7 +3,7 @@
 use super::experts_per_token;
 use super::sequences::{mean_cv_squared, means};
 use crate::parts::top_k;
-use crate::{NoisyLogits, Routing, routing::to_vec};
+use crate::{NoisyLogits, Routing, to_vec};
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// `CV(mean_t p_te)^2` over each sequence, averaged over the sequences, where `p` is the probability that

@@ -2,7 +2,7 @@
 
 use super::law::applies;
 use super::{Held, Specimen, Stop};
-use crate::{Plan, RouterInput, Routing, SoftPlan, SparsePlan, routing::to_vec};
+use crate::{Plan, RouterInput, Routing, SoftPlan, SparsePlan, to_vec};
 
 /// Share that a token gets from one expert; for a soft plan, from one slot or to one slot.
 #[derive(Debug, Clone, Copy, PartialEq)]

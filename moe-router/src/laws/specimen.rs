@@ -1,6 +1,6 @@
 //! Built routers with their type erased, and access to their parameters.
 
-use crate::{Causality, Load, Router, RouterInput, Routing, routing::to_vec};
+use crate::{Causality, Load, Router, RouterInput, Routing, to_vec};
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
 

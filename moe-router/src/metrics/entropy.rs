@@ -1,6 +1,6 @@
 //! Entropies of probabilities and of loads.
 
-use crate::{Load, Routing, routing::to_vec};
+use crate::{Load, Routing, to_vec};
 
 /// The mean entropy of a token's distribution over experts, divided by that of the uniform one: 1 for
 /// a router that is undecided, 0 for one that is certain.

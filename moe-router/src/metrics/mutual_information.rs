@@ -1,6 +1,6 @@
 //! The mutual information of experts and labels.
 
-use crate::{Plan, Routing, routing::to_vec};
+use crate::{Plan, Routing, to_vec};
 
 /// Counts of tokens of each label (a class of tokens, a domain) that each expert computed, summed over any
 /// number of routings.

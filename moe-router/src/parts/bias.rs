@@ -1,6 +1,6 @@
 //! Biases of the choice, balanced without an auxiliary loss (arXiv 2408.15664, algorithm 1).
 
-use crate::{Load, routing::to_vec};
+use crate::{Load, to_vec};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};

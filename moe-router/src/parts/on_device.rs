@@ -107,18 +107,10 @@ impl ExpertGroups {
 mod tests {
     use super::*;
     use crate::parts::top_k;
+    use crate::parts::top_k_rows::odd_score;
     use crate::{reads, to_vec};
     use burn::tensor::Device;
     use proptest::prelude::*;
-
-    /// A score among which ties, infinities, both zeros and what is not a number are frequent.
-    fn score() -> impl Strategy<Value = f32> {
-        let odd = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 0.0, -0.0];
-        prop_oneof![
-            (-3i32..3).prop_map(|x| x as f32 * 0.5),
-            prop::sample::select(odd.to_vec())
-        ]
-    }
 
     proptest! {
         /// The choice is the host's, ties and infinities and what is not a number included.
@@ -126,7 +118,7 @@ mod tests {
         fn equals_the_choice_of_the_host(
             n_experts in 1usize..13,
             k in 1usize..13,
-            scores in prop::collection::vec(score(), 12 * 5),
+            scores in prop::collection::vec(odd_score(), 12 * 5),
         ) {
             let k = k.min(n_experts);
             let scores = &scores[..n_experts * 5];
@@ -138,7 +130,7 @@ mod tests {
 
         #[test]
         fn groups_are_masked_as_on_the_host(
-            scores in prop::collection::vec(score(), 12 * 3),
+            scores in prop::collection::vec(odd_score(), 12 * 3),
             topk_groups in 1usize..=4,
             by_sum in any::<bool>(),
         ) {

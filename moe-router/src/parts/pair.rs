@@ -1,7 +1,7 @@
 //! The choice of a top-2 router whose second expert is optional.
 
 use super::{gather_weights, normalise_per_token, token_choice};
-use crate::{Assignments, RouterInput, routing::to_vec};
+use crate::{Assignments, RouterInput, to_vec};
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// The choices of a top-2 router.

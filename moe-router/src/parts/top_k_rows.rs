@@ -108,6 +108,17 @@ fn abreast_body(scores_te: &[f32], n_experts: usize, best_tk: &mut [u32], k: usi
     }
 }
 
+/// A score among which ties, infinities, both zeros and what is not a number are frequent.
+#[cfg(test)]
+pub(super) fn odd_score() -> impl proptest::strategy::Strategy<Value = f32> {
+    use proptest::prelude::*;
+    let odd = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 0.0, -0.0];
+    prop_oneof![
+        (-3i32..3).prop_map(|x| x as f32 * 0.5),
+        prop::sample::select(odd.to_vec())
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,21 +140,12 @@ mod tests {
         let _ = top_k_of_rows(&[0.0; 2 * ABREAST], 2, 3);
     }
 
-    /// A score among which ties, infinities, both zeros and what is not a number are frequent.
-    fn score() -> impl Strategy<Value = f32> {
-        let odd = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 0.0, -0.0];
-        prop_oneof![
-            (-3i32..3).prop_map(|x| x as f32 * 0.5),
-            prop::sample::select(odd.to_vec())
-        ]
-    }
-
     proptest! {
         #[test]
         fn rows_abreast_equal_rows_by_themselves(
             n_experts in 1usize..24,
             k in 1usize..24,
-            scores in prop::collection::vec(score(), 24 * (2 * ABREAST + 3)),
+            scores in prop::collection::vec(odd_score(), 24 * (2 * ABREAST + 3)),
         ) {
             let k = k.min(n_experts);
             let scores = &scores[..n_experts * (2 * ABREAST + 3)];

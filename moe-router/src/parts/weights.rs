@@ -1,6 +1,6 @@
 //! Weights of selected experts.
 
-use crate::{Assignments, routing::to_vec};
+use crate::{Assignments, to_vec};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation::softmax};
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! Functions shared by several routers.
 
 use crate::parts::{Buffers, Claims, FillOrder, standard_normal};
-use crate::{Assignments, NoisyLogits, RouterInput, RouterShape, Routing, routing::to_vec};
+use crate::{Assignments, NoisyLogits, RouterInput, RouterShape, Routing, to_vec};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, assert_shape};
 

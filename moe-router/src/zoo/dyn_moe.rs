@@ -142,7 +142,7 @@ impl Router for DynMoeRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Plan, routing::to_vec};
+    use crate::{Plan, to_vec};
     use burn::tensor::{TensorData, Tolerance};
     use proptest::prelude::*;
 

@@ -232,7 +232,7 @@ impl Router for MoePlusPlusRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::to_vec;
+    use crate::to_vec;
     use burn::tensor::Tolerance;
     use proptest::prelude::*;
 

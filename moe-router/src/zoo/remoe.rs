@@ -146,7 +146,7 @@ impl Router for ReMoeRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Plan, routing::to_vec};
+    use crate::{Plan, to_vec};
     use burn::tensor::TensorData;
     use proptest::prelude::*;
 

@@ -199,7 +199,7 @@ fn column(values_t: &[f32], shape_gms: &[usize; 3], like: &Tensor<3>) -> Tensor<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Plan, routing::to_vec};
+    use crate::{Plan, to_vec};
     use approx::assert_abs_diff_eq;
     use burn::tensor::Distribution;
 

@@ -104,7 +104,7 @@ impl Router for TopPRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Plan, routing::to_vec};
+    use crate::{Plan, to_vec};
     use burn::module::Param;
     use burn::tensor::{Tensor, TensorData, Tolerance};
     use proptest::prelude::*;

@@ -1,9 +1,8 @@
-//! What engines are compared on: a model and what it reads.
+//! Subjects of a comparison: a model and its reading.
 
 use super::AgreeArgs;
 use crate::exit::{OrUsage, Usage, run_error};
 use crate::generation::Words;
-use crate::interrupt;
 use crate::memory;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
@@ -11,7 +10,7 @@ use anyhow::Context;
 use burn::tensor::Device;
 use moe_checkpoint::published::PublishedConfig;
 use moe_checkpoint::{AnyCheckpoint, PublishedCheckpoint, PublishedTokenizer, disk};
-use moe_lab::agree::{Engine, Seen, Windows, see_images, see_pairs, see_text};
+use moe_lab::agree::{Engine, Seen, Windows, greedy, see_images, see_pairs, see_text};
 use moe_models::WeightType;
 use moe_router::parts::uniform_below;
 use moe_train::config::RunConfig;
@@ -19,9 +18,13 @@ use moe_train::data::Split;
 use moe_train::run::{LoadedRun, group_images};
 use moe_train::task::{AnyModel, AnyModelConfig, TaskData};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// The tokens of a window that a published checkpoint reads.
 const LENGTH: usize = 64;
+
+/// The tokens that are written after a prompt.
+const N_WRITTEN: usize = 32;
 
 /// The largest text that is read beside a published checkpoint.
 const MOST_BYTES: u64 = 64 << 20;
@@ -33,13 +36,13 @@ enum Origin {
     Published(Box<PublishedCheckpoint>),
 }
 
-/// What the model reads.
+/// Tokens or data that the model reads.
 enum Reading {
     Windows(Windows),
     Data(Box<TaskData>),
 }
 
-/// A model, and what it reads.
+/// A model and its reading.
 pub(super) struct Subject {
     origin: Origin,
     reading: Reading,
@@ -51,7 +54,12 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Opens the subject and its data.
-    pub(super) fn open(args: &AgreeArgs, device: &Device, shared: &Shared) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        args: &AgreeArgs,
+        device: &Device,
+        stop: &AtomicBool,
+        shared: &Shared,
+    ) -> anyhow::Result<Self> {
         if PublishedCheckpoint::is_at(&args.subject) {
             Self::of_published(args, shared)
         } else if args.text.is_some() {
@@ -59,29 +67,32 @@ impl Subject {
                 "--text is read by a published checkpoint; a configuration or a run reads its own data",
             ))
         } else if args.subject.extension().is_some_and(|end| end == "toml") {
-            Self::of_config(args, shared)
+            Self::of_config(args, stop, shared)
         } else {
-            Self::of_run(args, device, shared)
+            Self::of_run(args, device, stop, shared)
         }
     }
 
-    fn of_config(args: &AgreeArgs, shared: &Shared) -> anyhow::Result<Self> {
+    fn of_config(args: &AgreeArgs, stop: &AtomicBool, shared: &Shared) -> anyhow::Result<Self> {
         let config = shared.load_config(&args.subject, &args.overrides)?;
         memory::check(&config, 1, &shared.device_name())?;
-        let stop = interrupt::stop_flag("stopping")?;
-        let data = TaskData::load(&config, &stop).or_usage()?;
+        let data = TaskData::load(&config, stop).or_usage()?;
         let name = format!("{}, seed {}", shown(&args.subject), config.seed);
         let group = group_of(&config);
         let origin = Origin::Config(Box::new(config));
         Ok(Self::of_data(origin, data, args, group, &name))
     }
 
-    fn of_run(args: &AgreeArgs, device: &Device, shared: &Shared) -> anyhow::Result<Self> {
+    fn of_run(
+        args: &AgreeArgs,
+        device: &Device,
+        stop: &AtomicBool,
+        shared: &Shared,
+    ) -> anyhow::Result<Self> {
         let path = find(&args.subject, &shared.runs)?;
         let run = LoadedRun::open_with(&path, &args.overrides, device);
         let run = run.map_err(run_error)?;
-        let stop = interrupt::stop_flag("stopping")?;
-        let data = run.data(&stop).map_err(run_error)?;
+        let data = run.data(stop).map_err(run_error)?;
         let name = format!("{}, step {}", run.folder.display(), run.step);
         let origin = Origin::Run(path, args.overrides.clone());
         let group = group_of(&run.config);
@@ -180,20 +191,22 @@ impl Subject {
         8usize.next_multiple_of(self.group)
     }
 
-    /// What is read, in words.
+    /// The subject and its reading, in words.
     pub(super) fn words(&self) -> &str {
         &self.words
     }
 
-    /// The tokens that a text begins with: those of the first window.
-    pub(super) fn prompt(&self) -> Option<&[u32]> {
-        match &self.reading {
-            Reading::Windows(windows) => {
-                let length = windows.length.div_ceil(2);
-                Some(&windows.inputs[..length])
-            }
-            Reading::Data(_) => None,
-        }
+    /// The tokens that a decoder writes after the first half of the first window; none of another model.
+    pub(super) fn written(
+        &self,
+        model: &AnyModel,
+        engine: &Engine,
+    ) -> anyhow::Result<Option<Vec<u32>>> {
+        let (AnyModel::Text(decoder), Reading::Windows(windows)) = (model, &self.reading) else {
+            return Ok(None);
+        };
+        let prompt = &windows.inputs[..windows.length.div_ceil(2)];
+        Ok(Some(greedy(decoder, prompt, N_WRITTEN, &engine.device)?))
     }
 
     /// The model of an engine.

@@ -7,16 +7,12 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, NodeGuard, Ops, OpsKind},
 };
-use burn::backend::{
-    Autodiff,
-    tensor::{FloatTensor, IntTensor},
-};
+use burn::backend::{Autodiff, tensor::FloatTensor};
 
 use super::MoeBackend;
-use crate::device_rows::DeviceShape;
-use crate::grouped::kernels::{FfnInputs, FfnKept, FfnTracked, MoeKernels, PlannedThere, Rows};
+use crate::Activation;
+use crate::grouped::kernels::{FfnInputs, FfnKept, FfnTracked, Gate, MoeKernels, Rows};
 use crate::profile::{Part, Pass, apart};
-use crate::{Activation, RowPlan};
 
 impl<B: MoeKernels, C: CheckpointStrategy> MoeBackend for Autodiff<B, C> {
     fn grouped_matmul(
@@ -35,96 +31,49 @@ impl<B: MoeKernels, C: CheckpointStrategy> MoeBackend for Autodiff<B, C> {
         }
     }
 
-    fn gated_ffn(
+    fn ffn_of_experts(
         x: FloatTensor<Self>,
-        gate: FloatTensor<Self>,
+        gate: Gate<Self>,
         up: FloatTensor<Self>,
         down: FloatTensor<Self>,
         gates: FloatTensor<Self>,
-        plan: Arc<RowPlan>,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), up.node(), down.node(), gates.node(), gate.node()];
-        let inputs = FfnInputs {
-            x: x.into_primitive(),
-            gate: Some(gate.into_primitive()),
-            up: up.into_primitive(),
-            down: down.into_primitive(),
-            gates: gates.into_primitive(),
-        };
-        track_ffn::<B, C, 5>(nodes, inputs, Rows::Host(plan), activation)
-    }
-
-    fn plain_ffn(
-        x: FloatTensor<Self>,
-        up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        plan: Arc<RowPlan>,
+        rows: Rows<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), up.node(), down.node(), gates.node()];
-        let inputs = FfnInputs {
+        let inputs = |gate| FfnInputs {
             x: x.into_primitive(),
-            gate: None,
+            gate,
             up: up.into_primitive(),
             down: down.into_primitive(),
             gates: gates.into_primitive(),
         };
-        track_ffn::<B, C, 4>(nodes, inputs, Rows::Host(plan), activation)
+        let rows = plain(rows);
+        match gate {
+            Gate::Stack(gate) => {
+                let [x, up, down, gates] = nodes;
+                let nodes = [x, up, down, gates, gate.node()];
+                let inputs = inputs(Some(gate.into_primitive()));
+                track_ffn::<B, C, 5>(nodes, inputs, rows, activation)
+            }
+            Gate::None => track_ffn::<B, C, 4>(nodes, inputs(None), rows, activation),
+        }
     }
+}
 
-    fn gated_ffn_there(
-        x: FloatTensor<Self>,
-        gate: FloatTensor<Self>,
-        up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        places_a: IntTensor<Self>,
-        assignments_p: IntTensor<Self>,
-        shape: DeviceShape,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        let rows = Rows::Device(PlannedThere {
+/// Rows of the backend below differentiation, whose lists are the same tensors.
+fn plain<B: MoeKernels, C: CheckpointStrategy>(rows: Rows<Autodiff<B, C>>) -> Rows<B> {
+    match rows {
+        Rows::Host(plan) => Rows::Host(plan),
+        Rows::Device {
             places_a,
             assignments_p,
             shape,
-        });
-        let nodes = [x.node(), up.node(), down.node(), gates.node(), gate.node()];
-        let inputs = FfnInputs {
-            x: x.into_primitive(),
-            gate: Some(gate.into_primitive()),
-            up: up.into_primitive(),
-            down: down.into_primitive(),
-            gates: gates.into_primitive(),
-        };
-        track_ffn::<B, C, 5>(nodes, inputs, rows, activation)
-    }
-
-    fn plain_ffn_there(
-        x: FloatTensor<Self>,
-        up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        places_a: IntTensor<Self>,
-        assignments_p: IntTensor<Self>,
-        shape: DeviceShape,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        let rows = Rows::Device(PlannedThere {
+        } => Rows::Device {
             places_a,
             assignments_p,
             shape,
-        });
-        let nodes = [x.node(), up.node(), down.node(), gates.node()];
-        let inputs = FfnInputs {
-            x: x.into_primitive(),
-            gate: None,
-            up: up.into_primitive(),
-            down: down.into_primitive(),
-            gates: gates.into_primitive(),
-        };
-        track_ffn::<B, C, 4>(nodes, inputs, rows, activation)
+        },
     }
 }
 
@@ -165,15 +114,15 @@ impl<B: MoeKernels> Backward<B, 2> for ProductStep {
 struct FfnStep;
 
 #[derive(Clone, Debug)]
-struct FfnState<T, I> {
-    inputs: FfnInputs<T>,
-    kept: FfnKept<T>,
-    rows: Rows<I>,
+struct FfnState<B: MoeKernels> {
+    inputs: FfnInputs<FloatTensor<B>>,
+    kept: FfnKept<FloatTensor<B>>,
+    rows: Rows<B>,
     activation: Activation,
 }
 
 impl<B: MoeKernels> Backward<B, 5> for FfnStep {
-    type State = FfnState<FloatTensor<B>, IntTensor<B>>;
+    type State = FfnState<B>;
 
     fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         register_ffn::<B, 5>(ops, grads);
@@ -181,7 +130,7 @@ impl<B: MoeKernels> Backward<B, 5> for FfnStep {
 }
 
 impl<B: MoeKernels> Backward<B, 4> for FfnStep {
-    type State = FfnState<FloatTensor<B>, IntTensor<B>>;
+    type State = FfnState<B>;
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
         register_ffn::<B, 4>(ops, grads);
@@ -192,11 +141,11 @@ impl<B: MoeKernels> Backward<B, 4> for FfnStep {
 fn track_ffn<B: MoeKernels, C: CheckpointStrategy, const N: usize>(
     nodes: [NodeGuard; N],
     inputs: FfnInputs<FloatTensor<B>>,
-    rows: Rows<IntTensor<B>>,
+    rows: Rows<B>,
     activation: Activation,
 ) -> FloatTensor<Autodiff<B, C>>
 where
-    FfnStep: Backward<B, N, State = FfnState<FloatTensor<B>, IntTensor<B>>>,
+    FfnStep: Backward<B, N, State = FfnState<B>>,
 {
     match FfnStep.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
@@ -213,10 +162,7 @@ where
     }
 }
 
-fn register_ffn<B: MoeKernels, const N: usize>(
-    ops: Ops<FfnState<FloatTensor<B>, IntTensor<B>>, N>,
-    grads: &mut Gradients,
-) {
+fn register_ffn<B: MoeKernels, const N: usize>(ops: Ops<FfnState<B>, N>, grads: &mut Gradients) {
     let d_out = grads.consume::<B>(&ops.node);
     let FfnState {
         inputs,

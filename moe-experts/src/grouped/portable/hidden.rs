@@ -52,55 +52,44 @@ pub(super) fn value<B: Backend>(
 
 /// The activation.
 fn act<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
-    match activation {
-        Activation::SwiGlu | Activation::Silu => {
-            let s = B::sigmoid(x.clone());
-            B::float_mul(x, s)
-        }
-        Activation::Gelu => {
-            let square = B::float_mul(x.clone(), x.clone());
-            let z = B::float_mul(x.clone(), polynomial::<B>(square, 1.0));
-            B::float_mul(x, B::sigmoid(z))
-        }
-        Activation::Relu => B::relu(x),
+    match sigmoid_of::<B>(&x, activation) {
+        Some(s) => B::float_mul(x, s),
+        None => B::relu(x),
     }
 }
 
-/// Value and slope of the activation.
+/// Value and slope of the activation: of `x s`, where `s = sigmoid(z)`, the slope is `s + (x s - x s s) dz/dx`.
 fn curve<B: Backend>(x: FloatTensor<B>, activation: Activation) -> [FloatTensor<B>; 2] {
+    let Some(s) = sigmoid_of::<B>(&x, activation) else {
+        let ones = B::float_ones(x.shape(), &x.device(), x.dtype().into());
+        let value = B::relu(x);
+        return [value.clone(), B::relu_backward(value, ones)];
+    };
+    let value = B::float_mul(x.clone(), s.clone());
+    let rest = B::float_sub(value.clone(), B::float_mul(value.clone(), s.clone()));
+    let rest = if activation == Activation::Gelu {
+        B::float_mul(rest, polynomial::<B>(x, 3.0))
+    } else {
+        rest
+    };
+    [value, B::float_add(s, rest)]
+}
+
+/// The factor that makes the activation of `x`; none of ReLU.
+fn sigmoid_of<B: Backend>(x: &FloatTensor<B>, activation: Activation) -> Option<FloatTensor<B>> {
     match activation {
-        Activation::SwiGlu | Activation::Silu => times_sigmoid::<B>(x.clone(), x, None),
+        Activation::SwiGlu | Activation::Silu => Some(B::sigmoid(x.clone())),
         Activation::Gelu => {
-            let square = B::float_mul(x.clone(), x.clone());
-            let z = B::float_mul(x.clone(), polynomial::<B>(square.clone(), 1.0));
-            times_sigmoid::<B>(x, z, Some(polynomial::<B>(square, 3.0)))
+            let z = B::float_mul(x.clone(), polynomial::<B>(x.clone(), 1.0));
+            Some(B::sigmoid(z))
         }
-        Activation::Relu => {
-            let ones = B::float_ones(x.shape(), &x.device(), x.dtype().into());
-            let value = B::relu(x);
-            [value.clone(), B::relu_backward(value, ones)]
-        }
+        Activation::Relu => None,
     }
 }
 
 /// `sqrt(8 / pi) (1 + factor 0.044715 x^2)`.
-fn polynomial<B: Backend>(square: FloatTensor<B>, factor: f64) -> FloatTensor<B> {
+fn polynomial<B: Backend>(x: FloatTensor<B>, factor: f64) -> FloatTensor<B> {
+    let square = B::float_mul(x.clone(), x);
     let poly = B::float_mul_scalar(square, (factor * CUBIC * SQRT_8_OVER_PI).into());
     B::float_add_scalar(poly, SQRT_8_OVER_PI.into())
-}
-
-/// `x s` and its slope `s + (x s - x s s) dz`, where `s = sigmoid(z)`; `dz` is 1 if it is left out.
-fn times_sigmoid<B: Backend>(
-    x: FloatTensor<B>,
-    z: FloatTensor<B>,
-    dz: Option<FloatTensor<B>>,
-) -> [FloatTensor<B>; 2] {
-    let s = B::sigmoid(z);
-    let value = B::float_mul(x, s.clone());
-    let rest = B::float_sub(value.clone(), B::float_mul(value.clone(), s.clone()));
-    let rest = match dz {
-        Some(dz) => B::float_mul(rest, dz),
-        None => rest,
-    };
-    [value, B::float_add(s, rest)]
 }

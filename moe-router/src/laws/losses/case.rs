@@ -1,7 +1,7 @@
 //! Generated routings for the laws of balance losses.
 
 use crate::parts::{gather_weights, mix_seed, standard_normal, top_k, uniform_below};
-use crate::{Assignments, Routing, routing::to_vec};
+use crate::{Assignments, Routing, to_vec};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! The closed forms of the losses, in f64 on the host, written out from the papers.
 
 use crate::parts::top_k;
-use crate::{Plan, Routing, routing::to_vec};
+use crate::{Plan, Routing, to_vec};
 
 /// Properties of a loss that are known beside its code.
 #[derive(Clone, Copy)]

@@ -167,7 +167,7 @@ fn gradient(subject: &LossSubject<'_>, case: &LossCase) -> Held {
     let leaf = case.tensor(&logits, &device).require_grad();
     let loss = (subject.loss)(&case.routing(leaf.clone(), assignments.clone()));
     let found = loss.is_tracked().then(|| leaf.grad(&loss.backward()));
-    let found = found.flatten().map(crate::routing::to_vec);
+    let found = found.flatten().map(crate::to_vec);
     let found = found.unwrap_or_else(|| vec![0.0; logits.len()]);
     ensure(found.iter().all(|g| g.is_finite()), || {
         "a gradient is not finite".to_owned()

@@ -4,7 +4,7 @@ use crate::laws::host::{Table, difference};
 use crate::laws::law::{applies, ensure};
 use crate::laws::{Case, Held, Law, Specimen, Stop, Subject};
 use crate::parts::top_k;
-use crate::{Load, RouterInput, Routing, routing::to_vec};
+use crate::{Load, RouterInput, Routing, to_vec};
 
 pub(super) const LAW: Law = Law {
     name: "advance",
