@@ -126,7 +126,30 @@ pub struct AttentionGradients<B: Backend> {
 }
 
 #[cfg(feature = "cube")]
-impl AttentionBackend for burn::backend::Cube {}
+impl AttentionBackend for burn::backend::Cube {
+    /// Its fused kernel knows the default scale alone, so the queries carry what another one adds.
+    fn causal_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        scale: f64,
+        window: Option<usize>,
+    ) -> FloatTensor<Self> {
+        let default = (q.shape()[3] as f64).sqrt().recip();
+        let q = if scale == default {
+            q
+        } else {
+            Self::float_mul_scalar(q, (scale / default).into())
+        };
+        composed_attention::<Self>(AttentionInputs {
+            q,
+            k,
+            v,
+            scale: default,
+            window,
+        })
+    }
+}
 #[cfg(feature = "cube")]
 impl AttentionKernels for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]

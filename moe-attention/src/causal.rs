@@ -67,7 +67,8 @@ impl From<f64> for CausalOptions {
 ///
 /// Query `i` attends keys `0..=S-L+i`; key/value head `j` serves query heads `j*G..(j+1)*G`.
 /// On Flex in f32 it runs tiled, without the whole matrix of scores, and has its own backward
-/// pass; elsewhere, and where keys are padding, it is composed of the backend's operations.
+/// pass; elsewhere, and where keys are padding, it is composed of the backend's operations. Among these is the backend's
+/// own fused attention, where there are as many keys as queries, no window and no gradient.
 ///
 /// # Shapes
 ///

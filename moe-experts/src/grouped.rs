@@ -35,7 +35,7 @@ use std::sync::Arc;
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Tensor, assert_shape};
 
-pub(crate) use self::blocks::STEP;
+pub(crate) use self::blocks::{Blocks, STEP};
 pub(crate) use self::devices::{is_far, is_listed};
 
 use self::devices::reads_bf16;

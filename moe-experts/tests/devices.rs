@@ -1,15 +1,20 @@
 //! Every backend that is built in against the CPU: the fused operation at sizes of more than one tile, output and all
-//! gradients, against the slow loop; and the choice of experts on the device against that of the host. The laws check
-//! smaller cases, and more of them.
+//! gradients, against the slow loop; the choice of experts on the device against that of the host; and a step of training
+//! whose choices stay on the device against one that goes through the host. The laws check smaller cases, and more of them.
 
 #![cfg(feature = "flex")]
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use moe_experts::{Activation, ExpertWeights, MoeLayerConfig, RowPlan, moe_ffn, reference};
+use moe_experts::{
+    Activation, ExpertWeights, MoeLayer, MoeLayerConfig, MoeOutput, RowPlan, moe_ffn, reference,
+};
+use moe_router::balance::BalanceConfig;
 use moe_router::parts::{ExpertGroups, GroupScore, top_k, top_k_on_device};
-use moe_router::zoo::DeepSeekV3RouterConfig;
-use moe_router::{RouterConfig, RouterInput, reads, to_vec};
+use moe_router::zoo::{
+    DeepSeekV2RouterConfig, DeepSeekV3RouterConfig, SwitchRouterConfig, VmoeRouterConfig,
+};
+use moe_router::{RouterConfig, RouterInput, reads};
 use std::sync::Arc;
 
 const N_TOKENS: usize = 700;
@@ -153,36 +158,88 @@ fn every_backend_chooses_as_the_host_does_to_the_last_tie() {
     }
 }
 
-#[test]
-fn a_layer_of_choices_on_the_device_reads_the_loads_alone() {
-    let router: RouterConfig = DeepSeekV3RouterConfig {
+/// The routers whose choices stay on a device, and the reads of a layer and of a step of training.
+fn routers() -> [(RouterConfig, u64); 5] {
+    let groups = DeepSeekV3RouterConfig {
         top_k: 4,
         n_groups: 4,
         topk_groups: 2,
         ..Default::default()
-    }
-    .into();
-    let x: Vec<f32> = (0..512 * 32)
-        .map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0)
-        .collect();
-    let config = MoeLayerConfig::new(32, 16, 24).with_router(router);
-    let reference = config.init(&Device::flex());
-    let record = reference.clone().into_record();
-    let expected = {
-        let x_td = Tensor::<1>::from_floats(&x[..], &Device::flex()).reshape([512, 32]);
-        to_vec(reference.forward_tokens(RouterInput::new(x_td)).output)
     };
-    for (name, device) in devices() {
-        let layer = config.init(&device).load_record(record.clone());
-        let x_td = Tensor::<1>::from_floats(&x[..], &device).reshape([512, 32]);
-        let input = RouterInput::new(x_td).stay_on_device(true);
-        let (output, read) = reads::during(|| layer.forward_tokens(input).output);
-        assert_eq!(read.count, 1, "{name}");
-        let actual = to_vec(output);
-        let worst = actual
-            .iter()
-            .zip(&expected)
-            .fold(0f32, |max, (a, e)| max.max((a - e).abs()));
-        assert!(worst < 1e-4, "{name}: {worst}");
+    let devices = DeepSeekV2RouterConfig {
+        top_k: 3,
+        n_groups: 4,
+        topk_groups: 2,
+        ..Default::default()
+    };
+    let tight = VmoeRouterConfig {
+        capacity_factor: 0.8,
+        ..Default::default()
+    };
+    [
+        (RouterConfig::mixtral(2), 1),
+        (groups.into(), 1),
+        (devices.into(), 1),
+        // a capacity says where rows lie
+        (SwitchRouterConfig::default().into(), 0),
+        (tight.into(), 0),
+    ]
+}
+
+/// The output of a layer, a loss with the router's own balance terms, gradients of tokens, gate and experts, and the
+/// host's reads in between.
+fn layer_step(
+    layer: &MoeLayer,
+    balance: &BalanceConfig,
+    input: RouterInput,
+) -> (Vec<Tensor<1>>, u64) {
+    let x_td = input.x_td.clone();
+    let ((output, loss), forward) = reads::during(|| {
+        let MoeOutput { output, routing } = layer.forward_tokens(input);
+        let terms = balance.terms(&routing).into_iter();
+        let penalty = terms.map(|term| term.value * term.weight);
+        let loss = (output.clone() * x_td.clone().detach()).mean();
+        (output, penalty.fold(loss, |sum, term| sum + term))
+    });
+    let (gradients, backward) = reads::during(|| loss.backward());
+    let stack = layer.experts.up.val().grad(&gradients).expect("a gradient");
+    let flat = |x: Tensor<2>| x.flatten::<1>(0, 1);
+    let found = vec![
+        flat(output),
+        loss,
+        flat(x_td.grad(&gradients).expect("a gradient")),
+        stack.flatten(0, 2),
+    ];
+    (found, forward.count + backward.count)
+}
+
+#[test]
+fn a_training_step_of_a_layer_reads_the_loads_or_nothing() {
+    for (router, n_reads) in routers() {
+        for n_experts in [8, 32] {
+            let balance = router.balance();
+            let config = MoeLayerConfig::new(32, n_experts, 24).with_router(router.clone());
+            let on_host = Device::flex().autodiff();
+            let layer = config.init(&on_host);
+            let record = layer.clone().into_record();
+            let input = |device: &Device| {
+                RouterInput::new(tensor([512, 32], 5, device))
+                    .groups(4)
+                    .noise(Some(3))
+            };
+            let (expected, _) = layer_step(&layer, &balance, input(&on_host));
+            for (name, device) in devices() {
+                let device = device.autodiff();
+                let layer = config.init(&device).load_record(record.clone());
+                let input = input(&device).stay_on_device(true);
+                let (found, read) = layer_step(&layer, &balance, input);
+                assert_eq!(read, n_reads, "{name} {router:?}");
+                for (found, expected) in found.into_iter().zip(&expected) {
+                    let (found, expected) = (found.into_data(), expected.to_data());
+                    let worst = difference(&found, &expected);
+                    assert!(worst < 1e-4, "{name} {router:?}: {worst}");
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The list of assignments of a sparse router.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, assert_shape};
 use std::iter::repeat_n;
 use std::sync::OnceLock;
 
@@ -35,8 +35,22 @@ struct Lists {
 struct Chosen {
     /// `[T, K]`.
     experts_tk: Tensor<2, Int>,
+    places: Option<Places>,
     lists: OnceLock<Lists>,
     counts: OnceLock<Vec<u32>>,
+}
+
+/// Places of choices in the buffers of their experts, on a device.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The place of each choice in the buffer of its expert and group, `[T, K]`; from the capacity on it is dropped.
+    pub position_tk: Tensor<2, Int>,
+    /// The places of an expert for a group.
+    pub capacity: usize,
+    /// The number of groups.
+    pub n_groups: usize,
+    /// The choices of each expert, dropped ones included, `[E]`.
+    pub asked_e: Tensor<1, Int>,
 }
 
 impl Lists {
@@ -54,7 +68,12 @@ impl Chosen {
     fn lists(&self) -> &Lists {
         self.lists.get_or_init(|| {
             let [_, k] = self.experts_tk.dims();
-            Lists::of_each_token(reads::ints(self.experts_tk.clone()), k)
+            let mut lists = Lists::of_each_token(reads::ints(self.experts_tk.clone()), k);
+            if let Some(places) = &self.places {
+                let position_a = reads::ints(places.position_tk.clone()).into_iter();
+                lists.kept = position_a.map(|p| (p as usize) < places.capacity).collect();
+            }
+            lists
         })
     }
 }
@@ -95,7 +114,7 @@ impl Assignments {
         Self(Source::Host(Lists::of_each_token(experts, k)))
     }
 
-    /// `K` experts for each token, all kept, that stay where they were chosen until the list is asked for.
+    /// `K` experts for each token, all kept unless [their places](Self::within) are limited, that stay where they were chosen until the list is asked for.
     ///
     /// # Shapes
     ///
@@ -103,6 +122,7 @@ impl Assignments {
     pub fn chosen_on_device(experts_tk: Tensor<2, Int>) -> Self {
         Self(Source::Device(Box::new(Chosen {
             experts_tk,
+            places: None,
             lists: OnceLock::new(),
             counts: OnceLock::new(),
         })))
@@ -116,8 +136,35 @@ impl Assignments {
         }
     }
 
-    /// Notes the assignments of each expert `[E]`, which somebody has counted on the device, so that they need not be
-    /// counted from the list.
+    /// Keeps of choices on a device those alone that have a place.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the choices are not on a device, or if there is not one position for each.
+    pub fn within(self, places: Places) -> Self {
+        let Source::Device(chosen) = self.0 else {
+            panic!("places on a device are those of choices there");
+        };
+        let [n_tokens, k] = chosen.experts_tk.dims();
+        assert_shape!(places.position_tk, [n_tokens, k]);
+        Self(Source::Device(Box::new(Chosen {
+            experts_tk: chosen.experts_tk,
+            places: Some(places),
+            lists: OnceLock::new(),
+            counts: OnceLock::new(),
+        })))
+    }
+
+    /// The places of choices on a device, if they are limited.
+    pub fn places(&self) -> Option<&Places> {
+        match &self.0 {
+            Source::Host(_) => None,
+            Source::Device(chosen) => chosen.places.as_ref(),
+        }
+    }
+
+    /// Notes the assignments of each expert `[E]`, all of which are kept, so that they need not be counted from the list:
+    /// somebody has counted them on the device.
     pub fn note_counts(&self, counts: Vec<u32>) {
         if let Source::Device(chosen) = &self.0 {
             // what is known already is the same

@@ -61,7 +61,7 @@ mod routing;
 mod tally;
 mod trace;
 
-pub use assignments::Assignments;
+pub use assignments::{Assignments, Places};
 pub use balance::{BalanceConfig, LossTerm};
 pub use error::{RouterError, check_top_k};
 pub use extras::{Admission, Bypass, NoisyLogits, VectorMix};

@@ -144,7 +144,7 @@ impl Blocks {
 
     /// The number of places P.
     pub fn n_places(&self) -> usize {
-        self.row_of_place.len()
+        self.groups.last().map_or(0, |group| group.places.end)
     }
 
     /// Returns `true` if the row of every place is the place itself.

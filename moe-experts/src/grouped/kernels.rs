@@ -150,7 +150,7 @@ pub trait MoeKernels: Backend {
                 assignments_p,
                 shape,
             } => {
-                let places = Places::of_device(places_a, assignments_p, *shape);
+                let places = Places::of_device(places_a, assignments_p, shape);
                 portable::ffn::<Self>(inputs, &places, activation)
             }
         }
@@ -171,7 +171,7 @@ pub trait MoeKernels: Backend {
                 assignments_p,
                 shape,
             } => {
-                let places = Places::of_device(places_a, assignments_p, *shape);
+                let places = Places::of_device(places_a, assignments_p, shape);
                 portable::ffn_backward::<Self>(inputs, kept, &places, activation, d_out)
             }
         }

@@ -5,6 +5,7 @@ use burn::backend::{
     tensor::{FloatTensor, IntTensor},
 };
 use burn::tensor::Shape;
+use std::sync::Arc;
 
 use super::blocks::Blocks;
 use super::rows::{index, select_or_zero, zeros};
@@ -24,7 +25,7 @@ struct Pick<B: Backend> {
 #[derive(Debug, Clone)]
 pub struct Places<B: Backend> {
     /// The products over the places.
-    pub(super) blocks: Blocks,
+    pub(super) blocks: Arc<Blocks>,
     /// The token of each place.
     tokens_p: Pick<B>,
     /// The assignment of each place.
@@ -79,17 +80,17 @@ impl<B: Backend> Places<B> {
             assignments_p: Pick::of(&assignments_p, n_assignments, like),
             places_tk: Pick::of(&places_tk, n_places, like),
             places_a: Pick::of(&places_a, n_places, like),
-            blocks,
+            blocks: Arc::new(blocks),
             n_tokens,
             k,
         }
     }
 
-    /// The places of rows that were planned on a device: a block of equal height for each expert.
+    /// The places of rows that were planned on a device.
     pub(super) fn of_device(
         places_a: &IntTensor<B>,
         assignments_p: &IntTensor<B>,
-        shape: DeviceShape,
+        shape: &DeviceShape,
     ) -> Self {
         let n_assignments = shape.n_tokens * shape.k;
         let pick = |list: IntTensor<B>, n, has_zeros| Pick {
@@ -97,15 +98,15 @@ impl<B: Backend> Places<B> {
             n,
             has_zeros,
         };
-        let n_places = shape.n_experts * shape.height;
+        let n_places = shape.blocks.n_places();
         // the assignments of token t are K t, K t + 1, ..; that of an empty place, K T, is of token T, which is none
         let tokens_p = B::int_div_scalar(assignments_p.clone(), (shape.k as i64).into());
         Self {
-            blocks: Blocks::of_height(shape.n_experts, shape.height),
+            blocks: shape.blocks.clone(),
             tokens_p: pick(tokens_p, n_places, true),
             assignments_p: pick(assignments_p.clone(), n_places, true),
-            places_tk: pick(places_a.clone(), n_assignments, false),
-            places_a: pick(places_a.clone(), n_assignments, false),
+            places_tk: pick(places_a.clone(), n_assignments, shape.has_drops),
+            places_a: pick(places_a.clone(), n_assignments, shape.has_drops),
             n_tokens: shape.n_tokens,
             k: shape.k,
         }

@@ -1,10 +1,11 @@
 //! The communication balance loss of DeepSeek-V2 (arXiv 2405.04434, equations 29 to 31).
 
 use super::sequences::{
-    expert_groups, group_probs, group_size, is_padding, mean_product, tokens_by_sequence,
+    chosen_there, counts_there, expert_groups, group_probs, group_size, is_padding, mean_product,
+    mean_product_there, tokens_by_sequence,
 };
 use crate::{Plan, Routing};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 /// `sum_d f''_d P'_d` in each sequence, averaged over the sequences: the communication balance loss of
 /// DeepSeek-V2 (arXiv 2405.04434, equations 29 to 31).
@@ -19,6 +20,11 @@ use burn::tensor::Tensor;
 /// - output: `[1]`
 pub fn communication(routing: &Routing) -> Tensor<1> {
     let groups = expert_groups(routing);
+    if let Some(experts_tk) = chosen_there(routing) {
+        let scale = groups.n_groups as f64 / (groups.topk_groups * group_size(routing)) as f64;
+        let f_gd = sent_there(experts_tk, routing) * scale;
+        return mean_product_there(f_gd, group_probs(routing), routing);
+    }
     let tokens_g = tokens_by_sequence(routing);
     let mut f_gd = sent_by_sequence(routing);
     for (row_d, n_tokens) in f_gd.chunks_mut(groups.n_groups).zip(&tokens_g) {
@@ -26,6 +32,23 @@ pub fn communication(routing: &Routing) -> Tensor<1> {
         row_d.iter_mut().for_each(|x| *x *= scale);
     }
     mean_product(f_gd, group_probs(routing), routing)
+}
+
+/// Tokens of each sequence that are sent to each device, `[G, D]`, counted where the experts were chosen.
+fn sent_there(experts_tk: Tensor<2, Int>, routing: &Routing) -> Tensor<2> {
+    let groups = expert_groups(routing);
+    let [n_tokens, k] = experts_tk.dims();
+    let device_tk = experts_tk.div_scalar(groups.group_len(routing.n_experts()) as i64);
+    // of a token's choices of one device all but the first count as one of device D, which there is not
+    let mut once = vec![device_tk.clone().narrow(1, 0, 1)];
+    for i in 1..k {
+        let own = device_tk.clone().narrow(1, i, 1).expand([n_tokens, i]);
+        let before = device_tk.clone().narrow(1, 0, i);
+        let is_again = own.equal(before).any_dim(1);
+        let device_t1 = device_tk.clone().narrow(1, i, 1);
+        once.push(device_t1.mask_fill(is_again, groups.n_groups as i64));
+    }
+    counts_there(Tensor::cat(once, 1), groups.n_groups, routing)
 }
 
 /// Tokens of each sequence that are sent to each device, `[G, D]` row by row.

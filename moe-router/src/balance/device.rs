@@ -1,6 +1,9 @@
 //! The device-level balance loss of DeepSeekMoE (arXiv 2401.06066, equations 15 to 17).
 
-use super::sequences::{balanced_share, expert_groups, group_probs, mean_product};
+use super::sequences::{
+    balanced_share, chosen_there, counts_there, expert_groups, group_probs, mean_product,
+    mean_product_there,
+};
 use crate::Routing;
 use burn::tensor::Tensor;
 
@@ -17,7 +20,17 @@ use burn::tensor::Tensor;
 ///
 /// - output: `[1]`
 pub fn device(routing: &Routing) -> Tensor<1> {
-    let group_len = expert_groups(routing).group_len(routing.n_experts());
+    let n_experts = routing.n_experts();
+    let groups = expert_groups(routing);
+    let group_len = groups.group_len(n_experts);
+    if let Some(experts_tk) = chosen_there(routing) {
+        // the mean of E / (k M) * count over the experts of a group: D / (k M) times the count of the group
+        let scale =
+            (groups.n_groups * routing.n_groups) as f64 / experts_tk.shape().num_elements() as f64;
+        let device_tk = experts_tk.div_scalar(group_len as i64);
+        let f_gd = counts_there(device_tk, groups.n_groups, routing) * scale;
+        return mean_product_there(f_gd, group_probs(routing), routing);
+    }
     let f_gd = balanced_share(routing)
         .chunks(group_len)
         .map(|f_e| f_e.iter().sum::<f32>() / group_len as f32)

@@ -1,6 +1,8 @@
 //! The expert-level balance loss of DeepSeekMoE (arXiv 2401.06066, equations 12 to 14).
 
-use super::sequences::{balanced_share, mean_probs, mean_product};
+use super::sequences::{
+    balanced_share, chosen_there, counts_there, mean_probs, mean_product, mean_product_there,
+};
 use crate::Routing;
 use burn::tensor::Tensor;
 
@@ -17,6 +19,13 @@ use burn::tensor::Tensor;
 ///
 /// - output: `[1]`
 pub fn expert(routing: &Routing) -> Tensor<1> {
+    let n_experts = routing.n_experts();
+    if let Some(experts_tk) = chosen_there(routing) {
+        let scale =
+            n_experts as f64 * routing.n_groups as f64 / experts_tk.shape().num_elements() as f64;
+        let f_ge = counts_there(experts_tk, n_experts, routing) * scale;
+        return mean_product_there(f_ge, mean_probs(routing), routing);
+    }
     mean_product(balanced_share(routing), mean_probs(routing), routing)
 }
 

@@ -27,7 +27,8 @@ pub fn heterogeneous(routing: &Routing) -> Tensor<1> {
         .enumerate()
         .map(|(e, x)| (eta(e) * x / total) as f32)
         .collect();
-    share_times_prob(&share, routing)
+    let share_e = Tensor::from_floats(share.as_slice(), &routing.logits.device());
+    share_times_prob(share_e, routing)
 }
 
 #[cfg(test)]

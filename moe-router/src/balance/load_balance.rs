@@ -1,8 +1,8 @@
 //! The load balance loss of the Switch Transformer (arXiv 2101.03961, equations 4 to 6).
 
 use super::share_times_prob;
-use crate::Routing;
-use burn::tensor::Tensor;
+use crate::{Plan, Routing};
+use burn::tensor::{DType, Tensor};
 
 /// `E * sum_e f_e P_e`: the load balance loss of GShard and the Switch Transformer (Fedus et al. 2021,
 /// arXiv 2101.03961, equations 4 to 6).
@@ -15,10 +15,18 @@ use burn::tensor::Tensor;
 ///
 /// - output: `[1]`
 pub fn load_balance(routing: &Routing) -> Tensor<1> {
+    if let Plan::Sparse(plan) = &routing.plan
+        && let Some(places) = plan.assignments.places()
+    {
+        // counted on the device, where the host need not know it
+        let asked_e = places.asked_e.clone().float().cast(DType::F32);
+        return share_times_prob(asked_e / plan.assignments.len() as f64, routing);
+    }
     let asked = routing.load().asked;
     let total = asked.iter().sum::<f64>().max(1.0);
     let share: Vec<f32> = asked.iter().map(|x| (x / total) as f32).collect();
-    share_times_prob(&share, routing)
+    let share_e = Tensor::from_floats(share.as_slice(), &routing.logits.device());
+    share_times_prob(share_e, routing)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Balance losses, one a file: plain functions of a [`Routing`].
 //!
 //! Each is computed for one layer; the model's loss is the mean over its MoE layers. Shares of
-//! assignments are counted on the host and carry no gradient; probabilities carry it.
+//! assignments are counts and carry no gradient; probabilities carry it.
 
 use crate::{Plan, Routing};
 use burn::tensor::Tensor;
@@ -150,8 +150,7 @@ fn mean_over_tokens(x_te: Tensor<2>, routing: &Routing) -> Tensor<1> {
 }
 
 /// `E * sum_e f_e P_e` of the shares `f` of the experts and their mean probabilities `P`, `[1]`.
-fn share_times_prob(share: &[f32], routing: &Routing) -> Tensor<1> {
-    let share_e = Tensor::<1>::from_floats(share, &routing.logits.device());
+fn share_times_prob(share_e: Tensor<1>, routing: &Routing) -> Tensor<1> {
     let prob_e = mean_over_tokens(routing.probs(), routing);
     (share_e * prob_e).sum() * routing.n_experts() as f64
 }

@@ -1,7 +1,10 @@
 //! The sequence-wise balance loss of DeepSeek-V3 (arXiv 2412.19437, equations 17 to 20).
 
-use super::sequences::{group_size, is_padding, mean_probs, mean_product, tokens_by_sequence};
-use crate::parts::top_k_into;
+use super::sequences::{
+    chosen_there, counts_there, group_size, is_padding, mean_probs, mean_product,
+    mean_product_there, tokens_by_sequence,
+};
+use crate::parts::{top_k_into, top_k_on_device};
 use crate::{Routing, to_vec};
 use burn::tensor::Tensor;
 
@@ -15,6 +18,14 @@ use burn::tensor::Tensor;
 ///
 /// - output: `[1]`
 pub fn sequence(routing: &Routing) -> Tensor<1> {
+    let n_experts = routing.n_experts();
+    if chosen_there(routing).is_some() {
+        let k = super::experts_per_token(routing);
+        let best_tk = top_k_on_device(routing.probs().detach(), k);
+        let scale = n_experts as f64 / (k * group_size(routing)) as f64;
+        let f_ge = counts_there(best_tk, n_experts, routing) * scale;
+        return mean_product_there(f_ge, mean_probs(routing), routing);
+    }
     mean_product(chosen_share(routing), mean_probs(routing), routing)
 }
 

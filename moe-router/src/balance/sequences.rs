@@ -3,7 +3,7 @@
 use super::{experts_per_token, without_padding};
 use crate::parts::{ExpertGroups, GroupScore};
 use crate::{Plan, Routing, to_vec};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 
 /// Returns `true` if token `t` is padding.
 pub(super) fn is_padding(routing: &Routing, t: usize) -> bool {
@@ -101,7 +101,42 @@ pub(super) fn balanced_share(routing: &Routing) -> Vec<f32> {
 /// - output: `[1]`
 pub(super) fn mean_product(f_gx: Vec<f32>, prob_gx: Tensor<2>, routing: &Routing) -> Tensor<1> {
     let f_gx = Tensor::from_data(TensorData::new(f_gx, prob_gx.dims()), &prob_gx.device());
+    mean_product_there(f_gx, prob_gx, routing)
+}
+
+/// The same of shares that were counted on a device.
+pub(super) fn mean_product_there(
+    f_gx: Tensor<2>,
+    prob_gx: Tensor<2>,
+    routing: &Routing,
+) -> Tensor<1> {
     (f_gx * prob_gx).sum() / n_sequences(routing)
+}
+
+/// The experts of each token `[T, K]`, if they were chosen on a device: then they are counted there too.
+pub(super) fn chosen_there(routing: &Routing) -> Option<Tensor<2, Int>> {
+    match &routing.plan {
+        Plan::Sparse(plan) => plan.assignments.on_device().cloned(),
+        Plan::Soft(_) => None,
+    }
+}
+
+/// The number of times that a sequence's tokens have each of the values below `n`, `[G, n]`.
+///
+/// # Shapes
+///
+/// - values_tk: `[T, K]`
+pub(super) fn counts_there(values_tk: Tensor<2, Int>, n: usize, routing: &Routing) -> Tensor<2> {
+    let n_groups = routing.n_groups;
+    let [n_tokens, k] = values_tk.dims();
+    let shape = [n_groups, n_tokens / n_groups * k, n];
+    let value_n = Tensor::<1, Int>::arange(0..n as i64, &values_tk.device());
+    let is_value = values_tk
+        .reshape([n_groups, shape[1], 1])
+        .expand(shape)
+        .equal(value_n.reshape([1, 1, n]).expand(shape));
+    let counts = is_value.float().cast(DType::F32).sum_dim(1);
+    counts.reshape([n_groups, n])
 }
 
 /// The squared coefficient of variation of each sequence's row, averaged over the sequences that have

@@ -2,8 +2,8 @@
 
 use super::experts_per_token;
 use super::sequences::{mean_cv_squared, means};
-use crate::parts::top_k;
-use crate::{NoisyLogits, Routing, to_vec};
+use crate::parts::{top_k, top_k_on_device};
+use crate::{NoisyLogits, Plan, Routing, to_vec};
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// `CV(mean_t p_te)^2` over each sequence, averaged over the sequences, where `p` is the probability that
@@ -24,25 +24,28 @@ pub fn vmoe_load(routing: &Routing) -> Tensor<1> {
     let Some(noisy) = &routing.noisy else {
         return Tensor::zeros([1], &routing.logits.device());
     };
-    let threshold_t1 = kth_largest(noisy, experts_per_token(routing));
+    let kth_t1 = kth_largest(routing, noisy);
+    // gathered where the scores are: the threshold carries its gradient
+    let threshold_t1 = noisy.logits.clone().gather(1, kth_t1);
     let z_te = (routing.logits.clone() - threshold_t1) / (noisy.std.clone() + 1e-10);
     // 1 - Phi(-z) = Phi(z)
     let p_te = (z_te / std::f64::consts::SQRT_2).erf() * 0.5 + 0.5;
     mean_cv_squared(means(p_te, routing), routing)
 }
 
-/// The `k`-th largest noisy score of each token, `[T, 1]`.
-fn kth_largest(noisy: &NoisyLogits, k: usize) -> Tensor<2> {
-    let [n_tokens, n_experts] = noisy.logits.dims();
-    let host_te = to_vec(noisy.logits.clone().detach());
-    let kth_t: Vec<i64> = host_te
+/// The expert of the `k`-th largest noisy score of each token, `[T, 1]`: found where the experts were chosen.
+fn kth_largest(routing: &Routing, noisy: &NoisyLogits) -> Tensor<2, Int> {
+    let k = experts_per_token(routing);
+    let noisy_te = noisy.logits.clone().detach();
+    if matches!(&routing.plan, Plan::Sparse(plan) if plan.assignments.on_device().is_some()) {
+        return top_k_on_device(noisy_te, k).narrow(1, k - 1, 1);
+    }
+    let ([n_tokens, n_experts], device) = (noisy_te.dims(), noisy_te.device());
+    let kth_t: Vec<i64> = to_vec(noisy_te)
         .chunks(n_experts)
         .map(|row_e| i64::from(top_k(row_e, k)[k - 1]))
         .collect();
-    let data = TensorData::new(kth_t, [n_tokens, 1]);
-    let index_t1 = Tensor::<2, Int>::from_data(data, &noisy.logits.device());
-    // gathered on the device: the threshold carries its gradient
-    noisy.logits.clone().gather(1, index_t1)
+    Tensor::from_data(TensorData::new(kth_t, [n_tokens, 1]), &device)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Filling buffers of limited size: who comes first, and what becomes of a token that finds its expert
 //! full.
 
+mod on_device;
+
 use super::{mix_seed, top_k};
 use crate::{Assignments, Causality, RouterInput};
 use serde::{Deserialize, Serialize};

@@ -26,7 +26,7 @@ pub use capacity::{Capacity, CapacityRounding, CapacityRule};
 pub use exp::exp;
 pub use groups::{ExpertGroups, GroupScore};
 pub use noise::{Noise, jitter, mix_seed, standard_normal, uniform_below, uniform_unit};
-pub use on_device::top_k_on_device;
+pub use on_device::{positions_on_device, top_k_on_device};
 pub use pair::{Pair, best_pair};
 pub use score::Score;
 pub use select::{Select, above, expert_choice, take_best, token_choice, top_p};

@@ -5,7 +5,10 @@
 //! [`top_k`](super::top_k()) to the last expert, on every device.
 
 use super::{ExpertGroups, GroupScore};
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, DType, Device, Int, Tensor};
+
+/// The choices that are summed up by one product.
+const BLOCK: usize = 256;
 
 /// The indices of the `k` largest scores of each row, largest first; of equal scores the lowest index wins. Not-a-number
 /// counts as the smallest of all.
@@ -54,6 +57,66 @@ pub fn top_k_on_device(scores_te: Tensor<2>, k: usize) -> Tensor<2, Int> {
         best.push(place_t1);
     }
     Tensor::cat(best, 1)
+}
+
+/// For each choice of a group the number of choices of the same expert before it, and the choices of each expert.
+///
+/// A device has no fast running sum of integers: these are products of the one-hot choices with a triangle of ones, which
+/// are exact in f32.
+///
+/// # Shapes
+///
+/// - experts_ga: `[G, A]`
+/// - output: `[G, A]` and `[G, E]`
+///
+/// # Panics
+///
+/// Panics if there is no choice.
+pub fn positions_on_device(
+    experts_ga: Tensor<2, Int>,
+    n_experts: usize,
+) -> (Tensor<2, Int>, Tensor<2, Int>) {
+    let [n_groups, n] = experts_ga.dims();
+    assert!(n_groups * n > 0, "no choice has no position");
+    let device = experts_ga.device();
+    let block = BLOCK.min(n);
+    let n_blocks = n.div_ceil(block);
+    let shape = [n_groups, n, n_experts];
+    let of_expert =
+        Tensor::<1, Int>::arange(0..n_experts as i64, &device).reshape([1, 1, n_experts]);
+    let chosen_gae = experts_ga
+        .reshape([n_groups, n, 1])
+        .expand(shape)
+        .equal(of_expert.expand(shape))
+        .float()
+        .cast(DType::F32);
+    let place = (&device, DType::F32);
+    let filling = n_blocks * block - n;
+    let chosen = if filling == 0 {
+        chosen_gae
+    } else {
+        let none = Tensor::zeros([n_groups, filling, n_experts], place);
+        Tensor::cat(vec![chosen_gae, none], 1)
+    };
+    let chosen = chosen.reshape([n_groups * n_blocks, block, n_experts]);
+    let within = triangle(block, 0, n_groups * n_blocks, place).matmul(chosen.clone());
+    let of_block = within.clone().narrow(1, block - 1, 1);
+    let of_block = of_block.reshape([n_groups, n_blocks, n_experts]);
+    let before = triangle(n_blocks, -1, n_groups, place).matmul(of_block.clone());
+    let before = before.reshape([n_groups * n_blocks, 1, n_experts]);
+    let position = ((within + before) * chosen).sum_dim(2);
+    let position_ga = position
+        .reshape([n_groups, n_blocks * block])
+        .narrow(1, 0, n)
+        - 1.0;
+    let load_ge = of_block.sum_dim(1).reshape([n_groups, n_experts]);
+    (position_ga.int(), load_ge.int())
+}
+
+/// Ones at and below a diagonal, `[n, size, size]`.
+fn triangle(size: usize, diagonal: i64, n: usize, place: (&Device, DType)) -> Tensor<3> {
+    let ones = Tensor::<2>::ones([size, size], place).tril(diagonal);
+    ones.unsqueeze_dim::<3>(0).expand([n, size, size])
 }
 
 impl ExpertGroups {
@@ -109,7 +172,6 @@ mod tests {
     use crate::parts::top_k;
     use crate::parts::top_k_rows::odd_score;
     use crate::{reads, to_vec};
-    use burn::tensor::Device;
     use proptest::prelude::*;
 
     proptest! {

@@ -11,8 +11,8 @@ mod preset;
 
 use super::common;
 use crate::parts::{
-    Bias, CapacityRule, Claims, FillOrder, GroupScore, Noise, Normalise, Overflow, Priority, Score,
-    Select, above, expert_choice, step_by_sign, take_best, token_choice, top_p,
+    Bias, Buffers, CapacityRule, Claims, FillOrder, GroupScore, Noise, Normalise, Overflow,
+    Priority, Score, Select, above, expert_choice, step_by_sign, take_best, token_choice, top_p,
 };
 use crate::{Assignments, Causality, Load, NoisyLogits, Preset, Router, RouterInput, Routing};
 use burn::module::{Module, Param};
@@ -147,7 +147,8 @@ impl ComposedRouter {
         };
         let groups = (config.select == Select::GroupLimited).then(|| config.expert_groups());
         let takes_best = matches!(config.select, Select::TopK | Select::GroupLimited);
-        if takes_best && config.buffers().is_none() {
+        let stays = |buffers: Buffers| buffers.fills_on_device(input, config.top_k);
+        if takes_best && config.buffers().is_none_or(stays) {
             return Ranked {
                 asked: take_best(input, &biased_te, config.top_k, groups.as_ref()),
                 ranking_te: Vec::new(),
@@ -185,11 +186,15 @@ impl ComposedRouter {
             return chosen.asked;
         };
         let n_experts = scores_te.dims()[1];
+        let capacity_g = self.config.capacity().of_groups(input, n_experts);
+        if chosen.asked.on_device().is_some() {
+            return buffers.fill_on_device(input, chosen.asked, n_experts, &capacity_g);
+        }
         let claims = Claims {
             asked: &chosen.asked,
             ranking_te: &chosen.ranking_te,
             gates_te: &common::host(scores_te),
-            capacity_g: &self.config.capacity().of_groups(input, n_experts),
+            capacity_g: &capacity_g,
         };
         buffers.fill(input, &claims)
     }

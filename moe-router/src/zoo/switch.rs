@@ -3,7 +3,7 @@
 
 use super::common;
 use crate::error::check_positive;
-use crate::parts::{Buffers, Capacity, CapacityRule, Claims, gather_weights, token_choice};
+use crate::parts::{Buffers, Capacity, CapacityRule, gather_weights};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
     RouterShape, Routing,
@@ -153,14 +153,8 @@ impl Router for SwitchRouter {
         let n_experts = logits_te.dims()[1];
 
         // logits and not probabilities, which may round to ties where logits differ
-        let host_te = common::host(&logits_te);
-        let claims = Claims {
-            asked: &token_choice(&input, &host_te, 1),
-            ranking_te: &host_te,
-            gates_te: &host_te,
-            capacity_g: &self.capacity_g(&input, n_experts),
-        };
-        let assignments = Buffers::default().fill(&input, &claims);
+        let capacity_g = self.capacity_g(&input, n_experts);
+        let assignments = Buffers::default().take_best(&input, &logits_te, 1, &capacity_g);
         let weights_a = gather_weights(&probs_te, &assignments);
 
         Routing::sparse(assignments, weights_a, logits_te.clone(), probs_te)

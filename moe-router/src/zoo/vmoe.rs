@@ -9,8 +9,8 @@
 use super::common;
 use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{
-    Buffers, Capacity, CapacityRounding, CapacityRule, Claims, FillOrder, Overflow, Priority,
-    gather_weights, token_choice,
+    Buffers, Capacity, CapacityRounding, CapacityRule, FillOrder, Overflow, Priority,
+    gather_weights,
 };
 use crate::{
     BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
@@ -150,18 +150,13 @@ impl Router for VmoeRouter {
         let logits_te = noisy.as_ref().map_or(&clean_te, |noisy| &noisy.logits);
         let gates_te = softmax(logits_te.clone(), 1);
 
-        let host_te = common::host(&gates_te);
         let config = &self.config;
         let capacity = Capacity::new(CapacityRule::Vmoe, config.capacity_factor, config.top_k)
             .multiple_of(config.capacity_multiple_of)
             .rounding(config.capacity_rounding);
-        let claims = Claims {
-            asked: &token_choice(&input, &host_te, config.top_k),
-            ranking_te: &host_te,
-            gates_te: &host_te,
-            capacity_g: &capacity.of_groups(&input, n_experts),
-        };
-        let assignments = config.buffers().fill(&input, &claims);
+        let capacity_g = capacity.of_groups(&input, n_experts);
+        let buffers = config.buffers();
+        let assignments = buffers.take_best(&input, &gates_te, config.top_k, &capacity_g);
         let weights_a = gather_weights(&gates_te, &assignments);
 
         // without noise they weigh; with it they are what only a loss or a metric reads
