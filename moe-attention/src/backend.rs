@@ -62,6 +62,20 @@ pub(crate) fn composed_product<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>)
     B::float_matmul(x, w)
 }
 
+/// The same operands with queries that carry what the scale differs by from the default, `1 / sqrt(Dh)`.
+#[cfg(feature = "cube")]
+fn with_default_scale<B: Backend>(inputs: AttentionInputs<B>) -> AttentionInputs<B> {
+    let default = (inputs.q.shape()[3] as f64).sqrt().recip();
+    if inputs.scale == default {
+        return inputs;
+    }
+    AttentionInputs {
+        q: B::float_mul_scalar(inputs.q, (inputs.scale / default).into()),
+        scale: default,
+        ..inputs
+    }
+}
+
 /// The kernels that a backend brings, for tensors like `x`; autodiff wraps these.
 pub trait AttentionKernels: Backend {
     /// The causal attention kernel, if there is one for the element type of `x`.
@@ -127,7 +141,7 @@ pub struct AttentionGradients<B: Backend> {
 
 #[cfg(feature = "cube")]
 impl AttentionBackend for burn::backend::Cube {
-    /// Its fused kernel knows the default scale alone, so the queries carry what another one adds.
+    /// Its fused kernel knows the default scale alone.
     fn causal_attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -135,19 +149,13 @@ impl AttentionBackend for burn::backend::Cube {
         scale: f64,
         window: Option<usize>,
     ) -> FloatTensor<Self> {
-        let default = (q.shape()[3] as f64).sqrt().recip();
-        let q = if scale == default {
-            q
-        } else {
-            Self::float_mul_scalar(q, (scale / default).into())
-        };
-        composed_attention::<Self>(AttentionInputs {
+        composed_attention::<Self>(with_default_scale(AttentionInputs {
             q,
             k,
             v,
-            scale: default,
+            scale,
             window,
-        })
+        }))
     }
 }
 #[cfg(feature = "cube")]

@@ -12,6 +12,7 @@ pub mod analyze;
 pub mod audit;
 mod logged;
 pub mod matching;
+pub mod program;
 pub mod report;
 pub mod runs;
 pub mod stats;

@@ -6,6 +6,7 @@ use crate::terminal::{print, print_json, say};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_experts::laws::{ExecutorSubject, check_executor, executors};
+use moe_lab::program::{ProgramKey, RouterProgram, check_program};
 use moe_router::RouterConfig;
 use moe_router::laws::{
     LossSubject, Options, Report, Subject, Verdict, check_all, check_loss, loss_subjects,
@@ -18,7 +19,9 @@ use std::panic;
 
 /// The arguments of `moe laws`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  moe laws --router switch")]
+#[command(
+    after_help = "Examples:\n  moe laws --router switch\n  moe laws --program 'python3 router.py' --takes top_k"
+)]
 pub struct LawsArgs {
     /// One router; all, the balance losses and the executors, if left out
     #[arg(long, value_name = "NAME")]
@@ -26,6 +29,16 @@ pub struct LawsArgs {
     /// One kind of thing to check; all if left out
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "router")]
     only: Option<Kind>,
+    /// A router in any language: a command that answers the cases on its standard input
+    #[arg(long, value_name = "CMD", conflicts_with_all = ["router", "only"])]
+    program: Option<String>,
+    /// What the program takes from a case: top_k, n_groups, topk_groups
+    #[arg(long, value_name = "KEYS", value_delimiter = ',', requires = "program")]
+    #[arg(value_parser = key)]
+    takes: Vec<ProgramKey>,
+    /// Says that in the program later tokens may influence earlier ones
+    #[arg(long, requires = "program")]
+    leaks: bool,
     /// The number of generated cases of each law
     #[arg(long, value_name = "N", default_value_t = 48)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -72,13 +85,23 @@ pub fn run(args: &LawsArgs, shared: &Shared) -> anyhow::Result<Status> {
         (None, Some(_)) => vec![Kind::Routers],
         (None, None) => Kind::ALL.to_vec(),
     };
-    let sections: Vec<Section> = quietly(|| {
-        let section = |&kind: &Kind| Section {
-            kind,
-            reports: reports(kind, &configs, &device.device, &options, shared),
-        };
-        kinds.iter().map(section).collect()
-    });
+    let sections: Vec<Section> = match program(args) {
+        Some(program) => {
+            progress(shared, &program.command);
+            let report = quietly(|| check_program(&program, &device.device, &options))?;
+            vec![Section {
+                kind: Kind::Routers,
+                reports: vec![report],
+            }]
+        }
+        None => quietly(|| {
+            let section = |&kind: &Kind| Section {
+                kind,
+                reports: reports(kind, &configs, &device.device, &options, shared),
+            };
+            kinds.iter().map(section).collect()
+        }),
+    };
     if shared.json {
         print_json(&Value::from_iter(sections.iter().flat_map(json_of)))?;
     } else {
@@ -90,6 +113,23 @@ pub fn run(args: &LawsArgs, shared: &Shared) -> anyhow::Result<Status> {
     } else {
         Ok(Status::Unhealthy)
     }
+}
+
+/// The program to check, if there is one.
+fn program(args: &LawsArgs) -> Option<RouterProgram> {
+    args.program.as_ref().map(|command| RouterProgram {
+        command: command.clone(),
+        takes: args.takes.clone(),
+        leaks: args.leaks,
+    })
+}
+
+fn key(name: &str) -> Result<ProgramKey, String> {
+    let found = ProgramKey::ALL.into_iter().find(|key| key.name() == name);
+    found.ok_or_else(|| {
+        let names = ProgramKey::ALL.map(ProgramKey::name);
+        format!("there are {}", names.join(", "))
+    })
 }
 
 fn configs(name: Option<&str>) -> anyhow::Result<Vec<RouterConfig>> {

@@ -21,6 +21,11 @@ pub trait Specimen {
     /// The number of its parameters, trained or not.
     fn n_params(&self) -> usize;
 
+    /// Returns `true` if its routings can be differentiated here.
+    fn has_gradients(&self) -> bool {
+        true
+    }
+
     /// A copy with edited parameters: shape and values of each, in a fixed order.
     fn edited(&self, edit: &mut dyn FnMut(&[usize], &mut [f32])) -> Box<dyn Specimen>;
 

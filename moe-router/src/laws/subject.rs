@@ -101,6 +101,25 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// A router that is no module of this process: a function makes what stands for it, with the values of each case for
+    /// the given keys.
+    pub fn outside(
+        name: &str,
+        keys: Map<String, Value>,
+        min_experts: usize,
+        device: &Device,
+        build: impl Fn(&Map<String, Value>, &RouterShape) -> Box<dyn Specimen> + 'a,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            device: device.clone(),
+            family: None,
+            min_experts,
+            defaults: keys,
+            build: Box::new(move |values, shape, _| Ok(build(&values, shape))),
+        }
+    }
+
     /// Returns `true` if the configuration has this key.
     pub fn has_key(&self, key: &str) -> bool {
         self.defaults.contains_key(key)

@@ -24,6 +24,7 @@ fn check(subject: &Subject<'_>, case: &Case) -> Held {
     let device = subject.device.clone().autodiff();
     let router = subject.build_with(case, &[], &device)?;
     applies(router.n_params() > 0, "no parameters")?;
+    applies(router.has_gradients(), "computed where gradients are not")?;
     let x_td = case.distinct(&device);
     let routing = router.route(case.input(x_td.clone()));
     let chosen = plan_of(&routing);
