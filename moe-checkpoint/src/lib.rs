@@ -12,6 +12,7 @@ mod guard;
 pub mod memory;
 mod pointer;
 pub mod published;
+pub mod trace;
 pub mod verify;
 
 pub use files::*;

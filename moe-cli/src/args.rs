@@ -2,7 +2,7 @@
 
 use crate::commands::{
     ablate, agree, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval,
-    export, figure, generate, inspect, laws, list, matching, report, runs, train, verify,
+    export, figure, generate, inspect, laws, list, matching, report, runs, trace, train, verify,
 };
 use crate::shared::Shared;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -51,6 +51,8 @@ pub enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Compare devices, precisions or batch sizes: who goes elsewhere, and is it rounding
     Agree(agree::AgreeArgs),
+    /// Read traces of routings, ours and other engines': who goes where, and is it right?
+    Trace(trace::TraceArgs),
     /// Put runs side by side on a page: curves, loads, the paired table
     Report(report::ReportArgs),
     /// List the runs there are: state, step, score, age, size
@@ -95,7 +97,7 @@ impl Command {
 const PROCESSES: [&str; 3] = ["expert_parallel", "patience", "ranks"];
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 37] = [
+const USES: [(&[&str], &[&str]); 38] = [
     (&["list"], &[]),
     (&["data"], &[]),
     (&["data", "list"], &[]),
@@ -120,6 +122,7 @@ const USES: [(&[&str], &[&str]); 37] = [
     (&["claims", "run"], &PROCESSES),
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["agree"], &["device", "seed", "runs", "dry_run"]),
+    (&["trace", "show"], &[]),
     (&["report"], &["runs", "dry_run"]),
     (&["runs"], &["runs"]),
     (&["diff"], &["runs"]),

@@ -46,6 +46,8 @@ pub enum Kind {
     Table,
     /// Events of TensorBoard.
     Events,
+    /// A trace of routings.
+    Trace,
 }
 
 impl Kind {
@@ -58,6 +60,7 @@ impl Kind {
             Self::Markdown => &[Format::Markdown],
             Self::Table => &[Format::Csv],
             Self::Events => &[Format::Events],
+            Self::Trace => &[Format::Trace],
         }
     }
 
@@ -84,6 +87,7 @@ enum Format {
     Latex,
     Markdown,
     Events,
+    Trace,
 }
 
 impl Format {
@@ -99,6 +103,7 @@ impl Format {
             Self::Markdown => &["md"],
             // of events.out.tfevents.moe
             Self::Events => &["moe"],
+            Self::Trace => &["safetensors"],
         }
     }
 
@@ -115,6 +120,8 @@ impl Format {
             Self::Latex => format!("% made by {maker}"),
             Self::Markdown => format!("<!-- made by {maker} -->"),
             Self::Events => event_mark(maker),
+            // the words of the format, which name no command
+            Self::Trace => "\"format\":\"moe-trace\"".to_owned(),
         }
     }
 
@@ -125,7 +132,7 @@ impl Format {
             Self::Svg => Ok(self.marked(">\n", text, maker)),
             Self::Png => to_png(text, maker),
             Self::Pdf => to_pdf(text, maker),
-            Self::Csv | Self::RunsCsv | Self::Events => Ok(text.as_bytes().to_vec()),
+            Self::Csv | Self::RunsCsv | Self::Events | Self::Trace => Ok(text.as_bytes().to_vec()),
             Self::Latex | Self::Markdown => {
                 Ok(format!("{}\n{text}", self.mark(maker)).into_bytes())
             }

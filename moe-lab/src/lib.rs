@@ -16,5 +16,6 @@ pub mod program;
 pub mod report;
 pub mod runs;
 pub mod stats;
+pub mod trace;
 
 pub use logged::MetricLines;

@@ -134,6 +134,7 @@ fn a_score_that_is_not_a_number_is_an_error() {
         capacities: None,
         evaluated_with: Vec::new(),
         communication: None,
+        trace: None,
     };
     let error = analyze(&loaded, &options, &Device::flex()).unwrap_err();
     assert!(

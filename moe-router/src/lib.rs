@@ -59,6 +59,7 @@ mod plan;
 mod router;
 mod routing;
 mod tally;
+mod token_choice;
 mod trace;
 
 pub use assignments::{Assignments, Places};
@@ -74,6 +75,7 @@ pub use reads::to_vec;
 pub use router::{Causality, Extra, Family, Preset, Router, RouterInfo, RouterShape};
 pub use routing::Routing;
 pub use tally::{Bins, Tally};
+pub use token_choice::TokenChoice;
 pub use trace::Trace;
 pub use zoo::{AnyRouter, RouterConfig};
 

@@ -208,6 +208,21 @@ macro_rules! routers {
                 }
             }
 
+            /// The rule in numbers for groups of so many tokens; none of a router that is no plain token choice,
+            /// and of another crate's.
+            pub fn token_choice(
+                &self,
+                n_experts: usize,
+                group_size: usize,
+            ) -> Option<$crate::TokenChoice> {
+                match self {
+                    $(Self::$variant(config) => {
+                        $crate::Preset::token_choice(config, n_experts, group_size)
+                    })+
+                    Self::Outside(_) => None,
+                }
+            }
+
             /// Experts that compute an average token.
             pub fn experts_per_token(&self, n_experts: usize) -> f64 {
                 match self {

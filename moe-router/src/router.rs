@@ -1,6 +1,6 @@
 //! The traits of routers and of their configurations.
 
-use crate::{BalanceConfig, Load, RouterError, RouterInput, Routing};
+use crate::{BalanceConfig, Load, RouterError, RouterInput, Routing, TokenChoice};
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
 use serde::{Serialize, de::DeserializeOwned};
@@ -168,6 +168,12 @@ pub trait Preset: Serialize + DeserializeOwned + Default + Clone {
     /// Sets the capacity factor of evaluation, where there is one. Default: changes nothing
     fn with_capacity_factor(self, _capacity_factor: f64) -> Self {
         self
+    }
+
+    /// The rule in numbers for groups of so many tokens, by which a trace is checked; none of a router that is no plain
+    /// token choice. Default: none
+    fn token_choice(&self, _n_experts: usize, _group_size: usize) -> Option<TokenChoice> {
+        None
     }
 
     /// Experts whose parameters an average token passes through: the measure of active parameters.

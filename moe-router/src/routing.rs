@@ -28,6 +28,8 @@ pub struct Routing {
     pub noisy: Option<NoisyLogits>,
     /// The gate whose columns score the experts `[D, E]`, if there is one.
     pub gate: Option<Tensor<2>>,
+    /// Bias that each expert's score has in the choice and not in the weights `[E]`, not tracked; `Some` if the router has one.
+    pub selection_bias: Option<Tensor<1>>,
     /// Groups of experts; `Some` if the router limits a token to some of the groups.
     pub expert_groups: Option<ExpertGroups>,
     /// Histograms by which the router advances its state besides counts of assignments, if it does.
@@ -107,6 +109,7 @@ impl Routing {
             padding: None,
             noisy: None,
             gate: None,
+            selection_bias: None,
             expert_groups: None,
             tally: None,
             bypass: None,
@@ -138,6 +141,18 @@ impl Routing {
             assert_shape!(ranking_te, [n_tokens, n_experts]);
             ranking_te.detach()
         });
+        self
+    }
+
+    /// Sets the bias of the choice, `[E]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is not one for each expert.
+    pub fn selection_bias(mut self, bias_e: Tensor<1>) -> Self {
+        let n_experts = self.n_experts();
+        assert_shape!(bias_e, [n_experts]);
+        self.selection_bias = Some(bias_e.detach());
         self
     }
 

@@ -23,6 +23,7 @@ mod runs;
 mod scores;
 pub mod svg;
 mod table;
+mod trace;
 mod visible;
 
 pub use agreement::{agreement_notes, agreement_svg, agreement_text};
@@ -33,4 +34,5 @@ pub use quote::{last_parts, quote};
 pub use runs::{RUN_COLUMNS, difference_text, run_rows};
 pub use scores::{domain_table, evaluated_with, layer_table, writing};
 pub use table::{Align, columns, columns_within, markdown, pairs, paragraph, width};
+pub use trace::trace_text;
 pub use visible::visible;

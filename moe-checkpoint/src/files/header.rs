@@ -13,11 +13,13 @@ const LONGEST: u64 = 100_000_000;
 
 /// Places of the tensors of a file.
 #[derive(Debug)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// The first byte of the data, from which the places of tensors count.
     pub(super) data_start: u64,
     /// The tensors by name.
     pub(super) tensors: HashMap<String, TensorInfo>,
+    /// The words beside them.
+    pub(super) words: HashMap<String, String>,
 }
 
 impl Header {
@@ -49,6 +51,7 @@ impl Header {
         Ok(Self {
             data_start,
             tensors,
+            words: metadata.metadata().clone().unwrap_or_default(),
         })
     }
 }

@@ -41,6 +41,7 @@ pub use named::{HostTensor, HostValues, read_tensors};
 pub use native::{from_native, is_native, to_native};
 pub use published_values::{PublishedTensor, each_gradient, each_parameter};
 pub use released::ReleasedVmoe;
+pub(crate) use tensor_file::{StoredTensor, TensorFile};
 pub use tensor_files::TensorFiles;
 pub use tokenizer::{PublishedTokenizer, TokenStream, parse_tokenizer};
 pub use values::e4m3_table;

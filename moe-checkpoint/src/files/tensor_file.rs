@@ -9,6 +9,7 @@ use super::header::Header;
 use crate::disk::open_regular;
 use crate::pointer::LFS_PREFIX;
 use safetensors::tensor::TensorInfo;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -17,23 +18,23 @@ use std::sync::{Mutex, PoisonError};
 
 /// An open file and where its tensors lie.
 #[derive(Debug)]
-pub(super) struct TensorFile {
-    pub(super) path: PathBuf,
+pub(crate) struct TensorFile {
+    pub(crate) path: PathBuf,
     file: Mutex<File>,
     header: Header,
 }
 
 /// A tensor in its file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StoredTensor<'a> {
-    pub(super) file: &'a TensorFile,
-    pub(super) info: &'a TensorInfo,
+pub(crate) struct StoredTensor<'a> {
+    pub(crate) file: &'a TensorFile,
+    pub(crate) info: &'a TensorInfo,
 }
 
 impl TensorFile {
     /// Reads the header of a file and checks it: its length against the file's, and each tensor's place
     /// and size against its shape and its neighbours.
-    pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let file = open_regular(path).map_err(file_error("read", path))?;
         let metadata = file.metadata().map_err(file_error("read", path))?;
         let mut start = Vec::new();
@@ -56,17 +57,22 @@ impl TensorFile {
     }
 
     /// The names of the tensors, in no order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.header.tensors.keys().map(String::as_str)
     }
 
+    /// The words beside the tensors.
+    pub(crate) fn words(&self) -> &HashMap<String, String> {
+        &self.header.words
+    }
+
     /// The tensors by their names, in no order.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, StoredTensor<'_>)> {
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&str, StoredTensor<'_>)> {
         let tensors = self.header.tensors.iter();
         tensors.map(|(name, info)| (name.as_str(), StoredTensor { file: self, info }))
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {
+    pub(crate) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {
         let info = self.header.tensors.get(name)?;
         Some(StoredTensor { file: self, info })
     }
@@ -85,22 +91,22 @@ impl TensorFile {
 }
 
 impl<'a> StoredTensor<'a> {
-    pub(super) fn path(&self) -> &'a Path {
+    pub(crate) fn path(&self) -> &'a Path {
         &self.file.path
     }
 
     /// The number of bytes.
-    pub(super) fn n_bytes(&self) -> usize {
+    pub(crate) fn n_bytes(&self) -> usize {
         self.info.data_offsets.1 - self.info.data_offsets.0
     }
 
     /// Reads the bytes of the whole tensor.
-    pub(super) fn read(&self) -> Result<Vec<u8>, CheckpointError> {
+    pub(crate) fn read(&self) -> Result<Vec<u8>, CheckpointError> {
         self.read_range(0..self.n_bytes())
     }
 
     /// Reads a part of its bytes.
-    pub(super) fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, CheckpointError> {
+    pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, CheckpointError> {
         let start = self.file.header.data_start + (self.info.data_offsets.0 + range.start) as u64;
         let read = self.file.read_at(start, range.len());
         read.map_err(file_error("read", self.path()))

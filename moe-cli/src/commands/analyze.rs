@@ -9,7 +9,7 @@ use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{print, print_json};
 use clap::Args;
-use moe_lab::analyze::{AnalyzeOptions, analyze};
+use moe_lab::analyze::{AnalyzeOptions, TraceOptions, analyze};
 use moe_train::data::Split;
 use moe_train::run::LoadedRun;
 use moe_view::analysis_text;
@@ -41,6 +41,9 @@ pub struct AnalyzeArgs {
     /// Look at images at these capacity factors besides the run's own. Default: 1,0.5,0.25,0.1
     #[arg(long, value_name = "FACTOR,...", value_delimiter = ',')]
     capacity: Option<Vec<f64>>,
+    /// Write a trace of all routings that are read, for `moe trace`
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     #[command(flatten)]
     communication: CommunicationArgs,
     #[command(flatten)]
@@ -53,9 +56,16 @@ const PAGE: Output = Output {
     kind: Kind::Page,
 };
 
+const TRACE: Output = Output {
+    flag: "--trace",
+    maker: "moe analyze",
+    kind: Kind::Trace,
+};
+
 /// Counts, prints the tables and writes the page.
 pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
     let target = Target::of(args.out.as_deref(), PAGE, args.overwrite)?;
+    let trace = Target::of(args.trace.as_deref(), TRACE, args.overwrite)?;
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open_with(&path, &args.overrides, &device.device).map_err(run_error)?;
@@ -65,6 +75,10 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
         capacities: args.capacity.clone(),
         evaluated_with: args.overrides.clone(),
         communication: args.communication.options(),
+        trace: trace.as_ref().map(|target| TraceOptions {
+            path: target.path().to_owned(),
+            engine: engine(&device.name),
+        }),
     };
     if shared.dry_run {
         let task = format!("analyze the {} part", Split::from(args.split));
@@ -76,11 +90,21 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
     } else {
         print(&analysis_text(&analysis))?;
     }
+    if let Some(trace) = &trace {
+        shared.note(&format!("wrote {}", trace.path().display()));
+        shared.next(&format!("trace show {}", shown(trace.path())));
+    }
     match target {
         Some(target) => target.write(&analysis_page(&analysis), shared)?,
-        None => shared.next(&next(args)),
+        None if trace.is_none() => shared.next(&next(args)),
+        None => (),
     }
     Ok(Status::Done)
+}
+
+/// The program and the device, as a trace names them.
+fn engine(device: &str) -> String {
+    format!("moe {}, {device}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The same with a page.

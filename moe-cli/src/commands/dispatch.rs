@@ -2,7 +2,7 @@
 
 use super::{
     ablate, agree, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval,
-    export, figure, generate, inspect, laws, list, matching, report, runs, train, verify,
+    export, figure, generate, inspect, laws, list, matching, report, runs, trace, train, verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -25,6 +25,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Claims(args) => claims::run(args, shared),
         Command::Agree(args) => agree::run(args, shared),
         Command::Analyze(args) => analyze::run(args, shared),
+        Command::Trace(args) => trace::run(args, shared),
         Command::Report(args) => report::run(args, shared),
         Command::Runs(args) => runs::run(args, shared),
         Command::Diff(args) => diff::run(args, shared),

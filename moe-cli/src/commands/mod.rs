@@ -26,6 +26,7 @@ pub mod matching;
 pub mod report;
 mod routers;
 pub mod runs;
+pub mod trace;
 pub mod train;
 pub mod verify;
 mod vision;

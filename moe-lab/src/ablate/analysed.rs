@@ -28,6 +28,7 @@ pub(super) fn analysed(
         capacities: None,
         evaluated_with: Vec::new(),
         communication: asks_of_ranks(claim).then(|| OverRanks::options(claim.n_ranks)),
+        trace: None,
     };
     let found = match analyze(&run, &options, device) {
         Ok(found) => found,

@@ -118,13 +118,18 @@ impl<'a> CommunicationCounts<'a> {
 
     /// Sums up all layers; nothing without options.
     pub(super) fn finish(&self, config: &RunConfig) -> Option<Communication> {
-        Some(Communication::of(&self.layers, self.options?, config))
+        let sizes = RowSizes {
+            d_model: config.model.d_model(),
+            tokens_per_rank: config.train.batch_size * config.tokens_per_sequence(),
+            flops_per_token: config.account().flops_per_token_training as f64,
+        };
+        Some(Communication::of(&self.layers, self.options?, sizes))
     }
 }
 
 impl CommunicationOptions {
     /// Counts of a layer of so many experts in each world.
-    fn counts(&self, n_experts: usize) -> Vec<Result<FanOut, SkippedWorld>> {
+    pub(crate) fn counts(&self, n_experts: usize) -> Vec<Result<FanOut, SkippedWorld>> {
         let of_world = |&n_ranks: &usize| {
             let placement = Placement::new(n_experts, n_ranks, self.per_node);
             placement.map(FanOut::new).map_err(|error| SkippedWorld {
@@ -136,28 +141,39 @@ impl CommunicationOptions {
     }
 }
 
+/// Sizes of a model that rows and times follow from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowSizes {
+    /// The width of the model.
+    pub(crate) d_model: usize,
+    /// The tokens of a rank that are exchanged at once, unless the options say others.
+    pub(crate) tokens_per_rank: usize,
+    /// FLOP of a token in training.
+    pub(crate) flops_per_token: f64,
+}
+
 impl Communication {
-    fn of(
+    pub(crate) fn of(
         layers: &[Vec<Result<FanOut, SkippedWorld>>],
         options: &CommunicationOptions,
-        config: &RunConfig,
+        sizes: RowSizes,
     ) -> Self {
-        let tokens = config.train.batch_size * config.tokens_per_sequence();
         let mut found = Self {
-            row_bytes: config.model.d_model() * options.element_bytes,
+            row_bytes: sizes.d_model * options.element_bytes,
             element_bytes: options.element_bytes,
-            tokens_per_rank: options.tokens_per_rank.unwrap_or(tokens),
+            tokens_per_rank: options.tokens_per_rank.unwrap_or(sizes.tokens_per_rank),
             links: options.links,
             flops: options.flops,
             worlds: Vec::new(),
             skipped: Vec::new(),
         };
-        let flops = config.account().flops_per_token_training as f64;
         for place in 0..options.worlds.len() {
             let of_layers: Result<Vec<&FanOut>, &SkippedWorld> =
                 layers.iter().map(|layer| layer[place].as_ref()).collect();
             match of_layers {
-                Ok(layers) => found.worlds.extend(found.world(&layers, flops)),
+                Ok(layers) => found
+                    .worlds
+                    .extend(found.world(&layers, sizes.flops_per_token)),
                 Err(skipped) => found.skipped.push(skipped.clone()),
             }
         }

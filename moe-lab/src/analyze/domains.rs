@@ -19,7 +19,7 @@ pub struct Domains {
 
 impl Domains {
     /// Of counts of assignments, `[E][L]`.
-    pub(super) fn of(counts: &LabelCounts, chance: &Chance) -> Self {
+    pub(crate) fn of(counts: &LabelCounts, chance: &Chance) -> Self {
         let share = |row: &Vec<f64>| {
             let computed: f64 = row.iter().sum();
             row.iter()

@@ -51,11 +51,7 @@ impl PatchCounts {
         seen: &Seen<'_>,
         grid: &PatchGrid,
     ) {
-        let class = |t: usize| {
-            let image = t / grid.n_tokens();
-            (image < seen.places.len()).then(|| usize::from(seen.labels[image]))
-        };
-        let classes_t: Vec<Option<usize>> = (0..routing.n_tokens()).map(class).collect();
+        let classes_t = seen.classes_t(grid);
         self.layer.add(routing, &visits(routing), &classes_t);
         self.best.add(takes, grid, seen.places);
         for take in takes.iter().filter(|take| classes_t[take.token].is_some()) {

@@ -5,6 +5,7 @@ use super::communication::CommunicationCounts;
 use super::image_layer::PatchCounts;
 use super::reading::Reading;
 use super::takes::takes;
+use super::traced::Traced;
 use super::whole::AnalyzeOptions;
 use super::{AnalyzeError, AtCapacity, Communication, ImageLayer, PatchGrid, PatchPlan, Picture};
 use burn::tensor::Device;
@@ -67,7 +68,9 @@ pub(super) fn analyze_images(
     };
     let shown = reading.shown();
     let mut analysis = ImageAnalysis::empty(run, &reading);
-    let communication = analysis.read(&reading, model, &shown);
+    let mut traced = Traced::new(options.trace.as_ref());
+    let communication = analysis.read(&reading, model, &shown, &mut traced)?;
+    traced.finish(run, reading.data.class_names())?;
     analysis.communication = communication.finish(&run.config);
     for (i, (capacity, config)) in capacities.iter().enumerate() {
         let other = model_of(config, model, device);
@@ -105,12 +108,17 @@ impl ImageAnalysis {
         reading: &Reading<'a>,
         model: &Vmoe,
         shown: &[usize],
-    ) -> CommunicationCounts<'a> {
+        traced: &mut Traced,
+    ) -> Result<CommunicationCounts<'a>, AnalyzeError> {
         let grid = &reading.grid;
         let mut layers: Vec<PatchCounts> = Vec::new();
         let mut pictures: Vec<Option<Picture>> = vec![None; shown.len()];
         let mut communication = CommunicationCounts::new(reading.options.communication.as_ref());
+        let mut written = Ok(());
         self.accuracy = reading.each(model, |seen| {
+            if written.is_ok() {
+                written = traced.add(&seen.routings, None, &seen.classes_t(grid));
+            }
             self.n_images += seen.places.len();
             communication.add(&seen.routings);
             if layers.is_empty() {
@@ -134,6 +142,7 @@ impl ImageAnalysis {
         let name = |i: usize| format!("MoE layer {i} (block {})", blocks[i]);
         let finish = |(i, counts): (usize, PatchCounts)| counts.finish(name(i), reading);
         self.layers = layers.into_iter().enumerate().map(finish).collect();
-        communication
+        written?;
+        Ok(communication)
     }
 }

@@ -45,7 +45,7 @@ pub struct LayerInformation {
 
 impl Information {
     /// Of counts of assignments, `[E][L]`.
-    pub(super) fn of(counts: &LabelCounts, chance: &Chance) -> Self {
+    pub(crate) fn of(counts: &LabelCounts, chance: &Chance) -> Self {
         let base = label_shares(counts);
         let n_labels = base.iter().filter(|share| **share > 0.0).count();
         let by_chance = n_labels.saturating_sub(1) as f64 * chance.bits_a_label();
@@ -85,7 +85,7 @@ pub(super) fn label_shares(counts: &LabelCounts) -> Vec<f64> {
 
 /// Sums that the information by chance follows from.
 #[derive(Debug, Clone)]
-pub(super) struct Chance {
+pub(crate) struct Chance {
     /// The mass of each expert, `[E]`.
     mass_e: Vec<f64>,
     /// The sum of its squared masses, `[E]`.
@@ -100,6 +100,15 @@ impl Chance {
             mass_e: vec![0.0; n_experts],
             squares_e: vec![0.0; n_experts],
             squares_of_tokens: 0.0,
+        }
+    }
+
+    /// Of one assignment of mass 1 for each count, and tokens whose squared numbers of experts have the given sum.
+    pub(crate) fn of_assignments(counts_e: &[f64], squares_of_tokens: f64) -> Self {
+        Self {
+            mass_e: counts_e.to_vec(),
+            squares_e: counts_e.to_vec(),
+            squares_of_tokens,
         }
     }
 

@@ -27,7 +27,7 @@ pub struct TokenLift {
 ///
 /// - counts_v: `[V]`, how often the expert computed each token
 /// - base_v: `[V]`, how often each token came
-pub(super) fn top_tokens(
+pub(crate) fn top_tokens(
     counts_v: &[f64],
     base_v: &[f64],
     text: impl Fn(u32) -> String,

@@ -30,6 +30,19 @@ pub(super) struct Seen<'a> {
     pub(super) routings: Vec<Routing>,
 }
 
+impl Seen<'_> {
+    /// The class of the image of each token; none of an image that does not count.
+    pub(super) fn classes_t(&self, grid: &PatchGrid) -> Vec<Option<usize>> {
+        let class = |t: usize| {
+            let image = t / grid.n_tokens();
+            (image < self.places.len()).then(|| usize::from(self.labels[image]))
+        };
+        (0..self.labels.len() * grid.n_tokens())
+            .map(class)
+            .collect()
+    }
+}
+
 impl Reading<'_> {
     /// Calls `see` with every batch; returns the share of images named right.
     pub(super) fn each(&self, model: &Vmoe, mut see: impl FnMut(&Seen<'_>)) -> f64 {

@@ -3,8 +3,9 @@
 use super::communication::CommunicationCounts;
 use super::stream::{Labelled, StreamCounts};
 use super::token_class::TokenClasses;
+use super::traced::Traced;
 use super::whole::AnalyzeOptions;
-use super::{Communication, LayerInformation, TextLayer};
+use super::{AnalyzeError, Communication, LayerInformation, TextLayer};
 use crate::stats::mean;
 use burn::tensor::Device;
 use moe_models::switch::Switch;
@@ -87,25 +88,29 @@ pub(super) fn analyze_text(
     data: &TextData,
     options: &AnalyzeOptions,
     device: &Device,
-) -> TextAnalysis {
+) -> Result<TextAnalysis, AnalyzeError> {
     let windows = data.eval_windows(options.split, data.seq_length() / 2, options.most);
     let classes = TokenClasses::of(data.vocab());
     let mut counts = StreamCounts::new(&classes, data.domain_names().len());
     let mut communication = CommunicationCounts::new(options.communication.as_ref());
+    let mut traced = Traced::new(options.trace.as_ref());
     for batch in windows.batches(run.config.train.batch_size) {
         let inputs = BatchTensors::new(&batch.batch, device).inputs;
         let routings = model.forward(DecoderInput::new(inputs)).routings;
-        counts.add(&routings, &labelled(&batch));
+        let text = labelled(&batch);
+        counts.add(&routings, &text);
         communication.add(&routings);
+        traced.add(&routings, Some(&text.ids_t), &text.domains_t)?;
     }
-    TextAnalysis {
+    traced.finish(run, data.domain_names())?;
+    Ok(TextAnalysis {
         n_units: windows.len(),
         n_tokens: counts.n_tokens() as u64,
         layers: counts.finish(|i| format!("MoE layer {i}"), names(data.vocab())),
         classes: classes.names.clone(),
         communication: communication.finish(&run.config),
         ..TextAnalysis::empty(run, options, data.domain_names().to_vec())
-    }
+    })
 }
 
 /// Reads pairs of texts. The encoder's layers see the one text, the decoder's the other as they write it,

@@ -8,6 +8,7 @@ use moe_train::data::Split;
 use moe_train::run::{LoadedRun, RunError, check_scores};
 use moe_train::task::{AnyModel, ModelAndData};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 /// The doings of a run's experts.
@@ -34,6 +35,17 @@ pub struct AnalyzeOptions {
     pub evaluated_with: Vec<String>,
     /// The ranks that the experts would be spread over; none asks nothing of them.
     pub communication: Option<CommunicationOptions>,
+    /// The trace to write of what is read; none writes nothing.
+    pub trace: Option<TraceOptions>,
+}
+
+/// A trace that an analysis writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceOptions {
+    /// The file.
+    pub path: PathBuf,
+    /// The program and the device, in words.
+    pub engine: String,
 }
 
 impl Analysis {
@@ -70,9 +82,12 @@ pub fn analyze(
     check_scores(run, of, options.split, device)?;
     Ok(match of {
         ModelAndData::Text(model, data) => {
-            Analysis::Text(analyze_text(run, model, data, options, device))
+            Analysis::Text(analyze_text(run, model, data, options, device)?)
         }
         ModelAndData::Pairs(model, data) => {
+            if options.trace.is_some() {
+                return Err(AnalyzeError::TwoStreams);
+            }
             Analysis::Text(analyze_pairs(run, model, data, options, device))
         }
         ModelAndData::Images(model, data) => {
@@ -89,7 +104,6 @@ mod tests {
     use moe_train::config::RunConfig;
     use moe_train::data::{UnigramVocab, Vocab};
     use moe_train::task::TaskData;
-    use std::path::PathBuf;
 
     const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/design.md");
 
@@ -150,6 +164,7 @@ mod tests {
             capacities: capacities.map(<[f64]>::to_vec),
             evaluated_with: Vec::new(),
             communication: None,
+            trace: None,
         }
     }
 

@@ -167,6 +167,20 @@ impl FanOut {
         }
     }
 
+    /// Adds a token from rank `source` with its experts, which have a network.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such rank or expert.
+    pub fn add_experts(&mut self, source: usize, experts: impl Iterator<Item = usize>) {
+        let mut visits: Vec<(usize, usize)> = experts
+            .map(|expert| (0, self.placement.rank(expert)))
+            .collect();
+        visits.sort_unstable();
+        self.n_tokens += 1.0;
+        self.add_token(source, &visits);
+    }
+
     /// Adds the rows of a token's visits to ranks, which are sorted.
     fn add_token(&mut self, source: usize, visits: &[(usize, usize)]) {
         for &(_, rank) in visits {

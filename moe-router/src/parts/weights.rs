@@ -18,6 +18,11 @@ pub enum Normalise {
 }
 
 impl Normalise {
+    /// Division by the sum, or none.
+    pub fn by_sum(is_divided: bool) -> Self {
+        if is_divided { Self::Sum } else { Self::None }
+    }
+
     /// The weight of each assignment, of any number a token in any order.
     ///
     /// # Shapes

@@ -9,10 +9,10 @@
 
 use super::common;
 use crate::error::check_top_k;
-use crate::parts::{gather_weights, normalise_per_token, take_best};
+use crate::parts::{Normalise, Score, gather_weights, normalise_per_token, take_best};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
-    RouterShape, Routing,
+    RouterShape, Routing, TokenChoice,
 };
 use burn::module::Module;
 use burn::nn::Linear;
@@ -78,6 +78,13 @@ impl Preset for DeepSeekMoeRouterConfig {
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
         self.top_k as f64
+    }
+
+    fn token_choice(&self, _n_experts: usize, _group_size: usize) -> Option<TokenChoice> {
+        Some(TokenChoice {
+            normalise: Normalise::by_sum(self.norm_topk_prob && self.top_k > 1),
+            ..TokenChoice::new(self.top_k, Score::Softmax)
+        })
     }
 
     fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekMoeRouter {

@@ -8,10 +8,12 @@
 
 use super::common;
 use crate::error::{check_positive, check_top_k};
-use crate::parts::{ExpertGroups, GroupScore, gather_weights, normalise_per_token, take_best};
+use crate::parts::{
+    ExpertGroups, GroupScore, Normalise, Score, gather_weights, normalise_per_token, take_best,
+};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
-    RouterShape, Routing,
+    RouterShape, Routing, TokenChoice,
 };
 use burn::module::Module;
 use burn::nn::Linear;
@@ -98,6 +100,20 @@ impl Preset for DeepSeekV2RouterConfig {
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
         self.top_k as f64
+    }
+
+    fn token_choice(&self, _n_experts: usize, _group_size: usize) -> Option<TokenChoice> {
+        let is_divided = self.norm_topk_prob && self.top_k > 1;
+        Some(TokenChoice {
+            normalise: Normalise::by_sum(is_divided),
+            scale: if is_divided {
+                1.0
+            } else {
+                self.routed_scaling_factor
+            },
+            groups: (self.n_groups > 1).then(|| groups(self.n_groups, self.topk_groups)),
+            ..TokenChoice::new(self.top_k, Score::Softmax)
+        })
     }
 
     fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekV2Router {

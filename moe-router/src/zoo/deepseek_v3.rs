@@ -5,12 +5,12 @@
 use super::common;
 use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{
-    ExpertGroups, GroupScore, choice_bias, gather_weights, normalise_per_token, step_by_sign,
-    take_best,
+    ExpertGroups, GroupScore, Normalise, Score, choice_bias, gather_weights, normalise_per_token,
+    step_by_sign, take_best,
 };
 use crate::{
     BalanceConfig, Causality, Family, Load, Preset, Router, RouterError, RouterInfo, RouterInput,
-    RouterShape, Routing,
+    RouterShape, Routing, TokenChoice,
 };
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -104,6 +104,15 @@ impl Preset for DeepSeekV3RouterConfig {
         shape.d_model * shape.n_experts + shape.n_experts
     }
 
+    fn token_choice(&self, _n_experts: usize, _group_size: usize) -> Option<TokenChoice> {
+        Some(TokenChoice {
+            normalise: Normalise::by_sum(self.norm_topk_prob),
+            scale: self.routed_scaling_factor,
+            groups: (self.n_groups > 1).then(|| groups(self.n_groups, self.topk_groups)),
+            ..TokenChoice::new(self.top_k, Score::Sigmoid)
+        })
+    }
+
     fn init(&self, shape: &RouterShape, device: &Device) -> DeepSeekV3Router {
         DeepSeekV3Router {
             gate: common::gate(shape, device),
@@ -150,6 +159,7 @@ impl Router for DeepSeekV3Router {
             .padding(input.padding)
             .ranking(ranking_te)
             .gate(self.gate.weight.val())
+            .selection_bias(self.bias.val())
             .expert_groups(groups)
     }
 

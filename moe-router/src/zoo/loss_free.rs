@@ -9,11 +9,12 @@
 use super::common;
 use crate::error::{check_not_negative, check_top_k};
 use crate::parts::{
-    Affinity, choice_bias, gather_weights, normalise_per_token, step_by_sign, take_best,
+    Affinity, Normalise, Score, choice_bias, gather_weights, normalise_per_token, step_by_sign,
+    take_best,
 };
 use crate::{
     Causality, Family, Load, Preset, Router, RouterError, RouterInfo, RouterInput, RouterShape,
-    Routing,
+    Routing, TokenChoice,
 };
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -90,6 +91,17 @@ impl Preset for LossFreeRouterConfig {
         shape.d_model * shape.n_experts + shape.n_experts
     }
 
+    fn token_choice(&self, _n_experts: usize, _group_size: usize) -> Option<TokenChoice> {
+        let score = match self.affinity {
+            Affinity::Sigmoid => Score::Sigmoid,
+            Affinity::Softmax => Score::Softmax,
+        };
+        Some(TokenChoice {
+            normalise: Normalise::by_sum(self.norm_topk_prob && self.top_k > 1),
+            ..TokenChoice::new(self.top_k, score)
+        })
+    }
+
     fn init(&self, shape: &RouterShape, device: &Device) -> LossFreeRouter {
         LossFreeRouter {
             gate: common::gate(shape, device),
@@ -121,6 +133,7 @@ impl Router for LossFreeRouter {
             .padding(input.padding)
             .ranking(ranking_te)
             .gate(self.gate.weight.val())
+            .selection_bias(self.bias.val())
     }
 
     fn causality(&self) -> Causality {

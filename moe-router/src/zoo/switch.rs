@@ -3,10 +3,10 @@
 
 use super::common;
 use crate::error::check_positive;
-use crate::parts::{Buffers, Capacity, CapacityRule, gather_weights};
+use crate::parts::{Buffers, Capacity, CapacityRule, Score, gather_weights};
 use crate::{
     BalanceConfig, Causality, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
-    RouterShape, Routing,
+    RouterShape, Routing, TokenChoice,
 };
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -120,6 +120,15 @@ impl Preset for SwitchRouterConfig {
     fn n_params(&self, shape: &RouterShape) -> usize {
         let bias = if self.gate_bias { shape.n_experts } else { 0 };
         shape.d_model * shape.n_experts + bias
+    }
+
+    fn token_choice(&self, n_experts: usize, group_size: usize) -> Option<TokenChoice> {
+        let by_factor = Capacity::new(CapacityRule::Switch, self.capacity_factor, 1);
+        let capacity = self.expert_capacity;
+        Some(TokenChoice {
+            capacity: Some(capacity.unwrap_or_else(|| by_factor.of(group_size, n_experts))),
+            ..TokenChoice::new(1, Score::Softmax)
+        })
     }
 
     fn init(&self, shape: &RouterShape, device: &Device) -> SwitchRouter {

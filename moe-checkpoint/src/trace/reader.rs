@@ -1,0 +1,348 @@
+//! Reading a trace in chunks of tokens.
+
+use super::decode::{MASK, REAL, WHOLE, real, whole};
+use super::{LayerChunk, TraceChunk, TraceError, TraceMeta};
+use crate::files::{StoredTensor, TensorFile};
+use safetensors::Dtype;
+use std::path::{Path, PathBuf};
+
+/// A chunk takes at most about so many bytes of memory, or is a single token.
+const CHUNK_BYTES: usize = 16 << 20;
+
+/// At most so many tokens are read at once.
+const MOST_TOKENS: usize = 1 << 16;
+
+/// More experts or places than this are taken for damage.
+const MOST_EXPERTS: usize = 1 << 16;
+
+/// An open trace.
+#[derive(Debug)]
+pub struct TraceReader {
+    file: TensorFile,
+    meta: TraceMeta,
+    n_tokens: u64,
+    layers: Vec<TraceLayer>,
+}
+
+/// Properties of a layer of a trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceLayer {
+    /// The places of a token's row, `K`.
+    pub width: usize,
+    /// True if the weights are there.
+    pub has_weights: bool,
+    /// True if the logits are there.
+    pub has_logits: bool,
+    /// The step of the stored weights near 1: `2^-23` of f32, more of shorter types.
+    pub weight_step: f64,
+    /// The bias of the choice, `[E]`, if there is one.
+    pub bias: Option<Vec<f32>>,
+}
+
+impl TraceReader {
+    /// Opens a trace and checks its words, the names, types and shapes of its tensors, and that they fill the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is not as it should be.
+    pub fn open(path: &Path) -> Result<Self, TraceError> {
+        let file = TensorFile::open(path)?;
+        let wrong = |what: String| TraceError::Format {
+            path: path.to_owned(),
+            what,
+        };
+        let mut meta = TraceMeta::of(file.words()).map_err(wrong)?;
+        let first = file.get("topk_idx.0");
+        let first = first.ok_or_else(|| wrong("it has no tensor `topk_idx.0`".to_owned()))?;
+        let n_tokens = first.info.shape.first().copied().unwrap_or(0);
+        if meta.n_experts == 0
+            && let Some(logits) = file.get("router_logits.0")
+        {
+            meta.n_experts = logits.info.shape.last().copied().unwrap_or(0);
+        }
+        let shapes = Shapes {
+            file: &file,
+            n_tokens,
+            n_experts: meta.n_experts,
+        };
+        shapes.check_experts().map_err(wrong)?;
+        meta.check().map_err(wrong)?;
+        let n_layers = shapes.n_layers().map_err(wrong)?;
+        let layers = (0..n_layers).map(|layer| shapes.layer(layer));
+        let layers = layers.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        shapes.check_columns().map_err(wrong)?;
+        let mut reader = Self {
+            n_tokens: n_tokens as u64,
+            file,
+            meta,
+            layers,
+        };
+        reader.read_biases()?;
+        Ok(reader)
+    }
+
+    fn read_biases(&mut self) -> Result<(), TraceError> {
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            if let Some(tensor) = self.file.get(&format!("selection_bias.{i}")) {
+                layer.bias = Some(real(&tensor.read()?, tensor.info.dtype));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &PathBuf {
+        &self.file.path
+    }
+
+    /// What the trace says about itself.
+    pub fn meta(&self) -> &TraceMeta {
+        &self.meta
+    }
+
+    /// The number of tokens, padding included.
+    pub fn n_tokens(&self) -> u64 {
+        self.n_tokens
+    }
+
+    /// The layers with a router.
+    pub fn layers(&self) -> &[TraceLayer] {
+        &self.layers
+    }
+
+    /// Tells whether the trace has a tensor, such as `tokens`.
+    pub fn has(&self, name: &str) -> bool {
+        self.file.get(name).is_some()
+    }
+
+    /// The tokens of a chunk that takes a bounded amount of memory.
+    pub fn chunk_tokens(&self) -> usize {
+        let of_layer = |layer: &TraceLayer| {
+            let of_place = 4 + 4 * usize::from(layer.has_weights) + 1;
+            let of_expert = 4 * usize::from(layer.has_logits);
+            layer.width * of_place + self.meta.n_experts * of_expert
+        };
+        let of_token: usize = self.layers.iter().map(of_layer).sum();
+        (CHUNK_BYTES / (of_token + 16)).clamp(1, MOST_TOKENS)
+    }
+
+    /// Reads the whole trace, a chunk at a time.
+    pub fn chunks(&self) -> impl Iterator<Item = Result<TraceChunk, TraceError>> + '_ {
+        self.each(Columns::All)
+    }
+
+    /// Reads the whole trace without weights and logits.
+    pub fn choices(&self) -> impl Iterator<Item = Result<TraceChunk, TraceError>> + '_ {
+        self.each(Columns::Choices)
+    }
+
+    /// Reads the columns that are not of a layer: tokens, labels, mask and groups.
+    pub fn columns(&self) -> impl Iterator<Item = Result<TraceChunk, TraceError>> + '_ {
+        self.each(Columns::Tokens)
+    }
+
+    fn each(&self, columns: Columns) -> impl Iterator<Item = Result<TraceChunk, TraceError>> + '_ {
+        let step = self.chunk_tokens();
+        let starts = (0..self.n_tokens).step_by(step);
+        starts.map(move |start| self.read(start, step, columns))
+    }
+
+    fn read(&self, start: u64, most: usize, columns: Columns) -> Result<TraceChunk, TraceError> {
+        let left = usize::try_from(self.n_tokens - start).unwrap_or(usize::MAX);
+        let rows = Rows {
+            file: &self.file,
+            start: start as usize,
+            n_tokens: left.min(most),
+        };
+        let n_layers = if columns == Columns::Tokens {
+            0
+        } else {
+            self.layers.len()
+        };
+        let layers = (0..n_layers).map(|i| self.read_layer(i, &rows, columns));
+        let unsigned = |values: Vec<i32>| values.into_iter().map(|x| x as u32).collect();
+        Ok(TraceChunk {
+            start,
+            n_tokens: rows.n_tokens,
+            tokens: rows.whole("tokens")?.map(unsigned),
+            labels: rows.whole("labels")?,
+            mask: rows.flags("mask")?,
+            group: rows.whole("group")?.map(unsigned),
+            layers: layers.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn read_layer(
+        &self,
+        i: usize,
+        rows: &Rows<'_>,
+        columns: Columns,
+    ) -> Result<LayerChunk, TraceError> {
+        let of = |name: &str| format!("{name}.{i}");
+        let experts = rows.whole(&of("topk_idx"))?;
+        let mut layer = LayerChunk {
+            width: self.layers[i].width,
+            n_experts: 0,
+            experts: experts.unwrap_or_default(),
+            weights: None,
+            kept: rows.flags(&of("topk_kept"))?,
+            logits: None,
+        };
+        if columns == Columns::All {
+            layer.weights = rows.real(&of("topk_weight"))?;
+            layer.logits = rows.real(&of("router_logits"))?;
+            layer.n_experts = layer.logits.as_ref().map_or(0, |_| self.meta.n_experts);
+        }
+        Ok(layer)
+    }
+}
+
+/// Tensors that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    All,
+    Choices,
+    Tokens,
+}
+
+/// Rows of all tensors.
+struct Rows<'a> {
+    file: &'a TensorFile,
+    start: usize,
+    n_tokens: usize,
+}
+
+impl Rows<'_> {
+    fn bytes(&self, name: &str) -> Result<Option<(Vec<u8>, Dtype)>, TraceError> {
+        let Some(tensor) = self.file.get(name) else {
+            return Ok(None);
+        };
+        let n_rows = tensor.info.shape.first().copied().unwrap_or(0).max(1);
+        let of_row = tensor.n_bytes() / n_rows;
+        let range = self.start * of_row..(self.start + self.n_tokens) * of_row;
+        Ok(Some((tensor.read_range(range)?, tensor.info.dtype)))
+    }
+
+    fn whole(&self, name: &str) -> Result<Option<Vec<i32>>, TraceError> {
+        let bytes = self.bytes(name)?;
+        Ok(bytes.map(|(bytes, dtype)| whole(&bytes, dtype)))
+    }
+
+    fn real(&self, name: &str) -> Result<Option<Vec<f32>>, TraceError> {
+        let bytes = self.bytes(name)?;
+        Ok(bytes.map(|(bytes, dtype)| real(&bytes, dtype)))
+    }
+
+    fn flags(&self, name: &str) -> Result<Option<Vec<bool>>, TraceError> {
+        let bytes = self.bytes(name)?;
+        Ok(bytes.map(|(bytes, _)| bytes.into_iter().map(|byte| byte != 0).collect()))
+    }
+}
+
+/// The tensors against the shapes that they must have.
+struct Shapes<'a> {
+    file: &'a TensorFile,
+    n_tokens: usize,
+    n_experts: usize,
+}
+
+impl Shapes<'_> {
+    fn check_experts(&self) -> Result<(), String> {
+        match self.n_experts {
+            0 => {
+                Err("it says no `n_experts`, and has no `router_logits.0` to count them".to_owned())
+            }
+            n @ MOST_EXPERTS.. => Err(format!(
+                "`n_experts` is {n}; fewer than {MOST_EXPERTS} are read"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of layers; refuses a name that means nothing.
+    fn n_layers(&self) -> Result<usize, String> {
+        let names = [
+            "topk_idx",
+            "topk_weight",
+            "topk_kept",
+            "router_logits",
+            "selection_bias",
+        ];
+        let mut n_layers = 0;
+        while self.file.get(&format!("topk_idx.{n_layers}")).is_some() {
+            n_layers += 1;
+        }
+        let is_known = |name: &str| {
+            let of_layer = name.rsplit_once('.').and_then(|(name, layer)| {
+                let layer: usize = layer.parse().ok()?;
+                Some((names.contains(&name), layer))
+            });
+            ["tokens", "labels", "mask", "group"].contains(&name)
+                || of_layer.is_some_and(|(is_name, layer)| is_name && layer < n_layers)
+        };
+        let mut unknown: Vec<&str> = self.file.names().filter(|name| !is_known(name)).collect();
+        unknown.sort_unstable();
+        match unknown.first() {
+            None => Ok(n_layers),
+            Some(name) => Err(format!(
+                "the tensor `{name}` is none of a trace of {n_layers} layers, counted by `topk_idx.0`, `topk_idx.1` and so on"
+            )),
+        }
+    }
+
+    fn layer(&self, i: usize) -> Result<TraceLayer, String> {
+        let of = |name: &str| format!("{name}.{i}");
+        let name = of("topk_idx");
+        let width = match self.file.get(&name).map(|tensor| &tensor.info.shape[..]) {
+            Some(&[_, width]) if (1..MOST_EXPERTS).contains(&width) => width,
+            _ => return Err(format!("`{name}` is not of shape [tokens, places]")),
+        };
+        let (of_places, of_experts) = ([self.n_tokens, width], [self.n_tokens, self.n_experts]);
+        self.check(&name, &of_places, &WHOLE)?;
+        self.check(&of("topk_kept"), &of_places, &MASK)?;
+        self.check(&of("selection_bias"), &[self.n_experts], &REAL)?;
+        let weights = self.check(&of("topk_weight"), &of_places, &REAL)?;
+        let logits = self.check(&of("router_logits"), &of_experts, &REAL)?;
+        Ok(TraceLayer {
+            width,
+            has_weights: weights.is_some(),
+            has_logits: logits.is_some(),
+            weight_step: match weights.map(|tensor| tensor.info.dtype) {
+                Some(Dtype::BF16) => 2f64.powi(-7),
+                Some(Dtype::F16) => 2f64.powi(-10),
+                _ => 2f64.powi(-23),
+            },
+            bias: None,
+        })
+    }
+
+    fn check_columns(&self) -> Result<(), String> {
+        for name in ["tokens", "labels", "group"] {
+            self.check(name, &[self.n_tokens], &WHOLE)?;
+        }
+        self.check("mask", &[self.n_tokens], &MASK)?;
+        Ok(())
+    }
+
+    /// A tensor, if it is there, of the right shape and type.
+    fn check(
+        &self,
+        name: &str,
+        shape: &[usize],
+        types: &[Dtype],
+    ) -> Result<Option<StoredTensor<'_>>, String> {
+        let Some(tensor) = self.file.get(name) else {
+            return Ok(None);
+        };
+        let info = tensor.info;
+        if info.shape != shape {
+            let found = &info.shape;
+            return Err(format!("`{name}` is of shape {found:?}, not {shape:?}"));
+        }
+        if !types.contains(&info.dtype) {
+            let (found, first) = (info.dtype, types[0]);
+            return Err(format!("`{name}` is of type {found:?}; write {first:?}"));
+        }
+        Ok(Some(tensor))
+    }
+}

@@ -1,0 +1,67 @@
+//! `moe trace show`: what experts do in a trace.
+
+use super::open;
+use crate::exit::{Status, Usage};
+use crate::shared::Shared;
+use crate::terminal::{print, print_json};
+use clap::Args;
+use moe_lab::analyze::CommunicationOptions;
+use moe_lab::trace::{ShowOptions, show};
+use moe_view::trace_text;
+use std::path::PathBuf;
+
+/// The arguments of `moe trace show`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  moe trace show trace.safetensors\n  moe trace show trace.safetensors --world 8,64 --d-model 4096\n\nOf each layer: loads, entropies, MaxVio, dead experts, drops, the mean number of experts, and what an expert tells about the label and the id of its token. Of each expert: the tokens and labels that it takes beyond their base rate. Of ranks: how many a token's experts are on and what travels, if the width of the model is known. The memory does not grow with the trace."
+)]
+pub struct ShowArgs {
+    /// The trace, as docs/reference/traces.md describes it
+    file: PathBuf,
+    /// Count what would travel if the experts were spread over N ranks
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(default_value = "8,16,32,64,128,256,512,1024")]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    world: Vec<usize>,
+    /// The ranks of a node
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    per_node: usize,
+    /// Bytes of an element of what travels: 2 of bf16, 1 of FP8
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=8))]
+    element_bytes: usize,
+    /// The width of the model, where the trace does not say it
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    d_model: Option<usize>,
+}
+
+/// Counts and prints the tables.
+pub fn run(args: &ShowArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let reader = open(&args.file)?;
+    let options = ShowOptions {
+        communication: Some(CommunicationOptions {
+            worlds: args.world.clone(),
+            per_node: args.per_node,
+            element_bytes: args.element_bytes,
+            tokens_per_rank: None,
+            links: None,
+            flops: None,
+        }),
+        d_model: args.d_model,
+        n_threads: rayon::current_num_threads(),
+    };
+    let shown = show(&reader, &options).map_err(Usage::error)?;
+    if shared.json {
+        print_json(&shown)?;
+        return Ok(Status::Done);
+    }
+    print(&trace_text(&shown))?;
+    if shown.communication.is_none() {
+        shared.note("the trace does not say the width of the model, so nothing is counted of ranks; give --d-model");
+    }
+    let file = crate::runs::shown(&args.file);
+    shared.next(&format!("trace check {file}"));
+    Ok(Status::Done)
+}
