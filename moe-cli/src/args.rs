@@ -97,7 +97,7 @@ impl Command {
 const PROCESSES: [&str; 3] = ["expert_parallel", "patience", "ranks"];
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 38] = [
+const USES: [(&[&str], &[&str]); 41] = [
     (&["list"], &[]),
     (&["data"], &[]),
     (&["data", "list"], &[]),
@@ -123,6 +123,9 @@ const USES: [(&[&str], &[&str]); 38] = [
     (&["analyze"], &["device", "runs", "dry_run"]),
     (&["agree"], &["device", "seed", "runs", "dry_run"]),
     (&["trace", "show"], &[]),
+    (&["trace", "check"], &[]),
+    (&["trace", "agree"], &[]),
+    (&["trace", "import"], &[]),
     (&["report"], &["runs", "dry_run"]),
     (&["runs"], &["runs"]),
     (&["diff"], &["runs"]),

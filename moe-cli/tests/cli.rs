@@ -39,6 +39,8 @@ mod runs_folder;
 mod synced;
 #[path = "cli/targets.rs"]
 mod targets;
+#[path = "cli/traces.rs"]
+mod traces;
 #[path = "cli/vision.rs"]
 mod vision;
 #[path = "cli/watch.rs"]

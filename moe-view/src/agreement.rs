@@ -3,6 +3,7 @@
 use super::svg::escape;
 use super::{Align, columns, counted, paragraph, significant, thousands};
 use moe_lab::agree::{Comparison, GapBin, LayerAgreement};
+use moe_lab::trace::TraceAgreement;
 use std::fmt::Write;
 
 const HEADER: [&str; 11] = [
@@ -21,19 +22,71 @@ const HEADER: [&str; 11] = [
 
 /// What an engine does otherwise than the reference, as text.
 pub fn agreement_text(found: &Comparison, reference: &str) -> String {
-    let rows = found.layers.iter().map(cells);
-    let rows: Vec<Vec<String>> = [HEADER.map(str::to_owned).to_vec()]
-        .into_iter()
-        .chain(rows)
-        .collect();
     let mut parts = vec![
         format!("{} beside {reference}", found.engine),
-        columns(&rows, &[Align::Right; HEADER.len()]),
+        layers(found),
         summary(found),
         verdict(found),
     ];
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// The same of two traces, which hold no outputs and no losses.
+pub fn trace_agreement_text(found: &TraceAgreement) -> String {
+    let comparison = &found.comparison;
+    let mut parts = vec![
+        format!("{} beside {}", comparison.engine, found.reference),
+        layers(comparison),
+        routers(found),
+        verdict(comparison),
+    ];
+    if !found.weights_agree() {
+        let tolerance = power(found.tolerance);
+        parts.push(format!(
+            "NOT EXPLAINED: weights of the same experts differ by more than {tolerance}"
+        ));
+    }
+    parts.join("\n")
+}
+
+/// A row for each layer.
+fn layers(found: &Comparison) -> String {
+    let header = HEADER.map(str::to_owned).to_vec();
+    let rows = found.layers.iter().map(cells);
+    let rows: Vec<Vec<String>> = [header].into_iter().chain(rows).collect();
+    columns(&rows, &[Align::Right; HEADER.len()])
+}
+
+/// The routers and tokens of two traces that differ, and their weights.
+fn routers(found: &TraceAgreement) -> String {
+    let share = |n: u64, all: u64| {
+        let percent = 100.0 * n as f64 / all.max(1) as f64;
+        let (n, all) = (thousands(n), thousands(all));
+        format!("{n} of {all} ({} %)", significant(percent, 3))
+    };
+    let n_tokens = found.comparison.n_tokens as u64;
+    let first = match found.comparison.first_flip() {
+        Some(layer) => format!(", the first in layer {layer}"),
+        None => String::new(),
+    };
+    let weights = match found.weights {
+        Some(largest) => format!(
+            "weights of the same experts differ by at most {}",
+            power(largest)
+        ),
+        None => "one of the traces has no weights".to_owned(),
+    };
+    let alone = found.n_tokens.iter().max().unwrap_or(&0) - n_tokens;
+    let left = match alone {
+        0 => String::new(),
+        n => format!("; {} were not compared", counted(n as usize, "token")),
+    };
+    paragraph(&format!(
+        "routers that ask for other experts: {}; tokens that do in at least one layer: {}{first}; {weights}{left}",
+        share(found.n_routers_flipped, found.n_routers),
+        share(found.n_tokens_flipped, n_tokens),
+    ))
 }
 
 /// The meaning of the columns.

@@ -26,7 +26,7 @@ mod table;
 mod trace;
 mod visible;
 
-pub use agreement::{agreement_notes, agreement_svg, agreement_text};
+pub use agreement::{agreement_notes, agreement_svg, agreement_text, trace_agreement_text};
 pub use analysis::analysis_text;
 pub use colour::{EXPERT_COLOURS, ExpertColour, ExpertStyle, has_colour};
 pub use numbers::{bytes, counted, duration, elapsed, si, significant, thousands};
@@ -34,5 +34,5 @@ pub use quote::{last_parts, quote};
 pub use runs::{RUN_COLUMNS, difference_text, run_rows};
 pub use scores::{domain_table, evaluated_with, layer_table, writing};
 pub use table::{Align, columns, columns_within, markdown, pairs, paragraph, width};
-pub use trace::trace_text;
+pub use trace::{trace_check_text, trace_text};
 pub use visible::visible;

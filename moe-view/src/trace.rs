@@ -3,7 +3,7 @@
 use super::communication::communication_text;
 use super::{Align, columns, counted, paragraph, significant, thousands};
 use moe_lab::analyze::{Domains, TokenLift};
-use moe_lab::trace::{Chains, ShownLayer, TraceShow};
+use moe_lab::trace::{Chains, LawFound, ShownLayer, TraceCheck, TraceShow};
 
 /// So many tokens or labels of an expert are printed.
 const MOST: usize = 6;
@@ -161,6 +161,38 @@ fn chains(chains: &[Chains]) -> String {
     let note = "Of chains: a token's first expert in a layer and in the next; told: what the one tells about the other, less what \
                 it would by chance.";
     format!("{}\n{}", columns(&rows, &align), paragraph(note))
+}
+
+/// The laws that a trace was held to, as text.
+pub fn trace_check_text(found: &TraceCheck) -> String {
+    let header = ["law", "checked", "violations", ""]
+        .map(String::from)
+        .to_vec();
+    let row = |found: &LawFound| {
+        let verdict = match (&found.lacks, found.n_violations) {
+            (Some(lacks), _) => format!("n/a: {lacks}"),
+            (None, 0) => "pass".to_owned(),
+            _ => "FAIL".to_owned(),
+        };
+        vec![
+            found.law.words().to_owned(),
+            thousands(found.n_checked),
+            thousands(found.n_violations),
+            verdict,
+        ]
+    };
+    let rows: Vec<Vec<String>> = [header]
+        .into_iter()
+        .chain(found.laws.iter().map(row))
+        .collect();
+    let align = [Align::Left, Align::Right, Align::Right, Align::Left];
+    let firsts = found.laws.iter().filter_map(|found| {
+        let first = found.first.as_ref()?;
+        Some(paragraph(&format!("FAIL {}: {first}", found.law.words())))
+    });
+    let mut parts = vec![columns(&rows, &align)];
+    parts.extend(firsts);
+    parts.join("\n")
 }
 
 #[cfg(test)]

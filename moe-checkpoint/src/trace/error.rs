@@ -19,6 +19,14 @@ pub enum TraceError {
         /// Description of what is not as it should be, with the tensor or the key.
         what: String,
     },
+    /// Experts of another engine that are not as they should be.
+    #[error("{path}: {what}")]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// Description of what is not as it should be.
+        what: String,
+    },
     /// Tokens that do not continue those before.
     #[error("a trace cannot be written: {0}")]
     Chunk(String),

@@ -6,6 +6,7 @@ mod decode;
 mod error;
 mod meta;
 mod reader;
+mod routed;
 mod spool;
 mod writer;
 
@@ -13,4 +14,5 @@ pub use chunk::{LayerChunk, NO_EXPERT, NO_LABEL, TraceChunk};
 pub use error::TraceError;
 pub use meta::TraceMeta;
 pub use reader::{TraceLayer, TraceReader};
+pub use routed::RoutedExperts;
 pub use writer::TraceWriter;

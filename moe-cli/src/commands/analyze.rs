@@ -3,6 +3,7 @@
 use super::communication::CommunicationArgs;
 use super::eval::HeldOut;
 use super::plan::ReadPlan;
+use super::trace::traced_engine;
 use crate::exit::{Status, analyze_error, run_error};
 use crate::runs::{find, shown};
 use crate::shared::Shared;
@@ -77,7 +78,7 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
         communication: args.communication.options(),
         trace: trace.as_ref().map(|target| TraceOptions {
             path: target.path().to_owned(),
-            engine: engine(&device.name),
+            engine: traced_engine(&device.name),
         }),
     };
     if shared.dry_run {
@@ -100,11 +101,6 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
         None => (),
     }
     Ok(Status::Done)
-}
-
-/// The program and the device, as a trace names them.
-fn engine(device: &str) -> String {
-    format!("moe {}, {device}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The same with a page.

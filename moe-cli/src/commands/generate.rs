@@ -4,6 +4,7 @@ pub use super::generate_args::GenerateArgs;
 
 use super::fill::{Filling, Trained};
 use super::plan::ReadPlan;
+use super::trace::traced_engine;
 use crate::backends::OpenDevice;
 use crate::exit::{Status, Usage, run_error};
 use crate::generation::{Generation, TextModel, Writer};
@@ -14,7 +15,7 @@ use crate::target::{Kind, Output, Target};
 use crate::terminal::{print_json, print_raw};
 use burn::tensor::Device;
 use moe_checkpoint::{AnyCheckpoint, PublishedCheckpoint, SwitchCheckpoint};
-use moe_models::{Drafts, Sampling};
+use moe_models::{Drafts, Sampling, WeightType};
 use moe_train::data::{DataConfig, PairName};
 use moe_train::run::LoadedRun;
 use moe_train::task::AnyModel;
@@ -37,17 +38,25 @@ const PICTURE: Output = Output {
     kind: Kind::Picture,
 };
 
+const TRACE: Output = Output {
+    flag: "--trace",
+    maker: MAKER,
+    kind: Kind::Trace,
+};
+
 /// Continues the prompt.
 pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let sampling = args.sampling(shared)?;
     let html = Target::of(args.html.as_deref(), PAGE, args.overwrite)?;
     let svg = Target::of(args.svg.as_deref(), PICTURE, args.overwrite)?;
+    let routing = Target::of(args.trace.as_deref(), TRACE, args.overwrite)?;
     let device = shared.open_device()?;
     let call = Call {
         args,
         sampling,
         html,
         svg,
+        routing,
         device: &device,
         shared,
     };
@@ -64,6 +73,8 @@ struct Call<'a> {
     sampling: Sampling,
     html: Option<Target>,
     svg: Option<Target>,
+    /// The trace of the routing.
+    routing: Option<Target>,
     device: &'a OpenDevice,
     shared: &'a Shared,
 }
@@ -161,6 +172,18 @@ impl Call<'_> {
         }
         if let Some(target) = &self.svg {
             target.write(&picture(trace, layer, &model.name), shared)?;
+        }
+        if let Some(target) = &self.routing {
+            let ids: Vec<u32> = trace.pieces.iter().map(|piece| piece.id).collect();
+            let engine = traced_engine(&format!(
+                "{}, {}",
+                self.device.name,
+                WeightType::from(args.weights)
+            ));
+            model
+                .record(&ids, &self.device.device, target.path(), engine)
+                .map_err(Usage::error)?;
+            shared.note(&format!("wrote {}", target.path().display()));
         }
         Ok(())
     }

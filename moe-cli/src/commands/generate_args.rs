@@ -55,6 +55,9 @@ pub struct GenerateArgs {
     /// Also write a picture (.svg, .png or .pdf) with the first expert of each token
     #[arg(long, value_name = "FILE")]
     pub(super) svg: Option<PathBuf>,
+    /// Write a trace of the routing of the prompt and the text, for `moe trace`
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
     #[command(flatten)]
     pub(super) overwrite: Overwrite,
 }
@@ -110,6 +113,7 @@ impl GenerateArgs {
             ("--speculative", self.speculative),
             ("--html", self.html.is_some()),
             ("--svg", self.svg.is_some()),
+            ("--trace", self.trace.is_some()),
             ("--layer", self.layer.is_some()),
             ("--weights bf16", self.weights == Weights::Bf16),
         ];
@@ -138,6 +142,7 @@ impl GenerateArgs {
             ("--show-experts", self.show_experts),
             ("--html", self.html.is_some()),
             ("--svg", self.svg.is_some()),
+            ("--trace", self.trace.is_some()),
             ("--layer", self.layer.is_some()),
         ];
         if let (0, Some((flag, _))) = (n_layers, flags.iter().find(|(_, given)| *given)) {

@@ -2,6 +2,7 @@
 
 mod marked;
 mod model;
+mod recording;
 mod sample;
 mod words;
 mod writer;

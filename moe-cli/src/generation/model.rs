@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use moe_checkpoint::published::PublishedConfig;
 use moe_checkpoint::{PublishedCheckpoint, PublishedTokenizer};
 use moe_models::{AnyDecoder, WeightType};
+use moe_router::RouterConfig;
 use moe_train::run::LoadedRun;
 use moe_view::last_parts;
 
@@ -20,6 +21,8 @@ pub struct TextModel {
     pub n_experts: usize,
     /// The tokens that end a text.
     pub ends: Vec<u32>,
+    /// Its router; none of a family whose router is not known here.
+    pub router: Option<RouterConfig>,
     /// Where it is from, as a title.
     pub title: String,
     /// Its name, without the place of its files.
@@ -33,6 +36,7 @@ impl TextModel {
             title: format!("{}, step {}", run.folder.display(), run.step),
             name: format!("{}, step {}", last_parts(&run.folder, 2), run.step),
             n_experts: run.config.experts.n_experts,
+            router: Some(run.config.router.clone()),
             decoder: weights.hold(run.model.decoder()?),
             words: Words::Vocab(run.vocab?),
             ends: Vec::new(),
@@ -61,6 +65,7 @@ impl TextModel {
             decoder,
             words: Words::published(tokenizer, config.common().vocab_size),
             n_experts,
+            router: config.model().map(|model| model.router),
             ends: checkpoint.ends().to_vec(),
             title: folder.display().to_string(),
             name: last_parts(folder, 1),

@@ -90,7 +90,8 @@ pub(super) fn places(layer: &SeenLayer) -> Vec<At> {
     windows.map(place).collect()
 }
 
-/// Compares a token's scores and choices; nothing if the router does not rank its experts.
+/// Compares a token's scores and choices; nothing if the router does not rank its experts. Where the other engine does not
+/// say its scores, they are taken to differ by the least that explains its choice.
 pub(super) fn judge(
     own: &SeenLayer,
     other: &SeenLayer,
@@ -99,16 +100,21 @@ pub(super) fn judge(
     rounding: f64,
 ) -> Option<Judged> {
     let [taken, taken_there] = [own, other].map(|layer| &layer.asked[at.token][..]);
+    let of_other = other.ranked(at.token);
     let scores = Scores {
         groups: own.groups.as_ref(),
         own: own.ranked(at.token)?,
-        other: other.ranked(at.token)?,
+        other: of_other.unwrap_or_default(),
     };
-    let (gap, difference) = (scores.gap(taken.len()), scores.difference());
+    let gap = scores.gap(taken.len());
+    let difference = match of_other {
+        Some(_) => scores.difference(),
+        None => scores.least_difference(gap, taken, taken_there),
+    };
     let follows = changed.reaches(at);
     let cause = || {
-        let takes_best =
-            scores.are_best(scores.own, taken) && scores.are_best(scores.other, taken_there);
+        let takes_best = scores.are_best(scores.own, taken)
+            && (of_other.is_none() || scores.are_best(scores.other, taken_there));
         if !takes_best {
             Cause::Selection
         } else if follows {
@@ -172,6 +178,25 @@ impl Scores<'_> {
             step(&of_groups, groups.topk_groups) / n_summed as f64
         });
         self.share(experts.min(groups))
+    }
+
+    /// The least difference of scores by which an engine takes others: half the distance of the best that it leaves to
+    /// the worst that it takes instead.
+    fn least_difference(&self, gap: f64, taken: &[u32], taken_there: &[u32]) -> f64 {
+        if taken == taken_there {
+            return 0.0;
+        }
+        let score = |expert: &&u32| f64::from(self.own[**expert as usize]);
+        let left = taken.iter().filter(|e| !taken_there.contains(e));
+        let new = taken_there.iter().filter(|e| !taken.contains(e));
+        let best = left.map(|e| score(&e)).fold(f64::NEG_INFINITY, f64::max);
+        let worst = new.map(|e| score(&e)).fold(f64::INFINITY, f64::min);
+        let distance = if best.is_finite() && worst.is_finite() {
+            self.share(best - worst)
+        } else {
+            0.0
+        };
+        distance.max(if gap.is_finite() { gap } else { 0.0 }) / 2.0
     }
 
     fn difference(&self) -> f64 {

@@ -9,6 +9,9 @@ pub enum TraceReadError {
     /// The file.
     #[error(transparent)]
     Trace(#[from] TraceError),
+    /// Two traces that are not of one model and one text.
+    #[error("{0}: give two traces of the same model and the same text")]
+    NotAlike(String),
     /// An expert that does not exist.
     #[error(
         "layer {layer} sends token {token} to expert {expert}, and there are {n_experts}, from 0: `moe trace check` names what is wrong"

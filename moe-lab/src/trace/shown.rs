@@ -243,3 +243,6 @@ fn taken(counts_v: &[f64], kinds: &Kinds) -> Vec<TokenLift> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

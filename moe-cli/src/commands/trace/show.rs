@@ -18,11 +18,10 @@ use std::path::PathBuf;
 pub struct ShowArgs {
     /// The trace, as docs/reference/traces.md describes it
     file: PathBuf,
-    /// Count what would travel if the experts were spread over N ranks
+    /// Count what would travel if the experts were spread over N ranks. Default: 8 to 1024, as far as they divide
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
-    #[arg(default_value = "8,16,32,64,128,256,512,1024")]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65_536))]
-    world: Vec<usize>,
+    world: Option<Vec<usize>>,
     /// The ranks of a node
     #[arg(long, value_name = "N", default_value_t = 8)]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65_536))]
@@ -37,12 +36,23 @@ pub struct ShowArgs {
     d_model: Option<usize>,
 }
 
+/// The numbers of ranks that are counted unless others are given.
+const WORLDS: [usize; 8] = [8, 16, 32, 64, 128, 256, 512, 1024];
+
+impl ShowArgs {
+    /// The numbers of ranks for so many experts.
+    fn worlds(&self, n_experts: usize) -> Vec<usize> {
+        let dividing = || WORLDS.into_iter().filter(|n| n_experts.is_multiple_of(*n));
+        self.world.clone().unwrap_or_else(|| dividing().collect())
+    }
+}
+
 /// Counts and prints the tables.
 pub fn run(args: &ShowArgs, shared: &Shared) -> anyhow::Result<Status> {
     let reader = open(&args.file)?;
     let options = ShowOptions {
         communication: Some(CommunicationOptions {
-            worlds: args.world.clone(),
+            worlds: args.worlds(reader.meta().n_experts),
             per_node: args.per_node,
             element_bytes: args.element_bytes,
             tokens_per_rank: None,
