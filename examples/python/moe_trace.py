@@ -52,7 +52,7 @@ class _Recorder:
         decodes = self.within.startswith("decoder")
         tokens = kwargs.get("decoder_input_ids" if decodes else "input_ids", args[0] if args else None)
         mask = kwargs.get("decoder_attention_mask" if decodes else "attention_mask")
-        cache = kwargs.get("past_key_values")
+        cache = kwargs.get("past_key_values", kwargs.get("cache"))
         if cache is None or cache.get_seq_length() == 0 or not self.batches:
             self.batches.append([])
         mask = torch.ones_like(tokens) if mask is None else mask[:, -tokens.shape[1]:]

@@ -3,7 +3,7 @@
 use super::communication::communication_text;
 use super::{Align, columns, counted, paragraph, significant, thousands};
 use moe_lab::analyze::{Domains, TokenLift};
-use moe_lab::trace::{Chains, LawFound, ShownLayer, TraceCheck, TraceShow};
+use moe_lab::trace::{Chains, LawFound, Link, ShownLayer, TraceCheck, TraceShow};
 
 /// So many tokens or labels of an expert are printed.
 const MOST: usize = 6;
@@ -24,7 +24,7 @@ pub fn trace_text(shown: &TraceShow) -> String {
 }
 
 /// The model, the engine and the sizes, in a line.
-fn head(shown: &TraceShow) -> String {
+pub(crate) fn head(shown: &TraceShow) -> String {
     let model = shown.model.as_deref().unwrap_or("a model without a name");
     let engine = shown.engine.as_deref().map(|engine| format!(", {engine}"));
     let padding = match shown.n_padding {
@@ -41,49 +41,53 @@ fn head(shown: &TraceShow) -> String {
     )
 }
 
+/// The columns of the table of layers.
+pub(crate) const LAYER_COLUMNS: [&str; 11] = [
+    "layer",
+    "load entropy",
+    "router entropy",
+    "MaxVio",
+    "dead experts",
+    "dropped (%)",
+    "mean k",
+    "label (bits)",
+    "label (%)",
+    "token (bits)",
+    "token (%)",
+];
+
+/// The meaning of these columns.
+pub(crate) const LAYER_NOTE: &str = "load entropy, router entropy: 1 is even. label, token: bits that the expert of an assignment tells about the label \
+     and the id of its token, less those by chance; %: of all that there is to know.";
+
+/// The cells of a layer.
+pub(crate) fn layer_cells(i: usize, layer: &ShownLayer) -> Vec<String> {
+    let number = |x: f64| significant(x, 3);
+    let maybe = |x: Option<f64>| x.map_or("–".to_owned(), number);
+    let label = layer.labels.as_ref().map(|found| found.information);
+    let token = layer.token_information;
+    vec![
+        i.to_string(),
+        number(layer.load_entropy),
+        maybe(layer.entropy),
+        number(layer.max_vio),
+        thousands(layer.dead_experts as u64),
+        number(100.0 * layer.drop_rate),
+        number(layer.mean_k),
+        maybe(label.map(|found| found.bits)),
+        maybe(label.map(|found| 100.0 * found.share)),
+        maybe(token.map(|found| found.bits)),
+        maybe(token.map(|found| 100.0 * found.share)),
+    ]
+}
+
 fn loads(shown: &TraceShow) -> String {
-    let header = [
-        "layer",
-        "load entropy",
-        "router entropy",
-        "MaxVio",
-        "dead experts",
-        "dropped (%)",
-        "mean k",
-        "label (bits)",
-        "label (%)",
-        "token (bits)",
-        "token (%)",
-    ];
-    let row = |(i, layer): (usize, &ShownLayer)| {
-        let number = |x: f64| significant(x, 3);
-        let maybe = |x: Option<f64>| x.map_or("–".to_owned(), number);
-        let label = layer.labels.as_ref().map(|found| found.information);
-        let token = layer.token_information;
-        vec![
-            i.to_string(),
-            number(layer.load_entropy),
-            maybe(layer.entropy),
-            number(layer.max_vio),
-            thousands(layer.dead_experts as u64),
-            number(100.0 * layer.drop_rate),
-            number(layer.mean_k),
-            maybe(label.map(|found| found.bits)),
-            maybe(label.map(|found| 100.0 * found.share)),
-            maybe(token.map(|found| found.bits)),
-            maybe(token.map(|found| 100.0 * found.share)),
-        ]
-    };
-    let rows = shown.layers.iter().enumerate().map(row);
-    let header = header.map(String::from).to_vec();
+    let rows = shown.layers.iter().enumerate();
+    let rows = rows.map(|(i, layer)| layer_cells(i, layer));
+    let header = LAYER_COLUMNS.map(String::from).to_vec();
     let rows: Vec<Vec<String>> = [header].into_iter().chain(rows).collect();
-    let note = "load entropy, router entropy: 1 is even. label, token: bits that the expert of an assignment tells about the label \
-                and the id of its token, less those by chance; %: of all that there is to know.";
-    format!(
-        "{}\n{}",
-        columns(&rows, &[Align::Right; 11]),
-        paragraph(note)
-    )
+    let table = columns(&rows, &[Align::Right; 11]);
+    format!("{table}\n{}", paragraph(LAYER_NOTE))
 }
 
 /// A table for each layer: the tokens and the labels that its experts take beyond their base rate.
@@ -136,31 +140,34 @@ fn labels(found: &Domains, expert: usize, names: &[String]) -> String {
     words.join("  ")
 }
 
-fn chains(chains: &[Chains]) -> String {
-    let header = ["layers", "told (bits)", "told (%)", "chains ×lift"];
-    let row = |found: &Chains| {
-        let link = |link: &moe_lab::trace::Link| {
-            format!(
-                "e{} → e{} ×{}",
-                link.from,
-                link.to,
-                significant(link.lift, 2)
-            )
-        };
-        let links: Vec<String> = found.links.iter().take(MOST).map(link).collect();
-        vec![
-            format!("{} → {}", found.layer, found.layer + 1),
-            significant(found.information.bits, 3),
-            significant(100.0 * found.information.share, 3),
-            links.join("  "),
-        ]
+/// The columns of the table of chains.
+pub(crate) const CHAIN_COLUMNS: [&str; 4] = ["layers", "told (bits)", "told (%)", "chains ×lift"];
+
+/// The meaning of these columns.
+pub(crate) const CHAIN_NOTE: &str = "Of chains: a token's first expert in a layer and in the next; told: what the one tells about the other, less what it would \
+     by chance.";
+
+/// The cells of two layers.
+pub(crate) fn chain_cells(found: &Chains) -> Vec<String> {
+    let link = |link: &Link| {
+        let lift = significant(link.lift, 2);
+        format!("e{} → e{} ×{lift}", link.from, link.to)
     };
-    let header = header.map(String::from).to_vec();
-    let rows: Vec<Vec<String>> = [header].into_iter().chain(chains.iter().map(row)).collect();
+    let links: Vec<String> = found.links.iter().take(MOST).map(link).collect();
+    vec![
+        format!("{} → {}", found.layer, found.layer + 1),
+        significant(found.information.bits, 3),
+        significant(100.0 * found.information.share, 3),
+        links.join("  "),
+    ]
+}
+
+fn chains(chains: &[Chains]) -> String {
+    let header = CHAIN_COLUMNS.map(String::from).to_vec();
+    let rows = chains.iter().map(chain_cells);
+    let rows: Vec<Vec<String>> = [header].into_iter().chain(rows).collect();
     let align = [Align::Left, Align::Right, Align::Right, Align::Left];
-    let note = "Of chains: a token's first expert in a layer and in the next; told: what the one tells about the other, less what \
-                it would by chance.";
-    format!("{}\n{}", columns(&rows, &align), paragraph(note))
+    format!("{}\n{}", columns(&rows, &align), paragraph(CHAIN_NOTE))
 }
 
 /// The laws that a trace was held to, as text.

@@ -6,7 +6,9 @@ mod decode;
 mod error;
 mod meta;
 mod reader;
+mod replay;
 mod routed;
+mod shapes;
 mod spool;
 mod writer;
 

@@ -1,8 +1,9 @@
 //! Reading a trace in chunks of tokens.
 
-use super::decode::{MASK, REAL, WHOLE, real, whole};
+use super::decode::{real, whole};
+use super::shapes::Shapes;
 use super::{LayerChunk, TraceChunk, TraceError, TraceMeta};
-use crate::files::{StoredTensor, TensorFile};
+use crate::files::TensorFile;
 use safetensors::Dtype;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,6 @@ const CHUNK_BYTES: usize = 16 << 20;
 
 /// At most so many tokens are read at once.
 const MOST_TOKENS: usize = 1 << 16;
-
-/// More experts or places than this are taken for damage.
-const MOST_EXPERTS: usize = 1 << 16;
 
 /// An open trace.
 #[derive(Debug)]
@@ -236,113 +234,5 @@ impl Rows<'_> {
     fn flags(&self, name: &str) -> Result<Option<Vec<bool>>, TraceError> {
         let bytes = self.bytes(name)?;
         Ok(bytes.map(|(bytes, _)| bytes.into_iter().map(|byte| byte != 0).collect()))
-    }
-}
-
-/// The tensors against the shapes that they must have.
-struct Shapes<'a> {
-    file: &'a TensorFile,
-    n_tokens: usize,
-    n_experts: usize,
-}
-
-impl Shapes<'_> {
-    fn check_experts(&self) -> Result<(), String> {
-        match self.n_experts {
-            0 => {
-                Err("it says no `n_experts`, and has no `router_logits.0` to count them".to_owned())
-            }
-            n @ MOST_EXPERTS.. => Err(format!(
-                "`n_experts` is {n}; fewer than {MOST_EXPERTS} are read"
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// The number of layers; refuses a name that means nothing.
-    fn n_layers(&self) -> Result<usize, String> {
-        let names = [
-            "topk_idx",
-            "topk_weight",
-            "topk_kept",
-            "router_logits",
-            "selection_bias",
-        ];
-        let mut n_layers = 0;
-        while self.file.get(&format!("topk_idx.{n_layers}")).is_some() {
-            n_layers += 1;
-        }
-        let is_known = |name: &str| {
-            let of_layer = name.rsplit_once('.').and_then(|(name, layer)| {
-                let layer: usize = layer.parse().ok()?;
-                Some((names.contains(&name), layer))
-            });
-            ["tokens", "labels", "mask", "group"].contains(&name)
-                || of_layer.is_some_and(|(is_name, layer)| is_name && layer < n_layers)
-        };
-        let mut unknown: Vec<&str> = self.file.names().filter(|name| !is_known(name)).collect();
-        unknown.sort_unstable();
-        match unknown.first() {
-            None => Ok(n_layers),
-            Some(name) => Err(format!(
-                "the tensor `{name}` is none of a trace of {n_layers} layers, counted by `topk_idx.0`, `topk_idx.1` and so on"
-            )),
-        }
-    }
-
-    fn layer(&self, i: usize) -> Result<TraceLayer, String> {
-        let of = |name: &str| format!("{name}.{i}");
-        let name = of("topk_idx");
-        let width = match self.file.get(&name).map(|tensor| &tensor.info.shape[..]) {
-            Some(&[_, width]) if (1..MOST_EXPERTS).contains(&width) => width,
-            _ => return Err(format!("`{name}` is not of shape [tokens, places]")),
-        };
-        let (of_places, of_experts) = ([self.n_tokens, width], [self.n_tokens, self.n_experts]);
-        self.check(&name, &of_places, &WHOLE)?;
-        self.check(&of("topk_kept"), &of_places, &MASK)?;
-        self.check(&of("selection_bias"), &[self.n_experts], &REAL)?;
-        let weights = self.check(&of("topk_weight"), &of_places, &REAL)?;
-        let logits = self.check(&of("router_logits"), &of_experts, &REAL)?;
-        Ok(TraceLayer {
-            width,
-            has_weights: weights.is_some(),
-            has_logits: logits.is_some(),
-            weight_step: match weights.map(|tensor| tensor.info.dtype) {
-                Some(Dtype::BF16) => 2f64.powi(-7),
-                Some(Dtype::F16) => 2f64.powi(-10),
-                _ => 2f64.powi(-23),
-            },
-            bias: None,
-        })
-    }
-
-    fn check_columns(&self) -> Result<(), String> {
-        for name in ["tokens", "labels", "group"] {
-            self.check(name, &[self.n_tokens], &WHOLE)?;
-        }
-        self.check("mask", &[self.n_tokens], &MASK)?;
-        Ok(())
-    }
-
-    /// A tensor, if it is there, of the right shape and type.
-    fn check(
-        &self,
-        name: &str,
-        shape: &[usize],
-        types: &[Dtype],
-    ) -> Result<Option<StoredTensor<'_>>, String> {
-        let Some(tensor) = self.file.get(name) else {
-            return Ok(None);
-        };
-        let info = tensor.info;
-        if info.shape != shape {
-            let found = &info.shape;
-            return Err(format!("`{name}` is of shape {found:?}, not {shape:?}"));
-        }
-        if !types.contains(&info.dtype) {
-            let (found, first) = (info.dtype, types[0]);
-            return Err(format!("`{name}` is of type {found:?}; write {first:?}"));
-        }
-        Ok(Some(tensor))
     }
 }

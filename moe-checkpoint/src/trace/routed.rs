@@ -105,19 +105,7 @@ impl RoutedExperts {
 
 /// Reads a .npy file: a dictionary in words, then the numbers in C order.
 fn of_npy(bytes: &[u8]) -> Result<RoutedExperts, String> {
-    let short = || "the file ends within its header".to_owned();
-    let version = *bytes.get(6).ok_or_else(short)?;
-    let (size, at) = if version == 1 { (2, 10) } else { (4, 12) };
-    let length = bytes.get(8..8 + size).ok_or_else(short)?;
-    let length = length
-        .iter()
-        .rev()
-        .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-    let header = bytes
-        .get(at..)
-        .and_then(|rest| rest.get(..length))
-        .ok_or_else(short)?;
-    let header = String::from_utf8_lossy(header);
+    let (header, data) = npy_parts(bytes).ok_or("the file ends within its header")?;
     let value = |key: &str| {
         let (_, rest) = header.split_once(&format!("'{key}':"))?;
         Some(rest.trim_start())
@@ -125,10 +113,34 @@ fn of_npy(bytes: &[u8]) -> Result<RoutedExperts, String> {
     if !value("fortran_order").is_some_and(|order| order.starts_with("False")) {
         return Err("the array is not in C order: write numpy.ascontiguousarray of it".to_owned());
     }
-    let descr = value("descr")
-        .and_then(|text| text.split('\'').nth(1))
-        .unwrap_or_default();
-    let dtype = match descr {
+    let descr = value("descr").and_then(|text| text.split('\'').nth(1));
+    let dtype = dtype(descr.unwrap_or_default())?;
+    let shape = value("shape").and_then(|text| text.strip_prefix('(')?.split(')').next());
+    let sizes = shape.unwrap_or_default().split(',').map(str::trim);
+    let sizes = sizes.filter(|size| !size.is_empty()).map(str::parse);
+    let sizes: Result<Vec<usize>, _> = sizes.collect();
+    let sizes = sizes.map_err(|_| "its shape is no numbers")?;
+    let shape = <[usize; 3]>::try_from(sizes)
+        .map_err(|sizes| format!("shape {sizes:?} is not [tokens, layers, top-k]"))?;
+    RoutedExperts::of(shape, whole(data, dtype))
+}
+
+/// The dictionary of a .npy file, and the bytes behind it; none where the file is too short.
+fn npy_parts(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (size, at) = if *bytes.get(6)? == 1 {
+        (2, 10)
+    } else {
+        (4, 12)
+    };
+    let length = bytes.get(8..8 + size)?.iter().rev();
+    let length = length.fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+    let (header, data) = bytes.get(at..)?.split_at_checked(length)?;
+    Some((String::from_utf8_lossy(header).into_owned(), data))
+}
+
+/// The type of the numbers by its name in numpy.
+fn dtype(descr: &str) -> Result<Dtype, String> {
+    Ok(match descr {
         "|u1" => Dtype::U8,
         "|i1" => Dtype::I8,
         "<i2" => Dtype::I16,
@@ -141,16 +153,7 @@ fn of_npy(bytes: &[u8]) -> Result<RoutedExperts, String> {
                 "numbers of type \"{descr}\" are not read; write int32"
             ));
         }
-    };
-    let shape = value("shape").and_then(|text| text.strip_prefix('(')?.split(')').next());
-    let sizes = shape.unwrap_or_default().split(',').map(str::trim);
-    let sizes = sizes.filter(|size| !size.is_empty()).map(str::parse);
-    let sizes: Vec<usize> = sizes
-        .collect::<Result<_, _>>()
-        .map_err(|_| "its shape is no numbers")?;
-    let shape = <[usize; 3]>::try_from(sizes)
-        .map_err(|sizes| format!("shape {sizes:?} is not [tokens, layers, top-k]"))?;
-    RoutedExperts::of(shape, whole(&bytes[at + length..], dtype))
+    })
 }
 
 /// Reads nested lists of numbers, alone or as `routed_experts` of an answer.

@@ -174,15 +174,9 @@ impl Call<'_> {
             target.write(&picture(trace, layer, &model.name), shared)?;
         }
         if let Some(target) = &self.routing {
-            let ids: Vec<u32> = trace.pieces.iter().map(|piece| piece.id).collect();
-            let engine = traced_engine(&format!(
-                "{}, {}",
-                self.device.name,
-                WeightType::from(args.weights)
-            ));
-            model
-                .record(&ids, &self.device.device, target.path(), engine)
-                .map_err(Usage::error)?;
+            let how = format!("{}, {}", self.device.name, WeightType::from(args.weights));
+            let recorded = model.record(trace, self.device, target.path(), traced_engine(&how));
+            recorded.map_err(Usage::error)?;
             shared.note(&format!("wrote {}", target.path().display()));
         }
         Ok(())

@@ -1,28 +1,31 @@
 //! The trace of a text: its routing in one pass over all of it.
 
 use super::TextModel;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use crate::backends::OpenDevice;
+use burn::tensor::{Int, Tensor, TensorData};
 use moe_checkpoint::trace::{TraceError, TraceMeta};
 use moe_lab::trace::{Recorder, TracedTokens};
 use moe_models::{Decoder, DecoderInput};
+use moe_view::generation::Trace;
 use std::path::Path;
 
 impl TextModel {
     /// Reads a text at once and writes the routing of its tokens.
     pub fn record(
         &self,
-        ids: &[u32],
-        device: &Device,
+        text: &Trace,
+        device: &OpenDevice,
         path: &Path,
         engine: String,
     ) -> Result<(), TraceError> {
+        let ids: Vec<u32> = text.pieces.iter().map(|piece| piece.id).collect();
         let wide: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-        let device = device.clone().without_autodiff();
+        let device = device.device.clone().without_autodiff();
         let tokens = Tensor::<2, Int>::from_data(TensorData::new(wide, [1, ids.len()]), &device);
         let routings = self.decoder.forward(DecoderInput::new(tokens)).routings;
         let mut recorder = Recorder::new(path);
         let tokens = TracedTokens {
-            ids: Some(ids),
+            ids: Some(&ids),
             labels: None,
         };
         recorder.add(&routings, tokens)?;

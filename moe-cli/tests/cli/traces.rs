@@ -1,5 +1,6 @@
 //! Traces of routings: written, shown, checked, compared and imported.
 
+use crate::markup::{check_markup, check_stands_alone};
 use crate::place::Place;
 use serde_json::{Value, json};
 use std::fs;
@@ -60,10 +61,9 @@ fn a_trace_shows_what_the_analysis_counted() {
             let [own, there] = [&layer[name], &routing[name]].map(|x| x.as_f64().unwrap());
             assert!((own - there).abs() < 1e-9, "{name}: {own} {there}");
         }
-        assert_eq!(
-            layer["labels"]["information"],
-            found["domains"]["information"]
-        );
+        let told = |of: &Value| of["information"]["bits"].as_f64().unwrap();
+        let [own, there] = [&layer["labels"], &found["domains"]].map(told);
+        assert!((own - there).abs() < 1e-12, "{own} {there}");
         let [own, there] = [&layer["entropy"], &routing["entropy"]].map(|x| x.as_f64().unwrap());
         assert!((own - there).abs() < 1e-5);
     }
@@ -77,6 +77,13 @@ fn a_trace_shows_what_the_analysis_counted() {
         "{}",
         text.stdout
     );
+    assert_eq!(place.moe("trace show t.safetensors -o t.html").code, 0);
+    let page = fs::read_to_string(place.path("t.html")).unwrap();
+    assert!(check_markup(&page) > 100);
+    check_stands_alone(&page);
+    for words in ["All layers", "Layer 1", "From layer to layer", "MaxVio"] {
+        assert!(page.contains(words), "{words}");
+    }
     let checked = place.json("trace check t.safetensors");
     let laws = checked["laws"].as_array().unwrap();
     assert!(laws.iter().all(|law| law["n_violations"] == 0), "{laws:?}");
@@ -101,7 +108,23 @@ fn a_trace_shows_what_the_analysis_counted() {
 }
 
 #[test]
-fn images_are_traced_and_pairs_are_not() {
+fn a_trace_is_replayed() {
+    let (place, run) = trained("");
+    let ended = place.moe(&format!("analyze {run} --most 2 --trace t.safetensors"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let train = "train tiny.toml train.steps=2 router.name=replay router.trace=@t.safetensors";
+    let ended = place.moe(&format!("{train} --runs replayed"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    // the run holds the choices and not the name of the file
+    let config = place.run_folder("replayed").join("config.toml");
+    let config = fs::read_to_string(config).unwrap();
+    let first = &routed(&place, "t.safetensors")[0][0];
+    let text = format!("trace = \"{} {},", first[0], first[1]);
+    assert!(config.contains(&text), "{text}: {config}");
+}
+
+#[test]
+fn images_are_traced_with_their_classes() {
     let place = Place::new();
     let sizes = "model.d_model=16 model.n_layers=2 model.patch_size=2 model.d_mlp=16 model.moe_layers=[1] \
                  attention.n_heads=2 experts.n_experts=4 experts.d_expert=8";
@@ -230,6 +253,11 @@ fn what_is_no_trace_is_refused() {
         (
             "trace check a.safetensors --tolerance 2",
             "a number from 0 to 1",
+        ),
+        ("trace show none.safetensors -o a.json", "--out a.json"),
+        (
+            "train tiny.toml router.name=replay router.trace=@a.safetensors",
+            "router.trace: ",
         ),
     ];
     for (line, words) in cases {

@@ -25,7 +25,7 @@ const SMALL: [&str; 10] = [
 const TRAINED: &str = "ablate.md";
 
 /// Words of commands that are not run, each with the reason.
-const NOT_RUN: [(&str, &str); 12] = [
+const NOT_RUN: [(&str, &str); 13] = [
     ("arctic", "the page itself writes this family"),
     ("angle", "the page itself writes this router"),
     (
@@ -63,6 +63,10 @@ const NOT_RUN: [(&str, &str); 12] = [
     (
         "<extra_id_0>",
         "needs a model that fills gaps; the tests of filling have one",
+    ),
+    (
+        "theirs.safetensors",
+        "what another engine computed; the tests of traces have such ones",
     ),
     (
         "--watch",

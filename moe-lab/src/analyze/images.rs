@@ -138,11 +138,9 @@ impl ImageAnalysis {
             }
         });
         self.pictures = pictures.into_iter().flatten().collect();
-        let blocks = &model.config.moe_layers;
-        let name = |i: usize| format!("MoE layer {i} (block {})", blocks[i]);
+        let name = |i: usize| format!("MoE layer {i} (block {})", model.config.moe_layers[i]);
         let finish = |(i, counts): (usize, PatchCounts)| counts.finish(name(i), reading);
         self.layers = layers.into_iter().enumerate().map(finish).collect();
-        written?;
-        Ok(communication)
+        Ok(written.map(|()| communication)?)
     }
 }

@@ -1,11 +1,12 @@
 //! Agreement of two traces: the same text through two engines or precisions, compared as [`agree`](crate::agree) compares
 //! engines.
 
+mod read;
+
+use self::read::Read;
 use super::TraceReadError;
-use crate::agree::{Comparison, Rounding, Seen, SeenLayer, compare};
-use moe_checkpoint::trace::{LayerChunk, TraceChunk, TraceReader};
-use moe_router::TokenChoice;
-use moe_router::parts::Score;
+use crate::agree::{Comparison, Rounding, Seen, compare};
+use moe_checkpoint::trace::TraceReader;
 use serde::Serialize;
 
 /// Options of a comparison of two traces.
@@ -71,15 +72,9 @@ pub fn agree(
     let (mut first, mut second) = (first?, second?);
     check_columns(&first, &second)?;
     let windows = windows(&first, &second)?;
+    check_ends(own, other, &windows)?;
     first.set_windows(&windows);
     second.set_windows(&windows);
-    let engine = |reader: &TraceReader| {
-        let path = reader.path().display().to_string();
-        match &reader.meta().engine {
-            Some(engine) => format!("{path} ({engine})"),
-            None => path,
-        }
-    };
     let rounding = Rounding(options.rounding);
     let [seen, seen_there] = [&first, &second].map(|read| &read.seen);
     let found = compare(
@@ -105,19 +100,22 @@ pub fn agree(
     })
 }
 
-/// Refuses traces of other models; one may lack the last tokens of a single sequence, as those of serving engines do.
+/// The file of a trace, with the words of its engine.
+fn engine(reader: &TraceReader) -> String {
+    let path = reader.path().display().to_string();
+    match &reader.meta().engine {
+        Some(engine) => format!("{path} ({engine})"),
+        None => path,
+    }
+}
+
+/// Refuses traces of other models.
 fn check_alike(own: &TraceReader, other: &TraceReader) -> Result<(), TraceReadError> {
     let sizes = |reader: &TraceReader| (reader.layers().len(), reader.meta().n_experts);
     let ((layers, experts), (layers_there, experts_there)) = (sizes(own), sizes(other));
     if sizes(own) != sizes(other) {
         return Err(TraceReadError::NotAlike(format!(
             "one has {layers} layers of {experts} experts, the other {layers_there} of {experts_there}"
-        )));
-    }
-    let (n, there) = (own.n_tokens(), other.n_tokens());
-    if n != there && (own.has("group") && other.has("group")) {
-        return Err(TraceReadError::NotAlike(format!(
-            "one has {n} tokens in groups, the other {there}"
         )));
     }
     Ok(())
@@ -138,7 +136,8 @@ fn check_columns(own: &Read, other: &Read) -> Result<(), TraceReadError> {
     Ok(())
 }
 
-/// The group of each token, of the trace that has groups, from 0.
+/// The group of each token, of the trace that has groups, from 0. One of the traces may lack the last tokens, as those of
+/// serving engines do, but not those of each group.
 fn windows(own: &Read, other: &Read) -> Result<Vec<u32>, TraceReadError> {
     match (own.has_groups, other.has_groups) {
         (true, true) if own.groups != other.groups => Err(TraceReadError::NotAlike(
@@ -147,6 +146,22 @@ fn windows(own: &Read, other: &Read) -> Result<Vec<u32>, TraceReadError> {
         (true, _) => Ok(own.groups.clone()),
         _ => Ok(other.groups.clone()),
     }
+}
+
+/// Refuses traces of different lengths whose groups one of them does not say: which tokens lack the other is not known.
+fn check_ends(
+    own: &TraceReader,
+    other: &TraceReader,
+    windows: &[u32],
+) -> Result<(), TraceReadError> {
+    let (n, there) = (own.n_tokens(), other.n_tokens());
+    let are_told = own.has("group") && other.has("group");
+    if n == there || are_told || windows.last() == Some(&0) {
+        return Ok(());
+    }
+    Err(TraceReadError::NotAlike(format!(
+        "one has {n} tokens and the other {there}, and one of them does not say which belong together"
+    )))
 }
 
 /// The tokens that ask for other experts in at least one layer.
@@ -185,161 +200,6 @@ fn largest_difference(own: &Read, other: &Read) -> Option<f64> {
         }
     }
     Some(largest)
-}
-
-/// Tokens of a trace, as comparisons take them.
-struct Read {
-    seen: Seen,
-    /// The id of each token, if the trace says it.
-    tokens: Vec<Option<u32>>,
-    /// The group of each token, counted from 0 where they change.
-    groups: Vec<u32>,
-    has_groups: bool,
-    /// The number of the last group in the trace.
-    last: Option<u32>,
-    /// The experts of each token with their weights, by expert, layer after layer within a chunk.
-    weights: Option<Vec<Vec<(u32, f32)>>>,
-}
-
-impl Read {
-    /// The first tokens of a trace.
-    fn of(
-        reader: &TraceReader,
-        most: u64,
-        rule: Option<TokenChoice>,
-    ) -> Result<Self, TraceReadError> {
-        let layers = reader.layers().iter();
-        let has_weights = layers.clone().all(|layer| layer.has_weights);
-        let mut read = Self {
-            seen: Seen::default(),
-            tokens: Vec::new(),
-            groups: Vec::new(),
-            has_groups: reader.has("group"),
-            last: None,
-            weights: has_weights.then(Vec::new),
-        };
-        read.seen.layers = layers
-            .map(|layer| SeenLayer {
-                n_experts: reader.meta().n_experts,
-                windows: Vec::new(),
-                asked: Vec::new(),
-                kept: Vec::new(),
-                ranking: (layer.has_logits && rule.is_some()).then(Vec::new),
-                groups: rule.and_then(|rule| rule.groups),
-            })
-            .collect();
-        for chunk in reader.chunks() {
-            let chunk = chunk?;
-            let left = most.saturating_sub(chunk.start).min(chunk.n_tokens as u64) as usize;
-            for t in 0..left {
-                read.add(&chunk, t, reader, rule)?;
-            }
-            if left < chunk.n_tokens {
-                break;
-            }
-        }
-        Ok(read)
-    }
-
-    fn set_windows(&mut self, windows: &[u32]) {
-        for layer in &mut self.seen.layers {
-            layer.windows = windows.to_vec();
-        }
-    }
-
-    /// Notes the group of a token.
-    fn add_group(&mut self, group: u32) {
-        let before = self.groups.last().copied();
-        let number = match (before, self.last) {
-            (Some(before), Some(last)) if last != group => before + 1,
-            (before, _) => before.unwrap_or(0),
-        };
-        self.groups.push(number);
-        self.last = Some(group);
-    }
-
-    fn add(
-        &mut self,
-        chunk: &TraceChunk,
-        t: usize,
-        reader: &TraceReader,
-        rule: Option<TokenChoice>,
-    ) -> Result<(), TraceReadError> {
-        let n_experts = reader.meta().n_experts;
-        self.add_group(chunk.group_of(t));
-        self.tokens
-            .push(chunk.tokens.as_ref().map(|tokens| tokens[t]));
-        for (i, (seen, layer)) in self.seen.layers.iter_mut().zip(&chunk.layers).enumerate() {
-            let taken = taken(chunk, layer, t);
-            if let Some(wrong) = taken
-                .iter()
-                .find(|taken| taken.expert as usize >= n_experts)
-            {
-                return Err(TraceReadError::Expert {
-                    layer: i,
-                    token: chunk.start + t as u64,
-                    expert: wrong.expert as i32,
-                    n_experts,
-                });
-            }
-            seen.asked
-                .push(taken.iter().map(|taken| taken.expert).collect());
-            let kept = taken.iter().filter(|taken| taken.is_kept);
-            seen.kept.push(kept.map(|taken| taken.expert).collect());
-            if let (Some(all), Some(rule), Some(logits_e)) =
-                (&mut seen.ranking, rule, layer.logits_of(t))
-            {
-                all.extend(ranking(&rule, logits_e, reader.layers()[i].bias.as_deref()));
-            }
-            if let Some(weights) = &mut self.weights {
-                let kept = taken.iter().filter(|taken| taken.is_kept);
-                weights.push(kept.map(|taken| (taken.expert, taken.weight)).collect());
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An assignment of a token.
-struct Taken {
-    expert: u32,
-    weight: f32,
-    is_kept: bool,
-}
-
-/// The assignments of a token by expert; none of padding.
-fn taken(chunk: &TraceChunk, layer: &LayerChunk, t: usize) -> Vec<Taken> {
-    if chunk.is_padding(t) {
-        return Vec::new();
-    }
-    let weights = layer.weights_of(t);
-    let places = layer
-        .row(t)
-        .iter()
-        .enumerate()
-        .filter(|(_, expert)| **expert >= 0);
-    let of_place = |(k, &expert): (usize, &i32)| Taken {
-        expert: expert as u32,
-        weight: weights.map_or(0.0, |weights| weights[k]),
-        is_kept: layer.is_kept(t, k),
-    };
-    let mut taken: Vec<Taken> = places.map(of_place).collect();
-    taken.sort_by_key(|taken| taken.expert);
-    taken.dedup_by_key(|taken| taken.expert);
-    taken
-}
-
-/// The scores by which a token ranks its experts, `[E]`: the logits themselves where their order is that of the scores.
-fn ranking(rule: &TokenChoice, logits_e: &[f32], bias_e: Option<&[f32]>) -> Vec<f32> {
-    if rule.score == Score::Softmax && rule.groups.is_none() && bias_e.is_none() {
-        return logits_e.to_vec();
-    }
-    let scores = rule.scores(logits_e).into_iter().map(|score| score as f32);
-    let bias = |e: usize| bias_e.map_or(0.0, |bias_e| bias_e[e]);
-    scores
-        .enumerate()
-        .map(|(e, score)| score + bias(e))
-        .collect()
 }
 
 #[cfg(test)]

@@ -61,6 +61,14 @@ impl Table {
         }
     }
 
+    /// Counts a kind; one that does not count is beyond all.
+    fn add(&mut self, expert: usize, kind: usize) {
+        if kind < self.n_kinds {
+            let count = &mut self.counts[expert * self.n_kinds + kind];
+            *count = count.saturating_add(1);
+        }
+    }
+
     /// The counts as the measures of information take them, of the first `n_kinds` kinds.
     pub(super) fn labels(&self, n_kinds: usize) -> LabelCounts {
         let row = |row: &[u32]| row[..n_kinds].iter().copied().map(f64::from).collect();
@@ -144,18 +152,11 @@ impl LayerCounts {
                 });
             }
             self.asked[e] += 1;
-            if !layer.is_kept(t, k) {
-                continue;
-            }
-            self.kept[e] += 1;
-            n_kept += 1;
-            if token < self.by_token.n_kinds {
-                let count = &mut self.by_token.counts[e * self.by_token.n_kinds + token];
-                *count = count.saturating_add(1);
-            }
-            if label < self.by_label.n_kinds {
-                let count = &mut self.by_label.counts[e * self.by_label.n_kinds + label];
-                *count = count.saturating_add(1);
+            if layer.is_kept(t, k) {
+                self.kept[e] += 1;
+                n_kept += 1;
+                self.by_token.add(e, token);
+                self.by_label.add(e, label);
             }
         }
         self.n_tokens += 1;

@@ -10,7 +10,7 @@ use crate::analyze::{
 };
 use moe_checkpoint::trace::{TraceChunk, TraceReader};
 use moe_router::Load;
-use moe_router::metrics::{dead_experts, drop_rate, load_entropy, max_vio, mean_k};
+use moe_router::metrics::{LabelCounts, dead_experts, drop_rate, load_entropy, max_vio, mean_k};
 use serde::Serialize;
 use std::thread;
 
@@ -92,29 +92,7 @@ pub fn show(reader: &TraceReader, options: &ShowOptions) -> Result<TraceShow, Tr
     let mut layers: Vec<LayerCounts> = layers
         .map(|place| LayerCounts::new(reader, place, kinds, communication))
         .collect();
-    let (step, mut n_padding) = (fan_out_step(reader), 0);
-    let has_logits = reader.layers().iter().any(|layer| layer.has_logits);
-    let mut each = |chunk: TraceChunk| {
-        n_padding += (0..chunk.n_tokens).filter(|&t| chunk.is_padding(t)).count() as u64;
-        let sorted = |kinds: Option<&'_ Kinds>| match kinds {
-            Some(kinds) => kinds.of_chunk(&chunk),
-            None => vec![u16::MAX; chunk.n_tokens],
-        };
-        let counted = Counted {
-            tokens_t: sorted(kinds[0]),
-            labels_t: sorted(kinds[1]),
-            chunk: &chunk,
-            n_tokens: reader.n_tokens(),
-            step,
-        };
-        count(&mut layers, &counted, options.n_threads)
-    };
-    if has_logits {
-        reader.chunks().try_for_each(|chunk| each(chunk?))?;
-    } else {
-        reader.choices().try_for_each(|chunk| each(chunk?))?;
-    }
-    let shown = layers.iter().map(|layer| layer.finish(kinds));
+    let n_padding = read(reader, kinds, &mut layers, options.n_threads)?;
     let asked = layers.iter().flat_map(|layer| &layer.asked);
     Ok(TraceShow {
         model: reader.meta().model.clone(),
@@ -124,15 +102,47 @@ pub fn show(reader: &TraceReader, options: &ShowOptions) -> Result<TraceShow, Tr
         n_experts: reader.meta().n_experts,
         n_assignments: asked.sum(),
         labels: labels
-            .as_ref()
-            .map_or_else(Vec::new, |kinds| names(kinds, reader)),
-        layers: shown.collect(),
+            .iter()
+            .flat_map(|kinds| names(kinds, reader))
+            .collect(),
+        layers: layers.iter().map(|layer| layer.finish(kinds)).collect(),
         chains: chains(&layers),
         communication: communication
             .zip(d_model)
             .map(|(options, d_model)| communicated(&layers, options, d_model)),
-        communication_step: step,
+        communication_step: fan_out_step(reader),
     })
+}
+
+/// Reads the trace and counts in all layers; returns the tokens that are padding.
+fn read(
+    reader: &TraceReader,
+    kinds: [Option<&Kinds>; 2],
+    layers: &mut [LayerCounts],
+    n_threads: usize,
+) -> Result<u64, TraceReadError> {
+    let mut n_padding = 0;
+    let mut each = |chunk: TraceChunk| {
+        n_padding += (0..chunk.n_tokens).filter(|&t| chunk.is_padding(t)).count() as u64;
+        let [tokens_t, labels_t] = kinds.map(|kinds| match kinds {
+            Some(kinds) => kinds.of_chunk(&chunk),
+            None => vec![u16::MAX; chunk.n_tokens],
+        });
+        let counted = Counted {
+            tokens_t,
+            labels_t,
+            chunk: &chunk,
+            n_tokens: reader.n_tokens(),
+            step: fan_out_step(reader),
+        };
+        count(layers, &counted, n_threads)
+    };
+    if reader.layers().iter().any(|layer| layer.has_logits) {
+        reader.chunks().try_for_each(|chunk| each(chunk?))?;
+    } else {
+        reader.choices().try_for_each(|chunk| each(chunk?))?;
+    }
+    Ok(n_padding)
 }
 
 /// Counts a chunk in all layers, each thread some of them.
@@ -199,8 +209,9 @@ impl LayerCounts {
         };
         let by_label = labels.map(|kinds| self.by_label.labels(kinds.n_named()));
         let by_token = tokens.map(|kinds| (self.by_token.labels(kinds.n_named()), kinds));
-        let sums = |counts: &[Vec<f64>]| -> Vec<f64> {
-            counts.iter().map(|row| row.iter().sum()).collect()
+        let chance = |counts: &LabelCounts, squares: u64| {
+            let rows = counts.counts.iter().map(|row| row.iter().sum());
+            Chance::of_assignments(&rows.collect::<Vec<f64>>(), squares as f64)
         };
         ShownLayer {
             load_entropy: load_entropy(&load),
@@ -209,20 +220,11 @@ impl LayerCounts {
             drop_rate: drop_rate(&load),
             dead_experts: dead_experts(&load),
             mean_k: mean_k(&load),
-            labels: by_label.map(|counts| {
-                let squares = self.labelled_squares as f64;
-                Domains::of(
-                    &counts,
-                    &Chance::of_assignments(&sums(&counts.counts), squares),
-                )
-            }),
-            token_information: by_token.as_ref().map(|(counts, _)| {
-                let squares = self.squares as f64;
-                Information::of(
-                    counts,
-                    &Chance::of_assignments(&sums(&counts.counts), squares),
-                )
-            }),
+            labels: by_label
+                .map(|counts| Domains::of(&counts, &chance(&counts, self.labelled_squares))),
+            token_information: by_token
+                .as_ref()
+                .map(|(counts, _)| Information::of(counts, &chance(counts, self.squares))),
             tokens: by_token.map_or_else(Vec::new, |(counts, kinds)| {
                 let rows = counts.counts.iter();
                 rows.map(|counts_v| taken(counts_v, kinds)).collect()

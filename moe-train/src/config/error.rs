@@ -2,6 +2,7 @@
 
 use crate::data::DataError;
 use crate::resolve::ResolveError;
+use moe_checkpoint::trace::TraceError;
 use moe_models::ModelError;
 use thiserror::Error;
 
@@ -14,6 +15,9 @@ pub enum ConfigError {
     /// Sizes that do not fit together, or a router that a decoder refuses.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The file of a trace that is to be replayed.
+    #[error("router.trace: {0}")]
+    Trace(#[from] TraceError),
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),

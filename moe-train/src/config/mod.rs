@@ -11,6 +11,7 @@ mod hash;
 mod keys;
 mod mixtral;
 mod model;
+mod replayed;
 mod switch;
 mod tables;
 mod validate;
@@ -179,6 +180,7 @@ fn checked(table: toml::Table) -> Result<RunConfig, ConfigError> {
     if let DataConfig::Images(images) = &mut config.data {
         images.n_classes = images.counted_classes()?;
     }
+    config.read_trace()?;
     config.validate()?;
     Ok(config)
 }

@@ -11,5 +11,5 @@ mod page;
 mod place;
 mod report;
 
-pub use analysis::analysis_page;
+pub use analysis::{analysis_page, trace_page};
 pub use report::report_page;

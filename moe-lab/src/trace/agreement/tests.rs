@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::trace::testing::{Written, write};
-use moe_checkpoint::trace::TraceMeta;
-use moe_router::parts::Normalise;
+use moe_checkpoint::trace::{LayerChunk, TraceChunk, TraceMeta};
+use moe_router::TokenChoice;
+use moe_router::parts::{Normalise, Score};
 
 fn rule() -> TokenChoice {
     TokenChoice {
@@ -134,6 +135,27 @@ fn other_texts_and_models_are_refused() {
     assert!(error(&twice).contains("1 layers of 3 experts, the other 2 of 3"));
     let other = own.planted(|chunk| chunk.tokens = Some(vec![0, 7]));
     assert!(error(&other).contains("token 1 is 1 in one and 7 in the other"));
+}
+
+#[test]
+fn tokens_are_matched_by_their_groups() {
+    let own = trace(vec![layer(&[CLEAR; 4], &[0; 4])]);
+    let grouped = |groups: [u32; 4]| own.planted(|chunk| chunk.group = Some(groups.to_vec()));
+    let error = |own: &Written, other: &Written| {
+        let refused = agree(&own.reader, &other.reader, &options());
+        refused.unwrap_err().to_string()
+    };
+    // other numbers for the same groups are the same
+    let (two, same, other) = (
+        grouped([0, 0, 1, 1]),
+        grouped([3, 3, 9, 9]),
+        grouped([0, 0, 0, 1]),
+    );
+    assert!(compared(&two, &same).is_explained());
+    assert!(compared(&own, &two).is_explained());
+    assert!(error(&two, &other).contains("other groups"));
+    let short = trace(vec![layer(&[CLEAR; 3], &[0; 3])]);
+    assert!(error(&two, &short).contains("does not say which belong together"));
 }
 
 #[test]

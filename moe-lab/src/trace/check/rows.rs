@@ -3,6 +3,7 @@
 use super::At;
 use super::law::{Findings, Law};
 use moe_checkpoint::trace::NO_EXPERT;
+use moe_router::TokenChoice;
 use moe_router::parts::Normalise;
 
 /// Checks the row of a token.
@@ -65,13 +66,14 @@ fn check_experts(at: &At<'_>, row: &[i32], findings: &mut Findings) {
 fn check_numbers(at: &At<'_>, findings: &mut Findings) {
     let layer = &at.chunk.layers[at.layer];
     let taken = |k: &usize| layer.row(at.t)[*k] != NO_EXPERT;
-    let weights = layer.weights_of(at.t);
     let logits = layer.logits_of(at.t);
+    let weights: Option<Vec<f32>> = layer.weights_of(at.t).map(|weights| {
+        let places = (0..layer.width).filter(taken);
+        places.map(|k| weights[k]).collect()
+    });
     if weights.is_none() && logits.is_none() {
         return;
     }
-    let weights: Option<Vec<f32>> =
-        weights.map(|weights| (0..layer.width).filter(taken).map(|k| weights[k]).collect());
     let is_weight = |weight: &&f32| weight.is_finite() && **weight >= 0.0;
     let bad_weight = weights.iter().flatten().find(|weight| !is_weight(weight));
     let bad_logit = logits.and_then(|logits| logits.iter().find(|logit| logit.is_nan()));
@@ -84,22 +86,29 @@ fn check_numbers(at: &At<'_>, findings: &mut Findings) {
         let number = bad_weight.or(bad_logit).copied().unwrap_or_default();
         format!("{} has a {what} of {number}", at.words())
     });
-    if let (Some(rule), Some(weights), None) = (at.reader.meta().rule, &weights, bad_weight)
-        && rule.normalise != Normalise::None
-        && weights.len() == rule.top_k
-        && (0..layer.width)
-            .filter(taken)
-            .all(|k| layer.is_kept(at.t, k))
-    {
-        let sum: f64 = weights.iter().copied().map(f64::from).sum();
-        let steps = at.of_layer().weight_step * rule.top_k as f64;
-        let is_right = (sum - rule.scale).abs() <= rule.scale * at.tolerance.max(steps);
-        findings.judge(Law::Sum, is_right, || {
-            format!(
-                "the weights of {} sum to {sum:.6}, not to {}",
-                at.words(),
-                rule.scale
-            )
-        });
+    let is_whole = (0..layer.width)
+        .filter(taken)
+        .all(|k| layer.is_kept(at.t, k));
+    if let (Some(weights), None, true) = (&weights, bad_weight, is_whole) {
+        check_sum(at, weights, findings);
     }
+}
+
+/// Checks the sum of the weights of a token, none of which was dropped.
+fn check_sum(at: &At<'_>, weights: &[f32], findings: &mut Findings) {
+    let rule = at.reader.meta().rule;
+    let divides = |rule: &TokenChoice| rule.normalise != Normalise::None;
+    let Some(rule) = rule.filter(|rule| divides(rule) && weights.len() == rule.top_k) else {
+        return;
+    };
+    let sum: f64 = weights.iter().copied().map(f64::from).sum();
+    let steps = at.of_layer().weight_step * rule.top_k as f64;
+    let is_right = (sum - rule.scale).abs() <= rule.scale * at.tolerance.max(steps);
+    findings.judge(Law::Sum, is_right, || {
+        let words = at.words();
+        format!(
+            "the weights of {words} sum to {sum:.6}, not to {}",
+            rule.scale
+        )
+    });
 }

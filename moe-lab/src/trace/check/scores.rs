@@ -80,41 +80,60 @@ fn check_choice(at: &At<'_>, ranked: &Ranked<'_>, experts: &[u32], findings: &mu
         });
         groups.mask(&mut allowed, ranked.ranking_e.len());
         // of groups that are equal up to rounding, the engine took others
-        if outside.is_some()
-            || experts
-                .iter()
-                .any(|&e| allowed[e as usize] == f32::NEG_INFINITY)
-        {
+        let is_out = |&e: &u32| allowed[e as usize] == f32::NEG_INFINITY;
+        if outside.is_some() || experts.iter().any(is_out) {
             return;
         }
     }
-    let is_taken = |e: usize| experts.contains(&(e as u32));
-    let worst = experts.iter().copied().min_by(|a, b| {
-        let [a, b] = [a, b].map(|e| allowed[*e as usize]);
-        a.total_cmp(&b)
-    });
-    let left: Vec<f32> = (0..allowed.len())
-        .map(|e| {
-            if is_taken(e) {
+    check_best(at, ranked, &Choice::of(&allowed, experts), slack, findings);
+}
+
+/// The scores of a token within its groups, apart by its choice.
+struct Choice {
+    /// The expert of the least score of those that are taken, and that score.
+    worst: Option<(usize, f32)>,
+    /// The scores of those that are left, `[E]`; minus infinity of the others.
+    left: Vec<f32>,
+}
+
+impl Choice {
+    fn of(allowed: &[f32], experts: &[u32]) -> Self {
+        let taken = experts.iter().map(|&e| (e as usize, allowed[e as usize]));
+        let left = |(e, &score): (usize, &f32)| {
+            if experts.contains(&(e as u32)) {
                 f32::NEG_INFINITY
             } else {
-                allowed[e]
+                score
             }
-        })
-        .collect();
-    let (Some(worst), Some(&best)) = (worst.map(|e| e as usize), top_k(&left, 1).first()) else {
+        };
+        Self {
+            worst: taken.min_by(|a, b| a.1.total_cmp(&b.1)),
+            left: allowed.iter().enumerate().map(left).collect(),
+        }
+    }
+}
+
+fn check_best(
+    at: &At<'_>,
+    ranked: &Ranked<'_>,
+    choice: &Choice,
+    slack: f32,
+    findings: &mut Findings,
+) {
+    let left = &choice.left;
+    let (Some((worst, score)), Some(&best)) = (choice.worst, top_k(left, 1).first()) else {
         return;
     };
     let best = best as usize;
-    findings.judge(Law::Selection, left[best] <= allowed[worst] + slack, || {
-        let suspect = suspect_of_choice(ranked, experts);
-        let scores = format!("{:.6} and {:.6}", allowed[worst], left[best]);
+    findings.judge(Law::Selection, left[best] <= score + slack, || {
+        let suspect = suspect_of_choice(ranked, &at.experts());
         format!(
-            "{} takes expert {worst} and not {best}, of scores {scores}{suspect}",
-            at.words()
+            "{} takes expert {worst} and not {best}, of scores {score:.6} and {:.6}{suspect}",
+            at.words(),
+            left[best]
         )
     });
-    let passed_by = (0..worst).find(|&e| left[e] == allowed[worst] && ranked.is_tie(e, worst));
+    let passed_by = (0..worst).find(|&e| left[e] == score && ranked.is_tie(e, worst));
     findings.judge(Law::Ties, passed_by.is_none(), || {
         let first = passed_by.unwrap_or_default();
         format!(

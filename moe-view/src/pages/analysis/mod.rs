@@ -1,4 +1,4 @@
-//! The page of `moe analyze`.
+//! The pages of `moe analyze` and `moe trace show`.
 
 mod badge;
 mod capacities;
@@ -14,11 +14,14 @@ mod patches;
 mod picture;
 mod text;
 mod tokens;
+mod trace;
 
 use crate::generation::expert_styles;
 use images::images_page;
 use moe_lab::analyze::{Analysis, LayerAnalysis};
 use text::text_page;
+
+pub use trace::trace_page;
 
 /// The page of a run's experts and held-out data.
 pub fn analysis_page(analysis: &Analysis) -> String {

@@ -25,7 +25,7 @@ pub fn text_page(analysis: &TextAnalysis) -> String {
         .section("information", "Class and domain", information(analysis));
     for (i, found) in analysis.layers.iter().enumerate() {
         let layer = &found.layer;
-        let body = tokens(found)
+        let body = tokens(&layer.computed, &found.tokens)
             .then(domain_table(&found.classes, &analysis.classes, "class"))
             .then(domain_table(&layer.domains, &analysis.domains, "domain"))
             .then(companions(layer))

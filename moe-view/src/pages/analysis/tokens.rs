@@ -3,18 +3,17 @@
 use super::super::html::{Column, Html, Table};
 use super::badge::badge;
 use crate::{significant, thousands};
-use moe_lab::analyze::{LEAST_COUNT, TextLayer, TokenLift};
+use moe_lab::analyze::{LEAST_COUNT, TokenLift};
 
 /// The tokens that each expert takes most beyond their base rate.
-pub fn tokens(found: &TextLayer) -> Html {
+pub fn tokens(computed: &[f64], tokens: &[Vec<TokenLift>]) -> Html {
     let mut table = Table::new(&format!(
         "Tokens that each expert takes most beyond their base rate: ×lift (count), by count × log2(lift), at least {LEAST_COUNT} times"
     ))
     .column(Column::Name, "expert")
     .column(Column::Number, "computed")
     .column(Column::Words, "tokens");
-    let computed = found.layer.computed.iter();
-    for (expert, (tokens, computed)) in found.tokens.iter().zip(computed).enumerate() {
+    for (expert, (tokens, computed)) in tokens.iter().zip(computed).enumerate() {
         let chips = if tokens.is_empty() {
             Html::text("none")
         } else {
