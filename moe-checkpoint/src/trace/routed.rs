@@ -240,7 +240,7 @@ mod tests {
                 of_npy(&npy("<i4", "False", "(x, 1, 1)", &data)),
                 "no numbers",
             ),
-            (of_npy(&MAGIC[..]), "ends within"),
+            (of_npy(MAGIC), "ends within"),
             (
                 of_npy(&[MAGIC, &[2, 0, 9, 9, 9, 9]].concat()),
                 "ends within",

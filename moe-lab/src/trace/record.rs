@@ -176,7 +176,9 @@ mod tests {
             ids: Some(&[7, 8, 9, 7]),
             labels: Some(&[Some(1), None, Some(0), Some(1)]),
         };
-        recorder.add(&[routing.clone()], tokens).unwrap();
+        recorder
+            .add(std::slice::from_ref(&routing), tokens)
+            .unwrap();
         recorder.add(&[routing], tokens).unwrap();
         let meta = TraceMeta {
             n_experts: 3,
