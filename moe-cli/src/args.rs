@@ -1,8 +1,9 @@
 //! The command line: the list of commands, and which of the shared options each of them uses.
 
 use crate::commands::{
-    ablate, agree, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval,
-    export, figure, generate, inspect, laws, list, matching, report, runs, trace, train, verify,
+    ablate, agree, analyze, audit, bench, claims, compare, completions, convert, data, diff,
+    doctor, eval, export, figure, generate, inspect, laws, list, matching, report, runs, trace,
+    train, verify,
 };
 use crate::shared::Shared;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -45,6 +46,8 @@ pub enum Command {
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(Box<ablate::AblateArgs>),
+    /// Compare the results of any program as an ablation does: CSV, JSON lines, W&B, lm-eval
+    Compare(Box<compare::CompareArgs>),
     /// Show which claims of papers were decided, and how; `run` makes their runs
     Claims(claims::ClaimsArgs),
     /// Show what each expert of a run takes: tokens and domains, or patches of images
@@ -97,7 +100,7 @@ impl Command {
 const PROCESSES: [&str; 3] = ["expert_parallel", "patience", "ranks"];
 
 /// The shared options of each command, besides `--json` and `--quiet`, which all of these have.
-const USES: [(&[&str], &[&str]); 41] = [
+const USES: [(&[&str], &[&str]); 42] = [
     (&["list"], &[]),
     (&["data"], &[]),
     (&["data", "list"], &[]),
@@ -117,6 +120,7 @@ const USES: [(&[&str], &[&str]); 41] = [
     (&["convert"], &["device", "dry_run"]),
     (&["ablate"], &["device", "seed", "runs", "lock", "dry_run"]),
     (&["ablate"], &PROCESSES),
+    (&["compare"], &["dry_run"]),
     (&["claims"], &["dry_run"]),
     (&["claims", "run"], &["device", "runs", "lock", "dry_run"]),
     (&["claims", "run"], &PROCESSES),

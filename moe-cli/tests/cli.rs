@@ -12,6 +12,8 @@ mod analysis;
 mod claims;
 #[path = "cli/cluster.rs"]
 mod cluster;
+#[path = "cli/compare.rs"]
+mod compare;
 #[path = "cli/corpora.rs"]
 mod corpora;
 #[path = "cli/data.rs"]
@@ -66,12 +68,37 @@ fn wrong_commands() -> Vec<(&'static str, Vec<&'static str>)> {
     cases
 }
 
+/// Tables of results with a fault each.
+const TABLES: [(&str, &str); 12] = [
+    ("two.csv", "arm,seed,loss\na,0,1\nb,0,2\n"),
+    ("empty.csv", ""),
+    ("header.csv", "arm,seed,loss\n"),
+    ("gap.csv", "arm,seed,loss\na,0,1\nb,0,\n"),
+    ("word.csv", "arm,seed,loss\na,0,1\nb,0,\"2,5\"\n"),
+    (
+        "twice.csv",
+        "arm,seed,task,loss\na,0,x,1\na,0,y,1\nb,0,x,2\n",
+    ),
+    ("ragged.csv", "arm,seed,loss\na,0,1\nb,0\n"),
+    ("quote.csv", "arm,seed,loss\na,0,1\n\"b,0,2\n"),
+    ("one.csv", "arm,seed,loss\na,0,1\na,1,2\n"),
+    ("columns.csv", "arm,seed,loss,loss\na,0,1,1\nb,0,2,2\n"),
+    (
+        "broken.jsonl",
+        "{\"arm\": \"a\", \"loss\": 1}\n{\"arm\": \n",
+    ),
+    ("score.csv", "arm,seed,score\na,0,1\nb,0,2\n"),
+];
+
 #[test]
 fn wrong_commands_exit_with_2_say_what_to_do_and_write_nothing() {
     let place = Place::new();
     fs::write(place.path("broken.toml"), "seed = = 1\n").unwrap();
     fs::write(place.path("unknown.toml"), "[train]\nstepz = 3\n").unwrap();
     fs::write(place.path("claim.toml"), "[claim]\nhypothesis = \"h\"\n").unwrap();
+    for (name, text) in TABLES {
+        fs::write(place.path(name), text).unwrap();
+    }
     let before = place.entries();
     for (line, needles) in wrong_commands() {
         let ended = place.moe(line);

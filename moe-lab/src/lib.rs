@@ -14,6 +14,7 @@ mod logged;
 pub mod matching;
 pub mod program;
 pub mod report;
+pub mod results;
 pub mod runs;
 pub mod stats;
 pub mod trace;

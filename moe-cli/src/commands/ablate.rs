@@ -15,6 +15,7 @@ use crate::runs::shown;
 use crate::shared::Shared;
 use crate::terminal::{Progress, print, print_json};
 pub use args::AblateArgs;
+pub(super) use args::positive;
 use args::{Targets, scale};
 use helpers::Helpers;
 use moe_checkpoint::disk;
@@ -217,7 +218,8 @@ pub(super) fn read(
     reported(plan, config, made, 0).map_err(ablate_error)
 }
 
-fn status(report: &AblationReport) -> Status {
+/// The end of a comparison: that of the claim on it, if there is one.
+pub(super) fn status(report: &AblationReport) -> Status {
     match &report.claim {
         Some(claim) if claim.decision == Decision::Fail => Status::BelowThreshold,
         _ => Status::Done,

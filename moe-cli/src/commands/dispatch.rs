@@ -1,8 +1,9 @@
 //! The call of a command by its name.
 
 use super::{
-    ablate, agree, analyze, audit, bench, claims, completions, convert, data, diff, doctor, eval,
-    export, figure, generate, inspect, laws, list, matching, report, runs, trace, train, verify,
+    ablate, agree, analyze, audit, bench, claims, compare, completions, convert, data, diff,
+    doctor, eval, export, figure, generate, inspect, laws, list, matching, report, runs, trace,
+    train, verify,
 };
 use crate::args::Command;
 use crate::exit::Status;
@@ -22,6 +23,7 @@ pub fn run(command: &Command, shared: &Shared) -> anyhow::Result<Status> {
         Command::Verify(args) => verify::run(args, shared),
         Command::Convert(args) => convert::run(args, shared),
         Command::Ablate(args) => ablate::run(args, shared),
+        Command::Compare(args) => compare::run(args, shared),
         Command::Claims(args) => claims::run(args, shared),
         Command::Agree(args) => agree::run(args, shared),
         Command::Analyze(args) => analyze::run(args, shared),

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod bench;
 pub mod claims;
 mod communication;
+pub mod compare;
 pub mod completions;
 pub mod convert;
 pub mod data;

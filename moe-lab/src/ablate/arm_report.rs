@@ -2,9 +2,10 @@
 
 use super::comparable::{Budget, obstacle};
 use super::error::TableError;
+use super::given::Pairing;
 use super::outcome::{ArmResult, SeedResult, nullable};
 use super::table::AblationConfig;
-use crate::stats::{Comparison, Verdict, compare, mean, sample_std};
+use crate::stats::{Comparison, Goal, Verdict, compare, compare_unpaired, mean, sample_std};
 use moe_train::run::Measured;
 use moe_train::task::Merit;
 use serde::{Deserialize, Serialize};
@@ -139,7 +140,12 @@ impl ArmReport {
         self.comparable && self.comparison.is_none()
     }
 
-    pub(super) fn compare(&mut self, baseline: &Self, config: &AblationConfig) {
+    pub(super) fn compare(&mut self, baseline: &Self, config: &AblationConfig, pairing: Pairing) {
+        let compare = if pairing.pairs(&baseline.seeds, &self.seeds) {
+            compare
+        } else {
+            compare_unpaired
+        };
         self.reason = obstacle(&baseline.seeds, &self.seeds, Budget::Active);
         self.comparable = self.reason.is_none();
         let (theirs, ours) = (baseline.scores(), self.scores());
@@ -155,12 +161,12 @@ impl ArmReport {
             });
     }
 
-    pub(super) fn draw_verdict(&mut self, alpha: f64) {
+    pub(super) fn draw_verdict(&mut self, goal: Goal, alpha: f64) {
         self.verdict = match (&self.reason, &self.comparison) {
             (Some(reason), _) => Some(Verdict::NotComparable {
                 reason: reason.clone(),
             }),
-            (None, Some(comparison)) => Some(comparison.verdict(self.merit().goal(), alpha)),
+            (None, Some(comparison)) => Some(comparison.verdict(goal, alpha)),
             (None, None) => None,
         };
     }

@@ -127,6 +127,14 @@ pub struct Explored {
     pub what: String,
 }
 
+impl Explored {
+    /// The runs in words, with their seeds.
+    pub(crate) fn text(&self) -> String {
+        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        format!("{} (seeds {})", self.what, seeds.join(", "))
+    }
+}
+
 impl Claim {
     /// Reads a file; `None` if it has no table `[claim]`, and so is a configuration.
     ///
@@ -143,6 +151,12 @@ impl Claim {
             path: path.into(),
             reason,
         };
+        if file.table().contains_key("results") {
+            let compare = format!("moe compare {}", path.display());
+            return Err(invalid(format!(
+                "this claim is decided by the table of [results], not by runs: `{compare}`"
+            )));
+        }
         let document: Document = typed(file.table().clone()).map_err(|e| invalid(e.to_string()))?;
         let base = match &document.base {
             Value::String(base) => {

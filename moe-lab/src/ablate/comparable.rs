@@ -26,25 +26,31 @@ pub enum Budget {
 /// [`Budget::Active`] active parameters may differ by 1 % of the baseline's: those that the configuration gives,
 /// and those that tokens did use, since some routers decide how many experts a token meets. The same holds of
 /// measured FLOP. What was measured is compared as the scores are, by its mean over the seeds: what buffers drop
-/// varies from seed to seed. Results are paired in order.
+/// varies from seed to seed. Costs that another program's table gives may differ by 1 % of the baseline's mean too.
 pub(super) fn obstacle(
     baseline: &[SeedResult],
     arm: &[SeedResult],
     budget: Budget,
 ) -> Option<String> {
-    baseline
+    let runs = baseline
         .iter()
-        .zip(arm)
-        .find_map(|(baseline, arm)| obstacle_of_seed(baseline, arm))
+        .flat_map(|baseline| arm.iter().map(move |arm| (baseline, arm)));
+    let of_runs = |(baseline, arm)| obstacle_of_runs(baseline, arm);
+    runs.into_iter()
+        .find_map(of_runs)
         .or_else(|| obstacle_of_cost(baseline, arm, budget))
+        .or_else(|| obstacle_of_given_cost(baseline, arm, budget))
 }
 
-fn obstacle_of_seed(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
-    let seed = arm.seed;
+/// An obstacle between two runs. Steps and tokens are those of the arm, whatever the seed.
+fn obstacle_of_runs(baseline: &SeedResult, arm: &SeedResult) -> Option<String> {
     if !baseline.loss.is_finite() {
-        Some(format!("the baseline's loss is not finite for seed {seed}"))
+        let seed = baseline.seed;
+        Some(format!(
+            "the baseline's score is not finite for seed {seed}"
+        ))
     } else if !arm.loss.is_finite() {
-        Some(format!("its loss is not finite for seed {seed}"))
+        Some(format!("its score is not finite for seed {}", arm.seed))
     } else if arm.causal != baseline.causal {
         Some("one is causal and the other is not".to_owned())
     } else if arm.steps != baseline.steps {
@@ -79,6 +85,28 @@ fn obstacle_of_cost(baseline: &[SeedResult], arm: &[SeedResult], budget: Budget)
             let costs = costs.map(|cost| cost.round() as u64);
             against(&format!("{what} differ by more than 1 %"), costs)
         })
+}
+
+/// The first of the costs of another program's table in which the arms differ.
+fn obstacle_of_given_cost(
+    baseline: &[SeedResult],
+    arm: &[SeedResult],
+    budget: Budget,
+) -> Option<String> {
+    let names = baseline.first()?.costs.keys();
+    let names = names.filter(|_| budget != Budget::Steps);
+    let both = |name: &String| {
+        Some((
+            name.clone(),
+            costs(baseline, arm, |run| run.costs.get(name).copied())?,
+        ))
+    };
+    let mut differing = names
+        .filter_map(both)
+        .filter(|(_, [baseline, arm])| (arm - baseline).abs() > COST_TOLERANCE * baseline.abs());
+    differing.next().map(|(name, [baseline, arm])| {
+        format!("`{name}` differs by more than 1 %: {arm} against {baseline}")
+    })
 }
 
 /// A cost of both arms, mean over the seeds; none if it was not measured for each.
@@ -205,14 +233,14 @@ mod tests {
     fn a_diverged_run_is_not_compared() {
         assert_eq!(
             reason(|arm| arm.loss = f64::NAN),
-            Some("its loss is not finite for seed 3".into())
+            Some("its score is not finite for seed 3".into())
         );
 
         let mut diverged = result();
         diverged.loss = f64::INFINITY;
         assert_eq!(
             obstacle(&[diverged], &[result()]),
-            Some("the baseline's loss is not finite for seed 3".into())
+            Some("the baseline's score is not finite for seed 3".into())
         );
     }
 }

@@ -2,15 +2,15 @@
 
 use super::comparable::obstacle;
 use super::table::AblationReport;
-use super::{ArmReport, Budget, SeedResult};
-use crate::stats::{Interval, t_interval};
+use super::{ArmReport, Budget};
+use crate::stats::Interval;
 
 /// The level of the two one-sided tests of equivalence is 5 % each: that of a 90 % interval.
 const LEVEL: f64 = 0.9;
 
 impl AblationReport {
     /// For every two arms the smallest margin within which their scores are equal, by two one-sided tests at 5 % (Schuirmann
-    /// 1987): the larger end of the 90 % interval of the paired differences. None for an arm and itself, with one seed, and for
+    /// 1987): the larger end of the 90 % interval of their difference. None for an arm and itself, with one seed, and for
     /// arms that are not comparable.
     ///
     /// # Shapes
@@ -20,21 +20,15 @@ impl AblationReport {
         let margin = |a: &ArmReport, b: &ArmReport| {
             let is_fair = a.evaluation == b.evaluation
                 && obstacle(&a.seeds, &b.seeds, Budget::Active).is_none();
-            let differences = differences(&a.seeds, &b.seeds);
-            if a.label == b.label || !is_fair || differences.len() < 2 {
+            if a.label == b.label || !is_fair {
                 return None;
             }
-            let Interval { low, high } = t_interval(&differences, LEVEL);
+            let Interval { low, high } = self.pairing.interval(&a.seeds, &b.seeds, LEVEL)?;
             Some(high.max(-low))
         };
         let row = |a: &ArmReport| self.arms.iter().map(|b| margin(a, b)).collect();
         self.arms.iter().map(row).collect()
     }
-}
-
-fn differences(a: &[SeedResult], b: &[SeedResult]) -> Vec<f64> {
-    let pairs = a.iter().zip(b);
-    pairs.map(|(a, b)| b.score() - a.score()).collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod claim;
 mod comparable;
 mod differ;
 mod error;
+mod given;
 mod grid;
 mod make;
 mod matrix;
@@ -26,10 +27,12 @@ pub use claim::{Claim, ClaimError, Explored};
 pub use comparable::Budget;
 pub use differ::Difference;
 pub use error::{AblateError, TableError};
+pub use given::{Given, Pairing};
 pub use grid::{Arm, Axis, Grid, GridError};
 pub use outcome::{ArmResult, SeedResult};
 pub use over_ranks::OverRanks;
 pub use plan::{Plan, PlannedArm, PlannedRun, TestedArm};
+pub(crate) use rule::together;
 pub use rule::{
     Bound, ClaimReport, Decision, Levels, Look, Metric, Rule, RuleReport, Side, Statement,
 };

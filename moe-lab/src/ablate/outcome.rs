@@ -6,6 +6,7 @@ use moe_train::config::RunConfig;
 use moe_train::run::{EvalMetrics, LayerMetrics, Manifest, Measured, Summary};
 use moe_train::task::Merit;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The results of an arm, over its seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +93,9 @@ pub struct SeedResult {
     /// for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_ranks: Option<OverRanks>,
+    /// Costs by the name that the table of another program gives them; none of runs of our own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub costs: BTreeMap<String, f64>,
 }
 
 impl SeedResult {
@@ -119,6 +123,7 @@ impl SeedResult {
             cache_bytes: None,
             experts_by_frequency: None,
             over_ranks: None,
+            costs: BTreeMap::new(),
         }
     }
 

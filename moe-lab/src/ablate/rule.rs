@@ -4,7 +4,7 @@ mod decision;
 mod levels;
 mod metric;
 
-pub(super) use decision::together;
+pub(crate) use decision::together;
 pub use decision::{ClaimReport, Decision, RuleReport};
 pub use levels::{Levels, Look};
 pub use metric::Metric;
@@ -59,6 +59,8 @@ pub struct Rule {
     pub arms: Vec<String>,
     /// The things compared.
     pub metric: Metric,
+    /// The column of another program's table, whose scores stand in place of the loss.
+    pub column: Option<String>,
     /// The statement.
     pub statement: Statement,
     /// The cost that two arms must share.
@@ -106,6 +108,7 @@ impl TryFrom<RuleTable> for Rule {
         Ok(Self {
             arms: table.arms,
             metric: table.metric,
+            column: None,
             statement,
             budget: table.budget.unwrap_or_default(),
         })
@@ -193,8 +196,13 @@ impl Side {
 }
 
 impl Rule {
+    /// The name of the things compared.
+    pub fn name(&self) -> &str {
+        self.column.as_deref().unwrap_or(self.metric.name())
+    }
+
     /// Checks the rule against the names of the arms.
-    pub(super) fn check(&self, names: &[String]) -> Result<(), String> {
+    pub(crate) fn check(&self, names: &[String]) -> Result<(), String> {
         if self.arms.is_empty() {
             return Err("a rule needs at least one arm in `arms`".into());
         }

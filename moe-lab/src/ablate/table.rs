@@ -1,4 +1,4 @@
-//! The table of an ablation: every arm against the baseline, seed against same seed.
+//! The table of an ablation, or of another program's scores: every arm against the baseline, seed against same seed.
 //!
 //! The first arm is the baseline. An arm with another budget is reported as not comparable and gets
 //! neither a p-value nor a place in Holm's correction. The value itself is the JSON document.
@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::arm_report::ArmReport;
-use super::claim::Claim;
+use super::claim::{Claim, Explored};
 use super::differ::Difference;
 use super::error::TableError;
+use super::given::{Given, Pairing};
 use super::outcome::ArmResult;
 use super::rule::{ClaimReport, Decision, Levels, Look, together};
 use super::scale::Scaling;
@@ -49,7 +50,7 @@ pub struct AblationReport {
     pub goal: Goal,
     /// Name of the baseline, the first arm.
     pub baseline: String,
-    /// The seeds that every arm ran.
+    /// The seeds that every arm ran; those of the baseline where arms have other ones.
     pub seeds: Vec<u64>,
     /// The largest corrected p-value that counts as a difference.
     pub alpha: f64,
@@ -81,6 +82,12 @@ pub struct AblationReport {
     /// The claim that the arms decide, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<ClaimReport>,
+    /// The comparison of arms: seed against same seed, but for tables of other programs.
+    #[serde(default, skip_serializing_if = "Pairing::is_default")]
+    pub pairing: Pairing,
+    /// The table of another program that the scores are of, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
 }
 
 impl AblationReport {
@@ -91,26 +98,52 @@ impl AblationReport {
     /// [`TableError`] without arms or seeds, with a name or a seed twice, or where an arm and the
     /// baseline have different seeds.
     pub fn new(results: &[ArmResult], config: &AblationConfig) -> Result<Self, TableError> {
+        Self::compared(results, config, Pairing::Required, None)
+    }
+
+    /// Compares scores of another program's table, each run's in place of its loss.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] without arms or seeds, or with a name or a seed twice.
+    pub fn given(
+        results: &[ArmResult],
+        config: &AblationConfig,
+        given: Given,
+        pairing: Pairing,
+    ) -> Result<Self, TableError> {
+        Self::compared(results, config, pairing, Some(given))
+    }
+
+    fn compared(
+        results: &[ArmResult],
+        config: &AblationConfig,
+        pairing: Pairing,
+        given: Option<Given>,
+    ) -> Result<Self, TableError> {
         let mut arms = results
             .iter()
             .map(ArmReport::new)
             .collect::<Result<Vec<_>, _>>()?;
-        check_arms(&arms)?;
-        compare_arms(&mut arms, config);
+        check_arms(&arms, pairing)?;
+        compare_arms(&mut arms, config, pairing);
         let n_compared = correct(&mut arms, config.alpha);
+        let merit = arms.first().ok_or(TableError::NoArms)?.merit();
+        let goal = given.as_ref().map_or(merit.goal(), |given| given.goal);
         for arm in &mut arms {
-            arm.draw_verdict(config.alpha);
+            arm.draw_verdict(goal, config.alpha);
         }
-        let baseline = arms.first().ok_or(TableError::NoArms)?;
-        let seeds: Vec<u64> = baseline.seeds.iter().map(|result| result.seed).collect();
-        let smallest_p = smallest_p(seeds.len());
-        let merit = baseline.merit();
+        let seeds: Vec<u64> = arms[0].seeds.iter().map(|result| result.seed).collect();
+        let smallest_p = reachable_p(&arms).unwrap_or_else(|| smallest_p(seeds.len()));
 
         Ok(Self {
-            metric: merit.of_validation().into(),
+            metric: match &given {
+                Some(given) => given.metric.clone(),
+                None => merit.of_validation().into(),
+            },
             merit,
-            goal: merit.goal(),
-            baseline: baseline.label.clone(),
+            goal,
+            baseline: arms[0].label.clone(),
             seeds,
             alpha: config.alpha,
             compare: config.compare,
@@ -124,7 +157,22 @@ impl AblationReport {
             scaling: None,
             sweep: None,
             claim: None,
+            pairing,
+            given,
         })
+    }
+
+    /// The score in a word: `loss` or `accuracy`, or the column of another program's table.
+    pub fn quantity(&self) -> &str {
+        match &self.given {
+            Some(given) => &given.metric,
+            None => self.merit.quantity(),
+        }
+    }
+
+    /// The unit of the score as tables show it; `None` of another program's, whose unit is not known.
+    pub fn unit(&self) -> Option<&'static str> {
+        self.given.is_none().then(|| self.merit.unit())
     }
 
     /// Decides a claim by the results of its arms; not if the runs were changed by something. Some runs may have been
@@ -151,10 +199,7 @@ impl AblationReport {
         self.claim = Some(ClaimReport {
             hypothesis: claim.hypothesis.clone(),
             source: claim.source.clone(),
-            explored: claim.explored.as_ref().map(|explored| {
-                let seeds: Vec<String> = explored.seeds.iter().map(u64::to_string).collect();
-                format!("{} (seeds {})", explored.what, seeds.join(", "))
-            }),
+            explored: claim.explored.as_ref().map(Explored::text),
             look,
             levels,
             runs_of_another_version,
@@ -166,7 +211,7 @@ impl AblationReport {
 }
 
 /// Compares each arm with the first of its evaluation.
-fn compare_arms(arms: &mut [ArmReport], config: &AblationConfig) {
+fn compare_arms(arms: &mut [ArmReport], config: &AblationConfig, pairing: Pairing) {
     for i in 1..arms.len() {
         let (before, rest) = arms.split_at_mut(i);
         let arm = &mut rest[0];
@@ -174,7 +219,7 @@ fn compare_arms(arms: &mut [ArmReport], config: &AblationConfig) {
             .iter()
             .find(|other| other.evaluation == arm.evaluation);
         if let Some(baseline) = baseline {
-            arm.compare(baseline, config);
+            arm.compare(baseline, config, pairing);
         }
     }
 }
@@ -186,25 +231,38 @@ fn correct(arms: &mut [ArmReport], alpha: f64) -> usize {
         .filter(|arm| arm.comparable)
         .filter_map(|arm| arm.comparison.as_mut())
         .collect();
-    let n_compared = comparisons.len();
-    // Either all comparisons have a p-value or, with one seed, none has; so with a margin.
-    let all = |p: fn(&Comparison) -> Option<f64>| -> Vec<f64> {
-        let p: Vec<f64> = comparisons.iter().filter_map(|c| p(c)).collect();
-        holm(&p)
+    // with one seed there is no test
+    let n_tested = comparisons.iter().filter(|c| c.p.is_some()).count();
+    let n_compared = if n_tested > 0 {
+        n_tested
+    } else {
+        comparisons.len()
     };
-    let (p, p_equal) = (all(|c| c.p), all(|c| c.p_equal));
+    let corrected = |p: fn(&Comparison) -> Option<f64>| -> Vec<Option<f64>> {
+        let known: Vec<f64> = comparisons.iter().filter_map(|c| p(c)).collect();
+        let mut known = holm(&known).into_iter();
+        let each = comparisons.iter().map(|c| p(c).and_then(|_| known.next()));
+        each.collect()
+    };
+    let (p, p_equal) = (corrected(|c| c.p), corrected(|c| c.p_equal));
     for (i, comparison) in comparisons.iter_mut().enumerate() {
         comparison.n_tests = n_compared;
         comparison.smallest_p_holm = smallest_holm(comparison.smallest_p, n_compared);
-        comparison.p_holm = p.get(i).copied();
-        comparison.p_equal = p_equal.get(i).copied();
+        comparison.p_holm = p[i];
+        comparison.p_equal = p_equal[i];
         **comparison = comparison.clone().corrected(alpha);
     }
 
     n_compared
 }
 
-fn check_arms(arms: &[ArmReport]) -> Result<(), TableError> {
+/// The smallest p-value that a comparison can reach, if there is one.
+fn reachable_p(arms: &[ArmReport]) -> Option<f64> {
+    let comparisons = arms.iter().filter_map(|arm| arm.comparison.as_ref());
+    comparisons.map(|c| c.smallest_p).reduce(f64::min)
+}
+
+fn check_arms(arms: &[ArmReport], pairing: Pairing) -> Result<(), TableError> {
     let mut labels = BTreeSet::new();
     for arm in arms {
         if !labels.insert(&arm.label) {
@@ -213,7 +271,7 @@ fn check_arms(arms: &[ArmReport]) -> Result<(), TableError> {
             });
         }
         let (seeds, baseline_seeds) = (seed_list(arm), seed_list(&arms[0]));
-        if seeds != baseline_seeds {
+        if pairing == Pairing::Required && seeds != baseline_seeds {
             return Err(TableError::Unpaired {
                 label: arm.label.clone(),
                 seeds,
@@ -437,7 +495,7 @@ mod tests {
         assert_eq!(json["arms"][1]["comparable"], false);
         assert_eq!(
             json["arms"][1]["reason"],
-            "its loss is not finite for seed 1"
+            "its score is not finite for seed 1"
         );
         assert_eq!(json["arms"][1]["verdict"]["kind"], "not_comparable");
         assert_eq!(json["arms"][1]["loss"]["mean"], serde_json::Value::Null);

@@ -1,4 +1,4 @@
-//! Statistics of a paired comparison over seeds.
+//! Statistics of a comparison over seeds.
 //!
 //! Two arms train with the same seeds, so seed `s` gives one difference
 //! `d_s = arm_s - baseline_s`, and everything here is a function of those few differences:
@@ -12,12 +12,16 @@
 //! verdict:  one rule from them, in words
 //! ```
 //!
+//! Arms of other seeds have two samples and no differences ([`compare_unpaired`]): Welch's t stands in place of Student's,
+//! and the exact permutation test in place of the sign-flip test. The rule of the verdict is the same.
+//!
 //! Ordered arms have a [`trend`], and a difference of losses is worth a [`multiplier`] of compute.
 
 mod bootstrap;
 mod holm;
 mod looks;
 mod paired;
+mod permutation;
 mod power;
 mod ranks;
 mod scaling;
@@ -25,13 +29,17 @@ mod sign_flip;
 mod student;
 mod summary;
 mod trend;
+mod unpaired;
+mod unpaired_power;
 mod verdict;
+mod welch;
 
 pub use bootstrap::{BootstrapConfig, mean_interval};
 pub use holm::{holm, seeds_needed, smallest_holm};
 pub use looks::level_of_looks;
 pub use moe_train::task::Goal;
 pub use paired::{CompareConfig, Comparison, compare};
+pub use permutation::{permutation, smallest_permutation_p};
 pub use power::{IntervalPower, POWER, seeds_to_find, verdict_effect, verdict_power};
 pub use ranks::spearman;
 pub use scaling::{Multiplier, multiplier};
@@ -39,4 +47,6 @@ pub use sign_flip::{sign_flip, smallest_p};
 pub use student::{Interval, p_above, p_equal, t_interval, t_quantile};
 pub use summary::{mean, median, sample_std};
 pub use trend::{TREND_ARMS, Trend, trend, trend_effect};
+pub use unpaired::{Unpaired, compare_unpaired, unpaired_seeds_needed};
 pub use verdict::{Evidence, Verdict};
+pub use welch::Welch;

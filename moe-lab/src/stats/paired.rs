@@ -1,13 +1,15 @@
-//! Comparison of an arm with its baseline, seed against same seed.
+//! Comparison of an arm with its baseline, seed against same seed; `unpaired` makes the same of other seeds.
 
 use serde::{Deserialize, Serialize};
 
 use super::Goal;
 use super::bootstrap::{BootstrapConfig, mean_interval};
+use super::holm::seeds_needed;
 use super::power::verdict_effect;
 use super::sign_flip::{sign_flip, smallest_p};
 use super::student::{Interval, p_equal, t_interval};
 use super::summary::{mean, sample_std};
+use super::unpaired::{Unpaired, unpaired_seeds_needed};
 use super::verdict::{Evidence, Verdict};
 
 /// Options of a comparison.
@@ -21,22 +23,24 @@ pub struct CompareConfig {
     pub bootstrap: BootstrapConfig,
 }
 
-/// The numbers of a paired comparison; differences are arm minus baseline.
+/// The numbers of a comparison; differences are arm minus baseline.
 ///
-/// With one seed there is a difference and nothing else.
+/// With one seed there is a difference and nothing else. Arms of other seeds have the numbers of two samples in place of
+/// those of paired differences: Welch's t in place of Student's, and the permutation test in place of the sign-flip test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// Number of paired seeds.
+    /// Number of paired seeds; of arms of other seeds those of the smaller one.
     pub n_seeds: usize,
     /// Mean difference over the seeds.
     pub mean_difference: f64,
-    /// Sample standard deviation of the differences; `None` with one seed.
+    /// Sample standard deviation of the differences; `None` with one seed, and of arms of other seeds.
     pub std_difference: Option<f64>,
-    /// Student's t interval of the mean difference; `None` with one seed.
+    /// Student's t interval of the mean difference, or Welch's; `None` with one seed.
     pub interval: Option<Interval>,
-    /// Percentile bootstrap interval of the mean difference, which decides nothing; `None` with one seed.
+    /// Percentile bootstrap interval of the mean difference, which decides nothing; `None` with one seed, and of
+    /// arms of other seeds.
     pub bootstrap: Option<Interval>,
-    /// p-value of the two-sided sign-flip test; `None` with one seed.
+    /// p-value of the two-sided sign-flip test, or of the permutation test; `None` with one seed.
     pub p: Option<f64>,
     /// The smallest p-value that these seeds can reach.
     pub smallest_p: f64,
@@ -55,6 +59,9 @@ pub struct Comparison {
     /// The smallest true difference that 80 % of such studies would find, by the standard deviation seen here;
     /// `None` where no outcome is significant, or until [`corrected`](Self::corrected).
     pub visible: Option<f64>,
+    /// The two samples, of arms of other seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<Unpaired>,
 }
 
 impl Comparison {
@@ -71,23 +78,29 @@ impl Comparison {
 
     /// The difference that 80 % of such studies find, with the corrections that the comparison has by now.
     pub fn corrected(self, alpha: f64) -> Self {
-        let effect = verdict_effect(self.n_seeds, alpha, self.n_tests);
-        let visible = effect.zip(self.std_difference).filter(|_| self.p.is_some());
-        Self {
-            visible: visible.map(|(effect, std)| effect * std),
-            ..self
-        }
+        let visible = match &self.unpaired {
+            _ if self.p.is_none() => None,
+            Some(samples) => samples.visible(alpha, self.n_tests),
+            None => verdict_effect(self.n_seeds, alpha, self.n_tests)
+                .zip(self.std_difference)
+                .map(|(effect, std)| effect * std),
+        };
+        Self { visible, ..self }
     }
 
     /// Draws the verdict at level `alpha` from the corrected p-values, or from the raw ones where
     /// there was only this comparison.
     pub fn verdict(&self, goal: Goal, alpha: f64) -> Verdict {
+        let seeds_needed = match self.unpaired {
+            Some(_) => unpaired_seeds_needed,
+            None => seeds_needed,
+        };
         let evidence = Evidence {
             mean_difference: self.mean_difference,
             interval: self.interval,
             adjusted_p: self.p_holm.or(self.p),
             smallest_p: self.smallest_p_holm,
-            n_tests: self.n_tests,
+            seeds_needed: seeds_needed(alpha, self.n_tests),
             equal: self.margin.zip(self.p_equal),
             visible: self.visible,
             alpha,
@@ -130,6 +143,7 @@ pub fn compare(baseline: &[f64], arm: &[f64], config: &CompareConfig) -> Compari
             .filter(|_| several)
             .map(|margin| p_equal(&differences, margin)),
         visible: None,
+        unpaired: None,
     }
 }
 

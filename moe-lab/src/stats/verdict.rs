@@ -1,10 +1,9 @@
-//! A verdict in words from the numbers of a paired comparison.
+//! A verdict in words from the numbers of a comparison, paired or not.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::holm::seeds_needed;
 use super::student::Interval;
 use moe_train::task::Goal;
 
@@ -13,14 +12,14 @@ use moe_train::task::Goal;
 pub struct Evidence {
     /// Mean of arm minus baseline over the seeds.
     pub mean_difference: f64,
-    /// Student's t interval of that mean; `None` with one seed.
+    /// Student's t interval of that mean, or Welch's of two means; `None` with one seed.
     pub interval: Option<Interval>,
     /// The p-value after the correction for the number of arms; `None` with one seed.
     pub adjusted_p: Option<f64>,
     /// The smallest value that `adjusted_p` can take with these seeds and arms.
     pub smallest_p: f64,
-    /// The number of arms that were compared.
-    pub n_tests: usize,
+    /// The fewest seeds with which a test could reach `alpha`, for the number of arms; `None` above 20.
+    pub seeds_needed: Option<usize>,
     /// The margin of equality with the p-value of the tests against it, if one was fixed.
     pub equal: Option<(f64, f64)>,
     /// The smallest difference that 80 % of such studies would find.
@@ -29,7 +28,7 @@ pub struct Evidence {
     pub alpha: f64,
 }
 
-/// Verdict of a paired comparison about an arm.
+/// Verdict of a comparison about an arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Verdict {
@@ -62,7 +61,7 @@ pub enum Verdict {
 impl Verdict {
     /// Draws the verdict. The first rule that holds decides:
     ///
-    /// 1. the tests against a margin have `p <= alpha`: [`Equal`](Verdict::Equal), whatever the sign-flip test
+    /// 1. the tests against a margin have `p <= alpha`: [`Equal`](Verdict::Equal), whatever the test of a difference
     ///    says, since a difference within the margin does not matter;
     /// 2. `smallest_p > alpha`, or one seed: [`Undecided`](Verdict::Undecided), whatever the numbers look like;
     /// 3. `adjusted_p <= alpha`, and the interval does not contain 0:
@@ -80,7 +79,7 @@ impl Verdict {
         }
         if evidence.adjusted_p.is_none() || evidence.smallest_p > alpha {
             Self::Undecided {
-                seeds: seeds_needed(alpha, evidence.n_tests),
+                seeds: evidence.seeds_needed,
             }
         } else if !(reaches && excludes_0) {
             Self::NoDifference {
@@ -147,7 +146,7 @@ mod tests {
             }),
             adjusted_p: Some(0.03125),
             smallest_p: 0.03125,
-            n_tests: 1,
+            seeds_needed: Some(6),
             equal: None,
             visible: Some(0.08),
             alpha: 0.05,
@@ -216,7 +215,7 @@ mod tests {
         let one = Evidence {
             adjusted_p: None,
             interval: None,
-            n_tests: 8,
+            seeds_needed: Some(9),
             ..few
         };
         let undecided = Verdict::Undecided { seeds: Some(9) };

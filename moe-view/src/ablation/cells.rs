@@ -10,7 +10,7 @@ pub(super) fn header(report: &AblationReport) -> Vec<String> {
     let interval = format!("{} % interval", percent(report.compare.bootstrap.level));
     [
         "arm",
-        &format!("{} ({})", report.merit.quantity(), report.merit.unit()),
+        &score_title(report),
         "difference",
         &interval,
         "p",
@@ -24,6 +24,15 @@ pub(super) fn header(report: &AblationReport) -> Vec<String> {
     ]
     .map(String::from)
     .to_vec()
+}
+
+/// The score with its unit, where that is known.
+pub(super) fn score_title(report: &AblationReport) -> String {
+    let quantity = report.quantity();
+    match report.unit() {
+        Some(unit) => format!("{quantity} ({unit})"),
+        None => quantity.to_owned(),
+    }
 }
 
 /// Adds the last column but one.

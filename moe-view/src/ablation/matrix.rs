@@ -3,6 +3,7 @@
 use super::text::AblationTable;
 use crate::significant;
 use crate::{Align, columns_within};
+use moe_lab::ablate::Pairing;
 
 impl AblationTable<'_> {
     /// The smallest margin within which each arm is equal to each other one, in the unit of the table.
@@ -23,9 +24,14 @@ impl AblationTable<'_> {
             .map(|i| if i == 0 { Align::Left } else { Align::Right })
             .collect();
         format!(
-            "{}\n\nequal within: the smallest margin at which two one-sided paired t tests at 5 % show two arms to be \
+            "{}\n\nequal within: the smallest margin at which two one-sided {} at 5 % show two arms to be \
              equal; - of arms with other budgets.",
-            columns_within(&rows, &align, width)
+            columns_within(&rows, &align, width),
+            match report.pairing {
+                Pairing::Required => "paired t tests",
+                Pairing::SameSeeds => "t tests, paired where the seeds are the same,",
+                Pairing::Never => "Welch tests",
+            }
         )
     }
 }

@@ -4,6 +4,7 @@ mod cells;
 mod claim;
 mod export;
 mod figures;
+mod given;
 mod matrix;
 mod notes;
 mod over_ranks;

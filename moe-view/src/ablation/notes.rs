@@ -1,23 +1,22 @@
 //! The notes below the table of an ablation.
 
+use super::given::{difference_note, given_notes, test_note};
 use super::over_ranks;
 use crate::counted;
 use crate::significant;
 use moe_lab::ablate::{AblationReport, ArmReport, Scaling};
-use moe_lab::stats::{Verdict, seeds_needed};
+use moe_lab::stats::Verdict;
 
 /// The meaning of the table's columns and marks, and the assumptions of its tests.
 pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
-    let mut notes = vec![
-        "±: standard deviation over seeds (n - 1); columns without it are means over seeds.".into(),
-        "MaxVio: largest expert load over mean load, minus 1; 0 is perfect balance. entropy: of the \
-         experts' load over that of a balanced one; 1 is perfect balance."
-            .into(),
-    ];
+    let mut notes = match &report.given {
+        Some(_) => vec!["±: standard deviation over seeds (n - 1).".to_owned()],
+        None => own_notes(),
+    };
     if report.arms.iter().any(|arm| arm.comparison.is_some()) {
         notes.push(difference_note(report));
     }
-    if report.seeds.len() > 1 {
+    if report.arms.iter().any(|arm| arm.seeds.len() > 1) {
         notes.extend(match report.n_compared {
             0 => vec![format!(
                 "smallest p that these seeds can reach: {}.",
@@ -33,6 +32,10 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
             .flat_map(|scaling| worth_notes(report, scaling)),
     );
     notes.extend(mark_notes(report));
+    if let Some(given) = &report.given {
+        notes.extend(given_notes(given));
+        return notes;
+    }
     notes.extend(devices_note(&report.devices));
     notes.extend(over_ranks::note(report).map(str::to_owned));
     // what training cost is the same in every evaluation
@@ -46,6 +49,16 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
             .filter_map(measured_note),
     );
     notes
+}
+
+/// The meaning of the columns of runs of our own.
+fn own_notes() -> Vec<String> {
+    vec![
+        "±: standard deviation over seeds (n - 1); columns without it are means over seeds.".into(),
+        "MaxVio: largest expert load over mean load, minus 1; 0 is perfect balance. entropy: of the \
+         experts' load over that of a balanced one; 1 is perfect balance."
+            .into(),
+    ]
 }
 
 /// The meaning of the marks that some arms have.
@@ -96,31 +109,14 @@ fn measured_note(arm: &ArmReport) -> Option<String> {
     ))
 }
 
-fn difference_note(report: &AblationReport) -> String {
-    if report.seeds.len() == 1 {
-        return "difference: arm minus baseline; one seed gives no interval and no test.".into();
-    }
-    let baseline = if report.arms.iter().any(|arm| arm.evaluation.is_some()) {
-        "the first arm of the same evaluation"
-    } else {
-        "baseline"
-    };
-    format!(
-        "difference: arm minus {baseline}, seed against same seed; interval: Student's t of its mean, which takes the \
-         differences to be normal."
-    )
-}
-
 fn test_notes(report: &AblationReport) -> Vec<String> {
-    let (n, alpha) = (report.seeds.len(), report.alpha);
+    let alpha = report.alpha;
     let arms = counted(report.n_compared, "compared arm");
-    let patterns = if n <= 20 {
-        format!("exact two-sided sign-flip test, all 2^{n} patterns")
-    } else {
-        "two-sided sign-flip test, 100000 random patterns".to_string()
-    };
     let mut notes = vec![
-        format!("p: {patterns}; p Holm: corrected for {arms} by Holm's method."),
+        format!(
+            "p: {}; p Holm: corrected for {arms} by Holm's method.",
+            test_note(report)
+        ),
         format!(
             "smallest reachable p: {}, after Holm's correction {}.",
             significant(report.smallest_p, 3),
@@ -138,13 +134,17 @@ fn test_notes(report: &AblationReport) -> Vec<String> {
         ));
     }
     notes.extend(visible_note(report));
-    let undecided = |arm: &ArmReport| matches!(arm.verdict, Some(Verdict::Undecided { .. }));
-    if let (true, Some(needed)) = (
-        report.arms.iter().any(undecided),
-        seeds_needed(alpha, report.n_compared),
-    ) {
+    let needed = |arm: &ArmReport| match arm.verdict {
+        Some(Verdict::Undecided { seeds }) => seeds,
+        _ => None,
+    };
+    if let Some(needed) = report.arms.iter().find_map(needed) {
+        let flag = match report.given {
+            Some(_) => String::new(),
+            None => format!(" (-s {needed})"),
+        };
         notes.push(format!(
-            "To reach {alpha} with {arms}, run at least {needed} seeds (-s {needed})."
+            "To reach {alpha} with {arms}, run at least {needed} seeds{flag}."
         ));
     }
     notes

@@ -73,10 +73,17 @@ pub fn figure(report: &AblationReport, config: &FigureConfig) -> String {
 
 /// The meaning of the marks.
 fn caption(report: &AblationReport) -> String {
-    let n = report.seeds.len();
-    if n == 1 {
+    let sizes = report.arms.iter().map(|arm| arm.seeds.len());
+    let least = sizes.clone().min().unwrap_or(0);
+    let most = sizes.max().unwrap_or(0);
+    if most == 1 {
         return "dot: 1 seed".to_owned();
     }
+    let n = if least == most {
+        most.to_string()
+    } else {
+        format!("{least} to {most}")
+    };
     let band = if report.sweep.is_some() {
         "line, band: sd"
     } else {

@@ -129,6 +129,11 @@ impl AblationTable<'_> {
     pub fn rows(&self) -> Vec<Vec<String>> {
         let mut rows = vec![header(self.0)];
         rows.extend(self.0.arms.iter().map(row));
+        if self.0.given.is_some() {
+            // the balance of experts is no part of another program's table
+            let last = rows[0].len() - 1;
+            return pick(&rows, |i| i <= P_HOLM || i == last);
+        }
         if self.0.arms.iter().any(|arm| arm.measured.is_some()) {
             insert(&mut rows, &self.0.arms, "experts/token", |arm| {
                 arm.measured.map_or("as configured".to_owned(), |cost| {
@@ -168,6 +173,9 @@ impl AblationTable<'_> {
 
 /// The column of p, the last but the verdict of those that decide.
 const P: usize = 4;
+
+/// The column of p after Holm's correction.
+const P_HOLM: usize = P + 1;
 
 /// Some columns of a table.
 fn pick(rows: &[Vec<String>], is_picked: impl Fn(usize) -> bool) -> Vec<Vec<String>> {
@@ -446,6 +454,6 @@ Chosen together, since they are one model by different means: a; b.
         let text = text(&[arm("a", &[2.0; 3]), arm("b", &[f64::NAN; 3])]);
 
         assert!(text.lines().all(|line| line == line.trim_end()));
-        assert!(text.contains("not comparable: its loss is not finite for seed 0"));
+        assert!(text.contains("not comparable: its score is not finite for seed 0"));
     }
 }

@@ -1,23 +1,28 @@
 //! The lines above the table of an ablation: arms, seeds, score, and the keys in which the arms differ.
 
+use super::given::seeds_text;
 use crate::counted;
 use moe_lab::ablate::{AblationReport, Difference};
 use moe_lab::stats::Goal;
 
 /// The arms, the seeds, the score and the keys in which the arms differ.
 pub(super) fn title(report: &AblationReport) -> String {
-    let seeds: Vec<String> = report.seeds.iter().map(u64::to_string).collect();
+    let better = match report.goal {
+        Goal::Lower => "lower",
+        Goal::Higher => "higher",
+    };
+    let arms = counted(report.arms.len(), "arm");
+    let seeds = seeds_text(report);
+    if report.given.is_some() {
+        return format!(
+            "{arms}, {seeds}; {better} {} is better.\nBaseline {}.",
+            report.metric, report.baseline
+        );
+    }
     let mut title = format!(
-        "{}, {} {}; {} is {}, {} is better.",
-        counted(report.arms.len(), "arm"),
-        if seeds.len() == 1 { "seed" } else { "seeds" },
-        seeds.join(", "),
-        report.merit.quantity(),
-        report.metric,
-        match report.goal {
-            Goal::Lower => "lower",
-            Goal::Higher => "higher",
-        }
+        "{arms}, {seeds}; {} is {}, {better} is better.",
+        report.quantity(),
+        report.metric
     );
     if let Some(run) = report.arms.first().and_then(|arm| arm.seeds.first()) {
         title.push_str(&format!(

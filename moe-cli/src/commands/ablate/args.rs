@@ -185,7 +185,7 @@ pub(super) fn scale(plan: &Plan) -> f64 {
 }
 
 /// A number above 0.
-fn positive(text: &str) -> Result<f64, String> {
+pub(in crate::commands) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
         Ok(_) => Err("it must be a number above 0".to_owned()),

@@ -9,6 +9,7 @@ use crate::shared::Shared;
 use crate::target::Target;
 use crate::terminal::{print, print_json};
 use moe_lab::ablate::{AblationConfig, Claim, ClaimReport, Decision, Plan, Rule, RuleReport};
+use moe_lab::results::ResultsClaim;
 use moe_view::ablation::{DecidedClaim, effects, signed};
 use moe_view::{Align, columns_within, counted, width};
 use serde::Serialize;
@@ -67,6 +68,16 @@ fn numbered(name: &str) -> (String, u64, String) {
 
 fn line(path: &Path, results: &Path) -> anyhow::Result<Line> {
     let name = stem(path);
+    if let Some(claim) = ResultsClaim::read(path).or_usage()? {
+        let report = claim.decide().or_usage()?;
+        return Ok(Line {
+            name,
+            file: path.to_owned(),
+            runs: report.arms.iter().map(|arm| arm.seeds.len()).sum(),
+            claim: report.claim,
+            rules: claim.rules,
+        });
+    }
     let claim = Claim::read(path).or_usage()?;
     let table = results.join(format!("{name}.csv"));
     let none = Line {

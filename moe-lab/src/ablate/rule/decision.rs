@@ -3,7 +3,9 @@
 use super::{Bound, Levels, Look, Rule, Statement};
 use crate::ablate::comparable::{Budget, obstacle};
 use crate::ablate::{AblationReport, SeedResult};
-use crate::stats::{Interval, IntervalPower, mean, sample_std, t_interval, trend, trend_effect};
+use crate::stats::{
+    Interval, IntervalPower, Welch, mean, sample_std, t_interval, trend, trend_effect,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -95,11 +97,7 @@ impl fmt::Display for Decision {
 
 impl Rule {
     /// Decides the rule, for each of its arms if it is no trend.
-    pub(in crate::ablate) fn decide(
-        &self,
-        report: &AblationReport,
-        levels: Levels,
-    ) -> Vec<RuleReport> {
+    pub(crate) fn decide(&self, report: &AblationReport, levels: Levels) -> Vec<RuleReport> {
         match &self.statement {
             Statement::Trend { rises, along } => {
                 vec![self.decide_trend(*rises, along, report, levels)]
@@ -130,11 +128,19 @@ impl Rule {
                 (self.values(other), obstacle(other, arm, self.budget))
             }
         };
-        let differences: Vec<f64> = values.iter().zip(against).map(|(a, b)| a - b).collect();
         let level = self.statement.level(levels);
-        let test = Test::of(&differences, level);
+        let test = match bound {
+            Bound::Arm(other) if !report.pairing.pairs(results(other, report), arm) => {
+                Test::of_samples(&against, &values, level)
+            }
+            _ => {
+                let pairs = values.iter().zip(&against);
+                let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
+                Test::of(&differences, level)
+            }
+        };
         RuleReport {
-            rule: format!("{} of `{label}` {}", self.metric.name(), self.statement),
+            rule: format!("{} of `{label}` {}", self.name(), self.statement),
             difference: test.mean,
             interval: test.interval,
             level: 1.0 - 2.0 * level,
@@ -177,7 +183,7 @@ impl Rule {
         RuleReport {
             rule: format!(
                 "{} {direction} with {along} over {}",
-                self.metric.name(),
+                self.name(),
                 self.arms.join(", ")
             ),
             difference: test.mean,
@@ -247,7 +253,7 @@ fn beyond(interval: Interval, sign: f64, margin: f64) -> (bool, bool) {
     )
 }
 
-/// The paired differences of a rule, summed up.
+/// The differences of a rule, summed up.
 struct Test {
     n: usize,
     mean: Option<f64>,
@@ -264,6 +270,18 @@ impl Test {
             mean: finite.then(|| mean(differences)),
             std: sample_std(differences).filter(|_| several),
             interval: several.then(|| t_interval(differences, 1.0 - 2.0 * level)),
+        }
+    }
+
+    /// The difference of two arms of other seeds.
+    fn of_samples(baseline: &[f64], arm: &[f64], level: f64) -> Self {
+        let finite = baseline.iter().chain(arm).all(|x| x.is_finite());
+        let welch = Welch::of(baseline, arm).filter(|_| finite);
+        Self {
+            n: baseline.len().min(arm.len()),
+            mean: welch.map(|welch| welch.difference),
+            std: None,
+            interval: welch.map(|welch| welch.interval(1.0 - 2.0 * level)),
         }
     }
 
@@ -284,7 +302,7 @@ fn results<'a>(label: &str, report: &'a AblationReport) -> &'a [SeedResult] {
 }
 
 /// The decision of all rules together.
-pub(in crate::ablate) fn together(rules: &[RuleReport]) -> Decision {
+pub(crate) fn together(rules: &[RuleReport]) -> Decision {
     let any = |decision| rules.iter().any(|rule| rule.decision == decision);
     if any(Decision::NotDecided) {
         Decision::NotDecided
@@ -327,6 +345,7 @@ mod tests {
         Rule {
             arms: vec!["b".into()],
             metric,
+            column: None,
             statement,
             budget: Budget::Active,
         }

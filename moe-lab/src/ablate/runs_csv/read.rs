@@ -4,6 +4,7 @@ use super::{BUDGET, CsvError, FURTHER, MadeRuns, OVER_RANKS, TRAINING};
 use crate::ablate::{ArmResult, OverRanks, SeedResult, Training, Tune, TuneReport};
 use csv::{Reader, StringRecord};
 use moe_train::run::Measured;
+use std::collections::BTreeMap;
 
 /// Reads the rows of a table that [`to_csv`](super::to_csv) wrote, the trials of a tuning, and the baseline at other budgets.
 ///
@@ -161,6 +162,7 @@ impl Line<'_> {
             cache_bytes: self.later(FURTHER[0])?,
             experts_by_frequency: self.later(FURTHER[1])?,
             over_ranks: self.over_ranks()?,
+            costs: BTreeMap::new(),
         })
     }
 

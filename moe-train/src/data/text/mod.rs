@@ -33,7 +33,7 @@ pub use eval::*;
 pub use sampler::*;
 pub use stream::*;
 pub use summary::*;
-pub use table::TableError;
+pub use table::{TableError, quoting_fault};
 pub use tensors::*;
 pub use tokens::Tokens;
 pub(in crate::data) use {files::find_files, formats::table_kind};

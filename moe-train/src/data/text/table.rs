@@ -182,6 +182,14 @@ fn field(path: &Path, line: &str, number: u64, column: &str) -> Result<String, T
 
 /// Checks that each quotation mark that opens a cell closes it, for what follows it would be its text.
 fn check_quotes(path: &Path, text: &str, delimiter: u8) -> Result<(), TableError> {
+    match quoting_fault(text, delimiter) {
+        None => Ok(()),
+        Some((line, what)) => Err(line_error(path, line, what.to_owned())),
+    }
+}
+
+/// The first line, from 1, in which a quotation mark that opens a cell does not close it, and the fault; `None` if all do.
+pub fn quoting_fault(text: &str, delimiter: u8) -> Option<(u64, &'static str)> {
     let (mut line, mut opened) = (1, None);
     let mut bytes = text.bytes().peekable();
     let mut begins = true;
@@ -197,7 +205,7 @@ fn check_quotes(path: &Path, text: &str, delimiter: u8) -> Result<(), TableError
                     if !next.is_none_or(|c| c == delimiter || c == b'\n' || c == b'\r') {
                         let what = "text follows a closing quotation mark; write \"\" for one \
                                     within a quoted cell";
-                        return Err(line_error(path, line, what.to_owned()));
+                        return Some((line, what));
                     }
                 }
             }
@@ -207,13 +215,8 @@ fn check_quotes(path: &Path, text: &str, delimiter: u8) -> Result<(), TableError
         begins = ends && opened.is_none();
         line += u64::from(byte == b'\n');
     }
-    match opened {
-        None => Ok(()),
-        Some(line) => {
-            let what = "a quotation mark is never closed; the file is cut off or damaged";
-            Err(line_error(path, line, what.to_owned()))
-        }
-    }
+    let what = "a quotation mark is never closed; the file is cut off or damaged";
+    opened.map(|line| (line, what))
 }
 
 fn missing(path: &Path, line: u64, column: &str, columns: String) -> TableError {

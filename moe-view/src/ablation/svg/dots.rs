@@ -27,7 +27,7 @@ pub(super) fn dots(report: &AblationReport, panels: &[Panel], left: f64) -> (Str
             body,
             "<text class=\"title\" x=\"{start:.1}\" y=\"{:.1}\">{}</text>",
             MARGIN + 8.0,
-            panel.title(report)
+            escape(&panel.title(report))
         );
         draw(&mut body, report, *panel, start);
     }

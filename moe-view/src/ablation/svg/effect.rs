@@ -67,7 +67,7 @@ fn words(rule: &Rule, arm: &str) -> String {
         Statement::Equals(bound, margin) => format!("{arm} = {} \u{b1} {margin}", plain(bound)),
         Statement::Trend { rises, along } => {
             let direction = if *rises { "rises" } else { "falls" };
-            format!("{} {direction} with {along}", rule.metric.name())
+            format!("{} {direction} with {along}", rule.name())
         }
     }
 }
@@ -75,11 +75,11 @@ fn words(rule: &Rule, arm: &str) -> String {
 /// The metric, the effect and its interval, and what else decided.
 fn numbers(rule: &Rule, report: &RuleReport) -> String {
     let Some((difference, interval)) = report.difference.zip(report.interval) else {
-        return format!("{}: no interval", rule.metric.name());
+        return format!("{}: no interval", rule.name());
     };
     let mut text = format!(
         "{} {} [{}, {}]",
-        rule.metric.name(),
+        rule.name(),
         signed(difference),
         signed(interval.low),
         signed(interval.high)
@@ -184,6 +184,7 @@ mod tests {
         let rule = |arms: &[&str], statement| Rule {
             arms: arms.iter().map(|arm| (*arm).to_owned()).collect(),
             metric: Metric::Loss,
+            column: None,
             statement,
             budget: Budget::Active,
         };

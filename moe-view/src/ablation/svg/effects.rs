@@ -239,6 +239,7 @@ mod tests {
         let rule = Rule {
             arms: vec!["mine".into()],
             metric: Metric::MaxVio,
+            column: None,
             statement: Statement::Is(Side::Below, Bound::Arm("a<b".into())),
             budget: Budget::Active,
         };

@@ -1,6 +1,7 @@
 //! The panels of the figure: which there are, which are drawn, and which direction is better in each.
 
 use super::values;
+use crate::ablation::cells::score_title;
 use crate::svg::Origin;
 use moe_lab::ablate::AblationReport;
 use moe_lab::ablate::Metric;
@@ -59,17 +60,16 @@ impl Panel {
         }
     }
 
-    pub(super) fn title(self, report: &AblationReport) -> &'static str {
-        match (self, report.merit) {
-            (Self::Loss, Merit::BitsPerByte) => "loss (bits/byte)",
-            (Self::Loss, Merit::TargetLoss) => "loss (nats/token)",
-            (Self::Loss, Merit::Accuracy) => "accuracy (%)",
-            (Self::DeadExperts, _) => "dead experts (of a layer)",
-            (Self::MaxVio, _) => "MaxVio (max load / mean - 1)",
-            (Self::FanOut, _) => "ranks a token",
-            (Self::BytesToken, _) => "bytes a token sends",
-            (Self::BusiestRank, _) => "busiest rank (load / mean)",
-        }
+    pub(super) fn title(self, report: &AblationReport) -> String {
+        let fixed = match self {
+            Self::Loss => return score_title(report),
+            Self::DeadExperts => "dead experts (of a layer)",
+            Self::MaxVio => "MaxVio (max load / mean - 1)",
+            Self::FanOut => "ranks a token",
+            Self::BytesToken => "bytes a token sends",
+            Self::BusiestRank => "busiest rank (load / mean)",
+        };
+        fixed.to_owned()
     }
 
     /// The better direction, as an arrow along the axis of the rows.

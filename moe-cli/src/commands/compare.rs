@@ -1,0 +1,228 @@
+//! `moe compare`: the comparison of an ablation on the results of any program.
+
+mod document;
+
+use super::ablate::{positive, status};
+use crate::exit::{OrUsage, Status, Usage};
+use crate::shared::Shared;
+use crate::target::{Kind, Output, Overwrite, Target};
+use crate::terminal::{print, print_json};
+use clap::Args;
+use document::document;
+use moe_lab::ablate::{AblationConfig, AblationReport};
+use moe_lab::results::{Filter, Names, Question, ResultsClaim, Table};
+use moe_lab::stats::Goal;
+use moe_view::ablation::{AblationTable, FigureConfig, TableConfig, figure};
+use moe_view::width;
+use std::path::{Path, PathBuf};
+
+/// The arguments of `moe compare`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  moe compare results.csv --arm optimizer --seed seed --metric val_loss\n  \
+                  moe compare wandb_export.csv --arm optimizer --metric val/loss --where State=finished --cost params\n  \
+                  moe compare lm_eval_results --metric hellaswag/acc_norm --names '{arm}-seed{seed}'\n  \
+                  moe compare claim.toml"
+)]
+pub struct CompareArgs {
+    /// The results: a file of CSV, TSV or JSON lines, an export of W&B, a folder of lm-eval's results, or a claim on such
+    results: PathBuf,
+    /// The column that names what is compared
+    #[arg(long, value_name = "COL")]
+    arm: Option<String>,
+    /// The column of seeds; arms of the same seeds are paired [default: a column `seed`]
+    #[arg(long, value_name = "COL")]
+    seed: Option<String>,
+    /// The column of the scores
+    #[arg(long, value_name = "COL")]
+    metric: Option<String>,
+    /// The form of names that hold arm and seed, such as '{arm}-seed{seed}'
+    #[arg(long, value_name = "PATTERN", value_parser = Names::parse)]
+    names: Option<Names>,
+    /// The arm that the others are compared with [default: that of the first row]
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
+    /// Lower scores are better
+    #[arg(long, conflicts_with = "higher")]
+    lower: bool,
+    /// Higher scores are better
+    #[arg(long)]
+    higher: bool,
+    /// The largest difference that counts as none: arms may then be equal
+    #[arg(long, value_name = "M", value_parser = positive)]
+    equal_within: Option<f64>,
+    /// Take only rows with this value in this column; several must all hold
+    #[arg(long = "where", value_name = "COL=VALUE", value_parser = Filter::parse)]
+    filters: Vec<Filter>,
+    /// Columns of costs: arms that differ in one by more than 1 % are not compared
+    #[arg(long = "cost", value_name = "COL,COL", value_delimiter = ',')]
+    costs: Vec<String>,
+    /// The column that says if a run is causal: true or false
+    #[arg(long, value_name = "COL")]
+    causal: Option<String>,
+    /// Compare only the seeds that all arms have
+    #[arg(long, conflicts_with = "unpaired")]
+    paired: bool,
+    /// Compare arms as independent samples, though their seeds are the same
+    #[arg(long)]
+    unpaired: bool,
+    /// Write the table for a paper (.tex)
+    #[arg(long, value_name = "FILE")]
+    latex: Option<PathBuf>,
+    /// Write the table as Markdown (.md)
+    #[arg(long, value_name = "FILE")]
+    md: Option<PathBuf>,
+    /// Write a figure (.svg, .png or .pdf): each arm and each of its seeds
+    #[arg(short = 'o', long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// A line above the figure
+    #[arg(long, value_name = "TEXT", requires = "svg")]
+    title: Option<String>,
+    #[command(flatten)]
+    overwrite: Overwrite,
+    /// Print for every two arms the smallest margin within which they are equal
+    #[arg(long)]
+    matrix: bool,
+}
+
+/// The files that the answer is written to.
+struct Targets {
+    latex: Option<Target>,
+    md: Option<Target>,
+    figure: Option<Target>,
+}
+
+/// Compares the arms of a table, or decides the claim on one.
+pub fn run(args: &CompareArgs, shared: &Shared) -> anyhow::Result<Status> {
+    let targets = args.targets()?;
+    let report = if args.results.extension().is_some_and(|end| end == "toml") {
+        args.check_claim()?;
+        decided(&args.results)?
+    } else {
+        let table = Table::read(&args.results).or_usage()?;
+        let scores = args.question().scores(&table).or_usage()?;
+        scores.report(&args.comparison()).or_usage()?
+    };
+    args.show(&report, &targets, shared)?;
+    Ok(status(&report))
+}
+
+/// The comparison that decides a claim.
+pub(super) fn decided(path: &Path) -> anyhow::Result<AblationReport> {
+    match ResultsClaim::read(path).or_usage()? {
+        Some(claim) => claim.decide().or_usage(),
+        None => Err(Usage::error(format!(
+            "{}: it has no tables [claim] and [results]; a configuration or a claim of runs belongs to `moe ablate`",
+            path.display()
+        ))),
+    }
+}
+
+impl CompareArgs {
+    fn question(&self) -> Question {
+        Question {
+            metric: self.metric.clone(),
+            arm: self.arm.clone(),
+            seed: self.seed.clone(),
+            names: self.names.clone(),
+            baseline: self.baseline.clone(),
+            goal: match (self.lower, self.higher) {
+                (true, _) => Some(Goal::Lower),
+                (_, true) => Some(Goal::Higher),
+                _ => None,
+            },
+            filters: self.filters.clone(),
+            costs: self.costs.clone(),
+            causal: self.causal.clone(),
+            only_shared: self.paired,
+            never_paired: self.unpaired,
+        }
+    }
+
+    fn comparison(&self) -> AblationConfig {
+        let mut config = AblationConfig::default();
+        config.compare.margin = self.equal_within;
+        config
+    }
+
+    /// Refuses what a claim's file fixes.
+    fn check_claim(&self) -> anyhow::Result<()> {
+        let fixed = [
+            (self.arm.is_some(), "--arm"),
+            (self.seed.is_some(), "--seed"),
+            (self.metric.is_some(), "--metric"),
+            (self.names.is_some(), "--names"),
+            (self.baseline.is_some(), "--baseline"),
+            (self.lower, "--lower"),
+            (self.higher, "--higher"),
+            (self.equal_within.is_some(), "--equal-within"),
+            (!self.filters.is_empty(), "--where"),
+            (!self.costs.is_empty(), "--cost"),
+            (self.causal.is_some(), "--causal"),
+            (self.paired, "--paired"),
+            (self.unpaired, "--unpaired"),
+        ];
+        match fixed.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, flag)) => Err(Usage::error(format!(
+                "{} is a claim, whose comparison is fixed in the file; leave out {flag}",
+                self.results.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the files before any work.
+    fn targets(&self) -> anyhow::Result<Targets> {
+        let target = |path: &Option<PathBuf>, flag: &'static str, kind: Kind| {
+            let output = Output {
+                flag,
+                maker: "moe compare",
+                kind,
+            };
+            Target::of(path.as_deref(), output, self.overwrite)
+        };
+        Ok(Targets {
+            latex: target(&self.latex, "--latex", Kind::Latex)?,
+            md: target(&self.md, "--md", Kind::Markdown)?,
+            figure: target(&self.svg, "--svg", Kind::Picture)?,
+        })
+    }
+
+    /// Prints the table, and then writes the files, so that no failure of a file takes the table away.
+    fn show(
+        &self,
+        report: &AblationReport,
+        targets: &Targets,
+        shared: &Shared,
+    ) -> anyhow::Result<()> {
+        let table = AblationTable(report);
+        if shared.json {
+            print_json(&document(report)?)?;
+        } else {
+            let width = width();
+            let config = TableConfig {
+                is_wide: false,
+                width,
+            };
+            print(&table.text(config))?;
+            if self.matrix {
+                print(&format!("\n{}", table.matrix(width)))?;
+            }
+        }
+        let write = |target: &Option<Target>, text: &dyn Fn() -> String| match target {
+            Some(target) if shared.dry_run => {
+                shared.note(&format!("would write {}", target.path().display()));
+                Ok(())
+            }
+            Some(target) => target.write(&text(), shared),
+            None => Ok(()),
+        };
+        let drawn = FigureConfig {
+            title: self.title.clone(),
+            panels: Vec::new(),
+        };
+        write(&targets.latex, &|| table.latex())?;
+        write(&targets.md, &|| table.markdown())?;
+        write(&targets.figure, &|| figure(report, &drawn))
+    }
+}
