@@ -46,7 +46,7 @@ pub enum Command {
     Convert(convert::ConvertArgs),
     /// Train a grid of variants over several seeds and compare them with the first
     Ablate(Box<ablate::AblateArgs>),
-    /// Compare the results of any program as an ablation does: CSV, JSON lines, W&B, lm-eval
+    /// Compare the results of any program as an ablation does: CSV, W&B, lm-eval
     Compare(Box<compare::CompareArgs>),
     /// Show which claims of papers were decided, and how; `run` makes their runs
     Claims(claims::ClaimsArgs),

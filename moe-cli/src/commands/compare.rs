@@ -20,26 +20,26 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  moe compare results.csv --arm optimizer --seed seed --metric val_loss\n  \
-                  moe compare wandb_export.csv --arm optimizer --metric val/loss --where State=finished --cost params\n  \
+                  moe compare wandb_export.csv --arm optimizer --metric val/loss --where State=finished\n  \
                   moe compare lm_eval_results --metric hellaswag/acc_norm --names '{arm}-seed{seed}'\n  \
                   moe compare claim.toml"
 )]
 pub struct CompareArgs {
-    /// The results: a file of CSV, TSV or JSON lines, an export of W&B, a folder of lm-eval's results, or a claim on such
+    /// CSV, TSV, JSON lines, an export of W&B, a folder of lm-eval, or a claim on such results
     results: PathBuf,
     /// The column that names what is compared
     #[arg(long, value_name = "COL")]
     arm: Option<String>,
-    /// The column of seeds; arms of the same seeds are paired [default: a column `seed`]
+    /// The column of seeds; arms of the same seeds are paired [default: `seed`]
     #[arg(long, value_name = "COL")]
     seed: Option<String>,
     /// The column of the scores
     #[arg(long, value_name = "COL")]
     metric: Option<String>,
-    /// The form of names that hold arm and seed, such as '{arm}-seed{seed}'
+    /// The form of names with arm and seed in them, such as '{arm}-seed{seed}'
     #[arg(long, value_name = "PATTERN", value_parser = Names::parse)]
     names: Option<Names>,
-    /// The arm that the others are compared with [default: that of the first row]
+    /// The arm that the others are compared with [default: the first]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
     /// Lower scores are better
@@ -51,10 +51,10 @@ pub struct CompareArgs {
     /// The largest difference that counts as none: arms may then be equal
     #[arg(long, value_name = "M", value_parser = positive)]
     equal_within: Option<f64>,
-    /// Take only rows with this value in this column; several must all hold
+    /// Take only rows with this value in this column; may be given several times
     #[arg(long = "where", value_name = "COL=VALUE", value_parser = Filter::parse)]
     filters: Vec<Filter>,
-    /// Columns of costs: arms that differ in one by more than 1 % are not compared
+    /// Columns of costs: arms that differ by more than 1 % are not compared
     #[arg(long = "cost", value_name = "COL,COL", value_delimiter = ',')]
     costs: Vec<String>,
     /// The column that says if a run is causal: true or false

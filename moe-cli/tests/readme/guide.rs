@@ -25,7 +25,7 @@ const SMALL: [&str; 10] = [
 const TRAINED: &str = "ablate.md";
 
 /// Words of commands that are not run, each with the reason.
-const NOT_RUN: [(&str, &str); 13] = [
+const NOT_RUN: [(&str, &str); 16] = [
     ("arctic", "the page itself writes this family"),
     ("angle", "the page itself writes this router"),
     (
@@ -69,15 +69,27 @@ const NOT_RUN: [(&str, &str); 13] = [
         "what another engine computed; the tests of traces have such ones",
     ),
     (
+        "wandb_export.csv",
+        "the reader's own export; the tests of comparisons have such ones",
+    ),
+    (
+        "wandb_chart.csv",
+        "the reader's own export; the tests of comparisons have such ones",
+    ),
+    (
+        "lm_eval_results",
+        "the reader's own folder; the tests of comparisons have such ones",
+    ),
+    (
         "--watch",
         "ends when all runs are finished; the tests of watching wait for that",
     ),
 ];
 
-/// A folder with the configurations and the claims of the repository.
+/// A folder with the configurations, the claims and the results of the repository.
 fn place() -> tempfile::TempDir {
     let place = tempfile::tempdir().expect("a folder");
-    for folder in ["configs", "docs/claims"] {
+    for folder in ["configs", "docs/claims", "examples/compare"] {
         copy(&root().join(folder), &place.path().join(folder));
     }
     place

@@ -46,12 +46,14 @@
 //! both times are decided at one higher level. A rule between arms whose `budget` ("active", "total" or "steps")
 //! differs is inconclusive. Overrides or another number of seeds leave the claim undecided.
 
+mod explored;
 mod tables;
+
+pub use explored::Explored;
 
 use super::rule::Rule;
 use super::{Arm, Tune};
 use moe_train::resolve::{ConfigFile, ResolveError, typed};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tables::Document;
@@ -115,24 +117,6 @@ pub struct Claim {
     pub arms: Vec<Arm>,
     /// The evaluations of each run; none means as it was trained.
     pub evaluations: Vec<Arm>,
-}
-
-/// Looks at the data before a claim's rules were fixed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Explored {
-    /// The seeds of the runs.
-    pub seeds: Vec<u64>,
-    /// The runs in words and numbers.
-    pub what: String,
-}
-
-impl Explored {
-    /// The runs in words, with their seeds.
-    pub(crate) fn text(&self) -> String {
-        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
-        format!("{} (seeds {})", self.what, seeds.join(", "))
-    }
 }
 
 impl Claim {

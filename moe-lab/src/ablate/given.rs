@@ -108,12 +108,13 @@ mod tests {
         let found = report(&arms(), Pairing::SameSeeds);
         let comparison = |i: usize| found.arms[i].comparison.as_ref().unwrap();
         assert!(comparison(1).unpaired.is_none() && comparison(2).unpaired.is_some());
-        // 2 / 2^4 for the paired arm, 1 / C(9, 4) for the other one; Holm: twice the smaller one
+        // 2 / 2^4 for the paired arm; for the other one 2 of C(9, 4) splits, {1..4} {5..9} and {6..9} {1..5}; Holm: twice
+        // the smaller one
         assert_eq!(
             (comparison(1).p, comparison(2).p),
-            (Some(0.125), Some(1.0 / 126.0))
+            (Some(0.125), Some(2.0 / 126.0))
         );
-        assert_eq!(comparison(2).p_holm, Some(2.0 / 126.0));
+        assert_eq!(comparison(2).p_holm, Some(4.0 / 126.0));
         assert_eq!(found.arms[2].verdict, Some(Verdict::Better));
         assert_eq!(
             found.arms[1].verdict,
@@ -133,7 +134,7 @@ mod tests {
         let comparison = |i: usize| found.arms[i].comparison.as_ref().unwrap();
         assert_eq!((comparison(1).p, comparison(1).p_holm), (None, None));
         // one tested arm: no correction
-        assert_eq!(comparison(2).p_holm, Some(1.0 / 126.0));
+        assert_eq!(comparison(2).p_holm, Some(2.0 / 126.0));
         assert_eq!(found.n_compared, 1);
     }
 

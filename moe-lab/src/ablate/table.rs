@@ -3,7 +3,7 @@
 //! The first arm is the baseline. An arm with another budget is reported as not comparable and gets
 //! neither a p-value nor a place in Holm's correction. The value itself is the JSON document.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,9 @@ use super::rule::{ClaimReport, Decision, Levels, Look, together};
 use super::scale::Scaling;
 use super::sweep::Sweep;
 use super::tune::TuneReport;
-use crate::stats::{CompareConfig, Comparison, Goal, holm, smallest_holm, smallest_p};
+use crate::stats::{
+    CompareConfig, Comparison, Goal, holm, smallest_holm, smallest_p, verdict_effect,
+};
 use moe_train::task::Merit;
 
 /// Options of the comparison of arms.
@@ -245,12 +247,18 @@ fn correct(arms: &mut [ArmReport], alpha: f64) -> usize {
         each.collect()
     };
     let (p, p_equal) = (corrected(|c| c.p), corrected(|c| c.p_equal));
+    // simulated once for all arms of as many seeds
+    let mut effects: BTreeMap<usize, Option<f64>> = BTreeMap::new();
     for (i, comparison) in comparisons.iter_mut().enumerate() {
         comparison.n_tests = n_compared;
         comparison.smallest_p_holm = smallest_holm(comparison.smallest_p, n_compared);
         comparison.p_holm = p[i];
         comparison.p_equal = p_equal[i];
-        **comparison = comparison.clone().corrected(alpha);
+        **comparison = comparison.clone().corrected(alpha, |n, tests| {
+            *effects
+                .entry(n)
+                .or_insert_with(|| verdict_effect(n, alpha, tests))
+        });
     }
 
     n_compared

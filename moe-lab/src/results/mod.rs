@@ -18,6 +18,7 @@ mod number;
 mod question;
 mod runs;
 mod scores;
+mod seeds;
 mod separated;
 mod table;
 

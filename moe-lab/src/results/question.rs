@@ -61,6 +61,14 @@ impl Filter {
         })
     }
 
+    /// Takes empty cells.
+    fn empty(column: &str) -> Self {
+        Self {
+            column: column.to_owned(),
+            value: String::new(),
+        }
+    }
+
     /// Tells whether a cell has the value; `1` is `1.0`.
     fn holds(&self, cell: &str) -> bool {
         let equal = |a: f64, b: f64| a == b;
@@ -92,35 +100,36 @@ impl Question {
             (None, Some(name)) => Some(table.column("--seed", name)?),
             (None, None) => table.header.iter().position(|name| name == "seed"),
         };
-        let found = |names: &[&str]| -> Vec<usize> {
-            let header = table.header.iter();
-            let all = header
-                .enumerate()
-                .filter(|(_, name)| names.contains(&name.as_str()));
-            all.map(|(place, _)| place).collect()
-        };
-        let costs = match table.layout {
-            _ if !self.costs.is_empty() => self
-                .costs
-                .iter()
-                .map(|name| table.column("--cost", name))
-                .collect::<Result<_, _>>()?,
-            Layout::Ablation => found(&["steps", "tokens", "params_active"]),
-            Layout::Chart => found(&[chart::STEP]),
-            _ => Vec::new(),
-        };
-        let causal = match &self.causal {
-            Some(name) => Some(table.column("--causal", name)?),
-            None if table.layout == Layout::Ablation => found(&["causal"]).first().copied(),
-            None => None,
-        };
         Ok(Columns {
             arm,
             seed,
             metric,
-            costs,
-            causal,
+            costs: self.costs_of(table)?,
+            causal: self.causal_of(table)?,
         })
+    }
+
+    fn costs_of(&self, table: &Table) -> Result<Vec<usize>, ResultsError> {
+        if !self.costs.is_empty() {
+            let costs = self.costs.iter();
+            return costs.map(|name| table.column("--cost", name)).collect();
+        }
+        let known: &[&str] = match table.layout {
+            Layout::Ablation => &["steps", "tokens", "params_active"],
+            Layout::Chart => &[chart::STEP],
+            Layout::Rows | Layout::RunTable | Layout::LmEval => &[],
+        };
+        let header = table.header.iter().enumerate();
+        let costs = header.filter(|(_, name)| known.contains(&name.as_str()));
+        Ok(costs.map(|(place, _)| place).collect())
+    }
+
+    fn causal_of(&self, table: &Table) -> Result<Option<usize>, ResultsError> {
+        match (&self.causal, table.layout) {
+            (Some(name), _) => table.column("--causal", name).map(Some),
+            (None, Layout::Ablation) => Ok(table.header.iter().position(|name| name == "causal")),
+            (None, _) => Ok(None),
+        }
     }
 
     fn arm_of<'a>(&'a self, table: &'a Table) -> Result<&'a str, ResultsError> {
@@ -177,40 +186,15 @@ impl Question {
             rows: table.rows.iter().collect(),
             remarks: Vec::new(),
         };
-        let mut filters = self.filters.clone();
-        let names = |filters: &[Filter], name: &str| filters.iter().any(|f| f.column == name);
-        if table.layout == Layout::Ablation && !names(&filters, "tuning") {
-            filters.push(Filter {
-                column: "tuning".to_owned(),
-                value: String::new(),
-            });
+        let names = |column: &str| self.filters.iter().any(|f| f.column == column);
+        if table.layout == Layout::Ablation && !names("tuning") {
+            // runs of a tuning decide nothing
+            kept.filter(table, &Filter::empty("tuning"))?;
         }
-        for filter in &filters {
-            let place = table.column("--where", &filter.column)?;
-            let before = kept.rows.len();
-            kept.rows.retain(|row| filter.holds(&row.cells[place]));
-            if kept.rows.is_empty() {
-                return Err(table.fault(format!(
-                    "--where {}={}: no row has it{}",
-                    filter.column,
-                    filter.value,
-                    values_of(table, place)
-                )));
-            }
-            let left_out = before - kept.rows.len();
-            if left_out > 0 {
-                let value = if filter.value.is_empty() {
-                    "nothing"
-                } else {
-                    &filter.value
-                };
-                kept.remarks.push(format!(
-                    "left out: {left_out} of {before} rows, whose `{}` is not {value}.",
-                    filter.column
-                ));
-            }
+        for filter in &self.filters {
+            kept.filter(table, filter)?;
         }
-        if table.layout == Layout::RunTable && !names(&filters, "State") {
+        if table.layout == Layout::RunTable && !names("State") {
             check_states(table, &kept)?;
         }
         Ok(kept)
@@ -221,6 +205,30 @@ impl Question {
 pub(super) struct Kept<'a> {
     pub(super) rows: Vec<&'a Row>,
     pub(super) remarks: Vec<String>,
+}
+
+impl Kept<'_> {
+    /// Leaves out the rows that have another value.
+    fn filter(&mut self, table: &Table, filter: &Filter) -> Result<(), ResultsError> {
+        let Filter { column, value } = filter;
+        let place = table.column("--where", column)?;
+        let before = self.rows.len();
+        self.rows.retain(|row| filter.holds(&row.cells[place]));
+        if self.rows.is_empty() {
+            return Err(table.fault(format!(
+                "--where {column}={value}: no row has it{}",
+                values_of(table, place)
+            )));
+        }
+        let left_out = before - self.rows.len();
+        if left_out > 0 {
+            let value = if value.is_empty() { "nothing" } else { value };
+            self.remarks.push(format!(
+                "left out: {left_out} of {before} rows, whose `{column}` is not {value}."
+            ));
+        }
+        Ok(())
+    }
 }
 
 fn values_of(table: &Table, place: usize) -> String {

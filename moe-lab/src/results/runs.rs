@@ -23,27 +23,9 @@ impl Question {
         columns: &Columns,
         kept: &mut Kept<'a>,
     ) -> Result<Vec<Run<'a>>, ResultsError> {
-        let cell = |row: &Row, place: usize| -> Result<String, ResultsError> {
-            let text = row.cells[place].trim();
-            if text.is_empty() {
-                let what = format!(
-                    "column `{}`: it is empty; fill it in, or leave the row out with --where",
-                    table.header[place]
-                );
-                return Err(table.fault_at(row, what));
-            }
-            if text.chars().any(char::is_control) {
-                let what = format!(
-                    "column `{}`: a line break or another control character is in it",
-                    table.header[place]
-                );
-                return Err(table.fault_at(row, what));
-            }
-            Ok(text.to_owned())
-        };
         let mut runs = Vec::with_capacity(kept.rows.len());
         for &row in &kept.rows {
-            let name = cell(row, columns.arm)?;
+            let name = cell(table, row, columns.arm)?;
             let (arm, own_seed) = match &self.names {
                 None => (name, None),
                 Some(names) => {
@@ -53,7 +35,10 @@ impl Question {
                     (parts.arm.to_owned(), Some(parts.seed.to_owned()))
                 }
             };
-            let column = columns.seed.map(|place| cell(row, place)).transpose()?;
+            let column = columns
+                .seed
+                .map(|place| cell(table, row, place))
+                .transpose()?;
             let seed = own_seed.or(column).map(|text| seed(&text));
             runs.push(Run { row, arm, seed });
         }
@@ -67,6 +52,19 @@ impl Question {
         check_twice(table, columns, &runs)?;
         Ok(runs)
     }
+}
+
+/// A cell that must hold a name.
+fn cell(table: &Table, row: &Row, place: usize) -> Result<String, ResultsError> {
+    let text = row.cells[place].trim();
+    let what = if text.is_empty() {
+        "it is empty; fill it in, or leave the row out with --where"
+    } else if text.chars().any(char::is_control) {
+        "a line break or another control character is in it"
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(table.fault_at(row, format!("column `{}`: {what}", table.header[place])))
 }
 
 /// Gives the runs of lm-eval its random seeds, if they tell the files of a model apart: it is 0 where nobody set it.

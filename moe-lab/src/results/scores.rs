@@ -3,13 +3,14 @@
 use super::error::{ResultsError, listed};
 use super::number::{is_nothing, number};
 use super::question::{Columns, Question};
-use super::runs::Numbers;
+use super::runs::{Numbers, Run};
+use super::seeds::{only_shared, partly_shared, repeated, seeds_of};
 use super::table::{Layout, Row, Table};
 use crate::ablate::{
     AblationConfig, AblationReport, ArmResult, Given, Pairing, SeedResult, TableError,
 };
 use moe_train::resolve::nearest;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// The most arms, and the most seeds of one.
 const MOST_ARMS: usize = 200;
@@ -53,31 +54,15 @@ impl Question {
         let mut kept = self.rows(table)?;
         let runs = self.runs(table, &columns, &mut kept)?;
         let numbers = Numbers::of(&runs);
-        let evaluation = table.header.iter().position(|name| name == "evaluation");
-        let evaluation = evaluation.filter(|_| table.layout == Layout::Ablation);
-        let mut arms: Vec<ArmResult> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        for run in &runs {
-            let place = *places.entry(run.arm.clone()).or_insert_with(|| {
-                let cell = evaluation.map(|place| run.row.cells[place].to_owned());
-                let evaluation = cell.filter(|text| !text.is_empty());
-                arms.push(ArmResult {
-                    label: run.arm.clone(),
-                    evaluation,
-                    seeds: Vec::new(),
-                });
-                arms.len() - 1
-            });
-            let number = numbers.of_run(run, arms[place].seeds.len());
-            arms[place]
-                .seeds
-                .push(result(table, &columns, run.row, number)?);
-        }
+        let mut arms = arms(table, &columns, &runs, &numbers)?;
         check_sizes(table, &arms)?;
         let is_paired = runs.iter().all(|run| run.seed.is_some()) && !self.never_paired;
         let mut remarks = kept.remarks;
         if self.only_shared {
             remarks.extend(only_shared(table, &mut arms, is_paired, &numbers)?);
+        }
+        if is_paired {
+            remarks.extend(partly_shared(&arms));
         }
         remarks.extend(arms.iter().filter_map(repeated));
         self.put_baseline_first(table, &mut arms)?;
@@ -106,10 +91,9 @@ impl Question {
             return Ok(None);
         };
         let merit = arms[0].seeds[0].merit();
+        let first = seeds_of(&arms[0]);
         let is =
             |given: &Option<String>, name: &str| given.as_ref().is_none_or(|given| given == name);
-        let seeds =
-            |arm: &ArmResult| -> BTreeSet<u64> { arm.seeds.iter().map(|run| run.seed).collect() };
         let is_plain = is(&self.arm, "arm")
             && is(&self.seed, "seed")
             && is(&self.metric, merit.quantity())
@@ -121,7 +105,7 @@ impl Question {
             && !self.never_paired
             && arms
                 .iter()
-                .all(|arm| seeds(arm) == seeds(&arms[0]) && seeds(arm).len() == arm.seeds.len());
+                .all(|arm| seeds_of(arm) == first && first.len() == arm.seeds.len());
         if !is_plain {
             return Ok(None);
         }
@@ -158,6 +142,35 @@ impl Question {
         }
         Ok(())
     }
+}
+
+/// The results of each arm, in the order of their first rows.
+fn arms(
+    table: &Table,
+    columns: &Columns,
+    runs: &[Run<'_>],
+    numbers: &Numbers,
+) -> Result<Vec<ArmResult>, ResultsError> {
+    let evaluation = table.header.iter().position(|name| name == "evaluation");
+    let evaluation = evaluation.filter(|_| table.layout == Layout::Ablation);
+    let mut arms: Vec<ArmResult> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for run in runs {
+        let place = *places.entry(&run.arm).or_insert_with(|| {
+            let cell = evaluation.map(|place| run.row.cells[place].to_owned());
+            arms.push(ArmResult {
+                label: run.arm.clone(),
+                evaluation: cell.filter(|text| !text.is_empty()),
+                seeds: Vec::new(),
+            });
+            arms.len() - 1
+        });
+        let number = numbers.of_run(run, arms[place].seeds.len());
+        arms[place]
+            .seeds
+            .push(result(table, columns, run.row, number)?);
+    }
+    Ok(arms)
 }
 
 fn result(
@@ -215,57 +228,181 @@ fn check_sizes(table: &Table, arms: &[ArmResult]) -> Result<(), ResultsError> {
     }
 }
 
-/// Keeps the seeds that all arms have, and says which were left out.
-fn only_shared(
-    table: &Table,
-    arms: &mut [ArmResult],
-    is_paired: bool,
-    numbers: &Numbers,
-) -> Result<Vec<String>, ResultsError> {
-    if !is_paired {
-        let what = "--paired compares seed against same seed: name the column of seeds with --seed, or the names with --names";
-        return Err(table.fault(what));
-    }
-    let seeds =
-        |arm: &ArmResult| -> BTreeSet<u64> { arm.seeds.iter().map(|run| run.seed).collect() };
-    let shared = arms
-        .iter()
-        .map(seeds)
-        .reduce(|all, own| &all & &own)
-        .unwrap_or_default();
-    if shared.is_empty() {
-        return Err(table.fault(
-            "--paired: no seed is in all arms; leave it out to compare independent samples",
-        ));
-    }
-    let mut remarks = Vec::new();
-    for arm in arms {
-        let more: Vec<String> = seeds(arm)
-            .difference(&shared)
-            .map(|&seed| numbers.name(seed))
-            .collect();
-        arm.seeds.retain(|run| shared.contains(&run.seed));
-        if !more.is_empty() {
-            remarks.push(format!(
-                "left out of {}, since other arms lack them: seeds {}.",
-                arm.label,
-                more.join(", ")
-            ));
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::results::{Filter, Names};
+    use crate::stats::{Goal, Verdict};
+
+    fn question() -> Question {
+        Question {
+            metric: Some("loss".into()),
+            ..Question::default()
         }
     }
-    Ok(remarks)
-}
 
-/// A remark on an arm whose scores are all the same.
-fn repeated(arm: &ArmResult) -> Option<String> {
-    let first = arm.seeds.first()?.loss;
-    let same = arm.seeds.len() > 1 && arm.seeds.iter().all(|run| run.loss == first);
-    same.then(|| {
-        format!(
-            "all {} scores of {} are equal: copies of one run, or evaluations of one model, are no seeds, and tests on them \
-             mean nothing.",
-            arm.seeds.len(),
-            arm.label
-        )
-    })
+    fn scores(text: &str, question: &Question) -> Result<Scores, ResultsError> {
+        question.scores(&Table::parse("a.csv", text.as_bytes())?)
+    }
+
+    fn error(text: &str, question: &Question) -> String {
+        scores(text, question).unwrap_err().to_string()
+    }
+
+    fn losses(arm: &ArmResult) -> Vec<(u64, f64)> {
+        arm.seeds.iter().map(|run| (run.seed, run.loss)).collect()
+    }
+
+    #[test]
+    fn arms_are_in_the_order_of_their_rows_behind_the_baseline() {
+        let text = "arm,seed,loss\na,1,2\nb,0,3\na,0,4\nb,1,5\nc,0,6\n";
+        let found = scores(text, &question()).unwrap();
+        let labels: Vec<&str> = found.arms.iter().map(|arm| arm.label.as_str()).collect();
+        assert_eq!(labels, ["a", "b", "c"]);
+        assert_eq!(losses(&found.arms[0]), [(1, 2.0), (0, 4.0)]);
+        let named = Question {
+            baseline: Some("b".into()),
+            ..question()
+        };
+        assert_eq!(scores(text, &named).unwrap().arms[0].label, "b");
+        // c has one of the two seeds
+        let remarks = &found.given.unwrap().remarks;
+        assert!(
+            remarks[0].starts_with("of the seeds of c only some"),
+            "{remarks:?}"
+        );
+    }
+
+    #[test]
+    fn only_shared_seeds_are_said_to_be() {
+        let text = "arm,seed,loss\na,x,1\na,y,2\na,z,3\nb,z,4\nb,x,5\n";
+        let shared = Question {
+            only_shared: true,
+            ..question()
+        };
+        let found = scores(text, &shared).unwrap();
+        assert_eq!(losses(&found.arms[0]), [(0, 1.0), (2, 3.0)]);
+        let given = found.given.unwrap();
+        assert_eq!(given.seed_names, ["x", "y", "z"]);
+        assert_eq!(
+            given.remarks,
+            ["left out of a, since other arms lack them: seeds y."]
+        );
+        let report = scores(text, &question()).unwrap();
+        assert_eq!(report.pairing, Pairing::SameSeeds);
+        let rows = "arm,loss\na,1\nb,2\n";
+        let message = error(rows, &shared);
+        assert!(
+            message.contains("name the column of seeds with --seed"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn rows_without_seeds_are_runs_of_their_own() {
+        let found = scores("arm,loss\na,1\na,2\nb,3\nb,4\n", &question()).unwrap();
+        assert_eq!(
+            (found.pairing, found.arms[1].seeds[1].seed),
+            (Pairing::Never, 1)
+        );
+    }
+
+    #[test]
+    fn names_may_hold_the_seed() {
+        let question = Question {
+            arm: Some("run".into()),
+            names: Some(Names::parse("{arm}_s{seed}").unwrap()),
+            ..question()
+        };
+        let text = "run,loss\na_s0,1\na_s1,2\nb_s1,3\nb_s0,4\n";
+        let found = scores(text, &question).unwrap();
+        assert_eq!(losses(&found.arms[1]), [(1, 3.0), (0, 4.0)]);
+        let message = error("run,loss\na_s0,1\nb,2\n", &question);
+        assert!(
+            message.starts_with("a.csv, line 3: `b` is not of the form"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn filters_take_text_and_numbers() {
+        let filtered = |filter: &str| Question {
+            filters: vec![Filter::parse(filter).unwrap()],
+            ..question()
+        };
+        let text = "arm,seed,lr,loss\na,0,0.10,1\na,0,0.2,2\nb,0,1e-1,3\nb,0,,4\n";
+        let found = scores(text, &filtered("lr=0.1")).unwrap();
+        assert_eq!(
+            (losses(&found.arms[0]), losses(&found.arms[1])),
+            (vec![(0, 1.0)], vec![(0, 3.0)])
+        );
+        assert!(
+            error(text, &filtered("lr=7")).contains("its values are ``, `0.10`, `0.2`, `1e-1`")
+        );
+        assert!(error(text, &question()).contains("they differ in `lr`"));
+    }
+
+    #[test]
+    fn a_diverged_run_leaves_its_arm_without_a_comparison() {
+        let text = "arm,seed,loss\na,0,1\na,1,1.5\nb,0,2\nb,1,NaN\n";
+        let report = scores(text, &question())
+            .unwrap()
+            .report(&AblationConfig::default())
+            .unwrap();
+        let reason = "its score is not finite for seed 1".to_owned();
+        assert_eq!(
+            report.arms[1].verdict,
+            Some(Verdict::NotComparable { reason })
+        );
+    }
+
+    #[test]
+    fn costs_and_causality_are_columns() {
+        let question = Question {
+            costs: vec!["hours".into()],
+            causal: Some("causal".into()),
+            ..question()
+        };
+        let text = "arm,seed,loss,hours,causal\na,0,1,2,true\nb,0,2,2,False\n";
+        let report = scores(text, &question)
+            .unwrap()
+            .report(&AblationConfig::default())
+            .unwrap();
+        let reason = report.arms[1].reason.as_deref();
+        assert_eq!(reason, Some("one is causal and the other is not"));
+        let message = error(&text.replace("False", "perhaps"), &question);
+        assert!(
+            message.contains("line 3: column `causal`: `perhaps` is neither"),
+            "{message}"
+        );
+        let message = error(&text.replace("2,2,", "2,,"), &question);
+        assert!(
+            message.contains("line 3: column `hours`: there is no number"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn equal_scores_are_suspicious() {
+        let found = scores("arm,seed,loss\na,0,1\na,1,1\nb,0,2\nb,1,3\n", &question()).unwrap();
+        let remarks = found.given.unwrap().remarks;
+        assert!(
+            remarks[0].starts_with("all 2 scores of a are equal"),
+            "{remarks:?}"
+        );
+    }
+
+    #[test]
+    fn the_direction_must_be_known() {
+        let text = "arm,seed,score\na,0,1\nb,0,2\n";
+        let asked = |goal| Question {
+            metric: Some("score".into()),
+            goal,
+            ..Question::default()
+        };
+        assert!(error(text, &asked(None)).contains("add --lower or --higher"));
+        let found = scores(text, &asked(Some(Goal::Higher))).unwrap();
+        assert_eq!(found.given.unwrap().goal, Goal::Higher);
+    }
 }

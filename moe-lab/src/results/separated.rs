@@ -28,7 +28,7 @@ pub(super) fn rows(name: &str, text: &str) -> Result<Table, ResultsError> {
     let mut rows = Vec::new();
     for record in reader.records() {
         let cells = record.map_err(|error| fault(name, error.to_string()))?;
-        let place = Place::Line(cells.position().map_or(1, csv::Position::line));
+        let place = Place::Line(line(&cells, text));
         let Some(header) = &header else {
             header = Some(cells);
             continue;
@@ -68,6 +68,17 @@ pub(super) fn rows(name: &str, text: &str) -> Result<Table, ResultsError> {
         goals: BTreeMap::new(),
         own: None,
     })
+}
+
+/// The line of a record; its position is before the empty lines that it follows.
+fn line(record: &StringRecord, text: &str) -> u64 {
+    let Some(position) = record.position() else {
+        return 1;
+    };
+    let begin = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let rest = text.as_bytes().get(begin..).unwrap_or_default();
+    let empty = rest.iter().take_while(|byte| b"\r\n".contains(byte));
+    position.line() + empty.filter(|&&byte| byte == b'\n').count() as u64
 }
 
 /// The separator that the first line has most of, outside of quotation marks.

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::Goal;
 use super::bootstrap::{BootstrapConfig, mean_interval};
 use super::holm::seeds_needed;
-use super::power::verdict_effect;
 use super::sign_flip::{sign_flip, smallest_p};
 use super::student::{Interval, p_equal, t_interval};
 use super::summary::{mean, sample_std};
@@ -76,12 +75,13 @@ impl Comparison {
         }
     }
 
-    /// The difference that 80 % of such studies find, with the corrections that the comparison has by now.
-    pub fn corrected(self, alpha: f64) -> Self {
+    /// The difference that 80 % of such studies find, with the corrections that the comparison has by now. `effect` is
+    /// that of [`verdict_effect`](super::verdict_effect) for paired seeds, which many arms share.
+    pub fn corrected(self, alpha: f64, effect: impl FnOnce(usize, usize) -> Option<f64>) -> Self {
         let visible = match &self.unpaired {
             _ if self.p.is_none() => None,
             Some(samples) => samples.visible(alpha, self.n_tests),
-            None => verdict_effect(self.n_seeds, alpha, self.n_tests)
+            None => effect(self.n_seeds, self.n_tests)
                 .zip(self.std_difference)
                 .map(|(effect, std)| effect * std),
         };
@@ -151,6 +151,7 @@ pub fn compare(baseline: &[f64], arm: &[f64], config: &CompareConfig) -> Compari
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::stats::verdict_effect;
     use approx::assert_relative_eq;
     use proptest::prelude::*;
 
@@ -210,7 +211,8 @@ mod tests {
         // differences of standard deviation 1: the effect itself
         let differences = [1.0, -1.0, 1.0, -1.0, 1.0, -1.0].map(|d: f64| d * (5.0f64 / 6.0).sqrt());
         let comparison = compare(&[0.0; 6], &differences, &CompareConfig::default());
-        let visible = comparison.corrected(0.05).visible.unwrap();
+        let effect = |n, tests| verdict_effect(n, 0.05, tests);
+        let visible = comparison.corrected(0.05, effect).visible.unwrap();
         assert_relative_eq!(visible, verdict_effect(6, 0.05, 1).unwrap(), epsilon = 1e-9);
     }
 
