@@ -197,6 +197,44 @@ fn check(bytes: &[u8], report: &AblationReport, others: &[f64]) {
     }
 }
 
+/// Checks that each line of a table is a run, with its arm, its seed and its score; not where a cell holds several lines.
+fn check_lines(text: &str, report: &AblationReport, has_header: bool) {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    if text.contains('\r') || lines.iter().any(|line| line.matches('"').count() % 2 == 1) {
+        return;
+    }
+    let is_empty = |line: &&&str| line.chars().all(|c| ",\"; \t".contains(c));
+    let n_rows = lines.iter().filter(|line| !is_empty(line)).count() - usize::from(has_header);
+    let runs = report.arms.iter().map(|arm| arm.seeds.len());
+    assert_eq!(runs.sum::<usize>(), n_rows, "{text}");
+    let names = report
+        .given
+        .as_ref()
+        .map(|given| given.seed_names.clone())
+        .unwrap_or_default();
+    for arm in &report.arms {
+        for run in &arm.seeds {
+            let name = names.get(run.seed as usize).cloned();
+            let seed = name.unwrap_or_else(|| run.seed.to_string());
+            let is_own = |line: &&&str| {
+                let score = numbers(line)
+                    .iter()
+                    .any(|x| *x == run.loss || !x.is_finite() && !run.loss.is_finite());
+                score && line.contains(&arm.label) && line.contains(&seed)
+            };
+            assert!(
+                lines.iter().any(|line| is_own(&line)),
+                "{} {seed} {}:\n{text}",
+                arm.label,
+                run.loss
+            );
+        }
+    }
+}
+
 #[test]
 fn damaged_tables_give_an_error_or_the_right_scores() {
     let n = std::env::var("MOE_FUZZ").map_or(200, |n| n.parse().expect("MOE_FUZZ is a number"));
@@ -213,6 +251,10 @@ fn damaged_tables_give_an_error_or_the_right_scores() {
                 match compared(&bytes, &kind.question) {
                     Ok(report) => {
                         check(&bytes, &report, &others);
+                        if ["csv", "jsonl"].contains(&kind.name) {
+                            let text = std::str::from_utf8(&bytes).unwrap();
+                            check_lines(text, &report, kind.name == "csv");
+                        }
                         true
                     }
                     Err(error) => {

@@ -77,8 +77,8 @@ pub(super) fn repeated(arm: &ArmResult) -> Option<String> {
     let same = arm.seeds.len() > 1 && arm.seeds.iter().all(|run| run.loss == first);
     same.then(|| {
         format!(
-            "all {} scores of {} are equal: copies of one run, or evaluations of one model, are no seeds, and tests on them \
-             mean nothing.",
+            "all {} scores of {} are equal: if they are copies of one run, or evaluations of one model, they are no seeds, and \
+             tests on them mean nothing.",
             arm.seeds.len(),
             arm.label
         )

@@ -37,7 +37,7 @@ pub struct FigureConfig {
 /// arms that differ in one number, if there is one.
 pub fn figure(report: &AblationReport, config: &FigureConfig) -> String {
     let panels = Panel::chosen(&config.panels, report);
-    let left = MARGIN + CHARACTER * longest_label(report) as f64 + 8.0;
+    let left = MARGIN + longest_label(report) + 8.0;
     let n = panels.len() as f64;
     let width = left + n * PANEL + (n - 1.0) * GAP + MARGIN;
     let (mut body, mut height) = dots(report, &panels, left);
@@ -126,9 +126,14 @@ fn values(arm: &ArmReport, metric: Metric) -> Vec<f64> {
     values.filter(|x| x.is_finite()).collect()
 }
 
-fn longest_label(report: &AblationReport) -> usize {
-    let lengths = report.arms.iter().map(|arm| arm.label.chars().count());
-    lengths.max().unwrap_or(0)
+/// The width of the longest label, about.
+fn longest_label(report: &AblationReport) -> f64 {
+    let wide = |c: char| if "mwMW@%".contains(c) { 1.5 } else { 1.0 };
+    let widths = report
+        .arms
+        .iter()
+        .map(|arm| CHARACTER * arm.label.chars().map(wide).sum::<f64>());
+    widths.fold(0.0, f64::max)
 }
 
 #[cfg(test)]
