@@ -71,9 +71,8 @@ impl Filter {
 
     /// Tells whether a cell has the value; `1` is `1.0`.
     fn holds(&self, cell: &str) -> bool {
-        let equal = |a: f64, b: f64| a == b;
         let numbers = number(cell).ok().zip(number(&self.value).ok());
-        cell == self.value || numbers.is_some_and(|(a, b)| equal(a, b))
+        cell == self.value || numbers.is_some_and(|(a, b)| a == b)
     }
 }
 

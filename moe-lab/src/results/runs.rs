@@ -98,9 +98,7 @@ fn check_twice(table: &Table, columns: &Columns, runs: &[Run<'_>]) -> Result<(),
         let Some(first) = seen.insert((&run.arm, seed), run.row) else {
             continue;
         };
-        let differs =
-            |&place: &usize| place != columns.metric && first.cells[place] != run.row.cells[place];
-        let hint = match (0..table.header.len()).find(differs) {
+        let hint = match telling(table, columns.metric, first, run.row) {
             Some(place) => format!(
                 "; they differ in `{name}`: if a row is no run, choose rows with --where '{name}={}'",
                 &run.row.cells[place],
@@ -115,6 +113,15 @@ fn check_twice(table: &Table, columns: &Columns, runs: &[Run<'_>]) -> Result<(),
         return Err(table.fault_at(run.row, what));
     }
     Ok(())
+}
+
+/// The column besides that of the scores in which two rows differ, and which has the fewest values: a task, and not a name.
+fn telling(table: &Table, metric: usize, a: &Row, b: &Row) -> Option<usize> {
+    let differing = (0..table.header.len()).filter(|&i| i != metric && a.cells[i] != b.cells[i]);
+    differing.min_by_key(|&place| {
+        let values: BTreeSet<&str> = table.rows.iter().map(|row| &row.cells[place]).collect();
+        values.len()
+    })
 }
 
 /// The numbers of seeds: their own, or that of their name.

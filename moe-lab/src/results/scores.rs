@@ -344,6 +344,16 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_are_no_runs_are_told_apart_by_the_column_of_fewest_values() {
+        let text = "id,arm,seed,task,loss\nq,a,0,x,1\nr,a,0,y,2\ns,b,0,x,3\nt,b,0,y,4\n";
+        let message = error(text, &question());
+        assert!(
+            message.ends_with("choose rows with --where 'task=y'"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn a_diverged_run_leaves_its_arm_without_a_comparison() {
         let text = "arm,seed,loss\na,0,1\na,1,1.5\nb,0,2\nb,1,NaN\n";
         let report = scores(text, &question())

@@ -108,7 +108,7 @@ fn layout(header: &[String]) -> Layout {
     };
     if begins(&ABLATION) {
         Layout::Ablation
-    } else if begins(&["Name", "State"]) {
+    } else if begins(&["Name"]) && header.iter().any(|name| name == "State") {
         Layout::RunTable
     } else {
         Layout::Rows
@@ -179,6 +179,6 @@ mod tests {
             layout("arm,evaluation,tuning,seed,loss,accuracy"),
             Layout::Ablation
         );
-        assert_eq!(layout("\"Name\",\"State\",\"seed\""), Layout::RunTable);
+        assert_eq!(layout("\"Name\",\"seed\",\"State\""), Layout::RunTable);
     }
 }
