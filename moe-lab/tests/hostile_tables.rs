@@ -1,5 +1,5 @@
 //! Damaged tables of results: every mutation gives an error or the right scores, and never a panic. The seed is fixed;
-//! `MOE_FUZZ=N` makes N mutations of each kind of table instead of some hundred.
+//! `MOE_FUZZ=N` makes N mutations of each kind of table instead of a hundred.
 
 #![allow(clippy::unwrap_used)]
 
@@ -237,7 +237,7 @@ fn check_lines(text: &str, report: &AblationReport, has_header: bool) {
 
 #[test]
 fn damaged_tables_give_an_error_or_the_right_scores() {
-    let n = std::env::var("MOE_FUZZ").map_or(200, |n| n.parse().expect("MOE_FUZZ is a number"));
+    let n = std::env::var("MOE_FUZZ").map_or(100, |n| n.parse().expect("MOE_FUZZ is a number"));
     for kind in kinds() {
         let (compared, others): (Compared, Vec<f64>) = match kind.name {
             "lm-eval" => (compared_in_folder, all_evaluated()),
