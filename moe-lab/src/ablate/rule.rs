@@ -3,6 +3,7 @@
 mod decision;
 mod levels;
 mod metric;
+mod test;
 
 pub(crate) use decision::together;
 pub use decision::{ClaimReport, Decision, RuleReport};

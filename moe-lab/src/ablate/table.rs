@@ -123,18 +123,9 @@ impl AblationReport {
         pairing: Pairing,
         given: Option<Given>,
     ) -> Result<Self, TableError> {
-        let mut arms = results
-            .iter()
-            .map(ArmReport::new)
-            .collect::<Result<Vec<_>, _>>()?;
-        check_arms(&arms, pairing)?;
-        compare_arms(&mut arms, config, pairing);
-        let n_compared = correct(&mut arms, config.alpha);
+        let goal = given.as_ref().map(|given| given.goal);
+        let (arms, n_compared) = rows(results, config, pairing, goal)?;
         let merit = arms.first().ok_or(TableError::NoArms)?.merit();
-        let goal = given.as_ref().map_or(merit.goal(), |given| given.goal);
-        for arm in &mut arms {
-            arm.draw_verdict(goal, config.alpha);
-        }
         let seeds: Vec<u64> = arms[0].seeds.iter().map(|result| result.seed).collect();
         let smallest_p = reachable_p(&arms).unwrap_or_else(|| smallest_p(seeds.len()));
 
@@ -144,7 +135,7 @@ impl AblationReport {
                 None => merit.of_validation().into(),
             },
             merit,
-            goal,
+            goal: goal.unwrap_or(merit.goal()),
             baseline: arms[0].label.clone(),
             seeds,
             alpha: config.alpha,
@@ -210,6 +201,25 @@ impl AblationReport {
             rules,
         });
     }
+}
+
+/// The arms with their comparisons and verdicts, and the number of those compared. The goal is that of the arms' merit
+/// unless one is given.
+fn rows(
+    results: &[ArmResult],
+    config: &AblationConfig,
+    pairing: Pairing,
+    goal: Option<Goal>,
+) -> Result<(Vec<ArmReport>, usize), TableError> {
+    let arms: Result<Vec<ArmReport>, TableError> = results.iter().map(ArmReport::new).collect();
+    let mut arms = arms?;
+    check_arms(&arms, pairing)?;
+    compare_arms(&mut arms, config, pairing);
+    let n_compared = correct(&mut arms, config.alpha);
+    for arm in &mut arms {
+        arm.draw_verdict(goal.unwrap_or(arm.merit().goal()), config.alpha);
+    }
+    Ok((arms, n_compared))
 }
 
 /// Compares each arm with the first of its evaluation.

@@ -29,12 +29,7 @@ pub(super) fn melted(table: Table) -> Result<Table, ResultsError> {
     let mut metrics: Vec<&str> = lines.iter().map(|line| line.metric.as_str()).collect();
     metrics.sort_unstable();
     metrics.dedup();
-    let mut runs: Vec<&str> = Vec::new();
-    for line in &lines {
-        if !runs.contains(&line.run.as_str()) {
-            runs.push(&line.run);
-        }
-    }
+    let runs = runs(&lines);
     let mut rows = Vec::new();
     for run in runs {
         let mut cells = vec![run.to_owned(), String::new()];
@@ -61,6 +56,17 @@ pub(super) fn melted(table: Table) -> Result<Table, ResultsError> {
         goals: BTreeMap::new(),
         own: None,
     })
+}
+
+/// The runs in the order of their columns.
+fn runs(lines: &[Line]) -> Vec<&str> {
+    let mut runs: Vec<&str> = Vec::new();
+    for line in lines {
+        if !runs.contains(&line.run.as_str()) {
+            runs.push(&line.run);
+        }
+    }
+    runs
 }
 
 /// A line of the chart with the places of its columns.

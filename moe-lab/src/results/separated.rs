@@ -36,19 +36,43 @@ pub(super) fn rows(name: &str, text: &str) -> Result<Table, ResultsError> {
         if cells.iter().all(str::is_empty) {
             continue;
         }
-        if cells.len() != header.len() {
-            let what = format!(
-                "it has {} cells, and the header {}; quote cells that hold a separator, and write empty ones out",
-                cells.len(),
-                header.len()
-            );
-            return Err(at(name, &place, what));
-        }
+        check_length(name, &place, &cells, header)?;
         if rows.len() == MOST_ROWS {
             return Err(fault(name, format!("it has more than {MOST_ROWS} rows")));
         }
         rows.push(Row { place, cells });
     }
+    let header = names(name, header)?;
+    Ok(Table {
+        name: name.to_owned(),
+        layout: layout(&header),
+        header,
+        rows,
+        goals: BTreeMap::new(),
+        own: None,
+    })
+}
+
+/// Refuses a row with more or fewer cells than the header.
+fn check_length(
+    name: &str,
+    place: &Place,
+    cells: &StringRecord,
+    header: &StringRecord,
+) -> Result<(), ResultsError> {
+    if cells.len() == header.len() {
+        return Ok(());
+    }
+    let what = format!(
+        "it has {} cells, and the header {}; quote cells that hold a separator, and write empty ones out",
+        cells.len(),
+        header.len()
+    );
+    Err(at(name, place, what))
+}
+
+/// The names of the columns.
+fn names(name: &str, header: Option<StringRecord>) -> Result<Vec<String>, ResultsError> {
     let header: Vec<String> = header.iter().flatten().map(str::to_owned).collect();
     if header.len() > MOST_COLUMNS {
         return Err(fault(
@@ -60,14 +84,7 @@ pub(super) fn rows(name: &str, text: &str) -> Result<Table, ResultsError> {
         let what = "the first line has one cell; separate columns by commas, semicolons or tabs";
         return Err(at(name, &Place::Line(1), what));
     }
-    Ok(Table {
-        name: name.to_owned(),
-        layout: layout(&header),
-        header,
-        rows,
-        goals: BTreeMap::new(),
-        own: None,
-    })
+    Ok(header)
 }
 
 /// The line of a record; its position is before the empty lines that it follows.

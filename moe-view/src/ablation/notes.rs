@@ -38,16 +38,7 @@ pub(super) fn footnotes(report: &AblationReport) -> Vec<String> {
     }
     notes.extend(devices_note(&report.devices));
     notes.extend(over_ranks::note(report).map(str::to_owned));
-    // what training cost is the same in every evaluation
-    let first = report.arms.first().map(|arm| &arm.evaluation);
-    let of_first = |arm: &&ArmReport| Some(&arm.evaluation) == first;
-    notes.extend(
-        report
-            .arms
-            .iter()
-            .filter(of_first)
-            .filter_map(measured_note),
-    );
+    notes.extend(measured_notes(report));
     notes
 }
 
@@ -97,6 +88,17 @@ fn devices_note(devices: &[String]) -> Option<String> {
             devices.join("; ")
         )
     })
+}
+
+/// The measured costs of the arms; what training cost is the same in every evaluation.
+fn measured_notes(report: &AblationReport) -> impl Iterator<Item = String> {
+    let first = report.arms.first().map(|arm| &arm.evaluation);
+    let of_first = move |arm: &&ArmReport| Some(&arm.evaluation) == first;
+    report
+        .arms
+        .iter()
+        .filter(of_first)
+        .filter_map(measured_note)
 }
 
 /// The measured cost of an arm's tokens, where its configuration says something else.

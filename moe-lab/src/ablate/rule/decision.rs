@@ -1,11 +1,10 @@
 //! The decision of rules by the results of runs.
 
+use super::test::Test;
 use super::{Bound, Levels, Look, Rule, Statement};
 use crate::ablate::comparable::{Budget, obstacle};
 use crate::ablate::{AblationReport, SeedResult};
-use crate::stats::{
-    Interval, IntervalPower, Welch, mean, sample_std, t_interval, trend, trend_effect,
-};
+use crate::stats::{Interval, trend, trend_effect};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -129,16 +128,11 @@ impl Rule {
             }
         };
         let level = self.statement.level(levels);
-        let test = match bound {
-            Bound::Arm(other) if !report.pairing.pairs(results(other, report), arm) => {
-                Test::of_samples(&against, &values, level)
-            }
-            _ => {
-                let pairs = values.iter().zip(&against);
-                let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
-                Test::of(&differences, level)
-            }
+        let is_paired = match bound {
+            Bound::Arm(other) => report.pairing.pairs(results(other, report), arm),
+            Bound::Number(_) => true,
         };
+        let test = Test::of_arms(&against, &values, is_paired, level);
         RuleReport {
             rule: format!("{} of `{label}` {}", self.name(), self.statement),
             difference: test.mean,
@@ -251,48 +245,6 @@ fn beyond(interval: Interval, sign: f64, margin: f64) -> (bool, bool) {
         ends.iter().all(|&end| end > margin),
         ends.iter().all(|&end| end < margin),
     )
-}
-
-/// The differences of a rule, summed up.
-struct Test {
-    n: usize,
-    mean: Option<f64>,
-    std: Option<f64>,
-    interval: Option<Interval>,
-}
-
-impl Test {
-    fn of(differences: &[f64], level: f64) -> Self {
-        let finite = !differences.is_empty() && differences.iter().all(|d| d.is_finite());
-        let several = finite && differences.len() > 1;
-        Self {
-            n: differences.len(),
-            mean: finite.then(|| mean(differences)),
-            std: sample_std(differences).filter(|_| several),
-            interval: several.then(|| t_interval(differences, 1.0 - 2.0 * level)),
-        }
-    }
-
-    /// The difference of two arms of other seeds.
-    fn of_samples(baseline: &[f64], arm: &[f64], level: f64) -> Self {
-        let finite = baseline.iter().chain(arm).all(|x| x.is_finite());
-        let welch = Welch::of(baseline, arm).filter(|_| finite);
-        Self {
-            n: baseline.len().min(arm.len()),
-            mean: welch.map(|welch| welch.difference),
-            std: None,
-            interval: welch.map(|welch| welch.interval(1.0 - 2.0 * level)),
-        }
-    }
-
-    fn visible(&self, statement: &Statement, level: f64) -> Option<f64> {
-        let std = self.std?;
-        let power = IntervalPower::new(self.n, level);
-        Some(match statement {
-            Statement::Equals(..) => std * power.smallest_margin(),
-            _ => std * power.smallest_above(),
-        })
-    }
 }
 
 /// The results of the seeds of an arm.
