@@ -25,7 +25,7 @@ fn main() {
             }));
             a_router_passes_and_bugs_are_named();
             faults_of_a_program_are_no_broken_laws();
-            println!("a program passes, two bugs are named, five faults are said");
+            eprintln!("a program passes, two bugs are named, five faults are said");
         }
     }
 }
