@@ -88,13 +88,7 @@ impl Answer {
     pub(super) fn read(bytes: &[u8], [n_tokens, n_experts]: [usize; 2]) -> Result<Self, String> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|error| format!("it is no safetensors file: {error}"))?;
-        let get = |name: &str| {
-            file.tensor(name).map_err(|_| {
-                let names = file.names().join("`, `");
-                format!("there is no tensor `{name}`; there are `{names}`")
-            })
-        };
-        let experts = get("topk_idx.0")?;
+        let experts = view(&file, "topk_idx.0")?;
         let k = match experts.shape() {
             [rows, k] if *rows == n_tokens => *k,
             shape => {
@@ -103,22 +97,11 @@ impl Answer {
                 ));
             }
         };
-        let is = |name: &str, view: &TensorView<'_>, shape: [usize; 2]| {
-            if view.shape() == shape {
-                return Ok(());
-            }
-            Err(format!(
-                "`{name}` is {:?} and must be {shape:?}",
-                view.shape()
-            ))
-        };
-        let weights = get("topk_weight.0")?;
-        is("topk_weight.0", &weights, [n_tokens, k])?;
-        let logits = get("router_logits.0")?;
-        is("router_logits.0", &logits, [n_tokens, n_experts])?;
+        let weights = shaped(&file, "topk_weight.0", [n_tokens, k])?;
+        let logits = shaped(&file, "router_logits.0", [n_tokens, n_experts])?;
         let kept = match file.tensor("topk_kept.0") {
-            Ok(kept) => {
-                is("topk_kept.0", &kept, [n_tokens, k])?;
+            Ok(_) => {
+                let kept = shaped(&file, "topk_kept.0", [n_tokens, k])?;
                 kept.data().iter().map(|&byte| byte != 0).collect()
             }
             Err(_) => vec![true; n_tokens * k],
@@ -131,6 +114,28 @@ impl Answer {
             k,
         })
     }
+}
+
+fn view<'a>(file: &SafeTensors<'a>, name: &str) -> Result<TensorView<'a>, String> {
+    file.tensor(name).map_err(|_| {
+        let names = file.names().join("`, `");
+        format!("there is no tensor `{name}`; there are `{names}`")
+    })
+}
+
+fn shaped<'a>(
+    file: &SafeTensors<'a>,
+    name: &str,
+    shape: [usize; 2],
+) -> Result<TensorView<'a>, String> {
+    let view = view(file, name)?;
+    if view.shape() == shape {
+        return Ok(view);
+    }
+    Err(format!(
+        "`{name}` is {:?} and must be {shape:?}",
+        view.shape()
+    ))
 }
 
 fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, String> {
