@@ -62,20 +62,6 @@ pub(crate) fn composed_product<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>)
     B::float_matmul(x, w)
 }
 
-/// The same operands with queries that carry what the scale differs by from the default, `1 / sqrt(Dh)`.
-#[cfg(feature = "cube")]
-fn with_default_scale<B: Backend>(inputs: AttentionInputs<B>) -> AttentionInputs<B> {
-    let default = (inputs.q.shape()[3] as f64).sqrt().recip();
-    if inputs.scale == default {
-        return inputs;
-    }
-    AttentionInputs {
-        q: B::float_mul_scalar(inputs.q, (inputs.scale / default).into()),
-        scale: default,
-        ..inputs
-    }
-}
-
 /// The kernels that a backend brings, for tensors like `x`; autodiff wraps these.
 pub trait AttentionKernels: Backend {
     /// The causal attention kernel, if there is one for the element type of `x`.
@@ -140,24 +126,7 @@ pub struct AttentionGradients<B: Backend> {
 }
 
 #[cfg(feature = "cube")]
-impl AttentionBackend for burn::backend::Cube {
-    /// Its fused kernel knows the default scale alone.
-    fn causal_attention(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        scale: f64,
-        window: Option<usize>,
-    ) -> FloatTensor<Self> {
-        composed_attention::<Self>(with_default_scale(AttentionInputs {
-            q,
-            k,
-            v,
-            scale,
-            window,
-        }))
-    }
-}
+impl AttentionBackend for burn::backend::Cube {}
 #[cfg(feature = "cube")]
 impl AttentionKernels for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]

@@ -170,18 +170,23 @@ pub(crate) fn composed_attention<B: Backend>(inputs: AttentionInputs<B>) -> Floa
     } = inputs;
     let [_, heads, length, width] = q.shape().dims();
     let [_, _, keys, _] = k.shape().dims();
-    // Some backends have a fast kernel for the default scale only.
-    let is_default = scale == (width as f64).sqrt().recip();
     let mask = window.map(|window| outside_window::<B>(&q, &k, window));
+    let k = repeat_heads::<B>(k, heads);
+    let v = repeat_heads::<B>(v, heads);
     let options = AttentionModuleOptions {
-        scale: (!is_default).then_some(scale),
+        scale: None,
         softcap: None,
         is_causal: true,
     };
-    let k = repeat_heads::<B>(k, heads);
-    let v = repeat_heads::<B>(v, heads);
-    // LibTorch attends what a mask hides, and where keys outnumber queries lets the first query see the first
-    // key alone. So backends are asked for what all of them mean alike, the rest is composed.
+    // The kernels of some backends know the default scale alone, so the queries carry what another differs by.
+    let default = (width as f64).sqrt().recip();
+    let q = if scale == default {
+        q
+    } else {
+        B::float_mul_scalar(q, (scale / default).into())
+    };
+    // LibTorch attends what a mask hides, and where keys outnumber queries lets the first query see the
+    // first key alone. So backends are asked for what all of them mean alike, the rest is composed.
     let attend = if mask.is_none() && length == keys {
         B::attention
     } else {

@@ -16,6 +16,7 @@ mod invocation;
 mod memory;
 mod runs;
 mod shared;
+mod table_files;
 mod target;
 mod terminal;
 mod threads;

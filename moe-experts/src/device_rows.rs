@@ -134,7 +134,7 @@ fn places(
     position_a: Tensor<1, Int>,
 ) -> Tensor<1, Int> {
     let mut start = 0;
-    let mut places_a = position_a.zeros_like();
+    let mut places_a: Option<Tensor<1, Int>> = None;
     for group in blocks.groups() {
         // the place of an expert's first row if it were in this group, as its rows from `start` on are
         let mut first_e = vec![0; blocks.n_experts()];
@@ -144,11 +144,16 @@ fn places(
         let first_e = TensorData::new(first_e, [blocks.n_experts()]);
         let first_e = Tensor::<1, Int>::from_data(first_e, &experts_a.device());
         let in_group_a = first_e.select(0, experts_a.clone()) + position_a.clone();
-        let is_after = position_a.clone().greater_equal_elem(start as i64);
-        places_a = places_a.mask_where(is_after, in_group_a);
+        places_a = Some(match places_a {
+            Some(before_a) => {
+                let is_after = position_a.clone().greater_equal_elem(start as i64);
+                before_a.mask_where(is_after, in_group_a)
+            }
+            None => in_group_a,
+        });
         start += group.height;
     }
-    places_a
+    places_a.expect("blocks have a group at least")
 }
 
 #[cfg(test)]

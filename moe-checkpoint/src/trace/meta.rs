@@ -12,7 +12,7 @@ use std::str::FromStr;
 const FORMAT: &str = "moe-trace";
 const VERSION: &str = "1";
 
-/// What a trace says about itself besides its tensors.
+/// Metadata of a trace: all that it holds besides its tensors.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TraceMeta {
     /// The number of experts of each layer.

@@ -93,7 +93,7 @@ impl TraceReader {
         &self.file.path
     }
 
-    /// What the trace says about itself.
+    /// The metadata of the trace.
     pub fn meta(&self) -> &TraceMeta {
         &self.meta
     }

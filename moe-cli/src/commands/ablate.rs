@@ -26,7 +26,7 @@ use moe_lab::ablate::{
 use moe_train::config::RunConfig;
 use moe_train::run::{finished, run_folder};
 use moe_train::task::TaskData;
-use moe_view::ablation::{AblationTable, FigureConfig, Panel, TableConfig, figure};
+use moe_view::ablation::{AblationTable, FigureConfig, Panel, TableConfig};
 use moe_view::width;
 use power::Power;
 use preview::Preview;
@@ -98,7 +98,7 @@ impl AblateArgs {
     fn figure(&self) -> FigureConfig {
         let is_asked = |panel: &Panel| self.panels.iter().any(|name| name == panel.name());
         FigureConfig {
-            title: self.title.clone(),
+            title: self.files.title.clone(),
             panels: Panel::ALL.into_iter().filter(is_asked).collect(),
         }
     }
@@ -134,15 +134,7 @@ impl AblateArgs {
             let bytes = to_csv(report)?;
             target.write(std::str::from_utf8(&bytes)?, shared)?;
         }
-        if let Some(target) = &targets.latex {
-            target.write(&table.latex(), shared)?;
-        }
-        if let Some(target) = &targets.md {
-            target.write(&table.markdown(), shared)?;
-        }
-        if let Some(target) = &targets.figure {
-            target.write(&figure(report, &self.figure()), shared)?;
-        }
+        targets.table.write(report, &self.figure(), shared)?;
         next(plan, shared);
         Ok(status(report))
     }

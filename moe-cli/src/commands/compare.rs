@@ -5,14 +5,14 @@ mod document;
 use super::ablate::{positive, status};
 use crate::exit::{OrUsage, Status, Usage};
 use crate::shared::Shared;
-use crate::target::{Kind, Output, Overwrite, Target};
+use crate::table_files::{TableFiles, TableTargets};
 use crate::terminal::{print, print_json};
 use clap::Args;
 use document::document;
 use moe_lab::ablate::{AblationConfig, AblationReport};
 use moe_lab::results::{Filter, Names, Question, ResultsClaim, Table};
 use moe_lab::stats::Goal;
-use moe_view::ablation::{AblationTable, FigureConfig, TableConfig, figure};
+use moe_view::ablation::{AblationTable, FigureConfig, TableConfig};
 use moe_view::width;
 use std::path::{Path, PathBuf};
 
@@ -66,35 +66,16 @@ pub struct CompareArgs {
     /// Compare arms as independent samples, though their seeds are the same
     #[arg(long)]
     unpaired: bool,
-    /// Write the table for a paper (.tex)
-    #[arg(long, value_name = "FILE")]
-    latex: Option<PathBuf>,
-    /// Write the table as Markdown (.md)
-    #[arg(long, value_name = "FILE")]
-    md: Option<PathBuf>,
-    /// Write a figure (.svg, .png or .pdf): each arm and each of its seeds
-    #[arg(short = 'o', long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-    /// A line above the figure
-    #[arg(long, value_name = "TEXT", requires = "svg")]
-    title: Option<String>,
     #[command(flatten)]
-    overwrite: Overwrite,
+    files: TableFiles,
     /// Print for every two arms the smallest margin within which they are equal
     #[arg(long)]
     matrix: bool,
 }
 
-/// The files that the answer is written to.
-struct Targets {
-    latex: Option<Target>,
-    md: Option<Target>,
-    figure: Option<Target>,
-}
-
 /// Compares the arms of a table, or decides the claim on one.
 pub fn run(args: &CompareArgs, shared: &Shared) -> anyhow::Result<Status> {
-    let targets = args.targets()?;
+    let targets = args.files.targets("moe compare")?;
     let report = if args.results.extension().is_some_and(|end| end == "toml") {
         args.check_claim()?;
         decided(&args.results)?
@@ -171,28 +152,11 @@ impl CompareArgs {
         }
     }
 
-    /// Checks the files before any work.
-    fn targets(&self) -> anyhow::Result<Targets> {
-        let target = |path: &Option<PathBuf>, flag: &'static str, kind: Kind| {
-            let output = Output {
-                flag,
-                maker: "moe compare",
-                kind,
-            };
-            Target::of(path.as_deref(), output, self.overwrite)
-        };
-        Ok(Targets {
-            latex: target(&self.latex, "--latex", Kind::Latex)?,
-            md: target(&self.md, "--md", Kind::Markdown)?,
-            figure: target(&self.svg, "--svg", Kind::Picture)?,
-        })
-    }
-
     /// Prints the table, and then writes the files, so that no failure of a file takes the table away.
     fn show(
         &self,
         report: &AblationReport,
-        targets: &Targets,
+        targets: &TableTargets,
         shared: &Shared,
     ) -> anyhow::Result<()> {
         let table = AblationTable(report);
@@ -209,20 +173,10 @@ impl CompareArgs {
                 print(&format!("\n{}", table.matrix(width)))?;
             }
         }
-        let write = |target: &Option<Target>, text: &dyn Fn() -> String| match target {
-            Some(target) if shared.dry_run => {
-                shared.note(&format!("would write {}", target.path().display()));
-                Ok(())
-            }
-            Some(target) => target.write(&text(), shared),
-            None => Ok(()),
-        };
         let drawn = FigureConfig {
-            title: self.title.clone(),
+            title: self.files.title.clone(),
             panels: Vec::new(),
         };
-        write(&targets.latex, &|| table.latex())?;
-        write(&targets.md, &|| table.markdown())?;
-        write(&targets.figure, &|| figure(report, &drawn))
+        targets.write(report, &drawn, shared)
     }
 }

@@ -32,7 +32,7 @@ pub struct LawsArgs {
     /// A router in any language: a command that answers the cases on its standard input
     #[arg(long, value_name = "CMD", conflicts_with_all = ["router", "only"])]
     program: Option<String>,
-    /// What the program takes from a case: top_k, n_groups, topk_groups
+    /// Values that the program takes from a case: top_k, n_groups, topk_groups
     #[arg(long, value_name = "KEYS", value_delimiter = ',', requires = "program")]
     #[arg(value_parser = key)]
     takes: Vec<ProgramKey>,

@@ -3,7 +3,9 @@
 //! The first arm is the baseline. An arm with another budget is reported as not comparable and gets
 //! neither a p-value nor a place in Holm's correction. The value itself is the JSON document.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod arms;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -213,7 +215,7 @@ fn rows(
 ) -> Result<(Vec<ArmReport>, usize), TableError> {
     let arms: Result<Vec<ArmReport>, TableError> = results.iter().map(ArmReport::new).collect();
     let mut arms = arms?;
-    check_arms(&arms, pairing)?;
+    arms::check_arms(&arms, pairing)?;
     compare_arms(&mut arms, config, pairing);
     let n_compared = correct(&mut arms, config.alpha);
     for arm in &mut arms {
@@ -278,32 +280,6 @@ fn correct(arms: &mut [ArmReport], alpha: f64) -> usize {
 fn reachable_p(arms: &[ArmReport]) -> Option<f64> {
     let comparisons = arms.iter().filter_map(|arm| arm.comparison.as_ref());
     comparisons.map(|c| c.smallest_p).reduce(f64::min)
-}
-
-fn check_arms(arms: &[ArmReport], pairing: Pairing) -> Result<(), TableError> {
-    let mut labels = BTreeSet::new();
-    for arm in arms {
-        if !labels.insert(&arm.label) {
-            return Err(TableError::DuplicateLabel {
-                label: arm.label.clone(),
-            });
-        }
-        let (seeds, baseline_seeds) = (seed_list(arm), seed_list(&arms[0]));
-        if pairing == Pairing::Required && seeds != baseline_seeds {
-            return Err(TableError::Unpaired {
-                label: arm.label.clone(),
-                seeds,
-                baseline: arms[0].label.clone(),
-                baseline_seeds,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn seed_list(arm: &ArmReport) -> String {
-    let seeds: Vec<String> = arm.seeds.iter().map(|r| r.seed.to_string()).collect();
-    seeds.join(", ")
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::cluster::ClusterArgs;
 use crate::exit::{Usage, ablate_error};
-use crate::target::{Kind, Output, Overwrite, Target};
+use crate::table_files::{TableFiles, TableTargets};
+use crate::target::{Kind, Output, Target};
 use clap::{Args, FromArgMatches};
 use moe_lab::ablate::{AblateError, AblationConfig, Claim, Plan};
 use moe_view::ablation::Panel;
@@ -56,24 +57,12 @@ pub struct AblateArgs {
     /// Write a line of values for each run (.csv)
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Write the table for a paper (.tex)
-    #[arg(long, value_name = "FILE")]
-    latex: Option<PathBuf>,
-    /// Write the table as Markdown (.md)
-    #[arg(long, value_name = "FILE")]
-    md: Option<PathBuf>,
-    /// Write a figure (.svg, .png or .pdf): loss, dead experts and load of each arm
-    #[arg(short = 'o', long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-    /// A line above the figure
-    #[arg(long, value_name = "TEXT", requires = "svg")]
-    pub(super) title: Option<String>,
+    #[command(flatten)]
+    pub(super) files: TableFiles,
     /// The panels of the figure [default: loss, and those in which the arms differ]
     #[arg(long, value_name = "A,B", requires = "svg", value_delimiter = ',')]
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(Panel::ALL.map(Panel::name)))]
     pub(super) panels: Vec<String>,
-    #[command(flatten)]
-    overwrite: Overwrite,
     /// Print all columns in one table, however wide
     #[arg(long)]
     pub(super) wide: bool,
@@ -84,6 +73,9 @@ pub struct AblateArgs {
     pub(super) cluster: ClusterArgs,
 }
 
+/// The command, which leaves its name in files.
+const MAKER: &str = "moe ablate";
+
 /// The seeds of a pilot.
 const PILOT: u64 = 3;
 
@@ -91,9 +83,7 @@ const PILOT: u64 = 3;
 #[derive(Debug)]
 pub(super) struct Targets {
     pub csv: Option<Target>,
-    pub latex: Option<Target>,
-    pub md: Option<Target>,
-    pub figure: Option<Target>,
+    pub table: TableTargets,
 }
 
 impl AblateArgs {
@@ -117,19 +107,14 @@ impl AblateArgs {
 
     /// Checks the files before any work.
     pub(super) fn targets(&self) -> anyhow::Result<Targets> {
-        let target = |path: &Option<PathBuf>, flag: &'static str, kind: Kind| {
-            let output = Output {
-                flag,
-                maker: "moe ablate",
-                kind,
-            };
-            Target::of(path.as_deref(), output, self.overwrite)
+        let output = Output {
+            flag: "--csv",
+            maker: MAKER,
+            kind: Kind::Runs,
         };
         Ok(Targets {
-            csv: target(&self.csv, "--csv", Kind::Runs)?,
-            latex: target(&self.latex, "--latex", Kind::Latex)?,
-            md: target(&self.md, "--md", Kind::Markdown)?,
-            figure: target(&self.svg, "--svg", Kind::Picture)?,
+            csv: Target::of(self.csv.as_deref(), output, self.files.overwrite)?,
+            table: self.files.targets(MAKER)?,
         })
     }
 

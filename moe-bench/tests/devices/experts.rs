@@ -1,9 +1,8 @@
-//! Every backend that is built in against the CPU: the fused operation at sizes of more than one tile, output and all
+//! The experts on every backend: the fused operation at sizes of more than one tile, output and all
 //! gradients, against the slow loop; the choice of experts on the device against that of the host; and a step of training
 //! whose choices stay on the device against one that goes through the host. The laws check smaller cases, and more of them.
 
-#![cfg(feature = "flex")]
-
+use crate::{devices, difference, tensor};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use moe_experts::{
@@ -22,35 +21,6 @@ const D_MODEL: usize = 48;
 const N_EXPERTS: usize = 6;
 const D_EXPERT: usize = 72;
 const TOP_K: usize = 3;
-
-/// The backends of this build.
-fn devices() -> Vec<(&'static str, Device)> {
-    #[allow(unused_mut)]
-    let mut devices = vec![("flex", Device::flex())];
-    #[cfg(feature = "ndarray")]
-    #[allow(deprecated)] // the framework still has it
-    devices.push(("ndarray", Device::ndarray()));
-    #[cfg(feature = "wgpu")]
-    devices.push((
-        "wgpu",
-        Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
-    ));
-    #[cfg(feature = "cpu")]
-    devices.push(("cubecl-cpu", Device::cpu()));
-    #[cfg(feature = "tch")]
-    #[allow(deprecated)] // the framework still has it
-    devices.push(("tch", Device::libtorch()));
-    devices
-}
-
-/// Values in (-1, 1) from a multiplicative hash of their index.
-fn tensor<const D: usize>(shape: [usize; D], salt: u32, device: &Device) -> Tensor<D> {
-    let hash = |i: u32| (i + salt).wrapping_mul(2_654_435_761) >> 8;
-    let values: Vec<f32> = (0..shape.iter().product::<usize>() as u32)
-        .map(|i| hash(i) as f32 / (1 << 23) as f32 - 1.0)
-        .collect();
-    Tensor::from_data(TensorData::new(values, shape), device).require_grad()
-}
 
 /// Expert 5 gets nothing, every eleventh assignment is dropped.
 fn plan() -> Arc<RowPlan> {
@@ -72,12 +42,14 @@ fn results(
 ) -> Vec<TensorData> {
     let device = &device.clone().autodiff();
     let [e, d, f] = [N_EXPERTS, D_MODEL, D_EXPERT];
-    let x_td = tensor([N_TOKENS, d], 1, device);
-    let weights_n = tensor([N_TOKENS * TOP_K], 2, device);
+    let x_td = tensor([N_TOKENS, d], 1, device).require_grad();
+    let weights_n = tensor([N_TOKENS * TOP_K], 2, device).require_grad();
     let stacks = ExpertWeights {
-        gate: activation.is_gated().then(|| tensor([e, d, f], 10, device)),
-        up: tensor([e, d, f], 20, device),
-        down: tensor([e, f, d], 30, device),
+        gate: activation
+            .is_gated()
+            .then(|| tensor([e, d, f], 10, device).require_grad()),
+        up: tensor([e, d, f], 20, device).require_grad(),
+        down: tensor([e, f, d], 30, device).require_grad(),
         biases: None,
     };
     let y_td = run(x_td.clone(), stacks.clone(), weights_n.clone());
@@ -93,16 +65,6 @@ fn results(
     ];
     results.extend(stacks.gate.map(|gate| of(gate.grad(&grads))));
     results
-}
-
-/// The largest difference as a part of the largest number.
-fn difference(actual: &TensorData, expected: &TensorData) -> f64 {
-    assert_eq!(actual.shape(), expected.shape());
-    let largest = expected
-        .iter::<f64>()
-        .fold(0.0, |max: f64, e| max.max(e.abs()));
-    let pairs = actual.iter::<f64>().zip(expected.iter::<f64>());
-    pairs.fold(0.0, |max: f64, (a, e)| max.max((a - e).abs())) / largest
 }
 
 #[test]
@@ -223,7 +185,7 @@ fn a_training_step_of_a_layer_reads_the_loads_or_nothing() {
             let layer = config.init(&on_host);
             let record = layer.clone().into_record();
             let input = |device: &Device| {
-                RouterInput::new(tensor([512, 32], 5, device))
+                RouterInput::new(tensor([512, 32], 5, device).require_grad())
                     .groups(4)
                     .noise(Some(3))
             };
