@@ -53,19 +53,25 @@ impl TokenChoice {
         }
     }
 
-    /// The weights of chosen experts, which exist, by the scores of all.
+    /// The weights of chosen experts, which exist, by the logits and the scores of all.
     ///
     /// # Panics
     ///
     /// Panics if there is no such expert.
-    pub fn weights(&self, scores_e: &[f64], experts: &[u32]) -> Vec<f64> {
+    pub fn weights(&self, logits_e: &[f32], scores_e: &[f64], experts: &[u32]) -> Vec<f64> {
         let chosen = experts.iter().map(|&expert| scores_e[expert as usize]);
-        let sum = match self.normalise {
-            Normalise::None => 1.0,
-            // a softmax over the chosen logits is the softmax over all, divided by the sum of the chosen
-            Normalise::Sum | Normalise::Softmax => chosen.clone().sum::<f64>() + 1e-20,
+        let weights = match self.normalise {
+            Normalise::None => chosen.collect(),
+            Normalise::Sum => {
+                let sum = chosen.clone().sum::<f64>() + 1e-20;
+                chosen.map(|score| score / sum).collect()
+            }
+            Normalise::Softmax => softmax(experts.iter().map(|&e| f64::from(logits_e[e as usize]))),
         };
-        chosen.map(|score| self.scale * score / sum).collect()
+        weights
+            .into_iter()
+            .map(|weight| self.scale * weight)
+            .collect()
     }
 }
 
@@ -93,14 +99,21 @@ mod tests {
             assert!((score - expected).abs() < 1e-6);
         }
         let halves = [0.125, 0.375, 0.5];
-        assert_eq!(rule.weights(&halves, &[2, 1]), [0.5, 0.375]);
+        assert_eq!(rule.weights(&logits, &halves, &[2, 1]), [0.5, 0.375]);
         let divided = TokenChoice {
             normalise: Normalise::Sum,
             scale: 2.0,
             ..rule
         };
         // 2 * 0.5 / 0.625
-        assert!((divided.weights(&halves, &[2, 0])[0] - 1.6).abs() < 1e-12);
+        assert!((divided.weights(&logits, &halves, &[2, 0])[0] - 1.6).abs() < 1e-12);
+        // the softmax of the chosen logits, whatever the scores: 4 / 7 and 3 / 7
+        let softmax = TokenChoice {
+            normalise: Normalise::Softmax,
+            ..TokenChoice::new(2, Score::Sigmoid)
+        };
+        let weights = softmax.weights(&logits, &softmax.scores(&logits), &[2, 1]);
+        assert!((weights[0] - 4.0 / 7.0).abs() < 1e-6 && (weights[1] - 3.0 / 7.0).abs() < 1e-6);
         assert_eq!(TokenChoice::new(1, Score::Sigmoid).scores(&[0.0]), [0.5]);
         assert_eq!(TokenChoice::new(1, Score::Relu).scores(&[-1.0]), [0.0]);
     }
@@ -129,12 +142,13 @@ mod tests {
             let (experts, weights) = (plan.assignments.experts(), to_vec(plan.weights));
             for (t, logits_e) in logits.chunks(8).enumerate() {
                 let of_token = t * rule.top_k..(t + 1) * rule.top_k;
-                let expected = rule.weights(&rule.scores(logits_e), &experts[of_token.clone()]);
+                let expected =
+                    rule.weights(logits_e, &rule.scores(logits_e), &experts[of_token.clone()]);
                 for (weight, expected) in weights[of_token].iter().zip(expected) {
                     assert!((f64::from(*weight) - expected).abs() < 1e-6, "{name}");
                 }
             }
         }
-        assert_eq!(n_rules, 6);
+        assert_eq!(n_rules, 8);
     }
 }

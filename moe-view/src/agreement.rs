@@ -66,10 +66,12 @@ fn routers(found: &TraceAgreement) -> String {
         format!("{n} of {all} ({} %)", significant(percent, 3))
     };
     let n_tokens = found.comparison.n_tokens as u64;
-    let first = match found.comparison.first_flip() {
-        Some(layer) => format!(", the first in layer {layer}"),
-        None => String::new(),
-    };
+    // where a token asks for others, which a place that was given otherwise is not
+    let layers = &found.comparison.layers;
+    let first = layers.iter().find(|layer| layer.flipped > 0);
+    let first = first.map_or(String::new(), |layer| {
+        format!(", the first in layer {}", layer.layer)
+    });
     let weights = match found.weights {
         Some(largest) => format!(
             "weights of the same experts differ by at most {}",

@@ -113,12 +113,16 @@ impl TraceReader {
         self.file.get(name).is_some()
     }
 
-    /// The tokens of a chunk that takes a bounded amount of memory.
-    pub fn chunk_tokens(&self) -> usize {
+    /// The tokens of a chunk of so many columns that takes a bounded amount of memory.
+    fn chunk_tokens(&self, columns: Columns) -> usize {
         let of_layer = |layer: &TraceLayer| {
-            let of_place = 4 + 4 * usize::from(layer.has_weights) + 1;
-            let of_expert = 4 * usize::from(layer.has_logits);
-            layer.width * of_place + self.meta.n_experts * of_expert
+            let is_whole = columns == Columns::All;
+            let of_place = 4 + 4 * usize::from(layer.has_weights && is_whole) + 1;
+            let of_expert = 4 * usize::from(layer.has_logits && is_whole);
+            match columns {
+                Columns::Tokens => 0,
+                _ => layer.width * of_place + self.meta.n_experts * of_expert,
+            }
         };
         let of_token: usize = self.layers.iter().map(of_layer).sum();
         (CHUNK_BYTES / (of_token + 16)).clamp(1, MOST_TOKENS)
@@ -140,7 +144,7 @@ impl TraceReader {
     }
 
     fn each(&self, columns: Columns) -> impl Iterator<Item = Result<TraceChunk, TraceError>> + '_ {
-        let step = self.chunk_tokens();
+        let step = self.chunk_tokens(columns);
         let starts = (0..self.n_tokens).step_by(step);
         starts.map(move |start| self.read(start, step, columns))
     }

@@ -24,7 +24,7 @@ impl TraceReader {
         }
         let mut traces = vec![Trace::default(); self.layers().len()];
         let mut last = None;
-        for chunk in self.chunks() {
+        for chunk in self.choices() {
             let chunk = chunk?;
             for t in (0..chunk.n_tokens).filter(|&t| !chunk.is_padding(t)) {
                 let group = chunk.group_of(t);

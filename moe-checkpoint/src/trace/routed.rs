@@ -156,17 +156,15 @@ fn dtype(descr: &str) -> Result<Dtype, String> {
     })
 }
 
+fn list<'a>(value: &'a Value, what: &str) -> Result<&'a Vec<Value>, String> {
+    value.as_array().ok_or_else(|| format!("{what} is no list"))
+}
+
 /// Reads nested lists of numbers, alone or as `routed_experts` of an answer.
 fn of_json(bytes: &[u8]) -> Result<RoutedExperts, String> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| format!("neither a .npy file nor JSON: {error}"))?;
     let value = value.get("routed_experts").unwrap_or(&value);
-    let list = |value: &Value, what: &str| {
-        value
-            .as_array()
-            .cloned()
-            .ok_or_else(|| format!("{what} is no list"))
-    };
     let tokens = list(value, "the array")?;
     let (mut shape, mut experts) = (None, Vec::new());
     for (t, token) in tokens.iter().enumerate() {
@@ -178,7 +176,7 @@ fn of_json(bytes: &[u8]) -> Result<RoutedExperts, String> {
                     "token {t} has other layers or experts than the first"
                 ));
             }
-            for expert in &row {
+            for expert in row {
                 let number = expert
                     .as_i64()
                     .and_then(|number| i32::try_from(number).ok());

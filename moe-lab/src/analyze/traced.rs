@@ -3,7 +3,7 @@
 use super::whole::TraceOptions;
 use crate::trace::{Recorder, TracedTokens};
 use moe_checkpoint::trace::{TraceError, TraceMeta};
-use moe_router::Routing;
+use moe_router::{Routing, TokenChoice};
 use moe_train::run::LoadedRun;
 
 /// A trace that is written, or none.
@@ -14,6 +14,8 @@ struct Recording {
     engine: String,
     /// The experts of a layer and the tokens of a group, once there is a batch.
     sizes: Option<(usize, usize)>,
+    /// `true` if groups have the same number of tokens, padding left out: then they have the same capacity.
+    is_even: bool,
 }
 
 impl Traced {
@@ -23,6 +25,7 @@ impl Traced {
             recorder: Recorder::new(&options.path),
             engine: options.engine.clone(),
             sizes: None,
+            is_even: true,
         }))
     }
 
@@ -37,10 +40,9 @@ impl Traced {
             return Ok(());
         };
         if let Some(first) = routings.first() {
-            let group_size = first.n_tokens() / first.n_groups;
-            recording
-                .sizes
-                .get_or_insert((first.n_experts(), group_size));
+            let sizes = (first.n_experts(), first.n_tokens() / first.n_groups);
+            let same = *recording.sizes.get_or_insert(sizes) == sizes;
+            recording.is_even &= same && first.padding.is_none();
         }
         let labels = Some(labels);
         recording
@@ -55,13 +57,17 @@ impl Traced {
         };
         let (n_experts, group_size) = recording.sizes.unwrap_or_default();
         let folder = run.folder.display();
+        let rule = run.config.router.token_choice(n_experts, group_size);
         recording.recorder.finish(TraceMeta {
             n_experts,
             d_model: Some(run.config.model.d_model()),
             model: Some(format!("{folder}, step {}", run.step)),
             engine: Some(recording.engine),
             labels: labels.to_vec(),
-            rule: run.config.router.token_choice(n_experts, group_size),
+            rule: rule.map(|rule| TokenChoice {
+                capacity: rule.capacity.filter(|_| recording.is_even),
+                ..rule
+            }),
         })
     }
 }

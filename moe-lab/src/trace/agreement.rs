@@ -121,7 +121,7 @@ fn check_alike(own: &TraceReader, other: &TraceReader) -> Result<(), TraceReadEr
     Ok(())
 }
 
-/// Refuses traces whose tokens or padding differ, as far as both say them.
+/// Refuses traces whose tokens differ, as far as both say them.
 fn check_columns(own: &Read, other: &Read) -> Result<(), TraceReadError> {
     let pairs = own.tokens.iter().zip(&other.tokens).enumerate();
     for (t, (id, there)) in pairs {

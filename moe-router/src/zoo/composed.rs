@@ -234,6 +234,10 @@ impl Router for ComposedRouter {
             .ranking(ranking_te)
             .noisy(noisy)
             .gate(self.gate.weight.val());
+        let routing = match &self.bias {
+            Some(bias) => routing.selection_bias(bias.val()),
+            None => routing,
+        };
         match config.select {
             Select::GroupLimited => routing.expert_groups(config.expert_groups()),
             _ => routing,

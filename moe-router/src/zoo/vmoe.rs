@@ -9,12 +9,12 @@
 use super::common;
 use crate::error::{check_not_negative, check_positive, check_top_k};
 use crate::parts::{
-    Buffers, Capacity, CapacityRounding, CapacityRule, FillOrder, Overflow, Priority,
+    Buffers, Capacity, CapacityRounding, CapacityRule, FillOrder, Overflow, Priority, Score,
     gather_weights,
 };
 use crate::{
     BalanceConfig, Causality, Extra, Family, Preset, Router, RouterError, RouterInfo, RouterInput,
-    RouterShape, Routing,
+    RouterShape, Routing, TokenChoice,
 };
 use burn::module::Module;
 use burn::nn::Linear;
@@ -66,6 +66,12 @@ impl Default for VmoeRouterConfig {
 }
 
 impl VmoeRouterConfig {
+    fn capacity(&self) -> Capacity {
+        Capacity::new(CapacityRule::Vmoe, self.capacity_factor, self.top_k)
+            .multiple_of(self.capacity_multiple_of)
+            .rounding(self.capacity_rounding)
+    }
+
     fn buffers(&self) -> Buffers {
         Buffers {
             priority: self.priority,
@@ -132,6 +138,16 @@ impl Preset for VmoeRouterConfig {
         self.top_k as f64
     }
 
+    fn token_choice(&self, n_experts: usize, group_size: usize) -> Option<TokenChoice> {
+        let buffers = self.buffers();
+        Some(TokenChoice {
+            capacity: Some(self.capacity().of(group_size, n_experts)),
+            priority: buffers.priority,
+            order: buffers.order,
+            ..TokenChoice::new(self.top_k, Score::Softmax)
+        })
+    }
+
     fn init(&self, shape: &RouterShape, device: &Device) -> VmoeRouter {
         VmoeRouter {
             gate: common::gate(shape, device),
@@ -151,10 +167,7 @@ impl Router for VmoeRouter {
         let gates_te = softmax(logits_te.clone(), 1);
 
         let config = &self.config;
-        let capacity = Capacity::new(CapacityRule::Vmoe, config.capacity_factor, config.top_k)
-            .multiple_of(config.capacity_multiple_of)
-            .rounding(config.capacity_rounding);
-        let capacity_g = capacity.of_groups(&input, n_experts);
+        let capacity_g = config.capacity().of_groups(&input, n_experts);
         let buffers = config.buffers();
         let assignments = buffers.take_best(&input, &gates_te, config.top_k, &capacity_g);
         let weights_a = gather_weights(&gates_te, &assignments);

@@ -8,6 +8,8 @@ use clap::Args;
 use moe_checkpoint::trace::TraceReader;
 use moe_lab::agree::Rounding;
 use moe_lab::trace::{AgreeOptions, agree};
+use moe_router::Causality;
+use moe_router::parts::Buffers;
 use moe_view::{agreement_notes, trace_agreement_text};
 use std::path::PathBuf;
 
@@ -45,16 +47,12 @@ pub fn run(args: &AgreeArgs, shared: &Shared) -> anyhow::Result<Status> {
     } else {
         (Rounding::F32.0, 5e-5)
     };
-    let competes = [&own, &other].map(|reader| reader.meta().rule);
-    let competes = competes
-        .iter()
-        .flatten()
-        .any(|rule| rule.capacity.is_some());
+    let leaks = [&own, &other].into_iter().any(leaks);
     let options = AgreeOptions {
         most: args.most,
         rounding: args.rounding.unwrap_or(rounding),
         tolerance: args.tolerance.unwrap_or(tolerance),
-        is_causal: !args.not_causal && !competes,
+        is_causal: !args.not_causal && !leaks,
     };
     let found = agree(&own, &other, &options).map_err(Usage::error)?;
     if shared.json {
@@ -67,6 +65,18 @@ pub fn run(args: &AgreeArgs, shared: &Shared) -> anyhow::Result<Status> {
         Status::Done
     } else {
         Status::BelowThreshold
+    })
+}
+
+/// Tells whether later tokens may take a place from earlier ones.
+fn leaks(reader: &TraceReader) -> bool {
+    reader.meta().rule.is_some_and(|rule| {
+        let buffers = Buffers {
+            priority: rule.priority,
+            order: rule.order,
+            ..Buffers::default()
+        };
+        rule.capacity.is_some() && buffers.causality(rule.top_k) != Causality::Causal
     })
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Read {
     pub(super) has_groups: bool,
     /// The number of the last group in the trace.
     last: Option<u32>,
-    /// The experts of each token with their weights, by expert, layer after layer within a chunk.
+    /// The experts of each token in each layer with their weights, by expert: one token's layers after another's.
     pub(super) weights: Option<Vec<Vec<(u32, f32)>>>,
 }
 

@@ -92,7 +92,9 @@ impl At<'_> {
 pub fn check(reader: &TraceReader, options: &CheckOptions) -> Result<TraceCheck, TraceReadError> {
     let mut findings = Findings::new(reader);
     let layers = 0..reader.layers().len();
-    let mut places: Vec<Places> = layers.map(|layer| Places::new(reader, layer)).collect();
+    let mut places: Vec<Places> = layers
+        .map(|layer| Places::new(reader, layer, options.tolerance))
+        .collect();
     let mut last_group = 0;
     for chunk in reader.chunks() {
         let chunk = chunk?;

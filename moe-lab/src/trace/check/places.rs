@@ -11,9 +11,11 @@ use moe_router::parts::{FillOrder, Priority};
 pub(super) struct Places {
     layer: usize,
     rule: Option<(TokenChoice, usize)>,
+    /// `true` if the trace says who comes first.
+    is_ordered: bool,
+    /// The difference up to which two scores may have been equal to the engine.
+    slack: f64,
     group: Option<u32>,
-    /// The first token of the group.
-    start: u64,
     experts: Vec<Place>,
 }
 
@@ -36,17 +38,16 @@ struct Claim {
 }
 
 impl Claim {
-    fn is_before(&self, other: &Self) -> bool {
-        let pairs = self.turn.iter().zip(&other.turn);
-        let order = pairs.map(|(a, b)| a.total_cmp(b));
-        order
-            .fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
-            .is_lt()
+    /// Returns `true` if its turn comes before, by more than a slack.
+    fn is_before(&self, other: &Self, slack: f64) -> bool {
+        let mut pairs = self.turn.iter().zip(&other.turn);
+        let first = pairs.find(|(a, b)| a != b);
+        first.is_some_and(|(a, b)| a + slack < *b)
     }
 }
 
 impl Places {
-    pub(super) fn new(reader: &TraceReader, layer: usize) -> Self {
+    pub(super) fn new(reader: &TraceReader, layer: usize, slack: f64) -> Self {
         let rule = reader.meta().rule;
         let rule = rule.and_then(|rule| Some((rule, rule.capacity?)));
         let n_experts = if rule.is_some() {
@@ -54,11 +55,17 @@ impl Places {
         } else {
             0
         };
+        let is_ordered = rule.is_some_and(|(rule, _)| match rule.priority {
+            Priority::Position => true,
+            Priority::Score => reader.layers()[layer].has_logits,
+            Priority::Random => false,
+        });
         Self {
             layer,
             rule,
+            is_ordered,
+            slack,
             group: None,
-            start: 0,
             experts: vec![Place::default(); n_experts],
         }
     }
@@ -76,7 +83,7 @@ impl Places {
         let group = at.chunk.group_of(at.t);
         if self.group != Some(group) {
             self.finish_group(findings);
-            (self.group, self.start) = (Some(group), at.token());
+            self.group = Some(group);
         }
         let layer = &at.chunk.layers[at.layer];
         let best = ranked.map_or(0.0, |ranked| {
@@ -94,16 +101,17 @@ impl Places {
                 continue;
             };
             let token = at.token();
-            let turn = turn(&rule, best, (token - self.start) as f64, k as f64);
+            let turn = turn(&rule, best, token as f64, k as f64);
             place.add(Claim { turn, token }, layer.is_kept(at.t, k));
         }
     }
 
     /// Judges the group that was read.
     pub(super) fn finish_group(&mut self, findings: &mut Findings) {
-        let (Some((rule, capacity)), Some(group)) = (self.rule, self.group) else {
+        let (Some((_, capacity)), Some(group)) = (self.rule, self.group) else {
             return;
         };
+        let (is_ordered, slack) = (self.is_ordered, self.slack);
         let words = format!("layer {}, group {group}", self.layer);
         for (e, place) in self.experts.iter_mut().enumerate() {
             let place = std::mem::take(place);
@@ -122,13 +130,10 @@ impl Places {
                     "{words}: expert {e} drops token {token}, and takes only {n_kept} of {capacity}"
                 )
             });
-            let Some(kept) = place
-                .last_kept
-                .filter(|_| rule.priority != Priority::Random)
-            else {
+            let Some(kept) = place.last_kept.filter(|_| is_ordered) else {
                 continue;
             };
-            findings.judge(Law::DropOrder, !dropped.is_before(&kept), || {
+            findings.judge(Law::DropOrder, !dropped.is_before(&kept, slack), || {
                 format!(
                     "{words}: expert {e} drops token {} and takes token {}, which comes later by the priority",
                     dropped.token, kept.token
@@ -143,19 +148,22 @@ impl Place {
     fn add(&mut self, claim: Claim, is_kept: bool) {
         if is_kept {
             self.n_kept += 1;
-            if self.last_kept.is_none_or(|last| last.is_before(&claim)) {
+            if self
+                .last_kept
+                .is_none_or(|last| last.is_before(&claim, 0.0))
+            {
                 self.last_kept = Some(claim);
             }
         } else if self
             .first_dropped
-            .is_none_or(|first| claim.is_before(&first))
+            .is_none_or(|first| claim.is_before(&first, 0.0))
         {
             self.first_dropped = Some(claim);
         }
     }
 }
 
-/// The turn of choice `k` of a token at `position` whose best score is `best`.
+/// The turn of choice `k` of a token at `position` of the trace whose best score is `best`.
 fn turn(rule: &TokenChoice, best: f64, position: f64, k: f64) -> [f64; 3] {
     let first = match rule.priority {
         Priority::Score => -best,

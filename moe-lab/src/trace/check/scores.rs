@@ -174,7 +174,9 @@ fn check_weights(at: &At<'_>, ranked: &Ranked<'_>, findings: &mut Findings) {
         .map(|k| layer.is_kept(at.t, k).then(|| f64::from(weights[k])))
         .collect();
     let experts = at.experts();
-    let expected = ranked.rule.weights(&ranked.scores_e, &experts);
+    let expected = ranked
+        .rule
+        .weights(ranked.logits_e, &ranked.scores_e, &experts);
     let tolerance = at.tolerance.max(at.of_layer().weight_step);
     let wrong = first_wrong(&found, &expected, tolerance);
     findings.judge(Law::Weights, wrong.is_none(), || {

@@ -63,19 +63,34 @@ pub(super) fn suspect_of_weights(
 
 /// Mistakes with the weights that they give, `[K]`.
 fn mistakes_of_weights(ranked: &Ranked<'_>, experts: &[u32]) -> Vec<(&'static str, Vec<f64>)> {
-    let (rule, scores_e) = (ranked.rule, &ranked.scores_e);
-    let softmax = |scores: &[f64]| {
-        let scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
-        TokenChoice::new(rule.top_k, Score::Softmax).scores(&scores)
-    };
-    let own = rule.weights(scores_e, experts);
-    let biased_e = ranked.bias_e.map(|bias_e| -> Vec<f64> {
+    let (rule, logits_e, scores_e) = (ranked.rule, ranked.logits_e, &ranked.scores_e);
+    let softmax = |scores: &[f32]| TokenChoice::new(rule.top_k, Score::Softmax).scores(scores);
+    let narrow =
+        |scores: &[f64]| -> Vec<f32> { scores.iter().map(|&score| score as f32).collect() };
+    let own = rule.weights(logits_e, scores_e, experts);
+    let mut mistakes = Vec::new();
+    if let Some(bias_e) = ranked.bias_e {
         let pairs = scores_e.iter().zip(bias_e);
-        pairs
+        let biased_e: Vec<f64> = pairs
             .map(|(score, bias)| score + f64::from(*bias))
-            .collect()
-    });
-    let with = |rule: TokenChoice| rule.weights(&rule.scores(ranked.logits_e), experts);
+            .collect();
+        let weights = rule.weights(logits_e, &biased_e, experts);
+        mistakes.push(("the bias of the choice enters the weights", weights));
+    }
+    let (once_e, twice) = (narrow(scores_e), "the softmax is taken twice");
+    mistakes.push((twice, rule.weights(&once_e, &softmax(&once_e), experts)));
+    mistakes.push((twice, softmax(&narrow(&own))));
+    let with = |rule: TokenChoice| rule.weights(logits_e, &rule.scores(logits_e), experts);
+    let others = other_rules(rule).into_iter();
+    mistakes.extend(others.map(|(words, rule)| (words, with(rule))));
+    let mut sorted = own;
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    mistakes.push(("the weights stand beside other experts", sorted));
+    mistakes
+}
+
+/// Rules that differ from the stated one by a mistake.
+fn other_rules(rule: TokenChoice) -> [(&'static str, TokenChoice); 4] {
     let (division, normalise) = match rule.normalise {
         Normalise::None => ("the weights are divided by their sum", Normalise::Sum),
         Normalise::Sum | Normalise::Softmax => {
@@ -86,35 +101,16 @@ fn mistakes_of_weights(ranked: &Ranked<'_>, experts: &[u32]) -> Vec<(&'static st
         Score::Sigmoid => Score::Softmax,
         _ => Score::Sigmoid,
     };
-    let squared = rule.scale * rule.scale;
-    let mut sorted = own.clone();
-    sorted.sort_by(|a, b| b.total_cmp(a));
-    let bias = biased_e.map(|biased_e| rule.weights(&biased_e, experts));
-    let bias = bias.map(|weights| ("the bias of the choice enters the weights", weights));
-    let twice = "the softmax is taken twice";
-    bias.into_iter()
-        .chain([
-            (twice, rule.weights(&softmax(scores_e), experts)),
-            (twice, softmax(&own)),
-            (division, with(TokenChoice { normalise, ..rule })),
-            (
-                "the scale is left out",
-                with(TokenChoice { scale: 1.0, ..rule }),
-            ),
-            (
-                "the scale is applied twice",
-                with(TokenChoice {
-                    scale: squared,
-                    ..rule
-                }),
-            ),
-            (
-                "the scores are by another function",
-                with(TokenChoice { score, ..rule }),
-            ),
-            ("the weights stand beside other experts", sorted),
-        ])
-        .collect()
+    let scale = rule.scale * rule.scale;
+    [
+        (division, TokenChoice { normalise, ..rule }),
+        ("the scale is left out", TokenChoice { scale: 1.0, ..rule }),
+        ("the scale is applied twice", TokenChoice { scale, ..rule }),
+        (
+            "the scores are by another function",
+            TokenChoice { score, ..rule },
+        ),
+    ]
 }
 
 fn suspected(mistake: Option<&str>) -> String {

@@ -5,8 +5,8 @@ use crate::trace::testing::{Written, record};
 use burn::module::Param;
 use burn::tensor::{Device, Distribution, Tensor};
 use moe_checkpoint::trace::{NO_EXPERT, TraceMeta};
-use moe_router::parts::{Score, top_k};
-use moe_router::zoo::{DeepSeekV3RouterConfig, SwitchRouterConfig};
+use moe_router::parts::{Priority, Score, top_k};
+use moe_router::zoo::{DeepSeekV3RouterConfig, SwitchRouterConfig, VmoeRouterConfig};
 use moe_router::{Preset, Router, RouterConfig, RouterInput, RouterShape, TokenChoice};
 use std::sync::Arc;
 
@@ -110,7 +110,7 @@ fn choose(chunk: &mut TraceChunk, rule: TokenChoice, of: impl Fn(&[f64]) -> Vec<
             .splice(t * layer.width..(t + 1) * layer.width, row);
     }
     weigh(chunk, |logits, experts| {
-        rule.weights(&rule.scores(logits), experts)
+        rule.weights(logits, &rule.scores(logits), experts)
     });
 }
 
@@ -162,7 +162,7 @@ fn a_bias_that_enters_the_weights_is_named() {
         weigh(chunk, |logits, experts| {
             let scores = rule.scores(logits).into_iter().zip(&bias);
             let biased: Vec<f64> = scores.map(|(s, b)| s + f64::from(*b)).collect();
-            rule.weights(&biased, experts)
+            rule.weights(logits, &biased, experts)
         });
     });
     let failures = failures(&planted);
@@ -233,7 +233,11 @@ fn a_softmax_that_is_taken_twice_is_named() {
     let planted = written.planted(|chunk| {
         weigh(chunk, |logits, experts| {
             let once: Vec<f32> = rule.scores(logits).into_iter().map(|s| s as f32).collect();
-            rule.weights(&TokenChoice::new(2, Score::Softmax).scores(&once), experts)
+            rule.weights(
+                &once,
+                &TokenChoice::new(2, Score::Softmax).scores(&once),
+                experts,
+            )
         });
     });
     assert_fails(&planted, Law::Weights, "as if the softmax is taken twice");
@@ -259,7 +263,7 @@ fn weights_of_another_scale_or_sum_are_named() {
     let with = |rule: TokenChoice| {
         written.planted(|chunk| {
             weigh(chunk, |logits, experts| {
-                rule.weights(&rule.scores(logits), experts)
+                rule.weights(logits, &rule.scores(logits), experts)
             });
         })
     };
@@ -363,6 +367,42 @@ fn places_are_counted_by_group() {
         Law::DropOrder,
         "group 0: expert 0 drops token 1 and takes token 5",
     );
+}
+
+#[test]
+fn places_by_score_are_judged_where_there_are_scores() {
+    // eight tokens a sequence, the later the surer, of whom expert 0 takes ceil(3 * 8 * 1 / 8) = 3
+    let config = VmoeRouterConfig {
+        top_k: 1,
+        capacity_factor: 3.0,
+        capacity_multiple_of: 1,
+        priority: Priority::Score,
+        ..Default::default()
+    };
+    let device = Device::flex();
+    let shape = RouterShape {
+        d_model: 8,
+        n_experts: 8,
+        layer: 0,
+    };
+    let mut router = config.init(&shape, &device);
+    router.gate.weight = Param::from_tensor(Tensor::eye(8, &device));
+    let row = |t: usize| {
+        let mut row = [0.0; 8];
+        row[0] = 1.0 + (t % 8) as f32;
+        row
+    };
+    let rows: Vec<f32> = (0..16).flat_map(row).collect();
+    let x = Tensor::<1>::from_floats(&rows[..], &device).reshape([16, 8]);
+    let routing = router.route(RouterInput::new(x).groups(2));
+    let written = record(&[routing], meta(config.token_choice(8, 8)));
+    let n_checked = |found: &TraceCheck| found.laws[Law::DropOrder as usize].n_checked;
+    let passed = found(&written);
+    assert!(passed.holds(), "{passed:?}");
+    assert_eq!(n_checked(&passed), 2);
+    let without = found(&written.planted(|chunk| chunk.layers[0].logits = None));
+    assert!(without.holds(), "{without:?}");
+    assert_eq!(n_checked(&without), 0);
 }
 
 #[test]

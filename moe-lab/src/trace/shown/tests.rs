@@ -105,7 +105,7 @@ fn pieces_add_up() {
         ..TraceChunk::default()
     };
     let written = write(&[chunk], meta(), Vec::new());
-    assert!(written.reader.chunk_tokens() < n_tokens / 2);
+    assert!(written.reader.chunks().count() > 2);
     let shown = show(&written.reader, &options()).unwrap();
     let layer = &shown.layers[0];
     assert_eq!(layer.computed, [37_500.0; 4]);

@@ -2,11 +2,12 @@
 
 use super::{ComposedRouter, ComposedRouterConfig};
 use crate::parts::{
-    Bias, Buffers, Capacity, CapacityRule, ExpertGroups, Noise, Select, choice_bias,
+    Bias, Buffers, Capacity, CapacityRule, ExpertGroups, Noise, Overflow, Select, choice_bias,
 };
 use crate::zoo::common;
 use crate::{
     BalanceConfig, Causality, Extra, Family, Preset, RouterError, RouterInfo, RouterShape,
+    TokenChoice,
 };
 use burn::tensor::Device;
 
@@ -102,6 +103,20 @@ impl Preset for ComposedRouterConfig {
             capacity_factor,
             ..self
         }
+    }
+
+    fn token_choice(&self, n_experts: usize, group_size: usize) -> Option<TokenChoice> {
+        let takes_best = matches!(self.select, Select::TopK | Select::GroupLimited);
+        let is_limited = self.select == Select::GroupLimited;
+        (takes_best && self.overflow == Overflow::Drop).then(|| TokenChoice {
+            normalise: self.normalise,
+            scale: self.routed_scaling_factor,
+            groups: is_limited.then(|| self.expert_groups()),
+            capacity: (self.buffers()).map(|_| self.capacity().of(group_size, n_experts)),
+            priority: self.priority,
+            order: self.fill,
+            ..TokenChoice::new(self.top_k, self.score)
+        })
     }
 
     fn experts_per_token(&self, _n_experts: usize) -> f64 {
