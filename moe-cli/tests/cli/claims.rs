@@ -88,7 +88,7 @@ fn draws(place: &Place) {
     assert!(!place.path("effects.svg").exists());
     let drawn = place.moe(&format!("claims {FOLDERS} -o effects.svg"));
     assert_eq!(drawn.code, 0, "{}", drawn.stderr);
-    let note = "not drawn, for they have no table of runs: later";
+    let note = "not drawn, for they have no table: later";
     assert!(drawn.stderr.contains(note), "{}", drawn.stderr);
     let figure = fs::read_to_string(place.path("effects.svg")).unwrap();
     let rows = [

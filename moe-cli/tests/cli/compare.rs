@@ -301,7 +301,7 @@ fn a_chart_of_wandb_needs_the_form_of_its_names() {
     assert_eq!(report["baseline"], "adam");
     assert_eq!(report["arms"][1]["verdict"]["kind"], "better");
     // runs of other lengths would not be comparable
-    assert_eq!(report["given"]["costs"], json!(["Step"]));
+    assert_eq!(report["given"]["costs"], json!(["Step of val/loss"]));
 }
 
 /// A result file of lm-eval.
@@ -360,6 +360,34 @@ fn a_folder_of_lm_eval_needs_no_editing() {
     assert!(asked.stderr.contains("`hellaswag/acc`"), "{}", asked.stderr);
 }
 
+/// A claim whose table nobody wrote yet keeps the others from nothing.
+fn claims_wait_for_their_table(place: &Place, claim: &str) {
+    let later = claim.replace("../r.csv", "later.csv");
+    for folder in ["mine", "waiting"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+        fs::write(place.path(&format!("{folder}/later.toml")), &later).unwrap();
+    }
+    let listed = place.moe("claims --folder mine --results nowhere");
+    assert_eq!(listed.code, 0, "{}", listed.stderr);
+    let row = |name: &str| {
+        let mut lines = listed.stdout.lines();
+        lines.find(|line| line.starts_with(name)).unwrap()
+    };
+    assert!(row("holds").contains("PASS") && row("later").contains("no table"));
+    let next = "compare mine/fails.toml";
+    assert!(listed.stderr.contains(next), "{}", listed.stderr);
+    let drawn = place.moe("claims --folder waiting --results nowhere -o a.svg");
+    assert_eq!(drawn.code, 2);
+    let waits = place.moe("claims --folder waiting --results nowhere");
+    for said in [&drawn.stderr, &waits.stderr] {
+        assert!(
+            said.contains("later is decided by waiting/later.csv"),
+            "{said}"
+        );
+        assert!(!said.contains("claims run"), "{said}");
+    }
+}
+
 #[test]
 fn a_claim_is_decided_by_a_table() {
     let rules = "[[rule]]\narms = [\"b\"]\nmetric = \"val_loss\"\nbelow = \"a\"\n";
@@ -398,6 +426,7 @@ fn a_claim_is_decided_by_a_table() {
         "{}",
         refused.stderr
     );
+    claims_wait_for_their_table(&place, &claim);
     let fixed = place.moe("compare mine/holds.toml --lower");
     assert!(
         fixed.stderr.contains("leave out --lower"),

@@ -60,7 +60,7 @@ use tables::Document;
 use toml::{Table, Value};
 
 /// The fewest seeds that decide a claim: with fewer an interval is little more than the range of the seeds.
-const MIN_SEEDS: u64 = 5;
+pub(crate) const MIN_SEEDS: u64 = 5;
 
 /// The most seeds of an ablation.
 const MOST_SEEDS: u64 = 1000;

@@ -32,12 +32,15 @@ pub(super) fn obstacle(
     arm: &[SeedResult],
     budget: Budget,
 ) -> Option<String> {
-    let runs = baseline
+    // where all runs of the arm are as the baseline's first one, its other runs are all alike to them or none is
+    let of_first = baseline
         .iter()
+        .take(1)
         .flat_map(|baseline| arm.iter().map(move |arm| (baseline, arm)));
-    let of_runs = |(baseline, arm)| obstacle_of_runs(baseline, arm);
-    runs.into_iter()
-        .find_map(of_runs)
+    let of_others = baseline.iter().skip(1).zip(arm.first().into_iter().cycle());
+    of_first
+        .chain(of_others)
+        .find_map(|(baseline, arm)| obstacle_of_runs(baseline, arm))
         .or_else(|| obstacle_of_cost(baseline, arm, budget))
         .or_else(|| obstacle_of_given_cost(baseline, arm, budget))
 }
@@ -162,6 +165,27 @@ mod tests {
         assert_eq!(
             reason(|arm| arm.tokens = 3200),
             Some("tokens differ: 3200 against 6400".into())
+        );
+    }
+
+    #[test]
+    fn every_run_of_both_arms_is_looked_at_whatever_their_numbers() {
+        let steps = |steps: &[u64]| -> Vec<SeedResult> {
+            let run = |&steps| SeedResult { steps, ..result() };
+            steps.iter().map(run).collect()
+        };
+        let of = |baseline: &[u64], arm: &[u64]| obstacle(&steps(baseline), &steps(arm));
+        assert_eq!(of(&[200; 3], &[200; 2]), None);
+        let differ =
+            |arm: u64, baseline: u64| Some(format!("steps differ: {arm} against {baseline}"));
+        assert_eq!(of(&[200; 3], &[200, 100]), differ(100, 200));
+        assert_eq!(of(&[200, 200, 100], &[200; 2]), differ(200, 100));
+        // the last run of the baseline, and more of them than the arm has
+        let mut diverged = steps(&[200; 3]);
+        diverged[2].loss = f64::NAN;
+        assert_eq!(
+            obstacle(&diverged, &steps(&[200])),
+            Some("the baseline's score is not finite for seed 3".into())
         );
     }
 

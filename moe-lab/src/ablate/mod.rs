@@ -23,6 +23,7 @@ mod training;
 mod tune;
 
 pub use arm_report::{ArmReport, Spread};
+pub(crate) use claim::MIN_SEEDS;
 pub use claim::{Claim, ClaimError, Explored};
 pub use comparable::Budget;
 pub use differ::Difference;

@@ -13,17 +13,24 @@ use super::table::{Layout, Place, Row, Table};
 use csv::StringRecord;
 use std::collections::BTreeMap;
 
-/// The columns of the table that a chart becomes, before those of its metrics.
+/// The first column of the table that a chart becomes; each metric has two behind it, its last step and its value there.
 pub(super) const NAME: &str = "Name";
-pub(super) const STEP: &str = "Step";
 
 /// Between the name of a run and that of a metric.
 const BETWEEN: &str = " - ";
 
+/// The column of the last steps of a metric: a run may log it at other steps than another.
+pub(super) fn step_of(metric: &str) -> String {
+    format!("Step of {metric}")
+}
+
 /// A row for each run of a chart; any other table as it is.
 pub(super) fn melted(table: Table) -> Result<Table, ResultsError> {
+    if table.layout != Layout::Rows {
+        return Ok(table);
+    }
     let lines = lines(&table.header);
-    if lines.is_empty() || table.layout != Layout::Rows {
+    if lines.is_empty() {
         return Ok(table);
     }
     let mut metrics: Vec<&str> = lines.iter().map(|line| line.metric.as_str()).collect();
@@ -32,25 +39,27 @@ pub(super) fn melted(table: Table) -> Result<Table, ResultsError> {
     let runs = runs(&lines);
     let mut rows = Vec::new();
     for run in runs {
-        let mut cells = vec![run.to_owned(), String::new()];
-        cells.resize(2 + metrics.len(), String::new());
+        let mut cells = vec![run.to_owned()];
+        cells.resize(1 + 2 * metrics.len(), String::new());
         for line in lines.iter().filter(|line| line.run == run) {
             let Some(last) = last(&table, line)? else {
                 continue;
             };
             let metric = metrics.iter().position(|metric| *metric == line.metric);
-            cells[2 + metric.unwrap_or(0)] = last.value;
-            cells[1] = last.step;
+            let place = 1 + 2 * metric.unwrap_or(0);
+            cells[place] = last.step;
+            cells[place + 1] = last.value;
         }
         rows.push(Row {
             place: Place::Column(run.to_owned()),
             cells: StringRecord::from(cells),
         });
     }
-    let header = [NAME, STEP].into_iter().chain(metrics);
+    let columns = |metric: &str| [step_of(metric), metric.to_owned()];
+    let header = std::iter::once(NAME.to_owned()).chain(metrics.into_iter().flat_map(columns));
     Ok(Table {
         layout: Layout::Chart,
-        header: header.map(str::to_owned).collect(),
+        header: header.collect(),
         rows,
         name: table.name.clone(),
         goals: BTreeMap::new(),
@@ -105,6 +114,10 @@ fn last(table: &Table, line: &Line) -> Result<Option<Point>, ResultsError> {
             continue;
         }
         let step = number(&row.cells[0])
+            .and_then(|step| {
+                let what = || format!("`{}` is no step", &row.cells[0]);
+                Some(step).filter(|step| !step.is_nan()).ok_or_else(what)
+            })
             .map_err(|what| table.fault_at(row, format!("{}: {what}", table.header[0])))?;
         match last {
             Some((latest, _)) if step == latest => {
@@ -139,6 +152,7 @@ fn last(table: &Table, line: &Line) -> Result<Option<Point>, ResultsError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::results::{Names, Question};
 
     /// A chart of two runs; `b` ends earlier.
     fn chart(last: &str) -> String {
@@ -158,8 +172,8 @@ mod tests {
     fn a_run_has_its_last_value() {
         let table = Table::parse("a.csv", chart("3").as_bytes()).unwrap();
         assert_eq!(
-            (table.layout, table.header.join(" ")),
-            (Layout::Chart, "Name Step val/loss".into())
+            (table.layout, table.header.join("|")),
+            (Layout::Chart, "Name|Step of val/loss|val/loss".into())
         );
         let cells: Vec<Vec<&str>> = table
             .rows
@@ -167,6 +181,52 @@ mod tests {
             .map(|row| row.cells.iter().collect())
             .collect();
         assert_eq!(cells, [["a - s0", "2", "1.5"], ["b", "1", "3"]]);
+    }
+
+    #[test]
+    fn each_metric_has_its_own_last_step() {
+        // a logs both metrics at the step 100 and the second alone at 200; b both at 100
+        let columns = |name: &str| {
+            ["", "__MIN", "__MAX"]
+                .map(|end| format!("{name}{end}"))
+                .join(",")
+        };
+        let header = ["a - acc", "a - loss", "b - acc", "b - loss"]
+            .map(columns)
+            .join(",");
+        let text = format!("Step,{header}\n100,1,1,1,2,2,2,3,3,3,4,4,4\n200,,,,5,5,5,,,,,,\n");
+        let table = Table::parse("a.csv", text.as_bytes()).unwrap();
+        assert_eq!(
+            table.header,
+            ["Name", "Step of acc", "acc", "Step of loss", "loss"]
+        );
+        let cells: Vec<Vec<&str>> = table
+            .rows
+            .iter()
+            .map(|row| row.cells.iter().collect())
+            .collect();
+        assert_eq!(
+            cells,
+            [["a", "100", "1", "200", "5"], ["b", "100", "3", "100", "4"]]
+        );
+        let costs = |metric: &str| {
+            let question = Question {
+                metric: Some(metric.into()),
+                names: Some(Names::parse("{arm}-{seed}").unwrap()),
+                ..Question::default()
+            };
+            question.columns(&table).unwrap().costs
+        };
+        assert_eq!((costs("acc"), costs("loss")), (vec![1], vec![3]));
+    }
+
+    #[test]
+    fn a_step_must_be_a_number() {
+        let text = chart("3").replace("\n1,", "\nNaN,");
+        let error = Table::parse("a.csv", text.as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(error, "a.csv, line 3: Step: `NaN` is no step");
     }
 
     #[test]

@@ -25,7 +25,8 @@ use super::question::{Filter, Question};
 use super::scores::Scores;
 use super::table::Table;
 use crate::ablate::{
-    AblationConfig, AblationReport, ClaimReport, Explored, Levels, Rule, Statement, together,
+    AblationConfig, AblationReport, ArmReport, ClaimReport, Explored, Levels, MIN_SEEDS, Pairing,
+    Rule, Statement, together,
 };
 use crate::stats::Goal;
 use moe_train::resolve::{ConfigFile, typed};
@@ -33,18 +34,16 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The fewest seeds of each arm, as of a claim of runs.
-const MIN_SEEDS: usize = 5;
-
 /// A claim with the table that decides it.
 #[derive(Debug, Clone)]
 pub struct ResultsClaim {
     /// The rules, each about a column.
     pub rules: Vec<Rule>,
+    /// The table that decides it, which need not be there yet.
+    pub table: PathBuf,
     hypothesis: String,
     source: String,
     explored: Option<Explored>,
-    table: PathBuf,
     question: Question,
     path: PathBuf,
 }
@@ -179,13 +178,36 @@ impl ResultsClaim {
         let report = scores
             .report(&AblationConfig::default())
             .map_err(|error| self.fault(error.to_string()))?;
-        match report.arms.iter().find(|arm| arm.seeds.len() < MIN_SEEDS) {
-            None => Ok(report),
-            Some(arm) => Err(self.fault(format!(
+        self.check_seeds(&report)
+            .map_err(|fault| self.fault(fault))?;
+        Ok(report)
+    }
+
+    /// Refuses arms of too few seeds, and seeds that were looked at before the rules were fixed.
+    fn check_seeds(&self, report: &AblationReport) -> Result<(), String> {
+        let few = |arm: &&ArmReport| (arm.seeds.len() as u64) < MIN_SEEDS;
+        if let Some(arm) = report.arms.iter().find(few) {
+            return Err(format!(
                 "a claim needs at least {MIN_SEEDS} seeds of each arm, and `{}` has {}",
                 arm.label,
                 arm.seeds.len()
-            ))),
+            ));
+        }
+        // seeds without numbers have places in the table in their stead, which say nothing of what was explored
+        let named = report.given.as_ref().map(|given| &given.seed_names);
+        let are_numbers = named.is_none_or(|names| names.is_empty());
+        if report.pairing == Pairing::Never || !are_numbers {
+            return Ok(());
+        }
+        let explored = self.explored.iter().flat_map(|explored| &explored.seeds);
+        let mut runs = report.arms.iter().flat_map(|arm| &arm.seeds);
+        match runs.find(|run| explored.clone().any(|seed| *seed == run.seed)) {
+            None => Ok(()),
+            Some(run) => Err(format!(
+                "the seed {} of [explored] is among those of the table: rows of explored seeds must not be in it; decide on \
+                 seeds that nobody has looked at, or choose rows with `where` of [results]",
+                run.seed
+            )),
         }
     }
 
@@ -328,6 +350,21 @@ mod tests {
             decide(&fails).unwrap().claim.unwrap().decision,
             Decision::Fail
         );
+    }
+
+    #[test]
+    fn explored_seeds_are_not_decided_on() {
+        let rule = "[[rule]]\narms = [\"b\"]\nmetric = \"val loss\"\nbelow = \"a\"\n";
+        let explored =
+            |seeds: &str| format!("[explored]\nseeds = {seeds}\nwhat = \"sizes\"\n{rule}");
+        // the table has the seeds 0 to 5
+        let refused = decide(&explored("[9, 3]")).unwrap_err().to_string();
+        assert!(
+            refused.contains("the seed 3 of [explored] is among those of the table"),
+            "{refused}"
+        );
+        let claim = decide(&explored("[6, 7]")).unwrap().claim.unwrap();
+        assert_eq!(claim.explored.as_deref(), Some("sizes (seeds 6, 7)"));
     }
 
     #[test]

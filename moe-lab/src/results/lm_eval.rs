@@ -74,12 +74,17 @@ fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Res
     };
     for entry in fs::read_dir(folder).map_err(|e| unreadable(e.to_string()))? {
         let entry = entry.map_err(|e| unreadable(e.to_string()))?;
-        // links are not followed, which could lead round in a circle
         let kind = entry.file_type().map_err(|e| unreadable(e.to_string()))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if kind.is_dir() && depth < DEEPEST {
+        // links to folders are not followed, which could lead round in a circle
+        let is_file = kind.is_file() || kind.is_symlink() && !entry.path().is_dir();
+        if kind.is_dir() && depth == DEEPEST {
+            return Err(unreadable(format!(
+                "folders in it are deeper than {DEEPEST}; give one that is nearer to the result files"
+            )));
+        } else if kind.is_dir() {
             find(&entry.path(), depth + 1, files)?;
-        } else if kind.is_file() && name.starts_with("results") && name.ends_with(".json") {
+        } else if is_file && name.starts_with("results") && name.ends_with(".json") {
             files.push(entry.path());
         }
         if files.len() > MOST_FILES {
@@ -245,6 +250,37 @@ mod tests {
             "org/c"
         );
         assert_eq!(named(r#"{"model_name": " "}"#), "org__a");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_files_are_followed_and_those_that_lead_nowhere_are_errors() {
+        let place = tempfile::tempdir().unwrap();
+        let runs = place.path().join("runs");
+        fs::create_dir(&runs).unwrap();
+        fs::write(place.path().join("elsewhere"), TEXT).unwrap();
+        let link = |from: &str, to: &str| std::os::unix::fs::symlink(from, runs.join(to)).unwrap();
+        link("../elsewhere", "results_1.json");
+        // a circle
+        link(".", "round");
+        assert_eq!(folder(&runs).unwrap().rows.len(), 1);
+        link("../nowhere", "results_2.json");
+        let error = folder(&runs).unwrap_err().to_string();
+        assert!(error.contains("results_2.json"), "{error}");
+    }
+
+    #[test]
+    fn folders_that_are_too_deep_are_not_passed_over() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("results_1.json"), TEXT).unwrap();
+        // 16 folders below the first are searched, and not the 17th
+        let deepest = place.path().join(["d"; 16].join("/"));
+        fs::create_dir_all(&deepest).unwrap();
+        fs::write(deepest.join("results_2.json"), TEXT).unwrap();
+        assert_eq!(folder(place.path()).unwrap().rows.len(), 2);
+        fs::create_dir(deepest.join("d")).unwrap();
+        let error = folder(place.path()).unwrap_err().to_string();
+        assert!(error.contains("deeper than 16"), "{error}");
     }
 
     #[test]

@@ -97,29 +97,34 @@ impl Question {
                 return Err(ResultsError::Question(what.to_owned()));
             }
             (None, Some(name)) => Some(table.column("--seed", name)?),
-            (None, None) => table.header.iter().position(|name| name == "seed"),
+            (None, None) if table.header.iter().any(|name| name == "seed") => {
+                Some(table.column("--seed", "seed")?)
+            }
+            (None, None) => None,
         };
         Ok(Columns {
             arm,
             seed,
             metric,
-            costs: self.costs_of(table)?,
+            costs: self.costs_of(table, metric)?,
             causal: self.causal_of(table)?,
         })
     }
 
-    fn costs_of(&self, table: &Table) -> Result<Vec<usize>, ResultsError> {
+    fn costs_of(&self, table: &Table, metric: usize) -> Result<Vec<usize>, ResultsError> {
         if !self.costs.is_empty() {
             let costs = self.costs.iter();
             return costs.map(|name| table.column("--cost", name)).collect();
         }
-        let known: &[&str] = match table.layout {
-            Layout::Ablation => &["steps", "tokens", "params_active"],
-            Layout::Chart => &[chart::STEP],
-            Layout::Rows | Layout::RunTable | Layout::LmEval => &[],
+        let known = match table.layout {
+            Layout::Ablation => ["steps", "tokens", "params_active"]
+                .map(String::from)
+                .to_vec(),
+            Layout::Chart => vec![chart::step_of(&table.header[metric])],
+            Layout::Rows | Layout::RunTable | Layout::LmEval => Vec::new(),
         };
         let header = table.header.iter().enumerate();
-        let costs = header.filter(|(_, name)| known.contains(&name.as_str()));
+        let costs = header.filter(|(_, name)| known.contains(name));
         Ok(costs.map(|(place, _)| place).collect())
     }
 

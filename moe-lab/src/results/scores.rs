@@ -56,6 +56,7 @@ impl Question {
         let numbers = Numbers::of(&runs);
         let mut arms = arms(table, &columns, &runs, &numbers)?;
         check_sizes(table, &arms)?;
+        self.put_baseline_first(table, &mut arms)?;
         let is_paired = runs.iter().all(|run| run.seed.is_some()) && !self.never_paired;
         let mut remarks = kept.remarks;
         if self.only_shared {
@@ -65,7 +66,6 @@ impl Question {
             remarks.extend(partly_shared(&arms));
         }
         remarks.extend(arms.iter().filter_map(repeated));
-        self.put_baseline_first(table, &mut arms)?;
         let named = |places: &[usize]| places.iter().map(|&i| table.header[i].clone()).collect();
         Ok(Scores {
             given: Some(Given {
@@ -275,6 +275,21 @@ mod tests {
     }
 
     #[test]
+    fn seeds_are_held_against_those_of_the_baseline_that_was_asked_for() {
+        // b has one of the two seeds of c, and a has both: against c only b is partly paired
+        let text = "arm,seed,loss\nb,0,3\na,0,2\na,1,4\nc,0,6\nc,1,5\n";
+        let remark = |baseline: &str| {
+            let asked = Question {
+                baseline: Some(baseline.into()),
+                ..question()
+            };
+            scores(text, &asked).unwrap().given.unwrap().remarks[0].clone()
+        };
+        assert!(remark("c").starts_with("of the seeds of b only some"));
+        assert!(remark("b").starts_with("of the seeds of a, c only some"));
+    }
+
+    #[test]
     fn only_shared_seeds_are_said_to_be() {
         let text = "arm,seed,loss\na,x,1\na,y,2\na,z,3\nb,z,4\nb,x,5\n";
         let shared = Question {
@@ -400,6 +415,15 @@ mod tests {
         assert!(
             remarks[0].starts_with("all 2 scores of a are equal"),
             "{remarks:?}"
+        );
+    }
+
+    #[test]
+    fn a_column_of_seeds_must_be_one_even_if_nobody_named_it() {
+        let message = error("arm,seed,seed,loss\na,0,1,1\nb,0,1,2\n", &question());
+        assert!(
+            message.contains("there are two columns `seed`"),
+            "{message}"
         );
     }
 

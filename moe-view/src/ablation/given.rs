@@ -1,7 +1,7 @@
 //! Seeds, tests and limits of a table of another program, and the words for arms of other seeds.
 
 use crate::counted;
-use moe_lab::ablate::{AblationReport, ArmReport, Given};
+use moe_lab::ablate::{AblationReport, ArmReport, Given, Pairing};
 use moe_lab::stats::Unpaired;
 
 /// The most seeds that are all named.
@@ -12,8 +12,7 @@ pub(super) fn seeds_text(report: &AblationReport) -> String {
     let sizes = || report.arms.iter().map(|arm| arm.seeds.len());
     let least = sizes().min().unwrap_or(0);
     let most = sizes().max().unwrap_or(0);
-    let is_paired = unpaired(report).next().is_none();
-    if is_paired && report.seeds.len() <= MOST_NAMED || report.given.is_none() {
+    if is_paired(report) && report.seeds.len() <= MOST_NAMED || report.given.is_none() {
         let names: Vec<String> = report
             .seeds
             .iter()
@@ -27,6 +26,15 @@ pub(super) fn seeds_text(report: &AblationReport) -> String {
     } else {
         format!("{least} to {most} seeds an arm")
     }
+}
+
+/// Tells whether all arms have the same seeds, and are compared by them, though some comparisons may be ruled out.
+fn is_paired(report: &AblationReport) -> bool {
+    let is_same = |arm: &ArmReport| {
+        let seeds = arm.seeds.iter().map(|run| run.seed);
+        seeds.eq(report.seeds.iter().copied())
+    };
+    report.pairing != Pairing::Never && report.arms.iter().all(is_same)
 }
 
 /// The name of a seed.
@@ -125,7 +133,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ablation::{AblationTable, FigureConfig, TableConfig, figure};
-    use moe_lab::ablate::{AblationConfig, ArmResult, Pairing};
+    use moe_lab::ablate::{AblationConfig, ArmResult};
     use moe_lab::stats::Goal;
 
     fn given() -> Given {
@@ -203,6 +211,41 @@ mod tests {
         let report =
             AblationReport::given(&arms, &AblationConfig::default(), given, Pairing::SameSeeds);
         assert!(text(&report.unwrap()).starts_with("2 arms, seeds first, second; "));
+    }
+
+    #[test]
+    fn seeds_are_not_named_where_a_diverged_arm_has_others() {
+        // the arm c has the seeds 100 to 103, and its score that is not finite leaves no comparison
+        let mut c = ArmResult::of_losses("c", &[1.0, f64::NAN, 1.2, 1.1]);
+        c.seeds.iter_mut().for_each(|run| run.seed += 100);
+        let arms = [ArmResult::of_losses("a", &[2.0, 2.1, 2.2, 2.3]), c];
+        let of = |pairing| {
+            let config = AblationConfig::default();
+            let report = AblationReport::given(&arms, &config, given(), pairing);
+            seeds_text(&report.unwrap())
+        };
+        assert_eq!(of(Pairing::SameSeeds), "4 seeds an arm");
+        assert_eq!(of(Pairing::Never), "4 seeds an arm");
+    }
+
+    #[test]
+    fn the_most_seeds_that_an_arm_needs_are_named() {
+        // three seeds an arm: 2 / 2^6 is 0.03 for two paired arms, 2 / C(6, 3) is 0.1 for samples, so their numbers differ
+        let mut c = ArmResult::of_losses("c", &[2.05, 2.3, 2.1]);
+        c.seeds.iter_mut().for_each(|run| run.seed += 100);
+        let paired = ArmResult::of_losses("b", &[2.1, 2.0, 2.3]);
+        let arms = |second, third| [ArmResult::of_losses("a", &[2.0, 2.1, 2.2]), second, third];
+        let needed = |arms: &[ArmResult]| {
+            let config = AblationConfig::default();
+            let report = AblationReport::given(arms, &config, given(), Pairing::SameSeeds);
+            let text = text(&report.unwrap());
+            let found = text.split("run at least ").nth(1).unwrap().to_owned();
+            found.split(' ').next().unwrap().to_owned()
+        };
+        assert_eq!(
+            needed(&arms(paired.clone(), c.clone())),
+            needed(&arms(c, paired))
+        );
     }
 
     #[test]

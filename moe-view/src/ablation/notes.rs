@@ -140,7 +140,7 @@ fn test_notes(report: &AblationReport) -> Vec<String> {
         Some(Verdict::Undecided { seeds }) => seeds,
         _ => None,
     };
-    if let Some(needed) = report.arms.iter().find_map(needed) {
+    if let Some(needed) = report.arms.iter().filter_map(needed).max() {
         let flag = match report.given {
             Some(_) => String::new(),
             None => format!(" (-s {needed})"),

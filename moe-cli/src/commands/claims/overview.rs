@@ -20,12 +20,29 @@ use std::path::{Path, PathBuf};
 struct Line {
     name: String,
     file: PathBuf,
-    /// The decision; none if it has no table of runs.
+    /// The decision; none if it has no table yet.
     #[serde(flatten)]
     claim: Option<ClaimReport>,
     runs: usize,
     #[serde(skip)]
     rules: Vec<Rule>,
+    /// The table of another program that decides it, if no runs of ours do.
+    #[serde(skip)]
+    given: Option<PathBuf>,
+}
+
+impl Line {
+    /// A claim that is not decided.
+    fn without(path: &Path) -> Self {
+        Self {
+            name: stem(path),
+            file: path.to_owned(),
+            claim: None,
+            runs: 0,
+            rules: Vec::new(),
+            given: None,
+        }
+    }
 }
 
 /// Lists the claims, and draws them if there is a target.
@@ -67,26 +84,12 @@ fn numbered(name: &str) -> (String, u64, String) {
 }
 
 fn line(path: &Path, results: &Path) -> anyhow::Result<Line> {
-    let name = stem(path);
+    let none = Line::without(path);
     if let Some(claim) = ResultsClaim::read(path).or_usage()? {
-        let report = claim.decide().or_usage()?;
-        return Ok(Line {
-            name,
-            file: path.to_owned(),
-            runs: report.arms.iter().map(|arm| arm.seeds.len()).sum(),
-            claim: report.claim,
-            rules: claim.rules,
-        });
+        return given(claim, none);
     }
     let claim = Claim::read(path).or_usage()?;
-    let table = results.join(format!("{name}.csv"));
-    let none = Line {
-        name,
-        file: path.to_owned(),
-        claim: None,
-        runs: 0,
-        rules: Vec::new(),
-    };
+    let table = results.join(format!("{}.csv", none.name));
     let Some(claim) = claim.filter(|_| table.exists()) else {
         return Ok(none);
     };
@@ -101,6 +104,24 @@ fn line(path: &Path, results: &Path) -> anyhow::Result<Line> {
     })
 }
 
+/// The line of a claim on a table of another program.
+fn given(claim: ResultsClaim, none: Line) -> anyhow::Result<Line> {
+    if !claim.table.exists() {
+        return Ok(Line {
+            given: Some(claim.table),
+            ..none
+        });
+    }
+    let report = claim.decide().or_usage()?;
+    Ok(Line {
+        runs: report.arms.iter().map(|arm| arm.seeds.len()).sum(),
+        claim: report.claim,
+        rules: claim.rules,
+        given: Some(claim.table),
+        ..none
+    })
+}
+
 /// The picture of all claims that were decided.
 fn drawn(lines: &[Line], args: &ClaimsArgs, shared: &Shared) -> anyhow::Result<String> {
     let without: Vec<&str> = lines
@@ -109,14 +130,14 @@ fn drawn(lines: &[Line], args: &ClaimsArgs, shared: &Shared) -> anyhow::Result<S
         .map(|line| line.name.as_str())
         .collect();
     if without.len() == lines.len() {
-        let results = args.results.display();
         return Err(Usage::error(format!(
-            "there is nothing to draw: no claim has a table of runs in {results}; `moe claims run NAME` makes one"
+            "there is nothing to draw: {}",
+            missing(lines, args)
         )));
     }
     if !without.is_empty() {
         shared.note(&format!(
-            "not drawn, for they have no table of runs: {}",
+            "not drawn, for they have no table: {}",
             without.join(", ")
         ));
     }
@@ -133,18 +154,46 @@ fn drawn(lines: &[Line], args: &ClaimsArgs, shared: &Shared) -> anyhow::Result<S
     Ok(effects(&claims))
 }
 
-/// Points to the whole table of the first claim that has one, or else to the runs of the first.
+/// The tables that claims lack, and where they come from.
+fn missing(lines: &[Line], args: &ClaimsArgs) -> String {
+    let mut words = Vec::new();
+    if lines.is_empty() || lines.iter().any(|line| line.given.is_none()) {
+        let results = args.results.display();
+        words.push(format!(
+            "no claim has a table of runs in {results}; `moe claims run NAME` makes one"
+        ));
+    }
+    words.extend(lines.iter().find_map(awaited));
+    words.join("; ")
+}
+
+/// The table of another program that a claim waits for, in words.
+fn awaited(line: &Line) -> Option<String> {
+    let table = line.given.as_ref().filter(|_| line.claim.is_none())?;
+    Some(format!(
+        "{} is decided by {}, which is not there; another program writes it",
+        line.name,
+        table.display()
+    ))
+}
+
+/// Points to the whole table of the first claim that has one, or else to the runs or the table of the first.
 fn next(lines: &[Line], args: &ClaimsArgs, shared: &Shared) {
     let table = |line: &Line| args.results.join(format!("{}.csv", line.name));
     if let Some(line) = lines.iter().find(|line| line.claim.is_some()) {
         let (file, table) = (shown(&line.file), shown(&table(line)));
-        shared.next(&format!("ablate {file} --from-csv {table}"));
-    } else if let Some(line) = lines.first() {
+        shared.next(&match line.given {
+            Some(_) => format!("compare {file}"),
+            None => format!("ablate {file} --from-csv {table}"),
+        });
+    } else if let Some(line) = lines.iter().find(|line| line.given.is_none()) {
         let (folder, results) = (shown(&args.folder), shown(&args.results));
         shared.next(&format!(
             "claims run {} --folder {folder} --results {results}",
             line.name
         ));
+    } else if let Some(words) = lines.iter().find_map(awaited) {
+        shared.note(&words);
     }
 }
 
@@ -167,7 +216,8 @@ fn table(lines: &[Line]) -> String {
 
 fn cells(line: &Line) -> Vec<String> {
     let Some(claim) = &line.claim else {
-        let mut cells = vec![line.name.clone(), "not run".to_owned()];
+        let word = line.given.as_ref().map_or("not run", |_| "no table");
+        let mut cells = vec![line.name.clone(), word.to_owned()];
         cells.resize(7, "-".to_owned());
         return cells;
     };
