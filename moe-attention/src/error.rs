@@ -34,6 +34,9 @@ pub enum AttentionError {
     /// Rotary positions turn pairs of coordinates, and their width is odd.
     #[error("`qk_rope_head_dim` is {0}: rotary positions need an even width")]
     OddRopeDim(usize),
+    /// A bound or an epsilon is not positive.
+    #[error("`{0}` must be positive")]
+    NotPositive(&'static str),
     /// A length or factor of YaRN is not positive.
     #[error("`{0}` of YaRN must be positive")]
     Yarn(&'static str),

@@ -5,10 +5,13 @@
 //! q = rope(x Wq), k = rope(x Wk), v = x Wv          per head, widths H*Dh, Hkv*Dh, Hkv*Dh
 //! y = concat_h softmax(q_h k_j^T / sqrt(Dh)) v_j Wo    j = h / (H / Hkv), causal
 //! ```
+//!
+//! Queries and keys may be normalised before the rotation: over all heads together, as in OLMoE
+//! (arXiv 2409.02060, section 4.1.7), or head by head, as in Qwen3 (arXiv 2505.09388, section 2).
 
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay};
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::{Linear, LinearConfig, RmsNorm, RmsNormConfig};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use crate::cache::KeysValues;
@@ -43,11 +46,32 @@ pub struct GroupedQueryAttentionConfig {
     /// keeps all tokens all the same.
     #[config(default = "None")]
     pub sliding_window: Option<usize>,
+    /// The norm of queries and keys before the rotation. Defaults to none.
+    #[config(default = "QkNorm::None")]
+    pub qk_norm: QkNorm,
+    /// The epsilon of that norm. Defaults to 1e-5.
+    #[config(default = 1e-5)]
+    pub qk_norm_eps: f64,
+    /// The bound that queries and keys, after their norm, and values are clamped to, from both sides: `clip_qkv`
+    /// of OLMoE. Defaults to none.
+    #[config(default = "None")]
+    pub clip_qkv: Option<f64>,
     /// The initializer of the four weights. Defaults to Burn's for linear layers.
     #[config(
         default = "Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false }"
     )]
     pub initializer: Initializer,
+}
+
+/// Vectors of queries and keys that are divided by their root mean square.
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+pub enum QkNorm {
+    /// None.
+    None,
+    /// Each head, as in Qwen3.
+    Heads,
+    /// All heads of a token together, as in OLMoE.
+    Width,
 }
 
 /// Causal self-attention in which groups of query heads share one key/value head.
@@ -57,6 +81,7 @@ pub struct GroupedQueryAttentionConfig {
 /// - query: [`Linear`] of `d_model` to `n_heads * head_dim`, no bias
 /// - key, value: [`Linear`] of `d_model` to `n_kv_heads * head_dim`, no bias
 /// - output: [`Linear`] of `n_heads * head_dim` to `d_model`, no bias
+/// - query_norm, key_norm: [`RmsNorm`] of one head or of all, if queries and keys are normalised
 ///
 /// Created with [`GroupedQueryAttentionConfig`].
 #[derive(Module, Debug)]
@@ -70,6 +95,10 @@ pub struct GroupedQueryAttention {
     pub value: Linear,
     /// The projection of the concatenated heads.
     pub output: Linear,
+    /// The norm of the queries, of the width of a head or of all heads.
+    pub query_norm: Option<RmsNorm>,
+    /// The norm of the keys.
+    pub key_norm: Option<RmsNorm>,
     /// The rotary positions of queries and keys.
     pub rope: RotaryEmbedding,
     /// The number of query heads.
@@ -81,6 +110,9 @@ pub struct GroupedQueryAttention {
     /// Number of keys that a query attends.
     #[module(skip)]
     pub sliding_window: Option<usize>,
+    /// The bound of queries, keys and values.
+    #[module(skip)]
+    pub clip_qkv: Option<f64>,
 }
 
 impl GroupedQueryAttentionConfig {
@@ -100,11 +132,18 @@ impl GroupedQueryAttentionConfig {
                 .with_initializer(self.initializer.clone())
                 .init(device)
         };
+        let norm = |n_heads| {
+            let width = self.norm_width(n_heads)?;
+            let norm = RmsNormConfig::new(width).with_epsilon(self.qk_norm_eps);
+            Some(norm.init(device))
+        };
         GroupedQueryAttention {
             query: linear(self.d_model, self.n_heads * head_dim),
             key: linear(self.d_model, self.n_kv_heads * head_dim),
             value: linear(self.d_model, self.n_kv_heads * head_dim),
             output: linear(self.n_heads * head_dim, self.d_model),
+            query_norm: norm(self.n_heads),
+            key_norm: norm(self.n_kv_heads),
             rope: RotaryEmbeddingConfig::new(head_dim)
                 .with_theta(self.rope_theta)
                 .with_max_seq_length(self.max_seq_length)
@@ -113,6 +152,16 @@ impl GroupedQueryAttentionConfig {
             n_kv_heads: self.n_kv_heads,
             head_dim,
             sliding_window: self.sliding_window,
+            clip_qkv: self.clip_qkv,
+        }
+    }
+
+    /// The width that the norm of queries or keys has with so many heads, if there is one.
+    fn norm_width(&self, n_heads: usize) -> Option<usize> {
+        match self.qk_norm {
+            QkNorm::None => None,
+            QkNorm::Heads => Some(self.resolved_head_dim()),
+            QkNorm::Width => Some(n_heads * self.resolved_head_dim()),
         }
     }
 
@@ -120,7 +169,8 @@ impl GroupedQueryAttentionConfig {
     ///
     /// # Errors
     ///
-    /// Names the size that is zero, the heads that do not divide, or the odd head width.
+    /// Names the size that is zero, the heads that do not divide, the odd head width, or the bound or epsilon that
+    /// is not positive.
     pub fn validate(&self) -> Result<(), AttentionError> {
         let sizes = [
             ("d_model", self.d_model),
@@ -141,9 +191,20 @@ impl GroupedQueryAttentionConfig {
                 n_kv_heads,
             });
         }
-        match self.resolved_head_dim() {
-            width if width.is_multiple_of(2) => Ok(()),
-            width => Err(AttentionError::OddHeadDim(width)),
+        let width = self.resolved_head_dim();
+        if !width.is_multiple_of(2) {
+            return Err(AttentionError::OddHeadDim(width));
+        }
+        let numbers = [
+            ("clip_qkv", self.clip_qkv.unwrap_or(1.0)),
+            ("qk_norm_eps", self.qk_norm_eps),
+        ];
+        match numbers
+            .into_iter()
+            .find(|(_, number)| number.is_nan() || *number <= 0.0)
+        {
+            Some((name, _)) => Err(AttentionError::NotPositive(name)),
+            None => Ok(()),
         }
     }
 
@@ -157,7 +218,17 @@ impl GroupedQueryAttentionConfig {
 
     /// The number of parameters.
     pub fn n_params(&self) -> usize {
+        self.n_weights() + self.n_norm_params()
+    }
+
+    /// The parameters of the four projections.
+    fn n_weights(&self) -> usize {
         2 * self.d_model * (self.n_heads + self.n_kv_heads) * self.resolved_head_dim()
+    }
+
+    fn n_norm_params(&self) -> usize {
+        let widths = [self.n_heads, self.n_kv_heads].map(|heads| self.norm_width(heads));
+        widths.into_iter().flatten().sum()
     }
 
     /// The bytes that one token adds to a [`KvCache`](crate::KvCache) of elements of `element_bytes` bytes.
@@ -168,14 +239,14 @@ impl GroupedQueryAttentionConfig {
     /// The mean FLOP of one token's forward pass in a sequence of `context` tokens.
     ///
     /// One multiply-add counts 2 FLOP. A token attends `(context + 1) / 2` tokens on average, fewer with a
-    /// window. Each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP. Softmax and rotation
+    /// window. Each costs a score and a weighted value, `4 * n_heads * head_dim` FLOP. Softmax, norms and rotation
     /// are not counted.
     pub fn flops_per_token(&self, context: usize) -> u64 {
         // Tokens 1..=w attend 1..=w keys, the others w.
         let window = self.sliding_window.unwrap_or(context).min(context);
         let pairs = window * (window + 1) / 2 + (context - window) * window;
         let scores = 4 * self.n_heads * self.resolved_head_dim() * pairs;
-        (2 * self.n_params() + scores / context.max(1)) as u64
+        (2 * self.n_weights() + scores / context.max(1)) as u64
     }
 }
 
@@ -215,15 +286,24 @@ impl GroupedQueryAttention {
         // One matrix of all tokens: faster than a product for each sequence.
         let tokens = x.reshape([batch * length, d_model]);
         let split = |x: Tensor<2>, n| x.reshape([batch, length, n, self.head_dim]).swap_dims(1, 2);
-        let query = split(project(&self.query, tokens.clone()), self.n_heads);
-        let keys = split(project(&self.key, tokens.clone()), self.n_kv_heads);
-        let values = split(project(&self.value, tokens), self.n_kv_heads);
+        let query = project(&self.query, tokens.clone());
+        let query = split(self.clipped(normed(&self.query_norm, query)), self.n_heads);
+        let keys = project(&self.key, tokens.clone());
+        let keys = split(self.clipped(normed(&self.key_norm, keys)), self.n_kv_heads);
+        let values = split(self.clipped(project(&self.value, tokens)), self.n_kv_heads);
         Heads {
             query: self.rope.forward(query, positions.clone()),
             kv: KeysValues {
                 keys: self.rope.forward(keys, positions.clone()),
                 values,
             },
+        }
+    }
+
+    fn clipped(&self, x: Tensor<2>) -> Tensor<2> {
+        match self.clip_qkv {
+            None => x,
+            Some(bound) => x.clamp(-bound, bound),
         }
     }
 
@@ -245,6 +325,15 @@ impl GroupedQueryAttention {
         let [_, d_model] = out.dims();
         out.reshape([batch, length, d_model])
     }
+}
+
+/// Normalises rows of heads `[tokens, heads * head_dim]`, each vector of the norm's width apart.
+fn normed(norm: &Option<RmsNorm>, x: Tensor<2>) -> Tensor<2> {
+    let Some(norm) = norm else { return x };
+    let [tokens, width] = x.dims();
+    let [normed] = norm.gamma.dims();
+    let vectors = x.reshape([tokens, width / normed, normed]);
+    norm.forward(vectors).reshape([tokens, width])
 }
 
 impl ModuleDisplay for GroupedQueryAttention {
@@ -457,6 +546,66 @@ mod tests {
         assert_eq!(layer.num_params(), config.n_params());
         let out = layer.forward(values([2, 5, 24], 1, &device));
         assert_eq!(out.dims(), [2, 5, 24]);
+    }
+
+    /// Divides each `width` numbers of a row by the root of their mean square.
+    fn by_hand(x: Tensor<3>, width: usize, gamma: &[f32]) -> Vec<f32> {
+        let x: Vec<f32> = x.into_data().try_to_vec().unwrap();
+        let vector = |vector: &[f32]| {
+            let mean = vector.iter().map(|x| x * x).sum::<f32>() / width as f32;
+            let scale = (mean + 1e-5).sqrt().recip();
+            let pairs = vector.iter().zip(gamma);
+            pairs.map(|(x, g)| x * scale * g).collect::<Vec<_>>()
+        };
+        x.chunks(width).flat_map(vector).collect()
+    }
+
+    #[test]
+    fn queries_and_keys_are_normed_by_head_or_over_all_heads() {
+        let device = Device::flex();
+        for (kind, query_width, key_width) in [(QkNorm::Heads, 4, 4), (QkNorm::Width, 24, 8)] {
+            let config = config().with_qk_norm(kind);
+            let mut layer = config.init(&device);
+            // 6 query heads and 2 key heads of width 4
+            assert_eq!(config.n_params(), 1536 + query_width + key_width);
+            assert_eq!(layer.num_params(), config.n_params());
+            let gamma = |width| values([1, 1, width], 3, &device).reshape([width]);
+            let query_gamma = gamma(query_width);
+            let norm = layer.query_norm.as_mut().unwrap();
+            norm.gamma = Param::from_tensor(query_gamma.clone());
+
+            let x = values([2, 5, 24], 1, &device);
+            let heads = layer.project(x.clone(), &Positions::From(0));
+            let plain = layer.query.forward(x);
+            let query_gamma: Vec<f32> = query_gamma.into_data().try_to_vec().unwrap();
+            let expected = by_hand(plain, query_width, &query_gamma);
+            let expected = Tensor::<1>::from_floats(expected.as_slice(), &device)
+                .reshape([2, 5, 6, 4])
+                .swap_dims(1, 2);
+            let expected = layer.rope.forward(expected, Positions::From(0));
+            assert_close(
+                heads.query.reshape([2, 30, 4]),
+                expected.reshape([2, 30, 4]),
+                1e-5,
+            );
+        }
+    }
+
+    #[test]
+    fn queries_keys_and_values_are_clipped_after_their_norm() {
+        let device = Device::flex();
+        let config = config()
+            .with_qk_norm(QkNorm::Heads)
+            .with_clip_qkv(Some(0.5));
+        let layer = config.init(&device);
+        let x = values([1, 1, 24], 1, &device) * 9.0;
+        // the first position is not turned
+        let heads = layer.project(x, &Positions::From(0));
+        for tensor in [heads.query, heads.kv.keys, heads.kv.values] {
+            assert_eq!(tensor.abs().max().into_scalar::<f32>(), 0.5);
+        }
+        let zero = config.with_clip_qkv(Some(0.0)).validate();
+        assert_eq!(zero, Err(AttentionError::NotPositive("clip_qkv")));
     }
 
     #[test]

@@ -9,8 +9,11 @@ use moe_checkpoint::{Precision, PublishedCheckpoint};
 use moe_models::{AnyDecoder, Decoder, DecoderInput, with_bf16_weights};
 
 /// A fixture of every family and kind of attention.
-const FIXTURES: [&str; 4] = [
+const FIXTURES: [&str; 7] = [
     "mixtral_base",
+    "olmoe_base",
+    "qwen3_sparse_step_tied",
+    "llama_base",
     "dsv1_seqaux",
     "dsv2_lite_greedy_noq",
     "dsv3_mtp",

@@ -12,9 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
-const CASES: [&str; 14] = [
+const CASES: [&str; 19] = [
     "mixtral_base",
     "mixtral_swa",
+    "olmoe_base",
+    "olmoe_clip_gqa",
+    "qwen3_base",
+    "qwen3_sparse_step_tied",
+    "llama_base",
     "dsv1_norm_batchaux_freq2",
     "dsv1_seqaux",
     "dsv2_group_q",
@@ -103,6 +108,24 @@ const QUIET: &[Quiet] = &[
         "the ends of the ramp are whole coordinates, and the factor is said besides",
     ),
     quiet(
+        "qwen3_base",
+        "intermediate_size",
+        None,
+        "the width of dense layers, and there are none",
+    ),
+    quiet(
+        "qwen3",
+        "sliding_window",
+        None,
+        "`use_sliding_window` is false",
+    ),
+    quiet(
+        "qwen3",
+        "use_sliding_window",
+        None,
+        "`sliding_window` is null",
+    ),
+    quiet(
         "dsv3_fp8",
         "quantization_config",
         None,
@@ -188,6 +211,19 @@ const QUIET: &[Quiet] = &[
 const AT_DEFAULT: &[(&str, &str)] = &[
     // (beginning of the case, field)
     ("dsv", "attention_bias"),
+    ("olmoe", "attention_bias"),
+    ("qwen3", "attention_bias"),
+    ("olmoe_base", "clip_qkv"),
+    ("olmoe_base", "norm_topk_prob"),
+    ("qwen3_sparse", "norm_topk_prob"),
+    ("olmoe_base", "num_key_value_heads"),
+    ("olmoe", "router_aux_loss_coef"),
+    ("qwen3", "router_aux_loss_coef"),
+    ("qwen3_base", "decoder_sparse_step"),
+    ("qwen3_base", "mlp_only_layers"),
+    ("qwen3", "sliding_window"),
+    ("qwen3", "use_sliding_window"),
+    ("llama", "rope_scaling"),
     ("dsv1_norm", "first_k_dense_replace"),
     ("", "hidden_act"),
     ("dsv", "num_key_value_heads"),
@@ -436,6 +472,7 @@ fn others(path: &str, value: &Value) -> Vec<Value> {
             .map(|word| json!(word))
             .chain([json!(1)])
             .collect(),
+        Value::Array(list) if list.is_empty() => vec![json!([0])],
         Value::Array(list) => {
             let more = |x: &Value| x.as_u64().map_or(json!(0), |n| json!(n + 1));
             let more = list.iter().map(more).collect();
@@ -444,6 +481,8 @@ fn others(path: &str, value: &Value) -> Vec<Value> {
         Value::Object(_) => vec![json!("no such word"), json!([])],
         Value::Null => match path {
             "sliding_window" => vec![json!(7)],
+            "clip_qkv" => vec![json!(0.5)],
+            "bos_token_id" => vec![json!(3)],
             "q_lora_rank" => vec![json!(8)],
             "rope_scaling" => vec![
                 json!({"type": "linear", "factor": 2.0}),
@@ -476,7 +515,8 @@ fn is_listed(case: &str, path: &str) -> bool {
     let name = path.rsplit('.').next().unwrap_or(path);
     let is_read = ["model_type", "model"].contains(&path)
         || path != name && name == "name"
-        || case.starts_with("switch") && name == "pad_token_id";
+        || case.starts_with("switch") && name == "pad_token_id"
+        || case.starts_with("qwen3") && name == "decoder_sparse_step";
     WITHOUT_EFFECT.contains(&name) && !is_read
 }
 

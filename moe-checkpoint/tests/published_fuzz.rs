@@ -14,8 +14,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Fixtures of every family.
-const CASES: [&str; 9] = [
+const CASES: [&str; 12] = [
     "mixtral_swa",
+    "olmoe_base",
+    "qwen3_sparse_step_tied",
+    "llama_base",
     "dsv1_norm_batchaux_freq2",
     "dsv2_group_q",
     "dsv3_fp8",

@@ -13,6 +13,11 @@ use std::path::{Path, PathBuf};
 const CASES: &[(&str, usize)] = &[
     ("mixtral_base", 29),
     ("mixtral_swa", 29),
+    ("olmoe_base", 30),
+    ("olmoe_clip_gqa", 30),
+    ("qwen3_base", 36),
+    ("qwen3_sparse_step_tied", 33),
+    ("llama_base", 18),
     ("dsv1_norm_batchaux_freq2", 32),
     ("dsv1_seqaux", 32),
     ("dsv2_group_q", 30),

@@ -271,7 +271,11 @@ fn switching_the_family_switches_what_belongs_to_it() {
         "{error}"
     );
     let error = refused(&["model.family=deepseek_moe", "model.n_dense_layers=4"]);
-    assert!(error.contains("lower model.n_dense_layers = 4"), "{error}");
+    let expected = "all 4 layers are dense, and none has the 16 experts of [experts]: lower model.n_dense_layers";
+    assert!(error.contains(expected), "{error}");
+    let error = refused(&["model.family=llama", "experts.n_experts=8"]);
+    assert!(error.contains("none has the 8 experts"), "{error}");
+    assert!(load(&["model.family=llama"]).is_ok());
     let error = refused(&["model.family=deepseek_v3", "train.seq_length=1"]);
     assert!(error.contains("above model.n_mtp_layers"), "{error}");
 }

@@ -41,13 +41,13 @@ pub enum ModelError {
     },
     /// No layer with experts.
     #[error(
-        "all {n_layers} layers are dense: lower model.n_dense_layers = {n_dense_layers} or raise model.n_layers"
+        "all {n_layers} layers are dense, and none has the {n_experts} experts of [experts]: lower model.n_dense_layers, raise model.n_layers, or take a family with experts"
     )]
     AllDense {
         /// The number of layers.
         n_layers: usize,
-        /// The number of dense layers at the start.
-        n_dense_layers: usize,
+        /// The number of experts that a layer would have.
+        n_experts: usize,
     },
     /// A noise that is as large as what it multiplies, or no number.
     #[error("the width of the input jitter is {0}: it must be at least 0 and below 1")]

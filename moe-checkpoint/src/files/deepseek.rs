@@ -5,7 +5,8 @@ use super::layout::{BankSizes, EMBEDDING, ExpertNames, HEAD, TensorCopy, bank, o
 use super::mixtral::{grouped_query_attention, norms};
 use crate::published::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
 
-static NAMES: ExpertNames = ExpertNames {
+/// The names of all families but Mixtral.
+pub(super) static NAMES: ExpertNames = ExpertNames {
     gate: "gate_proj",
     up: "up_proj",
     down: "down_proj",
@@ -147,11 +148,6 @@ fn mixture(
         d_model: published.common.hidden_size,
         d_expert: published.moe_intermediate_size,
     };
-    let gate = Entry::linear(
-        format!("{theirs}.gate.weight"),
-        [sizes.n_experts, sizes.d_model],
-        format!("{ours}.router.gate.weight"),
-    );
     let bias = (published.generation == DeepSeekGeneration::V3).then(|| {
         Entry::plain(
             format!("{theirs}.gate.e_score_correction_bias"),
@@ -164,20 +160,28 @@ fn mixture(
         let (theirs, ours) = (format!("{theirs}.shared_experts"), format!("{ours}.shared"));
         feed_forward(sizes.d_model, width, &theirs, &ours)
     });
-    let experts = format!("{theirs}.experts");
-    let experts = bank(
-        sizes,
-        &NAMES,
-        experts.clone(),
-        experts,
-        format!("{ours}.experts"),
+    let mut routed = routed(sizes, &theirs, &ours);
+    let gate = routed.next().into_iter().chain(bias);
+    gate.chain(shared.into_iter().flatten()).chain(routed)
+}
+
+/// The gate of a mixture, and then its experts.
+pub(super) fn routed(
+    sizes: BankSizes,
+    theirs: &str,
+    ours: &str,
+) -> impl Iterator<Item = Entry> + use<> {
+    let gate = Entry::linear(
+        format!("{theirs}.gate.weight"),
+        [sizes.n_experts, sizes.d_model],
+        format!("{ours}.router.gate.weight"),
     );
-    let gate = std::iter::once(gate).chain(bias);
-    gate.chain(shared.into_iter().flatten()).chain(experts)
+    let (theirs, ours) = (format!("{theirs}.experts"), format!("{ours}.experts"));
+    std::iter::once(gate).chain(bank(sizes, &NAMES, theirs.clone(), theirs, ours))
 }
 
 /// One feed-forward, here a bank of a single expert.
-fn feed_forward(d_model: usize, width: usize, theirs: &str, ours: &str) -> [Entry; 3] {
+pub(super) fn feed_forward(d_model: usize, width: usize, theirs: &str, ours: &str) -> [Entry; 3] {
     let linear = |name: &str, shape, parameter: &str| {
         Entry::linear(
             format!("{theirs}.{name}.weight"),

@@ -23,14 +23,6 @@ pub enum CheckpointError {
     /// A file that stands for another.
     #[error("{0} {LFS_POINTER}")]
     Pointer(PathBuf),
-    /// A family that is known for its sizes alone.
-    #[error("{path}: models of type \"{model_type}\" are counted, not built")]
-    CountedOnly {
-        /// The configuration's file.
-        path: PathBuf,
-        /// The family.
-        model_type: &'static str,
-    },
     /// A file could not be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {

@@ -46,8 +46,8 @@ impl PublishedCheckpoint {
             leave_out_missing_modules(published, files);
         }
         let model = described(&config, path)?;
-        if let (Some(layout), Tensors::Published(files)) = (Layout::new(&config), &tensors) {
-            source::check(files, &layout)?;
+        if let Tensors::Published(files) = &tensors {
+            source::check(files, &Layout::new(&config))?;
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -85,7 +85,7 @@ impl PublishedCheckpoint {
 
     /// The published tensors and their places in the model.
     pub fn layout(&self) -> Layout<'_> {
-        Layout::new(&self.config).expect("a checkpoint of a family without a layout is not opened")
+        Layout::new(&self.config)
     }
 
     /// Reads one tensor by its published name in f32, in the published order; none if the model has no
@@ -181,12 +181,7 @@ pub(super) fn described(
     config: &PublishedConfig,
     path: PathBuf,
 ) -> Result<PublishedModel, CheckpointError> {
-    let Some(model) = config.model() else {
-        return Err(CheckpointError::CountedOnly {
-            path,
-            model_type: config.model_type(),
-        });
-    };
+    let model = config.model();
     match model.decoder.validate(&model.router) {
         Ok(()) => Ok(model),
         Err(error) => Err(CheckpointError::Model {

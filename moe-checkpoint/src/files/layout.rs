@@ -1,7 +1,7 @@
 //! Published tensors of a model: one list a family, in both directions.
 
 use super::entry::Entry;
-use super::{deepseek, mixtral};
+use super::{deepseek, llama, mixtral, olmoe, qwen3};
 use crate::published::PublishedConfig;
 use std::collections::BTreeMap;
 
@@ -24,12 +24,9 @@ pub struct Layout<'a> {
 pub type ByParameter = BTreeMap<String, Vec<Entry>>;
 
 impl<'a> Layout<'a> {
-    /// The list of a model's tensors; none for a family that is known for its sizes alone.
-    pub fn new(config: &'a PublishedConfig) -> Option<Self> {
-        match config {
-            PublishedConfig::Mixtral(_) | PublishedConfig::DeepSeek(_) => Some(Self { config }),
-            PublishedConfig::Olmoe(_) => None,
-        }
+    /// The list of a model's tensors.
+    pub fn new(config: &'a PublishedConfig) -> Self {
+        Self { config }
     }
 
     /// The entries, made one by one, so that a configuration of absurd sizes costs nothing before a
@@ -38,7 +35,9 @@ impl<'a> Layout<'a> {
         match self.config {
             PublishedConfig::Mixtral(published) => Box::new(mixtral::entries(published)),
             PublishedConfig::DeepSeek(published) => Box::new(deepseek::entries(published)),
-            PublishedConfig::Olmoe(_) => Box::new(std::iter::empty()),
+            PublishedConfig::Olmoe(published) => Box::new(olmoe::entries(published)),
+            PublishedConfig::Qwen3Moe(published) => Box::new(qwen3::entries(published)),
+            PublishedConfig::Llama(published) => Box::new(llama::entries(published)),
         }
     }
 
@@ -51,7 +50,7 @@ impl<'a> Layout<'a> {
         });
         let more = match self.config {
             PublishedConfig::DeepSeek(published) => deepseek::copies(published),
-            PublishedConfig::Mixtral(_) | PublishedConfig::Olmoe(_) => Vec::new(),
+            _ => Vec::new(),
         };
         head.into_iter().chain(more).collect()
     }

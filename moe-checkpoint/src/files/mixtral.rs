@@ -54,9 +54,7 @@ fn mixture(
 /// The entries of grouped-query attention.
 pub(super) fn grouped_query_attention(common: &Common, theirs: &str, ours: &str) -> [Entry; 4] {
     let d_model = common.hidden_size;
-    let head_dim = common
-        .head_dim
-        .unwrap_or(d_model / common.num_attention_heads);
+    let head_dim = common.resolved_head_dim();
     let query = common.num_attention_heads * head_dim;
     let key = common.num_key_value_heads * head_dim;
     let linear = |name: &str, shape, parameter: &str| {
@@ -71,6 +69,21 @@ pub(super) fn grouped_query_attention(common: &Common, theirs: &str, ours: &str)
         linear("k_proj", [key, d_model], "key"),
         linear("v_proj", [key, d_model], "value"),
         linear("o_proj", [d_model, query], "output"),
+    ]
+}
+
+/// The entries of the norms of queries and keys, of so many numbers.
+pub(super) fn qk_norms(widths: [usize; 2], theirs: &str, ours: &str) -> [Entry; 2] {
+    let norm = |name: &str, width, parameter: &str| {
+        Entry::plain(
+            format!("{theirs}.self_attn.{name}.weight"),
+            &[width],
+            format!("{ours}.attention.{parameter}.gamma"),
+        )
+    };
+    [
+        norm("q_norm", widths[0], "query_norm"),
+        norm("k_norm", widths[1], "key_norm"),
     ]
 }
 

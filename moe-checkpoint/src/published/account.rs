@@ -1,7 +1,6 @@
 //! Size and cost of a published model, from its configuration alone.
 
-use super::{PublishedConfig, PublishedMixtral, PublishedModel, PublishedOlmoe};
-use moe_models::Account;
+use super::PublishedConfig;
 use serde::Serialize;
 
 /// The size and cost of a published model.
@@ -60,31 +59,15 @@ impl PublishedConfig {
     ///
     /// May panic, or give numbers that mean nothing, where `check` returns an error.
     pub fn account(&self, seq_length: usize) -> PublishedAccount {
-        let model = self.counted();
+        let model = self.model();
         let counted = model.decoder.account(&model.router, 1, seq_length);
-        match self {
-            Self::Olmoe(published) => self.published_account(&counted, published.head_norms()),
-            _ => self.published_account(&counted, 0),
-        }
-    }
-
-    /// The model that is counted: this one, or the most alike that can be built.
-    pub(super) fn counted(&self) -> PublishedModel {
-        let model = match self {
-            Self::Olmoe(published) => Self::Mixtral(published.without_head_norms()).model(),
-            _ => self.model(),
-        };
-        model.expect("only OLMoE is not a model, and a Mixtral is one")
-    }
-
-    fn published_account(&self, counted: &Account, more: usize) -> PublishedAccount {
         let final_norm = self.common().hidden_size;
         PublishedAccount {
-            params_total: counted.params_total - counted.params_mtp + more,
+            params_total: counted.params_total - counted.params_mtp,
             params_mtp: counted.params_mtp,
-            params_active: counted.params_active + more,
-            params_active_head_only: counted.params_active_head_only + more - final_norm,
-            params_active_no_embedding: counted.params_active_no_embedding + more - final_norm,
+            params_active: counted.params_active,
+            params_active_head_only: counted.params_active_head_only - final_norm,
+            params_active_no_embedding: counted.params_active_no_embedding - final_norm,
             flops_per_token: counted.flops_per_token,
             kv_elements_per_token: counted.kv_bytes_per_token / size_of::<f32>(),
             kv_elements_per_token_materialised: self.materialised(),
@@ -98,10 +81,9 @@ impl PublishedConfig {
             Self::DeepSeek(published) => published
                 .latent
                 .map(|l| l.qk_nope_head_dim + l.qk_rope_head_dim + l.v_head_dim),
-            Self::Mixtral(_) | Self::Olmoe(_) => None,
+            _ => None,
         };
-        let head_dim = common.hidden_size / common.num_attention_heads;
-        let widths = widths.unwrap_or(2 * common.head_dim.unwrap_or(head_dim));
+        let widths = widths.unwrap_or(2 * common.resolved_head_dim());
         common.num_hidden_layers * common.num_attention_heads * widths
     }
 
@@ -114,28 +96,6 @@ impl PublishedConfig {
             }
             _ => AttentionKind::Grouped,
         }
-    }
-}
-
-impl PublishedOlmoe {
-    /// The Mixtral that this is but for its norms of queries and keys.
-    fn without_head_norms(&self) -> PublishedMixtral {
-        PublishedMixtral {
-            common: self.common.clone(),
-            num_local_experts: self.num_experts,
-            num_experts_per_tok: self.num_experts_per_tok,
-            router_aux_loss_coef: 0.0,
-            router_jitter_noise: 0.0,
-            sliding_window: None,
-        }
-    }
-
-    /// The parameters of the norms of queries and keys, each as wide as all its heads.
-    fn head_norms(&self) -> usize {
-        let common = &self.common;
-        let head_dim = common.hidden_size / common.num_attention_heads;
-        let heads = common.num_attention_heads + common.num_key_value_heads;
-        common.num_hidden_layers * heads * common.head_dim.unwrap_or(head_dim)
     }
 }
 
@@ -157,6 +117,9 @@ mod tests {
             ("deepseek-v2-lite", 15_706_484_224, 2_661_150_208),
             ("deepseek-v3", 671_026_419_200, 37_552_297_472),
             ("olmoe-1b-7b", 6_919_161_856, 1_282_017_280),
+            ("qwen3-30b-a3b", 30_532_122_624, 3_353_032_704),
+            ("qwen3-235b-a22b", 235_093_634_560, 22_190_763_520),
+            ("smollm2-135m", 134_515_008, 134_515_008),
         ];
         for (name, total, active) in cases {
             let account = account(name);

@@ -73,6 +73,21 @@ pub struct Common {
 }
 
 impl Common {
+    /// Refuses scaled rotary positions, for families that are read without them.
+    pub(super) fn check_default_rope(&self) -> Result<(), Refusal> {
+        let rule = "scaled rotary positions are read for DeepSeek-V2 and V3 alone";
+        match self.rope.yarn {
+            Some(yarn) => Err(Refusal::new("rope_scaling.factor", yarn.factor, rule)),
+            None => Ok(()),
+        }
+    }
+
+    /// The width of a head.
+    pub fn resolved_head_dim(&self) -> usize {
+        self.head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
     /// Refuses sizes that no model has.
     fn check(&self) -> Result<(), Refusal> {
         check_sizes(&[

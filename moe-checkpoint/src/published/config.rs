@@ -3,8 +3,10 @@
 use super::deepseek::{DeepSeekFields, DeepSeekGeneration, PublishedDeepSeek};
 use super::defaults::with_defaults;
 use super::error::{PublishedError, Refusal};
+use super::llama::{LlamaFields, PublishedLlama};
 use super::mixtral::{MixtralFields, PublishedMixtral};
 use super::olmoe::{OlmoeFields, PublishedOlmoe};
+use super::qwen3::{PublishedQwen3Moe, Qwen3MoeFields};
 use super::{Common, MODEL_TYPES};
 use crate::disk::{MOST_TEXT, read_at_most};
 use crate::pointer::LFS_PREFIX;
@@ -21,8 +23,12 @@ pub enum PublishedConfig {
     Mixtral(PublishedMixtral),
     /// DeepSeekMoE, DeepSeek-V2 or DeepSeek-V3.
     DeepSeek(PublishedDeepSeek),
-    /// OLMoE, for its sizes alone.
+    /// OLMoE.
     Olmoe(PublishedOlmoe),
+    /// Qwen3-MoE.
+    Qwen3Moe(PublishedQwen3Moe),
+    /// Llama, without experts.
+    Llama(PublishedLlama),
 }
 
 #[derive(Deserialize)]
@@ -58,6 +64,12 @@ impl PublishedConfig {
             "olmoe" => fields::<OlmoeFields>(&model_type, text, path)?
                 .resolve()
                 .map(Self::Olmoe),
+            "qwen3_moe" => fields::<Qwen3MoeFields>(&model_type, text, path)?
+                .resolve()
+                .map(Self::Qwen3Moe),
+            "llama" => fields::<LlamaFields>(&model_type, text, path)?
+                .resolve()
+                .map(Self::Llama),
             other => {
                 debug_assert!(!MODEL_TYPES.contains(&other));
                 return Err(PublishedError::UnknownType {
@@ -75,6 +87,39 @@ impl PublishedConfig {
             Self::Mixtral(published) => &published.common,
             Self::DeepSeek(published) => &published.common,
             Self::Olmoe(published) => &published.common,
+            Self::Qwen3Moe(published) => &published.common,
+            Self::Llama(published) => &published.common,
+        }
+    }
+
+    /// The number of experts of a mixture; 1 of a model without experts.
+    pub fn n_experts(&self) -> usize {
+        match self {
+            Self::Mixtral(published) => published.num_local_experts,
+            Self::DeepSeek(published) => published.n_routed_experts,
+            Self::Olmoe(published) => published.num_experts,
+            Self::Qwen3Moe(published) => published.num_experts,
+            Self::Llama(_) => 1,
+        }
+    }
+
+    /// Tells whether a layer is a mixture of experts.
+    pub fn is_mixture(&self, layer: usize) -> bool {
+        match self {
+            Self::Mixtral(_) | Self::Olmoe(_) => true,
+            Self::DeepSeek(published) => published.is_mixture(layer),
+            Self::Qwen3Moe(published) => published.is_mixture(layer),
+            Self::Llama(_) => false,
+        }
+    }
+
+    /// Weight of the balance loss over the tokens of all layers together, in families that have it.
+    pub fn pooled_balance(&self) -> Option<f64> {
+        match self {
+            Self::Mixtral(published) => Some(published.router_aux_loss_coef),
+            Self::Olmoe(published) => Some(published.router_aux_loss_coef),
+            Self::Qwen3Moe(published) => Some(published.router_aux_loss_coef),
+            Self::DeepSeek(_) | Self::Llama(_) => None,
         }
     }
 
@@ -84,6 +129,8 @@ impl PublishedConfig {
             Self::Mixtral(_) => "mixtral",
             Self::DeepSeek(published) => published.generation.model_type(),
             Self::Olmoe(_) => "olmoe",
+            Self::Qwen3Moe(_) => "qwen3_moe",
+            Self::Llama(_) => "llama",
         }
     }
 }
@@ -245,11 +292,11 @@ mod tests {
 
     #[test]
     fn an_unknown_type_names_those_known() {
-        let error = parse(&json!({"model_type": "llama"})).expect_err("not known");
+        let error = parse(&json!({"model_type": "gpt2"})).expect_err("not known");
         assert_eq!(
             error.to_string(),
-            "x/config.json: model_type \"llama\" is not known here; known are the decoders mixtral, \
-             deepseek, deepseek_v2, deepseek_v3, olmoe, and besides them switch_transformers and \
+            "x/config.json: model_type \"gpt2\" is not known here; known are the decoders mixtral, \
+             deepseek, deepseek_v2, deepseek_v3, olmoe, qwen3_moe, llama, and besides them switch_transformers and \
              VisionTransformerMoe"
         );
     }

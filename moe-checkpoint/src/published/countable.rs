@@ -19,7 +19,7 @@ impl PublishedConfig {
     ///
     /// Returns an error that says what does not fit, or names a field that is too large.
     pub fn check(&self, seq_length: usize, path: &Path) -> Result<(), PublishedError> {
-        let model = self.counted();
+        let model = self.model();
         let checked = model.decoder.validate(&model.router);
         checked.map_err(|error| PublishedError::Model {
             path: path.to_owned(),
@@ -63,6 +63,25 @@ impl PublishedConfig {
                 ]);
                 products.push(attention(common, layers));
             }
+            Self::Qwen3Moe(published) => {
+                let width = ("moe_intermediate_size", published.moe_intermediate_size);
+                let experts = ("num_experts", published.num_experts);
+                products.push(vec![layers, d, width, experts]);
+                products.push(vec![
+                    layers,
+                    d,
+                    ("intermediate_size", common.intermediate_size),
+                ]);
+                products.push(attention(common, layers));
+            }
+            Self::Llama(_) => {
+                products.push(vec![
+                    layers,
+                    d,
+                    ("intermediate_size", common.intermediate_size),
+                ]);
+                products.push(attention(common, layers));
+            }
             Self::DeepSeek(published) => {
                 let further = published.num_nextn_predict_layers;
                 let further = ("num_nextn_predict_layers", further);
@@ -78,7 +97,7 @@ impl PublishedConfig {
 
 fn attention(common: &Common, layers: (&'static str, usize)) -> Sizes {
     let heads = common.num_attention_heads;
-    let head_dim = common.head_dim.unwrap_or(common.hidden_size / heads);
+    let head_dim = common.resolved_head_dim();
     vec![
         layers,
         ("hidden_size", common.hidden_size),

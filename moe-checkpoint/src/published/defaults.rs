@@ -22,7 +22,7 @@ fn aliases(model_type: &str) -> &'static [(&'static str, &'static str)] {
         "mixtral" => &[("num_experts", "num_local_experts")],
         "deepseek_v2" => &[("num_experts", "n_routed_experts")],
         "deepseek_v3" => &[("num_local_experts", "n_routed_experts")],
-        "olmoe" => &[("num_local_experts", "num_experts")],
+        "olmoe" | "qwen3_moe" => &[("num_local_experts", "num_experts")],
         "switch_transformers" => &[
             ("hidden_size", "d_model"),
             ("num_attention_heads", "num_heads"),
@@ -68,6 +68,8 @@ fn defaults(model_type: &str) -> Value {
         "deepseek_v2" => deepseek_v2(),
         "deepseek_v3" => deepseek_v3(),
         "olmoe" => olmoe(),
+        "qwen3_moe" => qwen3_moe(),
+        "llama" => llama(),
         _ => Value::Null,
     }
 }
@@ -118,7 +120,25 @@ fn olmoe() -> Value {
     json!({
         "vocab_size": 50304, "hidden_size": 2048, "intermediate_size": 2048, "num_hidden_layers": 16,
         "num_attention_heads": 16, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
-        "eos_token_id": 50279, "num_experts_per_tok": 8, "num_experts": 64
+        "eos_token_id": 50279, "num_experts_per_tok": 8, "num_experts": 64, "norm_topk_prob": false,
+        "router_aux_loss_coef": 0.01
+    })
+}
+
+fn qwen3_moe() -> Value {
+    json!({
+        "vocab_size": 151_936, "hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 24,
+        "num_attention_heads": 32, "num_key_value_heads": 4, "max_position_embeddings": 32768,
+        "rms_norm_eps": 1e-6, "decoder_sparse_step": 1, "moe_intermediate_size": 768,
+        "num_experts_per_tok": 8, "num_experts": 128, "norm_topk_prob": false,
+        "router_aux_loss_coef": 0.001, "sliding_window": 4096
+    })
+}
+
+fn llama() -> Value {
+    json!({
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "eos_token_id": 2
     })
 }
 
@@ -240,9 +260,46 @@ mod tests {
             },
             num_experts: 64,
             num_experts_per_tok: 8,
+            norm_topk_prob: false,
+            router_aux_loss_coef: 0.01,
+            clip_qkv: None,
         };
         let read = parse(&json!({"model_type": "olmoe"})).expect("defaults");
         assert_eq!(read, PublishedConfig::Olmoe(expected));
+    }
+
+    #[test]
+    fn what_qwen3_moe_and_llama_leave_out_is_as_in_the_reference() {
+        let read = |model_type: &str| parse(&json!({"model_type": model_type})).expect("defaults");
+        let PublishedConfig::Qwen3Moe(qwen3) = read("qwen3_moe") else {
+            panic!("a Qwen3-MoE");
+        };
+        let common = &qwen3.common;
+        assert_eq!(
+            (
+                common.vocab_size,
+                common.hidden_size,
+                common.num_hidden_layers
+            ),
+            (151_936, 2048, 24)
+        );
+        // head_dim is hidden_size / num_attention_heads in the code, and None in the configuration
+        assert_eq!((common.head_dim, common.resolved_head_dim()), (None, 64));
+        assert_eq!((common.num_key_value_heads, common.rope), (4, PLAIN));
+        assert_eq!((qwen3.num_experts, qwen3.num_experts_per_tok), (128, 8));
+        assert_eq!(
+            (qwen3.norm_topk_prob, qwen3.router_aux_loss_coef),
+            (false, 0.001)
+        );
+        // `sliding_window` is 4096, and `use_sliding_window` is false
+        assert_eq!(qwen3.sliding_window, None);
+        assert!((0..24).all(|layer| qwen3.is_mixture(layer)));
+
+        let llama = read("llama");
+        assert_eq!(llama.common().num_key_value_heads, 32);
+        assert_eq!(llama.common().rms_norm_eps, 1e-6);
+        // Llama-7B: 2 x 32,000 x 4,096 + 32 (4 x 4,096^2 + 3 x 4,096 x 11,008 + 2 x 4,096) + 4,096
+        assert_eq!(llama.account(16).params_total, 6_738_415_616);
     }
 
     /// Positions of the base 10000, which is the default of every family but Mixtral.

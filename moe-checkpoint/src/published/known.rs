@@ -27,6 +27,9 @@ known!(
     "deepseek-v2-lite",
     "deepseek-v3",
     "olmoe-1b-7b",
+    "qwen3-30b-a3b",
+    "qwen3-235b-a22b",
+    "smollm2-135m",
 );
 
 known!(
@@ -53,6 +56,11 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("deepseek-r1-0528", "deepseek-v3"),
     ("olmoe-1b-7b-0924", "olmoe-1b-7b"),
     ("olmoe-1b-7b-0125", "olmoe-1b-7b"),
+    ("qwen3-30b-a3b-instruct-2507", "qwen3-30b-a3b"),
+    ("qwen3-30b-a3b-thinking-2507", "qwen3-30b-a3b"),
+    ("qwen3-235b-a22b-instruct-2507", "qwen3-235b-a22b"),
+    ("qwen3-235b-a22b-thinking-2507", "qwen3-235b-a22b"),
+    ("smollm2-135m-instruct", "smollm2-135m"),
 ];
 
 /// The name in [`KNOWN_MODELS`] or [`KNOWN_SWITCH_MODELS`] of a model as others spell it, such as

@@ -65,10 +65,7 @@ impl PublishedMixtral {
             ("sliding_window", window.min(1 << 20)),
         ])?;
         check_jitter(self.router_jitter_noise)?;
-        if let Some(yarn) = self.common.rope.yarn {
-            let rule = "Mixtral's rotary positions are of the default kind";
-            return Err(Refusal::new("rope_scaling.factor", yarn.factor, rule));
-        }
+        self.common.check_default_rope()?;
         check_weight("router_aux_loss_coef", self.router_aux_loss_coef)
     }
 }

@@ -9,9 +9,11 @@ mod defaults;
 mod ends;
 mod error;
 mod known;
+mod llama;
 mod mixtral;
 mod model;
 mod olmoe;
+mod qwen3;
 mod rope;
 mod switch;
 mod switch_account;
@@ -31,9 +33,11 @@ pub use deepseek::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
 pub use ends::ends;
 pub use error::PublishedError;
 pub use known::{KNOWN_MODELS, KNOWN_SWITCH_MODELS, known_name};
+pub use llama::PublishedLlama;
 pub use mixtral::PublishedMixtral;
 pub use model::PublishedModel;
 pub use olmoe::PublishedOlmoe;
+pub use qwen3::PublishedQwen3Moe;
 pub use rope::{PublishedRope, PublishedYarn};
 pub use switch::PublishedSwitch;
 pub use unread::WITHOUT_EFFECT;
@@ -44,4 +48,12 @@ pub use vmoe_router::{PublishedVmoeLosses, PublishedVmoeRouter};
 pub(crate) use words::in_words_of;
 
 /// The values of `model_type` that are known.
-pub const MODEL_TYPES: [&str; 5] = ["mixtral", "deepseek", "deepseek_v2", "deepseek_v3", "olmoe"];
+pub const MODEL_TYPES: [&str; 7] = [
+    "mixtral",
+    "deepseek",
+    "deepseek_v2",
+    "deepseek_v3",
+    "olmoe",
+    "qwen3_moe",
+    "llama",
+];

@@ -2,11 +2,11 @@
 
 use super::{
     Common, DeepSeekGeneration, PublishedConfig, PublishedDeepSeek, PublishedLatent,
-    PublishedMixtral,
+    PublishedLlama, PublishedMixtral, PublishedOlmoe, PublishedQwen3Moe,
 };
 use burn::tensor::Device;
 use moe_attention::{
-    GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig, RotaryLayout, YarnConfig,
+    GroupedQueryAttentionConfig, MultiHeadLatentAttentionConfig, QkNorm, RotaryLayout, YarnConfig,
 };
 use moe_experts::MoeLayerConfig;
 use moe_models::deepseek::{DeepSeekAttentionConfig, DeepSeekConfig};
@@ -36,13 +36,14 @@ impl PublishedModel {
 }
 
 impl PublishedConfig {
-    /// The decoder and the router that this describes; none for a family that is known for its sizes
-    /// alone.
-    pub fn model(&self) -> Option<PublishedModel> {
+    /// The decoder and the router that this describes.
+    pub fn model(&self) -> PublishedModel {
         match self {
-            Self::Mixtral(published) => Some(published.model()),
-            Self::DeepSeek(published) => Some(published.model()),
-            Self::Olmoe(_) => None,
+            Self::Mixtral(published) => published.model(),
+            Self::DeepSeek(published) => published.model(),
+            Self::Olmoe(published) => published.model(),
+            Self::Qwen3Moe(published) => published.model(),
+            Self::Llama(published) => published.model(),
         }
     }
 }
@@ -57,6 +58,20 @@ impl Common {
         .with_head_dim(self.head_dim.unwrap_or(0))
         .with_rope_theta(self.rope.theta)
         .with_max_seq_length(self.tabled_positions())
+        .with_qk_norm_eps(self.rms_norm_eps)
+    }
+
+    /// A decoder with grouped-query attention, of layers that may be dense.
+    fn layers(
+        &self,
+        attention: GroupedQueryAttentionConfig,
+        experts: MoeLayerConfig,
+    ) -> DeepSeekConfig {
+        let attention = DeepSeekAttentionConfig::Gqa(attention);
+        DeepSeekConfig::new(self.vocab_size, self.num_hidden_layers, attention, experts)
+            .with_d_dense(self.intermediate_size)
+            .with_norm_eps(self.rms_norm_eps)
+            .with_tied_embeddings(self.tie_word_embeddings)
     }
 
     fn tabled_positions(&self) -> usize {
@@ -101,6 +116,79 @@ impl PublishedMixtral {
     }
 }
 
+impl PublishedOlmoe {
+    fn model(&self) -> PublishedModel {
+        let common = &self.common;
+        let attention = common.grouped_query_attention();
+        let attention = attention
+            .with_qk_norm(QkNorm::Width)
+            .with_clip_qkv(self.clip_qkv);
+        let experts = MoeLayerConfig::new(
+            common.hidden_size,
+            self.num_experts,
+            common.intermediate_size,
+        );
+        let decoder = MixtralConfig::new(
+            common.vocab_size,
+            common.num_hidden_layers,
+            attention,
+            experts,
+        )
+        .with_norm_eps(common.rms_norm_eps)
+        .with_tied_embeddings(common.tie_word_embeddings);
+        PublishedModel {
+            decoder: DecoderConfig::Mixtral(decoder),
+            router: softmax_top_k(self.num_experts_per_tok, self.norm_topk_prob),
+        }
+    }
+}
+
+impl PublishedQwen3Moe {
+    fn model(&self) -> PublishedModel {
+        let common = &self.common;
+        let attention = common.grouped_query_attention();
+        let attention = attention
+            .with_qk_norm(QkNorm::Heads)
+            .with_sliding_window(self.sliding_window);
+        let experts = MoeLayerConfig::new(
+            common.hidden_size,
+            self.num_experts,
+            self.moe_intermediate_size,
+        );
+        let decoder = common
+            .layers(attention, experts)
+            .with_moe_every(self.decoder_sparse_step)
+            .with_moe_offset(self.decoder_sparse_step - 1)
+            .with_dense_layers(self.mlp_only_layers.clone());
+        PublishedModel {
+            decoder: DecoderConfig::DeepSeek(decoder),
+            router: softmax_top_k(self.num_experts_per_tok, self.norm_topk_prob),
+        }
+    }
+}
+
+impl PublishedLlama {
+    fn model(&self) -> PublishedModel {
+        let common = &self.common;
+        let none = MoeLayerConfig::new(common.hidden_size, 1, common.intermediate_size);
+        let decoder = common
+            .layers(common.grouped_query_attention(), none)
+            .with_n_dense_layers(common.num_hidden_layers);
+        PublishedModel {
+            decoder: DecoderConfig::DeepSeek(decoder),
+            router: softmax_top_k(1, false),
+        }
+    }
+}
+
+/// The router of OLMoE and Qwen3-MoE: the largest of the softmax over all experts.
+fn softmax_top_k(top_k: usize, norm_topk_prob: bool) -> RouterConfig {
+    RouterConfig::DeepSeekMoe(DeepSeekMoeRouterConfig {
+        top_k,
+        norm_topk_prob,
+    })
+}
+
 impl PublishedDeepSeek {
     fn model(&self) -> PublishedModel {
         let common = &self.common;
@@ -109,6 +197,8 @@ impl PublishedDeepSeek {
             n_layers: common.num_hidden_layers,
             n_dense_layers: self.first_k_dense_replace,
             moe_every: self.moe_layer_freq,
+            moe_offset: 0,
+            dense_layers: Vec::new(),
             d_dense: common.intermediate_size,
             norm_eps: common.rms_norm_eps,
             attention: match &self.latent {

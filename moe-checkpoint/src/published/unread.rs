@@ -38,6 +38,8 @@ pub const WITHOUT_EFFECT: &[&str] = &[
     "label2id",
     "length_penalty",
     "max_length",
+    // in the reference every layer of Qwen3-MoE has the window or none has
+    "max_window_layers",
     "min_length",
     "model",
     "model_type",

@@ -34,6 +34,19 @@ const MIXTRAL: Words = &[
     ("experts.d_expert", "intermediate_size"),
 ];
 
+const OLMOE: Words = &[
+    ("experts.n_experts", "num_experts"),
+    ("experts.d_expert", "intermediate_size"),
+    ("qk_norm_eps", "rms_norm_eps"),
+];
+
+const QWEN3: Words = &[
+    ("model.moe_every", "decoder_sparse_step"),
+    ("experts.n_experts", "num_experts"),
+    ("experts.d_expert", "moe_intermediate_size"),
+    ("qk_norm_eps", "rms_norm_eps"),
+];
+
 const DEEPSEEK: Words = &[
     ("experts.n_experts", "n_routed_experts"),
     ("experts.d_expert", "moe_intermediate_size"),
@@ -76,7 +89,9 @@ pub(crate) fn in_words_of(model_type: &str, error: &ModelError) -> String {
     let families: &[Words] = match model_type {
         "switch_transformers" => &[SWITCH],
         "VisionTransformerMoe" => &[VISION],
-        "mixtral" | "olmoe" => &[DECODER, MIXTRAL],
+        "mixtral" => &[DECODER, MIXTRAL],
+        "olmoe" => &[DECODER, OLMOE],
+        "qwen3_moe" => &[QWEN3, DECODER],
         _ => &[DECODER, DEEPSEEK],
     };
     let words = families.iter().copied().flatten();

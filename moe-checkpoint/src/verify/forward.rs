@@ -42,7 +42,7 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &PublishedConfig, output:
     for (layer, loss) in mixtures.iter().zip(injected(config, &output.routings)) {
         checker.tensor(&format!("aux_loss.{layer}"), loss, LOSS);
     }
-    if let PublishedConfig::Mixtral(_) = config {
+    if config.pooled_balance().is_some() {
         checker.tensor("aux_loss", pooled(&output.routings), LOSS);
     }
 }
@@ -50,12 +50,7 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &PublishedConfig, output:
 /// The layers that are mixtures of experts.
 pub(super) fn mixtures(config: &PublishedConfig) -> Vec<usize> {
     let layers = 0..config.common().num_hidden_layers;
-    match config {
-        PublishedConfig::DeepSeek(published) => layers
-            .filter(|layer| published.is_mixture(*layer))
-            .collect(),
-        PublishedConfig::Mixtral(_) | PublishedConfig::Olmoe(_) => layers.collect(),
-    }
+    layers.filter(|&layer| config.is_mixture(layer)).collect()
 }
 
 /// Compares a routing, the choice of each token in the order of experts.
@@ -106,7 +101,7 @@ pub(super) fn check_masked(
     let seen: Vec<bool> = padding.iter().map(|padded| !padded).collect();
     let output = model.forward(DecoderInput::new(inputs).padding(padding.into()));
     checker.rows("masked.logits", output.logits, &seen, LOGITS);
-    if let PublishedConfig::Mixtral(_) = config {
+    if config.pooled_balance().is_some() {
         checker.tensor("masked.aux_loss", pooled(&output.routings), LOSS);
     }
     Ok(())

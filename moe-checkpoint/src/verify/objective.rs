@@ -25,11 +25,9 @@ pub(super) fn losses(
     tokens: Tensor<2, Int>,
 ) -> Losses {
     let lm = next_token_loss(output.logits.clone(), tokens);
-    let balance = match config {
-        PublishedConfig::Mixtral(published) => {
-            pooled(&output.routings) * published.router_aux_loss_coef
-        }
-        _ => {
+    let balance = match config.pooled_balance() {
+        Some(weight) => pooled(&output.routings) * weight,
+        None => {
             let layers = injected(config, &output.routings).into_iter();
             let zero = lm.zeros_like();
             layers.fold(zero, |sum, loss| sum + loss)
@@ -52,7 +50,7 @@ pub(super) fn balance_report(config: &PublishedConfig) -> BalanceReport {
     }
 }
 
-/// Mixtral's balance loss, over the tokens of all layers together.
+/// The balance loss of Mixtral, OLMoE and Qwen3-MoE, over the tokens of all layers together.
 pub(super) fn pooled(routings: &[Routing]) -> Tensor<1> {
     let routings: Vec<&Routing> = routings.iter().collect();
     load_balance_pooled(&routings)

@@ -34,7 +34,7 @@ pub struct AuditArgs {
 }
 
 impl AuditArgs {
-    /// Refuses models that have no order of tokens.
+    /// Refuses models that have no order of tokens, or no router.
     fn check_family(&self) -> anyhow::Result<()> {
         match RunConfig::load(&self.config, &self.overrides) {
             Ok(resolved) if resolved.config.causality().is_none() => Err(Usage::error(format!(
@@ -42,6 +42,12 @@ impl AuditArgs {
                 self.config.display(),
                 resolved.config.model.name()
             ))),
+            Ok(resolved) if resolved.config.model().n_moe_layers() == 0 => {
+                Err(Usage::error(format!(
+                    "{}: all layers are dense, so no router can leak; audit a model with experts",
+                    self.config.display()
+                )))
+            }
             _ => Ok(()),
         }
     }

@@ -27,8 +27,9 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Example:\n  moe inspect configs/quickstart.toml experts.n_experts=64")]
 pub struct InspectArgs {
     /// A configuration, the folder of a run or of a published checkpoint, or the name of a published
-    /// model, as it is usually spelled (mistralai/Mixtral-8x7B-v0.1): mixtral-8x7b, mixtral-8x22b, deepseek-moe-16b, deepseek-v2, deepseek-v2-lite, deepseek-v3,
-    /// olmoe-1b-7b, switch-base-8, switch-base-128
+    /// model, as it is usually spelled (mistralai/Mixtral-8x7B-v0.1): mixtral-8x7b, mixtral-8x22b, deepseek-moe-16b,
+    /// deepseek-v2, deepseek-v2-lite, deepseek-v3, olmoe-1b-7b, qwen3-30b-a3b, qwen3-235b-a22b, smollm2-135m,
+    /// switch-base-8, switch-base-128
     config: PathBuf,
     /// Values that replace the configuration's, such as router.name=switch
     #[arg(value_name = "KEY=VALUE")]

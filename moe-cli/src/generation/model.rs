@@ -3,7 +3,6 @@
 use super::words::Words;
 use anyhow::Context;
 use burn::tensor::Device;
-use moe_checkpoint::published::PublishedConfig;
 use moe_checkpoint::{PublishedCheckpoint, PublishedTokenizer};
 use moe_models::{AnyDecoder, WeightType};
 use moe_router::RouterConfig;
@@ -21,8 +20,8 @@ pub struct TextModel {
     pub n_experts: usize,
     /// The tokens that end a text.
     pub ends: Vec<u32>,
-    /// Its router; none of a family whose router is not known here.
-    pub router: Option<RouterConfig>,
+    /// Its router.
+    pub router: RouterConfig,
     /// Where it is from, as a title.
     pub title: String,
     /// Its name, without the place of its files.
@@ -36,7 +35,7 @@ impl TextModel {
             title: format!("{}, step {}", run.folder.display(), run.step),
             name: format!("{}, step {}", last_parts(&run.folder, 2), run.step),
             n_experts: run.config.experts.n_experts,
-            router: Some(run.config.router.clone()),
+            router: run.config.router.clone(),
             decoder: weights.hold(run.model.decoder()?),
             words: Words::Vocab(run.vocab?),
             ends: Vec::new(),
@@ -52,11 +51,6 @@ impl TextModel {
         let config = checkpoint.config();
         let folder = checkpoint.folder();
         let tokenizer = PublishedTokenizer::read(folder)?;
-        let n_experts = match config {
-            PublishedConfig::Mixtral(published) => published.num_local_experts,
-            PublishedConfig::DeepSeek(published) => published.n_routed_experts,
-            PublishedConfig::Olmoe(published) => published.num_experts,
-        };
         let plain = device.clone().without_autodiff();
         let decoder = checkpoint
             .load(weights.into(), &plain)
@@ -64,8 +58,8 @@ impl TextModel {
         Ok(Self {
             decoder,
             words: Words::published(tokenizer, config.common().vocab_size),
-            n_experts,
-            router: config.model().map(|model| model.router),
+            n_experts: config.n_experts(),
+            router: config.model().router,
             ends: checkpoint.ends().to_vec(),
             title: folder.display().to_string(),
             name: last_parts(folder, 1),

@@ -30,14 +30,13 @@ impl TextModel {
         };
         recorder.add(&routings, tokens)?;
         let n_experts = routings[0].n_experts();
-        let router = self.router.as_ref();
         recorder.finish(TraceMeta {
             n_experts,
             d_model: routings[0].gate.as_ref().map(|gate| gate.dims()[0]),
             model: Some(self.title.clone()),
             engine: Some(engine),
             labels: Vec::new(),
-            rule: router.and_then(|router| router.token_choice(n_experts, ids.len())),
+            rule: self.router.token_choice(n_experts, ids.len()),
         })
     }
 }

@@ -42,16 +42,20 @@ impl Question {
         runs.sort_by_key(|run| run.config.seed);
         let config = runs[0].config.clone();
         let curves = CurveKind::ALL.map(|kind| Curve::of(kind, &runs, merit));
-        let or_router = |text: String| {
+        let own = match config.model().n_moe_layers() {
+            0 => config.model.name(),
+            _ => config.router.name(),
+        };
+        let or_own = |text: String| {
             if text.is_empty() {
-                config.router.name().to_owned()
+                own.to_owned()
             } else {
                 text
             }
         };
         Self {
-            label: or_router(name.long),
-            short: or_router(name.short),
+            label: or_own(name.long),
+            short: or_own(name.short),
             curves: curves
                 .into_iter()
                 .filter(|curve| !curve.points.is_empty())

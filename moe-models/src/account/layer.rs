@@ -1,6 +1,6 @@
 //! Size and cost of the parts of a decoder layer.
 
-use moe_attention::GroupedQueryAttentionConfig;
+use moe_attention::{GroupedQueryAttentionConfig, QkNorm};
 use moe_experts::{ExpertsConfig, MoeLayerConfig};
 use moe_router::{RouterConfig, RouterShape};
 use std::iter::Sum;
@@ -30,14 +30,15 @@ impl LayerAccount {
     }
 
     /// Grouped-query attention in sequences of `seq_length` tokens. Kept are queries, keys, values and the
-    /// heads' outputs.
+    /// heads' outputs; where there are norms of queries and keys, their inputs too.
     pub(crate) fn attention(config: &GroupedQueryAttentionConfig, seq_length: usize) -> Self {
         let heads = config.n_heads + config.n_kv_heads;
+        let copies = if config.qk_norm == QkNorm::None { 2 } else { 3 };
         Self {
             params: config.n_params(),
             active: config.n_params(),
             flops: config.flops_per_token(seq_length),
-            kept: 2 * heads * config.resolved_head_dim(),
+            kept: copies * heads * config.resolved_head_dim(),
         }
     }
 

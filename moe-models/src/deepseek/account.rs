@@ -51,12 +51,7 @@ impl DeepSeekConfig {
     }
 
     fn layer(&self, layer: usize, router: &RouterConfig, seq_length: usize) -> [LayerAccount; 3] {
-        let attention = LayerAccount {
-            params: self.attention.n_params(),
-            active: self.attention.n_params(),
-            flops: self.attention.flops_per_token(seq_length),
-            kept: self.attention.kept_per_token(),
-        };
+        let attention = self.attention.account(seq_length);
         let feed_forward = if self.is_moe(layer) {
             LayerAccount::mixture(&self.moe, router, &self.router_shape(layer), seq_length)
         } else {

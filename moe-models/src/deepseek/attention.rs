@@ -1,5 +1,6 @@
 //! Attention of the DeepSeek family: grouped-query or latent.
 
+use crate::account::LayerAccount;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -56,22 +57,6 @@ impl DeepSeekAttentionConfig {
         }
     }
 
-    /// The number of parameters.
-    pub fn n_params(&self) -> usize {
-        match self {
-            Self::Gqa(config) => config.n_params(),
-            Self::Mla(config) => config.n_params(),
-        }
-    }
-
-    /// The mean FLOP of one token's forward pass in a sequence of `context` tokens.
-    pub fn flops_per_token(&self, context: usize) -> u64 {
-        match self {
-            Self::Gqa(config) => config.flops_per_token(context),
-            Self::Mla(config) => config.flops_per_token(context),
-        }
-    }
-
     /// The bytes that one token adds to a cache of elements of `element_bytes` bytes.
     pub fn kv_bytes_per_token(&self, element_bytes: usize) -> usize {
         match self {
@@ -80,15 +65,20 @@ impl DeepSeekAttentionConfig {
         }
     }
 
-    /// The numbers that the backward pass keeps of one token: queries, keys, values and the heads'
-    /// outputs. An estimate.
-    pub(super) fn kept_per_token(&self) -> usize {
+    /// The size and cost in sequences of `seq_length` tokens. Of latent attention queries, keys, values, the heads'
+    /// outputs and the latents are kept.
+    pub(super) fn account(&self, seq_length: usize) -> LayerAccount {
         match self {
-            Self::Gqa(c) => 2 * (c.n_heads + c.n_kv_heads) * c.resolved_head_dim(),
+            Self::Gqa(config) => LayerAccount::attention(config, seq_length),
             Self::Mla(c) => {
                 let query_and_key = 2 * (c.qk_nope_head_dim + c.qk_rope_head_dim);
                 let latents = c.q_lora_rank.unwrap_or(0) + c.kv_elements_per_token();
-                c.n_heads * (query_and_key + 2 * c.v_head_dim) + 2 * latents
+                LayerAccount {
+                    params: c.n_params(),
+                    active: c.n_params(),
+                    flops: c.flops_per_token(seq_length),
+                    kept: c.n_heads * (query_and_key + 2 * c.v_head_dim) + 2 * latents,
+                }
             }
         }
     }

@@ -20,10 +20,16 @@ pub struct DeepSeekConfig {
     /// The number of layers at the start that are dense. Default: 0
     #[config(default = 0)]
     pub n_dense_layers: usize,
-    /// Of the layers after them, those whose index is a multiple of this are mixtures of experts.
+    /// Of the layers after them, those whose index divided by this leaves `moe_offset` are mixtures of experts.
     /// Default: 1
     #[config(default = 1)]
     pub moe_every: usize,
+    /// The remainder of a mixture's index. Default: 0
+    #[config(default = 0)]
+    pub moe_offset: usize,
+    /// Further layers that are dense, by their indices. Default: none
+    #[config(default = "Vec::new()")]
+    pub dense_layers: Vec<usize>,
     /// The hidden width of a dense layer's feed-forward; to be set where there is such a layer. Default: 0
     #[config(default = 0)]
     pub d_dense: usize,
@@ -54,7 +60,9 @@ impl DeepSeekConfig {
     /// Tells whether a layer is a mixture of experts. The modules that predict further follow the rule too,
     /// as layers after the last.
     pub fn is_moe(&self, layer: usize) -> bool {
-        layer >= self.n_dense_layers && layer.is_multiple_of(self.moe_every)
+        layer >= self.n_dense_layers
+            && layer.checked_rem(self.moe_every) == Some(self.moe_offset)
+            && !self.dense_layers.contains(&layer)
     }
 
     /// The number of layers with experts, without those of modules that predict further tokens.
@@ -103,23 +111,26 @@ impl DeepSeekConfig {
                 experts: self.d_model(),
             });
         }
+        if self.n_moe_layers() == 0 {
+            return Ok(());
+        }
         router.validate(self.moe.n_experts)?;
         check_leak(router, self.allow_leak)
     }
 
-    /// Checks that there is a mixture of experts at all. A published model may be cut to its dense layers;
-    /// a run is about its experts.
+    /// Checks that several experts are in some layer. A published model may be cut to its dense layers; whoever
+    /// asks a run for experts is to have them.
     ///
     /// # Errors
     ///
-    /// Returns the numbers of layers and of dense ones.
+    /// Returns the numbers of layers and of experts.
     pub fn check_mixtures(&self) -> Result<(), ModelError> {
-        if self.n_moe_layers() > 0 {
+        if self.n_moe_layers() > 0 || self.moe.n_experts == 1 {
             return Ok(());
         }
         Err(ModelError::AllDense {
             n_layers: self.n_layers,
-            n_dense_layers: self.n_dense_layers,
+            n_experts: self.moe.n_experts,
         })
     }
 

@@ -1,7 +1,9 @@
 //! The table `[attention]`.
 
 use super::ModelConfig;
-use moe_attention::{GroupedQueryAttentionConfig, LatentForm, MultiHeadLatentAttentionConfig};
+use moe_attention::{
+    GroupedQueryAttentionConfig, LatentForm, MultiHeadLatentAttentionConfig, QkNorm,
+};
 use serde::{Deserialize, Serialize};
 
 /// The table `[attention]`: its keys depend on the kind.
@@ -24,7 +26,7 @@ pub enum AttentionConfig {
 pub struct GqaConfig {
     /// The number of query heads. Default: 8
     pub n_heads: usize,
-    /// The number of key and value heads. Default: 4, for the families of DeepSeek 8
+    /// The number of key and value heads. Default: 4, for olmoe and the families of DeepSeek 8
     pub n_kv_heads: usize,
     /// The width of a head; 0 means `d_model / n_heads`. Default: 0
     pub head_dim: usize,
@@ -32,6 +34,23 @@ pub struct GqaConfig {
     pub sliding_window: usize,
     /// The base of the rotary angles. Default: 10000.0
     pub rope_theta: f64,
+    /// The norm of queries and keys: none, heads (each head) or width (all heads together). Default: none, for
+    /// qwen3_moe heads, for olmoe width
+    pub qk_norm: QkNormKind,
+    /// The bound that queries, keys and values are clamped to; 0 means none. Default: 0.0
+    pub clip_qkv: f64,
+}
+
+/// The norm of queries and keys.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum QkNormKind {
+    /// None.
+    None,
+    /// Each head.
+    Heads,
+    /// All heads of a token together.
+    Width,
 }
 
 /// The keys of `[attention]` for `kind = "mla"`.
@@ -114,10 +133,14 @@ impl AttentionConfig {
                 max_distance: 128,
             })),
             "gqa" => Some(Self::Gqa(GqaConfig {
-                n_kv_heads: if matches!(family, ModelConfig::Mixtral(_)) {
-                    4
-                } else {
-                    8
+                n_kv_heads: match family {
+                    ModelConfig::Mixtral(_) | ModelConfig::Qwen3Moe(_) | ModelConfig::Llama(_) => 4,
+                    _ => 8,
+                },
+                qk_norm: match family {
+                    ModelConfig::Qwen3Moe(_) => QkNormKind::Heads,
+                    ModelConfig::Olmoe(_) => QkNormKind::Width,
+                    _ => QkNormKind::None,
                 },
                 ..GqaConfig::default()
             })),
@@ -146,12 +169,24 @@ impl AttentionConfig {
 }
 
 impl GqaConfig {
-    /// The layer's configuration in a model.
-    pub(super) fn layer(&self, d_model: usize, seq_length: usize) -> GroupedQueryAttentionConfig {
+    /// The layer's configuration in a model whose norms have an epsilon.
+    pub(super) fn layer(
+        &self,
+        d_model: usize,
+        norm_eps: f64,
+        seq_length: usize,
+    ) -> GroupedQueryAttentionConfig {
         GroupedQueryAttentionConfig::new(d_model, self.n_heads, self.n_kv_heads)
             .with_head_dim(self.head_dim)
             .with_rope_theta(self.rope_theta)
             .with_sliding_window((self.sliding_window > 0).then_some(self.sliding_window))
+            .with_qk_norm(match self.qk_norm {
+                QkNormKind::None => QkNorm::None,
+                QkNormKind::Heads => QkNorm::Heads,
+                QkNormKind::Width => QkNorm::Width,
+            })
+            .with_qk_norm_eps(norm_eps)
+            .with_clip_qkv((self.clip_qkv != 0.0).then_some(self.clip_qkv))
             .with_max_seq_length(seq_length)
     }
 }
@@ -205,6 +240,8 @@ impl Default for GqaConfig {
             head_dim: 0,
             sliding_window: 0,
             rope_theta: 10_000.0,
+            qk_norm: QkNormKind::None,
+            clip_qkv: 0.0,
         }
     }
 }

@@ -66,7 +66,7 @@ impl FamilyKeys for DeepSeekModel {
         let seq_length = config.train.seq_length;
         let attention = match &config.attention {
             AttentionConfig::Gqa(gqa) => {
-                DeepSeekAttentionConfig::Gqa(gqa.layer(self.d_model, seq_length))
+                DeepSeekAttentionConfig::Gqa(gqa.layer(self.d_model, self.norm_eps, seq_length))
             }
             AttentionConfig::Mla(mla) => {
                 DeepSeekAttentionConfig::Mla(mla.layer(self.d_model, seq_length))
@@ -80,6 +80,8 @@ impl FamilyKeys for DeepSeekModel {
             n_layers: self.n_layers,
             n_dense_layers: self.n_dense_layers,
             moe_every: self.moe_every,
+            moe_offset: 0,
+            dense_layers: Vec::new(),
             d_dense: self.d_dense,
             norm_eps: self.norm_eps,
             attention,

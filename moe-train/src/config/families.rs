@@ -86,6 +86,33 @@ families! {
         router: "mixtral",
         attention: &["gqa"],
     };
+    "olmoe" => Olmoe(mixtral::MixtralModel = default), FamilyInfo {
+        rule: "mixtral with queries and keys normalised over all heads",
+        paper: "Muennighoff et al. 2024",
+        arxiv: "2409.02060",
+        reference: "transformers",
+        task: Task::Text,
+        router: "deepseek_moe",
+        attention: &["gqa"],
+    };
+    "qwen3_moe" => Qwen3Moe(qwen3::Qwen3MoeModel = default), FamilyInfo {
+        rule: "decoder: queries and keys normalised by head, layers dense or with experts",
+        paper: "Yang et al. 2025",
+        arxiv: "2505.09388",
+        reference: "transformers",
+        task: Task::Text,
+        router: "mixtral",
+        attention: &["gqa"],
+    };
+    "llama" => Llama(llama::LlamaModel = default), FamilyInfo {
+        rule: "decoder without experts: every feed-forward is dense",
+        paper: "Touvron et al. 2023",
+        arxiv: "2302.13971",
+        reference: "transformers",
+        task: Task::Text,
+        router: "mixtral",
+        attention: &["gqa"],
+    };
     "deepseek_moe" => DeepSeekMoe(deepseek::DeepSeekModel = default), FamilyInfo {
         rule: "decoder: a dense layer first, then many narrow experts beside shared ones",
         paper: "Dai et al. 2024",

@@ -1,4 +1,4 @@
-//! The keys of `[model]` for the family `mixtral`.
+//! The keys of `[model]` for the families `mixtral` and `olmoe`.
 
 use super::keys::FamilyKeys;
 use super::{AttentionConfig, RunConfig};
@@ -6,7 +6,7 @@ use crate::task::AnyModelConfig;
 use moe_models::{DecoderConfig, MixtralConfig};
 use serde::{Deserialize, Serialize};
 
-/// The keys of `[model]` for `family = "mixtral"`.
+/// The keys of `[model]` for the families `mixtral` and `olmoe`.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct MixtralModel {
@@ -37,13 +37,13 @@ impl Default for MixtralModel {
 impl FamilyKeys for MixtralModel {
     fn build(&self, config: &RunConfig) -> AnyModelConfig {
         let AttentionConfig::Gqa(attention) = &config.attention else {
-            panic!("a Mixtral has grouped-query attention: attention.kind = \"gqa\"");
+            panic!("Mixtral and OLMoE have grouped-query attention: attention.kind = \"gqa\"");
         };
         AnyModelConfig::Text(DecoderConfig::Mixtral(MixtralConfig {
             vocab_size: config.vocab_size(),
             n_layers: self.n_layers,
             norm_eps: self.norm_eps,
-            attention: attention.layer(self.d_model, config.train.seq_length),
+            attention: attention.layer(self.d_model, self.norm_eps, config.train.seq_length),
             moe: config.experts(),
             tied_embeddings: self.tied_embeddings,
             allow_leak: self.allow_leak,

@@ -9,8 +9,10 @@ mod evaluation;
 mod families;
 mod hash;
 mod keys;
+mod llama;
 mod mixtral;
 mod model;
+mod qwen3;
 mod replayed;
 mod switch;
 mod tables;
@@ -18,12 +20,16 @@ mod validate;
 mod values;
 mod vision;
 
-pub use attention::{AttentionConfig, GqaConfig, MhaConfig, MlaConfig, MlaForm, T5Config};
+pub use attention::{
+    AttentionConfig, GqaConfig, MhaConfig, MlaConfig, MlaForm, QkNormKind, T5Config,
+};
 pub use bounds::LARGEST_SEED;
 pub use deepseek::DeepSeekModel;
 pub use error::ConfigError;
 pub use families::{FamilyInfo, ModelConfig};
+pub use llama::LlamaModel;
 pub use mixtral::MixtralModel;
+pub use qwen3::Qwen3MoeModel;
 pub use switch::SwitchModel;
 pub use tables::{ExpertsConfig, Keep, TrainConfig};
 pub use vision::{PositionKind, VisionModel};
