@@ -36,6 +36,8 @@ mod ranks;
 mod runs;
 #[path = "cli/runs_folder.rs"]
 mod runs_folder;
+#[path = "cli/score.rs"]
+mod score;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[path = "cli/synced.rs"]
 mod synced;

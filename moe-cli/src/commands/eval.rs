@@ -3,13 +3,15 @@
 use super::causality;
 use super::fill::fill_in;
 use super::plan::ReadPlan;
-use crate::exit::{Status, run_error};
+use super::score::ScoreArgs;
+use crate::exit::{Status, Usage, run_error};
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::terminal::{Progress, print, print_json};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
+use moe_checkpoint::PublishedCheckpoint;
 use moe_train::data::Split;
 use moe_train::run::{EvalMetrics, LoadedRun, Watch, evaluate_run_on};
 use moe_train::task::Task;
@@ -20,9 +22,10 @@ use std::path::{Path, PathBuf};
 /// The arguments of `moe eval`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  moe eval runs/NAME/seed-0 --split test\n  \
-                  moe eval runs/NAME/seed-0 router.capacity_factor=0.5")]
+                  moe eval runs/NAME/seed-0 router.capacity_factor=0.5\n  \
+                  moe eval CHECKPOINT --data novel.txt,news.txt --stride 256")]
 pub struct EvalArgs {
-    /// The folder of a run, or one of its checkpoints
+    /// The folder of a run, or one of its checkpoints; with --data also a published checkpoint
     run: PathBuf,
     /// Values of the router that replace those it was trained with, if they change no parameter
     #[arg(value_name = "KEY=VALUE")]
@@ -34,6 +37,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     windows: Option<u64>,
+    #[command(flatten)]
+    texts: ScoreArgs,
 }
 
 /// The parts of the data that training does not read.
@@ -128,6 +133,15 @@ fn text(run: &LoadedRun, metrics: &EvalMetrics, overrides: &[String]) -> String 
 
 /// Scores the run and prints the score of each domain or class.
 pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
+    if let Some(data) = &args.texts.data {
+        return args.texts.run(&args.run, data, shared);
+    }
+    if PublishedCheckpoint::is_at(&args.run) {
+        return Err(Usage::error(format!(
+            "{}: a published checkpoint has no held-out data; name texts with --data PATH",
+            shown(&args.run)
+        )));
+    }
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open_with(&path, &args.overrides, &device.device).map_err(run_error)?;

@@ -27,6 +27,7 @@ pub mod matching;
 pub mod report;
 mod routers;
 pub mod runs;
+mod score;
 pub mod trace;
 pub mod train;
 pub mod verify;

@@ -6,7 +6,8 @@ use crate::exit::{OrUsage, Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use moe_checkpoint::published::{
-    KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedAccount, PublishedConfig, known_name,
+    KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedAccount, PublishedConfig, PublishedError,
+    Resembling, known_name,
 };
 use moe_train::resolve::nearest;
 use moe_view::{bytes, pairs, si, thousands};
@@ -20,7 +21,12 @@ const DEEPSEEK_67B: usize = 2 * 8 * 128 * 95;
 #[derive(Serialize, Debug)]
 struct Inspection {
     model: String,
-    model_type: &'static str,
+    model_type: String,
+    /// The family that an unknown one was counted as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted_as: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_counted: Vec<String>,
     seq_length: usize,
     #[serde(flatten)]
     account: PublishedAccount,
@@ -45,11 +51,42 @@ struct CacheSaving {
     times_smaller_than_materialised: f64,
 }
 
-/// The configuration that a name or a folder stands for, if it stands for a published decoder.
-pub fn published(given: &Path) -> anyhow::Result<Option<PublishedConfig>> {
-    of_name_or_folder(given, PublishedConfig::known, |file| {
-        Ok(Some(PublishedConfig::read(file).or_usage()?))
-    })
+/// A published decoder.
+pub struct Published {
+    config: PublishedConfig,
+    /// How it was read, if its family is not known.
+    resembling: Option<Resembling>,
+}
+
+/// The configuration that a name, a folder or its file stands for, if it stands for a published decoder.
+pub fn published(given: &Path) -> anyhow::Result<Option<Published>> {
+    let known = |config| Published {
+        config,
+        resembling: None,
+    };
+    of_name_or_folder(
+        given,
+        |name| PublishedConfig::known(name).map(known),
+        |file| match PublishedConfig::read(file) {
+            Err(PublishedError::UnknownType { .. }) => {
+                let read = Resembling::read(file).or_usage()?;
+                Ok(Some(Published {
+                    config: read.config.clone(),
+                    resembling: Some(read),
+                }))
+            }
+            read => Ok(Some(known(read.or_usage()?))),
+        },
+    )
+}
+
+/// The `config.json` of a folder, or the path itself if it is such a file.
+pub fn config_file(given: &Path) -> PathBuf {
+    if given.extension().is_some_and(|e| e == "json") {
+        given.to_owned()
+    } else {
+        given.join("config.json")
+    }
 }
 
 /// The model of a folder's `config.json`, or the one known by name where there is no such file or folder.
@@ -58,7 +95,7 @@ pub fn of_name_or_folder<T>(
     known: impl FnOnce(&str) -> Option<T>,
     read: impl FnOnce(&Path) -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<Option<T>> {
-    let file = given.join("config.json");
+    let file = config_file(given);
     if file.is_file() {
         return read(&file);
     }
@@ -105,16 +142,20 @@ pub fn no_overrides(overrides: &[String]) -> anyhow::Result<()> {
 /// Prints the size and cost of a published model.
 pub fn show(
     given: &Path,
-    config: PublishedConfig,
+    published: Published,
     overrides: &[String],
     options: Options,
     shared: &Shared,
 ) -> anyhow::Result<Status> {
     no_overrides(overrides)?;
-    let seq_length = options.seq_length(&config);
+    let config = &published.config;
+    let seq_length = options.seq_length(config);
     config.check(seq_length, given).or_usage()?;
-    shared.note_unread(&config.common().unread);
-    let inspection = Inspection::new(given, config, options);
+    match &published.resembling {
+        Some(read) => shared.note(&approximate(read)),
+        None => shared.note_unread(&config.common().unread),
+    }
+    let inspection = Inspection::new(given, published, options);
     if shared.json {
         print_json(&inspection)?;
     } else {
@@ -124,6 +165,21 @@ pub fn show(
         shared.next(&format!("inspect {other}"));
     }
     Ok(Status::Done)
+}
+
+/// What was counted of a family that is not known.
+fn approximate(read: &Resembling) -> String {
+    let left = if read.left.is_empty() {
+        "nothing else is in it".to_owned()
+    } else {
+        format!("not understood, and not counted: {}", read.left.join(", "))
+    };
+    format!(
+        "the family {} is not known here and was counted as {}, by {}; {left}",
+        read.model_type,
+        read.config.model_type(),
+        read.understood.join(", ")
+    )
 }
 
 /// The conditions that a published model is counted for.
@@ -143,14 +199,22 @@ impl Options {
 }
 
 impl Inspection {
-    fn new(given: &Path, config: PublishedConfig, options: Options) -> Self {
+    fn new(given: &Path, published: Published, options: Options) -> Self {
+        let config = published.config;
+        let family = config.model_type();
+        let (model_type, counted_as, not_counted) = match published.resembling {
+            Some(read) => (read.model_type, Some(family), read.left),
+            None => (family.to_owned(), None, Vec::new()),
+        };
         let seq_length = options.seq_length(&config);
         let account = config.account(seq_length);
         let kv_bytes_per_token = options.precision.bytes(account.kv_elements_per_token);
         let weights = account.params_total + account.params_mtp;
         Self {
             model: given.display().to_string(),
-            model_type: config.model_type(),
+            model_type,
+            counted_as,
+            not_counted,
             seq_length,
             precision: options.precision.name(),
             kv_bytes_per_token,
@@ -168,7 +232,7 @@ impl Inspection {
         let a = &self.account;
         let count = |n: usize| thousands(n as u64);
         let mut rows = vec![
-            ("model", format!("{} ({})", self.model, self.model_type)),
+            ("model", format!("{} ({})", self.model, self.family())),
             ("parameters", count(a.params_total)),
             (ACTIVE, active(a.params_active, a.params_total)),
             (ACTIVE_HEAD_ONLY, count(a.params_active_head_only)),
@@ -189,6 +253,13 @@ impl Inspection {
         match &self.cache_saving {
             Some(saving) => format!("{table}\n\n{}", saving.text()),
             None => table,
+        }
+    }
+
+    fn family(&self) -> String {
+        match self.counted_as {
+            Some(known) => format!("{}, counted as {known}", self.model_type),
+            None => self.model_type.clone(),
         }
     }
 

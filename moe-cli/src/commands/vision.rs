@@ -1,7 +1,7 @@
 //! Output of `moe inspect` on a published vision model.
 
 use super::parameters::{ACTIVE, FOOTNOTES, active};
-use super::published::no_overrides;
+use super::published::{config_file, no_overrides};
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
@@ -28,14 +28,14 @@ struct Inspection {
 
 /// Tells whether a path is the folder of a published vision model.
 pub fn is_vision(given: &Path) -> bool {
-    let file = given.join("config.json");
+    let file = config_file(given);
     file.is_file() && model_type(&file).is_ok_and(|name| name == PublishedVmoe::MODEL)
 }
 
 /// Prints the size and cost of a published vision model.
 pub fn show(given: &Path, overrides: &[String], shared: &Shared) -> anyhow::Result<Status> {
     no_overrides(overrides)?;
-    let config = PublishedVmoe::read(&given.join("config.json")).or_usage()?;
+    let config = PublishedVmoe::read(&config_file(given)).or_usage()?;
     shared.note_unread(&config.unread);
     let inspection = Inspection::new(given, config);
     if shared.json {

@@ -35,6 +35,14 @@ impl Words {
         }
     }
 
+    /// The number of tokens of the model.
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            Self::Vocab(vocab) => vocab.size(),
+            Self::Tokenizer { vocab_size, .. } | Self::Ids { vocab_size } => *vocab_size,
+        }
+    }
+
     /// The tokens of a text.
     pub fn encode(&self, text: &str) -> anyhow::Result<Vec<u32>> {
         let (ids, vocab_size) = match self {

@@ -408,3 +408,33 @@ fn inspect_takes_names_as_they_are_spelled_and_says_what_is_near() {
         }
     }
 }
+
+#[test]
+fn a_configuration_of_an_unknown_family_is_counted_by_what_is_understood() {
+    let place = Place::new();
+    let config = json!({"model_type": "gpt_oss", "vocab_size": 100, "hidden_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 6, "num_local_experts": 4, "num_experts_per_tok": 2,
+        "swiglu_limit": 7.0});
+    fs::write(place.path("config.json"), config.to_string()).unwrap();
+    let ended = place.moe("inspect config.json --json");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let counted: Value = serde_json::from_str(&ended.stdout).unwrap();
+    // embedding and head, three norms, attention, gate, 4 experts
+    let total = 2 * 800 + 3 * 8 + 4 * 64 + 32 + 4 * 3 * 8 * 6;
+    assert_eq!(counted["params_total"], total);
+    assert_eq!(counted["model_type"], "gpt_oss");
+    assert_eq!(counted["counted_as"], "deepseek");
+    assert_eq!(counted["not_counted"], json!(["swiglu_limit"]));
+    for part in ["gpt_oss is not known here", "not counted: swiglu_limit"] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+
+    fs::write(place.path("other.json"), "{\"model_type\": \"clip\"}").unwrap();
+    let ended = place.moe("inspect other.json");
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.stderr.contains("\"clip\" is not known here"),
+        "{}",
+        ended.stderr
+    );
+}
