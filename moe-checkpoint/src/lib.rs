@@ -8,6 +8,7 @@
 
 pub mod disk;
 mod files;
+pub mod gguf;
 mod guard;
 pub mod memory;
 mod pointer;

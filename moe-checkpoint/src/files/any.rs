@@ -1,7 +1,7 @@
 //! Checkpoints of any kind.
 
 use super::{Carried, CheckpointError, PublishedCheckpoint, SwitchCheckpoint, VmoeCheckpoint};
-use crate::published::{PublishedSwitch, PublishedVmoe, model_type};
+use crate::published::{PublishedSwitch, PublishedVmoe, config_file, model_type};
 use burn::tensor::Device;
 use std::path::Path;
 
@@ -18,13 +18,13 @@ pub enum AnyCheckpoint {
 }
 
 impl AnyCheckpoint {
-    /// Opens a folder as the kind that it is of.
+    /// Opens a folder, or a GGUF file, as the kind that it is of.
     ///
     /// # Errors
     ///
     /// As [`PublishedCheckpoint::open`].
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        match model_type(&folder.join("config.json"))?.as_str() {
+        match model_type(&config_file(folder))?.as_str() {
             PublishedSwitch::MODEL_TYPE => SwitchCheckpoint::open(folder).map(Self::Pairs),
             PublishedVmoe::MODEL => VmoeCheckpoint::open(folder).map(Self::Images),
             _ => PublishedCheckpoint::open(folder).map(Self::Text),

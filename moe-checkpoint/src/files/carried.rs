@@ -5,6 +5,7 @@ use super::CheckpointError;
 use super::error::file_error;
 use super::tensor_files::INDEX;
 use crate::disk::{read_at_most, write_new};
+use crate::gguf::{Gguf, is_gguf};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -24,8 +25,11 @@ pub struct Carried {
     pub left: Vec<String>,
 }
 
-/// Copies the small files beside the tensors of a checkpoint.
+/// Copies the small files beside the tensors of a checkpoint; of a GGUF file its vocabulary.
 pub(super) fn carry(from: &Path, to: &Path) -> Result<Carried, CheckpointError> {
+    if is_gguf(from) {
+        return vocabulary(from, to);
+    }
     let mut carried = Carried::default();
     for entry in fs::read_dir(from).map_err(file_error("read", from))? {
         let path = entry.map_err(file_error("read", from))?.path();
@@ -45,6 +49,22 @@ pub(super) fn carry(from: &Path, to: &Path) -> Result<Carried, CheckpointError> 
     }
     carried.copied.sort();
     carried.left.sort();
+    Ok(carried)
+}
+
+/// Writes the vocabulary of a GGUF file as `tokenizer.json`; one of a kind that is not read is left.
+fn vocabulary(from: &Path, to: &Path) -> Result<Carried, CheckpointError> {
+    const NAME: &str = "tokenizer.json";
+    let mut carried = Carried::default();
+    match Gguf::open(from)?.tokenizer_text() {
+        Ok(None) => {}
+        Ok(Some(text)) => {
+            let target = to.join(NAME);
+            write_new(&target, &text).map_err(file_error("write", &target))?;
+            carried.copied.push(NAME.to_owned());
+        }
+        Err(_) => carried.left.push("the vocabulary".to_owned()),
+    }
     Ok(carried)
 }
 

@@ -1,9 +1,7 @@
 //! The `config.json` of a copy: what the tensors beside it make untrue is corrected.
 
 use super::CheckpointError;
-use super::error::file_error;
-use crate::disk::{MOST_TEXT, read_at_most};
-use crate::published::{PublishedConfig, PublishedError};
+use crate::published::{PublishedConfig, PublishedError, config_file, read_text};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -14,8 +12,8 @@ pub(super) fn copied_config(
     config: Option<&PublishedConfig>,
     is_fp8: bool,
 ) -> Result<Vec<u8>, CheckpointError> {
-    let path = folder.join("config.json");
-    let text = read_at_most(&path, MOST_TEXT).map_err(file_error("read", &path))?;
+    let path = config_file(folder);
+    let text = read_text(&path)?;
     let parsed: Result<Map<String, Value>, _> = serde_json::from_slice(&text);
     let before = parsed.map_err(|error| PublishedError::Json {
         path,

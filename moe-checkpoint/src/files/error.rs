@@ -1,5 +1,6 @@
 //! Errors of checkpoints.
 
+use crate::gguf::GgufError;
 use crate::pointer::LFS_POINTER;
 use crate::published::PublishedError;
 use safetensors::{Dtype, SafeTensorError};
@@ -12,6 +13,9 @@ pub enum CheckpointError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] PublishedError),
+    /// A GGUF file that cannot be read.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// The sizes of the configuration do not fit together.
     #[error("{path}: {what}")]
     Model {

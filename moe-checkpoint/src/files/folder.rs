@@ -9,7 +9,9 @@ use super::native::{NativeFiles, is_native};
 use super::published_values::each_parameter;
 use super::tensor_files::TensorFiles;
 use super::{CheckpointError, Entry, source};
-use crate::published::{PublishedConfig, PublishedDeepSeek, PublishedModel, ends, in_words_of};
+use crate::published::{
+    PublishedConfig, PublishedDeepSeek, PublishedModel, config_file, ends, in_words_of,
+};
 use burn::tensor::Device;
 use moe_models::AnyDecoder;
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ impl PublishedCheckpoint {
     ///
     /// Returns an error that names the file, and the tensor if it is about one.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        let path = folder.join("config.json");
+        let path = config_file(folder);
         let mut config = PublishedConfig::read(&path)?;
         let tensors = if is_native(folder) {
             Tensors::Native(NativeFiles::open(folder)?)
@@ -58,12 +60,12 @@ impl PublishedCheckpoint {
         })
     }
 
-    /// Tells whether a path looks like a published checkpoint: a folder with `config.json`.
+    /// Tells whether a path looks like a published checkpoint: a folder with `config.json`, or a GGUF file.
     pub fn is_at(path: &Path) -> bool {
-        path.join("config.json").is_file()
+        config_file(path).is_file()
     }
 
-    /// The folder.
+    /// The folder, or the GGUF file.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

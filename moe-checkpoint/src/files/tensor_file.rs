@@ -1,4 +1,4 @@
-//! A safetensors file, its header read and its tensors read when they are asked for.
+//! A safetensors or GGUF file, its header read and its tensors read when they are asked for.
 //!
 //! Files are read and not mapped: one that is cut short while it is mapped ends the process with a bus
 //! error, and here it is an error that names the file.
@@ -7,6 +7,7 @@ use super::CheckpointError;
 use super::error::file_error;
 use super::header::Header;
 use crate::disk::open_regular;
+use crate::gguf::{Gguf, Recipe, is_gguf};
 use crate::pointer::LFS_PREFIX;
 use safetensors::tensor::TensorInfo;
 use std::collections::HashMap;
@@ -22,12 +23,15 @@ pub(crate) struct TensorFile {
     pub(crate) path: PathBuf,
     file: Mutex<File>,
     header: Header,
+    /// How the tensors of a GGUF file are made of its bytes; none of others, whose tensors lie in them.
+    recipes: HashMap<String, Recipe>,
 }
 
 /// A tensor in its file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoredTensor<'a> {
     pub(crate) file: &'a TensorFile,
+    recipe: Option<&'a Recipe>,
     pub(crate) info: &'a TensorInfo,
 }
 
@@ -36,6 +40,9 @@ impl TensorFile {
     /// and size against its shape and its neighbours.
     pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let file = open_regular(path).map_err(file_error("read", path))?;
+        if is_gguf(path) {
+            return Self::gguf(path, file);
+        }
         let metadata = file.metadata().map_err(file_error("read", path))?;
         let mut start = Vec::new();
         let mut prefix = (&file).take(LFS_PREFIX.len() as u64);
@@ -53,6 +60,22 @@ impl TensorFile {
                 source,
             })?,
             file: Mutex::new(file),
+            recipes: HashMap::new(),
+        })
+    }
+
+    /// Takes the tensors of a GGUF file by their published names.
+    fn gguf(path: &Path, file: File) -> Result<Self, CheckpointError> {
+        let (tensors, recipes) = Gguf::read(path, &file)?.published()?;
+        Ok(Self {
+            path: path.to_owned(),
+            header: Header {
+                data_start: 0,
+                tensors,
+                words: HashMap::new(),
+            },
+            file: Mutex::new(file),
+            recipes,
         })
     }
 
@@ -68,13 +91,16 @@ impl TensorFile {
 
     /// The tensors by their names, in no order.
     pub(crate) fn tensors(&self) -> impl Iterator<Item = (&str, StoredTensor<'_>)> {
-        let tensors = self.header.tensors.iter();
-        tensors.map(|(name, info)| (name.as_str(), StoredTensor { file: self, info }))
+        let names = self.header.tensors.keys();
+        names.filter_map(|name| Some((name.as_str(), self.get(name)?)))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {
-        let info = self.header.tensors.get(name)?;
-        Some(StoredTensor { file: self, info })
+        Some(StoredTensor {
+            file: self,
+            recipe: self.recipes.get(name),
+            info: self.header.tensors.get(name)?,
+        })
     }
 
     fn read_at(&self, start: u64, n_bytes: usize) -> io::Result<Vec<u8>> {
@@ -107,9 +133,24 @@ impl<'a> StoredTensor<'a> {
 
     /// Reads a part of its bytes.
     pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, CheckpointError> {
-        let start = self.file.header.data_start + (self.info.data_offsets.0 + range.start) as u64;
-        let read = self.file.read_at(start, range.len());
+        let read = match self.recipe {
+            Some(recipe) => self.decoded(recipe, range),
+            None => {
+                let start = self.info.data_offsets.0 + range.start;
+                let start = self.file.header.data_start + start as u64;
+                self.file.read_at(start, range.len())
+            }
+        };
         read.map_err(file_error("read", self.path()))
+    }
+
+    /// A part of the bytes that a tensor of a GGUF file is decoded to.
+    fn decoded(&self, recipe: &Recipe, range: Range<usize>) -> io::Result<Vec<u8>> {
+        let mut bytes = recipe.read(&|start, n_bytes| self.file.read_at(start, n_bytes))?;
+        if range != (0..bytes.len()) {
+            bytes = bytes[range].to_vec();
+        }
+        Ok(bytes)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::CheckpointError;
 use super::index::read_index;
 use super::tensor_file::{StoredTensor, TensorFile};
+use crate::gguf::is_gguf;
 use safetensors::Dtype;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub struct TensorFiles {
 }
 
 impl TensorFiles {
-    /// Opens the files of a folder and checks their headers.
+    /// Opens the files of a folder, or a GGUF file, and checks their headers.
     ///
     /// # Errors
     ///
@@ -31,6 +32,11 @@ impl TensorFiles {
         if index.is_file() {
             return Self::sharded(folder, &index);
         }
+        let single = if is_gguf(folder) {
+            folder.to_owned()
+        } else {
+            single
+        };
         if !single.is_file() {
             return Err(CheckpointError::NoTensors(folder.to_owned()));
         }

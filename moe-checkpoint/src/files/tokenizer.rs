@@ -3,6 +3,7 @@
 use super::CheckpointError;
 use super::error::file_error;
 use crate::disk::{MOST_TEXT, read_at_most};
+use crate::gguf::{Gguf, is_gguf};
 use crate::guard::guarded;
 use crate::pointer::LFS_PREFIX;
 use std::path::{Path, PathBuf};
@@ -33,12 +34,17 @@ pub struct PublishedTokenizer {
 }
 
 impl PublishedTokenizer {
-    /// Reads `tokenizer.json` of a folder; none if there is none.
+    /// Reads `tokenizer.json` of a folder, or the vocabulary of a GGUF file; none if there is none.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be understood.
     pub fn read(folder: &Path) -> Result<Option<Self>, CheckpointError> {
+        if is_gguf(folder) {
+            let text = Gguf::open(folder)?.tokenizer_text()?;
+            let read = text.map(|text| Self::parse(folder.to_owned(), &text));
+            return read.transpose();
+        }
         let path = folder.join("tokenizer.json");
         if !path.is_file() {
             return Ok(None);
@@ -47,8 +53,12 @@ impl PublishedTokenizer {
         if bytes.starts_with(LFS_PREFIX) {
             return Err(CheckpointError::Pointer(path));
         }
-        match parse_tokenizer(&bytes) {
-            Ok(tokenizer) => Ok(Some(Self { path, tokenizer })),
+        Self::parse(path, &bytes).map(Some)
+    }
+
+    fn parse(path: PathBuf, text: &[u8]) -> Result<Self, CheckpointError> {
+        match parse_tokenizer(text) {
+            Ok(tokenizer) => Ok(Self { path, tokenizer }),
             Err(what) => Err(CheckpointError::Native { path, what }),
         }
     }

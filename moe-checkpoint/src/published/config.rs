@@ -9,11 +9,12 @@ use super::olmoe::{OlmoeFields, PublishedOlmoe};
 use super::qwen3::{PublishedQwen3Moe, Qwen3MoeFields};
 use super::{Common, MODEL_TYPES};
 use crate::disk::{MOST_TEXT, read_at_most};
+use crate::gguf::{Gguf, is_gguf};
 use crate::pointer::LFS_PREFIX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A model as its publisher describes it.
 #[derive(Serialize, Debug, Clone, PartialEq)]
@@ -172,8 +173,20 @@ pub fn model_type(path: &Path) -> Result<String, PublishedError> {
     }
 }
 
-/// The text of `config.json`.
-pub(super) fn read_text(path: &Path) -> Result<Vec<u8>, PublishedError> {
+/// The file that says which model a checkpoint is of: `config.json` in a folder, or a GGUF file itself.
+pub fn config_file(checkpoint: &Path) -> PathBuf {
+    if is_gguf(checkpoint) {
+        checkpoint.to_owned()
+    } else {
+        checkpoint.join("config.json")
+    }
+}
+
+/// The text of `config.json`; of a GGUF file, what it would be.
+pub(crate) fn read_text(path: &Path) -> Result<Vec<u8>, PublishedError> {
+    if is_gguf(path) {
+        return Ok(Gguf::open(path)?.config_text()?);
+    }
     let text = read_at_most(path, MOST_TEXT).map_err(|source| PublishedError::Read {
         path: path.to_owned(),
         source,

@@ -1,5 +1,6 @@
 //! Errors of reading a published configuration.
 
+use crate::gguf::GgufError;
 use crate::pointer::LFS_POINTER;
 use moe_models::bounds::LARGEST_SIZE;
 use std::borrow::Cow;
@@ -11,7 +12,7 @@ use thiserror::Error;
 pub enum PublishedError {
     /// The file could not be read.
     #[error(
-        "cannot read {path}: {source}. A published checkpoint is a folder with config.json and its tensors in safetensors files"
+        "cannot read {path}: {source}. A published checkpoint is a folder with config.json and its tensors in safetensors files, or a GGUF file"
     )]
     Read {
         /// The file.
@@ -49,6 +50,9 @@ pub enum PublishedError {
     /// A file that stands for another.
     #[error("{0} {LFS_POINTER}")]
     Pointer(PathBuf),
+    /// A GGUF file that cannot be read.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// A value that cannot be, or that is not supported.
     #[error("{path}: {key} = {value}: {rule}")]
     Value {

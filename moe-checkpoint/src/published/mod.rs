@@ -29,7 +29,7 @@ mod words;
 
 pub use account::{AttentionKind, PublishedAccount};
 pub use common::Common;
-pub use config::{PublishedConfig, model_type};
+pub use config::{PublishedConfig, config_file, model_type};
 pub use deepseek::{DeepSeekGeneration, PublishedDeepSeek, PublishedLatent};
 pub use ends::ends;
 pub use error::PublishedError;
@@ -47,6 +47,7 @@ pub use vmoe::{PublishedVmoe, PublishedVmoeExperts};
 pub use vmoe_dispatcher::PublishedDispatcher;
 pub use vmoe_router::{PublishedVmoeLosses, PublishedVmoeRouter};
 
+pub(crate) use config::read_text;
 pub(crate) use words::in_words_of;
 
 /// The values of `model_type` that are known.
