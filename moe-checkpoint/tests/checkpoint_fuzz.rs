@@ -1,41 +1,22 @@
 //! Damaged checkpoints: 10,000 mutations, each an error or a correct load, never a panic, and never an
 //! allocation out of proportion to the file.
 
+mod counting;
 mod fuzzing;
 
 use burn::tensor::Device;
+use counting::{Counting, largest};
 use moe_checkpoint::{Precision, PublishedCheckpoint};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The number of mutations, unless `MOE_FUZZ` says another for a long run.
 const MUTATIONS: u64 = 10_000;
 
 /// Memory of a small model's tables, whatever its file, and of the buffers that files are read into.
 const SLACK: usize = 1 << 20;
-
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-/// Remembers the largest allocation.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -250,12 +231,11 @@ fn damaged_checkpoints_are_errors_or_whole() {
         }
         write(folder, &[(whole[victim].0, bytes.clone())]);
         let size: usize = whole.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() + bytes.len();
-        LARGEST.store(0, Ordering::Relaxed);
-        match load(folder) {
+        let (read, largest) = largest(|| load(folder));
+        match read {
             Ok(_) => loaded += 1,
             Err(error) => assert!(!error.to_string().is_empty(), "seed {seed}"),
         }
-        let largest = LARGEST.load(Ordering::Relaxed);
         assert!(
             largest <= 2 * size + SLACK,
             "seed {seed}: {largest} bytes for {size}"

@@ -101,11 +101,10 @@ impl Gguf {
         let mut left = self.left();
         let mut fields = self.outer()?;
         for (key, field) in COMMON {
-            if let Some(value) = left.remove(key) {
-                fields.insert(field.to_owned(), value);
-            }
+            // a published file may leave out what its family usually has, and here nothing is usual
+            fields.insert(field.to_owned(), left.remove(key).into());
         }
-        fields.entry("rope_theta").or_insert(json!(1e4));
+        otherwise(&mut fields, "rope_theta", 1e4);
         if let Some(scaling) = self.scaling(&mut left) {
             fields.insert("rope_scaling".to_owned(), scaling);
         }
@@ -185,6 +184,14 @@ impl Gguf {
     }
 }
 
+/// Sets a field that the file does not say.
+fn otherwise(fields: &mut Map<String, Value>, field: &str, value: impl Into<Value>) {
+    let said = fields.entry(field).or_insert(Value::Null);
+    if said.is_null() {
+        *said = value.into();
+    }
+}
+
 /// Sets the family and fields of its own.
 fn named(fields: &mut Map<String, Value>, model_type: &str, own: Value) {
     fields.insert("model_type".to_owned(), model_type.into());
@@ -194,7 +201,7 @@ fn named(fields: &mut Map<String, Value>, model_type: &str, own: Value) {
 }
 
 fn qwen3_moe(fields: &mut Map<String, Value>, left: &mut Left) {
-    fields.entry("norm_topk_prob").or_insert(true.into()); // as llama.cpp has it for this family
+    otherwise(fields, "norm_topk_prob", true); // as llama.cpp has it for this family
     let own = json!({
         "num_experts": left.remove("expert_count"),
         "decoder_sparse_step": 1,
@@ -204,7 +211,6 @@ fn qwen3_moe(fields: &mut Map<String, Value>, left: &mut Left) {
 }
 
 fn olmoe(fields: &mut Map<String, Value>, left: &mut Left) {
-    fields.entry("norm_topk_prob").or_insert(false.into());
     let own = json!({
         "num_experts": left.remove("expert_count"),
         "clip_qkv": left.remove("attention.clamp_kqv"),
@@ -247,7 +253,6 @@ fn deepseek(fields: &mut Map<String, Value>, left: &mut Left) {
         "qk_nope_head_dim": key.map(|key| key.saturating_sub(positions)),
         "v_head_dim": value,
     });
-    fields.entry("norm_topk_prob").or_insert(false.into());
     named(
         fields,
         if is_v3 { "deepseek_v3" } else { "deepseek_v2" },

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 )]
 pub struct AgreeArgs {
     /// A configuration, whose weights its seed draws, a run or one of its checkpoints, or a published checkpoint
+    /// (a folder or a GGUF file)
     subject: PathBuf,
     /// Values that replace the configuration's; of a run, those of its router
     #[arg(value_name = "KEY=VALUE")]

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
     after_help = "Example:\n  moe convert checkpoints/mixtral ours\n  moe convert ours published-again"
 )]
 pub struct ConvertArgs {
-    /// A published checkpoint, a folder that this command wrote, or the index of a released V-MoE
+    /// A published checkpoint (a folder or a GGUF file), a folder that this command wrote, or the index of a released V-MoE
     /// (PREFIX.index, with its config.json beside it)
     source: PathBuf,
     /// The folder to write; nothing may be there

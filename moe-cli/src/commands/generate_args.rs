@@ -14,7 +14,7 @@ use std::path::PathBuf;
     after_help = "Example:\n  moe generate runs/NAME/seed-0 -p \"In the beginning\" --show-experts"
 )]
 pub struct GenerateArgs {
-    /// The folder of a run, one of its checkpoints, or a published checkpoint
+    /// The folder of a run, one of its checkpoints, or a published checkpoint (a folder or a GGUF file)
     pub(super) run: PathBuf,
     /// The text to continue
     #[arg(short, long, value_name = "TEXT")]

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  moe inspect configs/quickstart.toml experts.n_experts=64")]
 pub struct InspectArgs {
-    /// A configuration, the folder of a run or of a published checkpoint, or the name of a published
+    /// A configuration, the folder of a run or of a published checkpoint, a GGUF file, or the name of a published
     /// model, as it is usually spelled (mistralai/Mixtral-8x7B-v0.1): mixtral-8x7b, mixtral-8x22b, deepseek-moe-16b,
     /// deepseek-v2, deepseek-v2-lite, deepseek-v3, olmoe-1b-7b, qwen3-30b-a3b, qwen3-235b-a22b, smollm2-135m,
     /// switch-base-8, switch-base-128

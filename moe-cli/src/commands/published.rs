@@ -7,7 +7,7 @@ use crate::shared::Shared;
 use crate::terminal::{print, print_json};
 use moe_checkpoint::published::{
     KNOWN_MODELS, KNOWN_SWITCH_MODELS, PublishedAccount, PublishedConfig, PublishedError,
-    Resembling, known_name,
+    Resembling, config_file, known_name,
 };
 use moe_train::resolve::nearest;
 use moe_view::{bytes, pairs, si, thousands};
@@ -80,16 +80,7 @@ pub fn published(given: &Path) -> anyhow::Result<Option<Published>> {
     )
 }
 
-/// The `config.json` of a folder, or the path itself if it is such a file.
-pub fn config_file(given: &Path) -> PathBuf {
-    if given.extension().is_some_and(|e| e == "json") {
-        given.to_owned()
-    } else {
-        given.join("config.json")
-    }
-}
-
-/// The model of a folder's `config.json`, or the one known by name where there is no such file or folder.
+/// The model of a folder's `config.json` or of a GGUF file, or the one known by name where there is no such file or folder.
 pub fn of_name_or_folder<T>(
     given: &Path,
     known: impl FnOnce(&str) -> Option<T>,

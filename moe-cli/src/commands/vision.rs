@@ -1,11 +1,11 @@
 //! Output of `moe inspect` on a published vision model.
 
 use super::parameters::{ACTIVE, FOOTNOTES, active};
-use super::published::{config_file, no_overrides};
+use super::published::no_overrides;
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
-use moe_checkpoint::published::{PublishedVmoe, model_type};
+use moe_checkpoint::published::{PublishedVmoe, config_file, model_type};
 use moe_models::Account;
 use moe_view::{bytes, pairs, si, thousands};
 use serde::Serialize;

@@ -25,7 +25,7 @@ const SMALL: [&str; 10] = [
 const TRAINED: &str = "ablate.md";
 
 /// Words of commands that are not run, each with the reason.
-const NOT_RUN: [(&str, &str); 16] = [
+const NOT_RUN: [(&str, &str); 17] = [
     ("arctic", "the page itself writes this family"),
     ("angle", "the page itself writes this router"),
     (
@@ -79,6 +79,10 @@ const NOT_RUN: [(&str, &str); 16] = [
     (
         "lm_eval_results",
         "the reader's own folder; the tests of comparisons have such ones",
+    ),
+    (
+        "SmolLM2",
+        "a model that is fetched from a registry; the tests of checkpoints have tiny ones",
     ),
     (
         "--watch",
