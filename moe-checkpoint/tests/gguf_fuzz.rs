@@ -105,9 +105,7 @@ fn damaged_files_are_errors_or_whole() {
     for seed in 0..n {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut bytes = wholes[seed as usize % wholes.len()].clone();
-        for _ in 0..rng.random_range(1..4) {
-            mutate(&mut bytes, &mut rng);
-        }
+        (0..rng.random_range(1..4)).for_each(|_| mutate(&mut bytes, &mut rng));
         // some file systems wait for the disk when a file is cut and written anew
         let _ = fs::remove_file(&path);
         fs::write(&path, &bytes).expect("a temporary file");

@@ -105,6 +105,8 @@ impl Gguf {
             fields.insert(field.to_owned(), left.remove(key).into());
         }
         otherwise(&mut fields, "rope_theta", 1e4);
+        let heads = fields.get("num_attention_heads").cloned();
+        otherwise(&mut fields, "num_key_value_heads", heads);
         if let Some(scaling) = self.scaling(&mut left) {
             fields.insert("rope_scaling".to_owned(), scaling);
         }

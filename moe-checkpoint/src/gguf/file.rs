@@ -243,8 +243,11 @@ fn check_places(infos: &[Info], alignment: u64, length: u64) -> Result<(), Fault
 mod tests {
     use super::*;
 
-    /// A file of tensors by name, type, sizes with that of neighbours first, and offset, and `n` bytes of data.
-    fn file(tensors: &[(&str, u32, &[u64], u64)], n: usize) -> Vec<u8> {
+    /// A tensor by name, type, sizes with that of neighbours first, and offset.
+    type Written<'a> = (&'a str, u32, &'a [u64], u64);
+
+    /// A file of tensors, and `n` bytes of data.
+    fn file(tensors: &[Written<'_>], n: usize) -> Vec<u8> {
         let mut bytes = b"GGUF".to_vec();
         bytes.extend(3u32.to_le_bytes());
         bytes.extend((tensors.len() as u64).to_le_bytes());
@@ -290,7 +293,7 @@ mod tests {
     #[test]
     fn places_that_cannot_be_are_refused() {
         let large = 1 << 40;
-        let cases: [(&[(&str, u32, &[u64], u64)], &str); 9] = [
+        let cases: [(&[Written<'_>], &str); 9] = [
             (&[("a", 0, &[3], 32)], "behind the end"),
             (&[("a", 0, &[3], u64::MAX - 31)], "behind the end"),
             (&[("a", 0, &[3], 4)], "multiple of 32"),

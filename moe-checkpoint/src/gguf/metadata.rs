@@ -57,7 +57,7 @@ impl Kind {
     }
 
     /// The bytes of a number; none of texts and arrays.
-    fn n_bytes(self) -> Option<u64> {
+    fn n_bytes(self) -> Option<usize> {
         match self {
             Self::U8 | Self::I8 | Self::Bool => Some(1),
             Self::U16 | Self::I16 => Some(2),
@@ -117,7 +117,7 @@ impl Keys {
 
 fn single<R: Read>(reader: &mut Reader<R>, kind: Kind) -> Result<Range<usize>, Fault> {
     match kind.n_bytes() {
-        Some(n) => reader.take(n),
+        Some(n) => reader.take(n as u64),
         None => reader.text(),
     }
 }
@@ -127,7 +127,9 @@ fn array<R: Read>(reader: &mut Reader<R>, depth: usize) -> Result<Value, Fault> 
     let n = reader.u64()?;
     let start = reader.at() as usize;
     match kind.n_bytes() {
-        Some(size) => drop(reader.take(n.saturating_mul(size))?),
+        Some(size) => {
+            reader.take(n.saturating_mul(size as u64))?;
+        }
         None if kind == Kind::Text => {
             for _ in 0..n {
                 reader.text()?;
@@ -176,8 +178,8 @@ impl Metadata {
         let Value::Array(kind, range) = self.values.get(key)? else {
             return None;
         };
-        let size = kind.n_bytes()? as usize;
-        let numbers = self.bytes.get(range.clone())?.chunks_exact(size);
+        let numbers = self.bytes.get(range.clone())?;
+        let numbers = numbers.chunks_exact(kind.n_bytes()?);
         Some(numbers.map(|bytes| number(*kind, bytes).as_f64().unwrap_or(f64::NAN)))
     }
 
@@ -197,8 +199,8 @@ impl Metadata {
             Value::Single(Kind::Text, range) => self.str(range)?.into(),
             Value::Single(kind, range) => number(*kind, self.bytes.get(range.clone())?),
             Value::Array(kind, range) => match kind.n_bytes() {
-                Some(size) if range.len() / size as usize <= MOST_ELEMENTS => {
-                    let numbers = self.bytes.get(range.clone())?.chunks_exact(size as usize);
+                Some(size) if range.len() / size <= MOST_ELEMENTS => {
+                    let numbers = self.bytes.get(range.clone())?.chunks_exact(size);
                     numbers.map(|bytes| number(*kind, bytes)).collect()
                 }
                 _ => format!("an array of {} bytes", range.len()).into(),

@@ -10,11 +10,11 @@ const OUTER: [(&str, &str); 3] = [
 ];
 
 /// Tensors of a layer: `blk.N.` and the first, or `model.layers.N.` and the second.
-const LAYER: [(&str, &str); 28] = [
+const LAYER: [(&str, &str); 29] = [
     ("attn_norm.weight", "input_layernorm.weight"),
     ("ffn_norm.weight", "post_attention_layernorm.weight"),
-    ("attn_q.weight", "self_attn.q_proj.weight"),
-    ("attn_k.weight", "self_attn.k_proj.weight"),
+    (QUERIES, "self_attn.q_proj.weight"),
+    (KEYS, "self_attn.k_proj.weight"),
     ("attn_v.weight", "self_attn.v_proj.weight"),
     ("attn_output.weight", "self_attn.o_proj.weight"),
     ("attn_q_norm.weight", "self_attn.q_norm.weight"),
@@ -27,7 +27,8 @@ const LAYER: [(&str, &str); 28] = [
         "self_attn.kv_a_proj_with_mqa.weight",
     ),
     ("attn_kv_a_norm.weight", "self_attn.kv_a_layernorm.weight"),
-    (KEY_VALUE, "self_attn.kv_b_proj.weight"),
+    (LATENT, "self_attn.kv_b_proj.weight"),
+    (LATENT_KEYS, "self_attn.kv_b_proj.weight"),
     ("ffn_gate.weight", "mlp.gate_proj.weight"),
     ("ffn_up.weight", "mlp.up_proj.weight"),
     ("ffn_down.weight", "mlp.down_proj.weight"),
@@ -58,10 +59,14 @@ const EXPERTS: [(&str, &str, &str); 3] = [
     ("ffn_down_exps.weight", "down_proj", "w2"),
 ];
 
-/// The expansion of latent vectors to keys and values, and its parts.
-pub(super) const KEY_VALUE: &str = "attn_kv_b.weight";
-pub(super) const KEY: &str = "attn_k_b.weight";
-pub(super) const VALUE: &str = "attn_v_b.weight";
+/// The projections to queries and keys.
+pub(super) const QUERIES: &str = "attn_q.weight";
+pub(super) const KEYS: &str = "attn_k.weight";
+
+/// The expansion of latent vectors to keys and values, in one or in two parts.
+pub(super) const LATENT: &str = "attn_kv_b.weight";
+pub(super) const LATENT_KEYS: &str = "attn_k_b.weight";
+pub(super) const LATENT_VALUES: &str = "attn_v_b.weight";
 
 /// The layer of a tensor, and its name there.
 pub(super) fn in_layer(name: &str) -> Option<(usize, &str)> {

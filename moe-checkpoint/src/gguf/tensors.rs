@@ -4,7 +4,7 @@ use super::blocks::BlockType;
 use super::config::Architecture;
 use super::error::{Fault, GgufError, damaged};
 use super::file::{Gguf, Stored};
-use super::names::{self, KEY, KEY_VALUE, VALUE};
+use super::names::{self, KEYS, LATENT, LATENT_KEYS, LATENT_VALUES, QUERIES};
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 use serde_json::Value;
@@ -42,37 +42,26 @@ impl Gguf {
 
     fn recipes(&self) -> Result<Tensors, Fault> {
         let (architecture, config) = (self.architecture()?, self.config()?);
-        let size = |field: &str| config.get(field).and_then(Value::as_u64).unwrap_or(0) as usize;
+        let heads = |field: &str| config.get(field).and_then(Value::as_u64).unwrap_or(0) as usize;
         let mut tensors = Tensors::default();
         for (name, stored) in &self.tensors {
-            let published = names::published(name, architecture);
             if let Some(of_expert) = names::experts(name, architecture) {
                 self.experts(stored, of_expert, &mut tensors)?;
                 continue;
             }
-            let within = names::in_layer(name).map_or("", |(_, within)| within);
-            let heads = match within {
-                "attn_q.weight" => size("num_attention_heads"),
-                "attn_k.weight" => size("num_key_value_heads"),
-                _ => 0,
-            };
-            let recipe = match within {
-                "attn_q.weight" | "attn_k.weight" if is_neighbours(architecture) => {
-                    Recipe::Rotary(stored.clone(), heads)
+            let recipe = match names::in_layer(name) {
+                Some((_, QUERIES)) if is_permuted(architecture) => {
+                    Some(Recipe::Rotary(stored.clone(), heads("num_attention_heads")))
                 }
-                KEY | VALUE => match self.key_value(name) {
-                    Some(recipe) => recipe,
-                    None => continue,
-                },
-                _ => Recipe::Plain(stored.clone()),
-            };
-            let published = match &recipe {
-                Recipe::KeyValue(..) => {
-                    names::published(&name.replace(KEY, KEY_VALUE), architecture)
+                Some((_, KEYS)) if is_permuted(architecture) => {
+                    Some(Recipe::Rotary(stored.clone(), heads("num_key_value_heads")))
                 }
-                _ => published,
+                Some((_, LATENT_KEYS | LATENT_VALUES)) => self.key_value(name),
+                _ => Some(Recipe::Plain(stored.clone())),
             };
-            insert(&mut tensors, published, recipe)?;
+            if let Some(recipe) = recipe {
+                insert(&mut tensors, names::published(name, architecture), recipe)?;
+            }
         }
         Ok(tensors)
     }
@@ -92,18 +81,18 @@ impl Gguf {
 
     /// The recipe of the part of keys with that of values; none of the latter, and where both are there joined.
     fn key_value(&self, name: &str) -> Option<Recipe> {
-        let layer = name.strip_suffix(KEY)?;
-        if self.tensors.contains_key(&format!("{layer}{KEY_VALUE}")) {
+        let layer = name.strip_suffix(LATENT_KEYS)?;
+        if self.tensors.contains_key(&format!("{layer}{LATENT}")) {
             return None;
         }
         let keys = self.tensors.get(name)?;
-        let values = self.tensors.get(&format!("{layer}{VALUE}"))?;
+        let values = self.tensors.get(&format!("{layer}{LATENT_VALUES}"))?;
         Some(Recipe::KeyValue(keys.clone(), values.clone()))
     }
 }
 
 /// Tells whether llama.cpp rotates neighbours where the published model rotates halves.
-fn is_neighbours(architecture: Architecture) -> bool {
+fn is_permuted(architecture: Architecture) -> bool {
     matches!(architecture, Architecture::Llama | Architecture::Mixtral)
 }
 
