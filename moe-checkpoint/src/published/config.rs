@@ -175,8 +175,7 @@ pub fn model_type(path: &Path) -> Result<String, PublishedError> {
 
 /// The file that says which model a checkpoint is of: `config.json` in a folder, or a GGUF file itself.
 pub fn config_file(checkpoint: &Path) -> PathBuf {
-    let is_json = checkpoint.extension().is_some_and(|end| end == "json");
-    if is_json || is_gguf(checkpoint) {
+    if is_gguf(checkpoint) {
         checkpoint.to_owned()
     } else {
         checkpoint.join("config.json")

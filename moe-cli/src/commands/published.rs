@@ -80,13 +80,22 @@ pub fn published(given: &Path) -> anyhow::Result<Option<Published>> {
     )
 }
 
+/// The file that says the sizes of a checkpoint, which may be given itself, without weights beside it.
+pub fn sizes_file(given: &Path) -> PathBuf {
+    if given.extension().is_some_and(|end| end == "json") {
+        given.to_owned()
+    } else {
+        config_file(given)
+    }
+}
+
 /// The model of a folder's `config.json` or of a GGUF file, or the one known by name where there is no such file or folder.
 pub fn of_name_or_folder<T>(
     given: &Path,
     known: impl FnOnce(&str) -> Option<T>,
     read: impl FnOnce(&Path) -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<Option<T>> {
-    let file = config_file(given);
+    let file = sizes_file(given);
     if file.is_file() {
         return read(&file);
     }

@@ -1,11 +1,11 @@
 //! Output of `moe inspect` on a published vision model.
 
 use super::parameters::{ACTIVE, FOOTNOTES, active};
-use super::published::no_overrides;
+use super::published::{no_overrides, sizes_file};
 use crate::exit::{OrUsage, Status};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
-use moe_checkpoint::published::{PublishedVmoe, config_file, model_type};
+use moe_checkpoint::published::{PublishedVmoe, model_type};
 use moe_models::Account;
 use moe_view::{bytes, pairs, si, thousands};
 use serde::Serialize;
@@ -28,14 +28,14 @@ struct Inspection {
 
 /// Tells whether a path is the folder of a published vision model.
 pub fn is_vision(given: &Path) -> bool {
-    let file = config_file(given);
+    let file = sizes_file(given);
     file.is_file() && model_type(&file).is_ok_and(|name| name == PublishedVmoe::MODEL)
 }
 
 /// Prints the size and cost of a published vision model.
 pub fn show(given: &Path, overrides: &[String], shared: &Shared) -> anyhow::Result<Status> {
     no_overrides(overrides)?;
-    let config = PublishedVmoe::read(&config_file(given)).or_usage()?;
+    let config = PublishedVmoe::read(&sizes_file(given)).or_usage()?;
     shared.note_unread(&config.unread);
     let inspection = Inspection::new(given, config);
     if shared.json {
