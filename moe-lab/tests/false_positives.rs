@@ -1,4 +1,4 @@
-//! Simulated studies without any difference: at most 5 % of them find one, whatever the design.
+//! Simulated studies without any difference: at most 5 % of them find one, whatever the design. `MOE_STUDIES` is their number.
 
 use moe_lab::stats::{
     BootstrapConfig, CompareConfig, Comparison, Goal, Verdict, compare, compare_unpaired, holm,
@@ -8,8 +8,18 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1, StandardNormal};
 
-const STUDIES: usize = 10_000;
 const ALPHA: f64 = 0.05;
+
+/// The number of studies of a design.
+fn studies() -> usize {
+    let given = std::env::var("MOE_STUDIES").ok();
+    given.map_or(10_000, |n| n.parse().expect("MOE_STUDIES is a number"))
+}
+
+/// The largest share that is at most 5 % but for the draws: two standard errors, 0.4 points in 10,000 studies.
+fn most() -> f64 {
+    ALPHA + 2.0 * (ALPHA * (1.0 - ALPHA) / studies() as f64).sqrt()
+}
 
 /// The bootstrap decides nothing, and would take most of the time.
 fn config(margin: Option<f64>) -> CompareConfig {
@@ -43,9 +53,9 @@ fn verdicts(mut comparisons: Vec<Comparison>) -> Vec<Verdict> {
 
 /// The share of studies for which something holds of an arm.
 fn share(study: impl FnMut(usize) -> Vec<Comparison>, holds: fn(&Verdict) -> bool) -> f64 {
-    let studies = (0..STUDIES).map(study);
-    let found = studies.filter(|arms| verdicts(arms.clone()).iter().any(holds));
-    found.count() as f64 / STUDIES as f64
+    let all = (0..studies()).map(study);
+    let found = all.filter(|arms| verdicts(arms.clone()).iter().any(holds));
+    found.count() as f64 / studies() as f64
 }
 
 fn is_difference(verdict: &Verdict) -> bool {
@@ -111,15 +121,18 @@ fn independent_samples_find_a_difference_in_five_percent_at_most() {
 }
 
 #[test]
-fn samples_of_unequal_spread_find_one_in_little_more() {
-    // such samples are not exchangeable, and Welch's t is approximate: 5.1, 5.9 and 3.8 %
+fn samples_of_unequal_spread_find_one_in_five_percent_at_most() {
     for (sizes, spreads) in [
         ([5, 5], [1.0, 3.0]),
         ([4, 8], [3.0, 1.0]),
         ([4, 8], [1.0, 3.0]),
+        ([3, 8], [4.0, 1.0]),
+        ([10, 6], [1.0, 5.0]),
     ] {
         let found = share_of_samples(sizes, spreads, normal);
-        assert!(found <= 0.06, "{sizes:?}, {spreads:?}: {found}");
+        println!("{sizes:?} seeds, spreads {spreads:?}: {found}");
+        // of 4 and 8 the level is 5 % at the ratio of variances that is the worst, and this is near to it
+        assert!(found <= most(), "{sizes:?}, {spreads:?}: {found}");
     }
 }
 

@@ -13,10 +13,11 @@
 //! ```
 //!
 //! Arms of other seeds have two samples and no differences ([`compare_unpaired`]): Welch's t stands in place of Student's,
-//! and the exact permutation test in place of the sign-flip test. The rule of the verdict is the same.
+//! and p is the larger of its and of the exact permutation test's. The rule of the verdict is the same.
 //!
 //! Ordered arms have a [`trend`], and a difference of losses is worth a [`multiplier`] of compute.
 
+mod behrens_fisher;
 mod bootstrap;
 mod holm;
 mod looks;

@@ -25,7 +25,8 @@ pub struct CompareConfig {
 /// The numbers of a comparison; differences are arm minus baseline.
 ///
 /// With one seed there is a difference and nothing else. Arms of other seeds have the numbers of two samples in place of
-/// those of paired differences: Welch's t in place of Student's, and the permutation test in place of the sign-flip test.
+/// those of paired differences: Welch's t in place of Student's, and its test with the permutation test in place of the
+/// sign-flip test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Number of paired seeds; of arms of other seeds those of the smaller one.
@@ -39,7 +40,7 @@ pub struct Comparison {
     /// Percentile bootstrap interval of the mean difference, which decides nothing; `None` with one seed, and of
     /// arms of other seeds.
     pub bootstrap: Option<Interval>,
-    /// p-value of the two-sided sign-flip test, or of the permutation test; `None` with one seed.
+    /// p-value of the two-sided sign-flip test, or the larger one of Welch's t and the permutation test; `None` with one seed.
     pub p: Option<f64>,
     /// The smallest p-value that these seeds can reach.
     pub smallest_p: f64,

@@ -8,6 +8,7 @@
 //! P(interval lies above 0) = E[ Phi((effect - t_f e) / e0) ]     e, f by the sample variances, e0 by the true ones
 //! ```
 
+use super::behrens_fisher::WorstCase;
 use super::permutation::{permutation_reaches, smallest_permutation_p, splits};
 use super::power::smallest;
 use super::smallest_holm;
@@ -28,8 +29,8 @@ const SIMULATED: u64 = 1000;
 const NODES: usize = 30;
 
 /// The smallest true difference for which 80 % of studies of these sizes and standard deviations have the verdict better or
-/// worse: the exact permutation test reaches `alpha` after Holm's correction at its strictest, and Welch's interval of
-/// `1 - alpha` leaves out 0. `None` if these sizes never decide.
+/// worse: the exact permutation test and Welch's t reach `alpha` after Holm's correction at its strictest. `None` if these
+/// sizes never decide.
 ///
 /// # Panics
 ///
@@ -49,31 +50,20 @@ pub(super) fn unpaired_effect(
     }
     // in units of the true error
     let stds = stds.map(|std| std / error);
-    let alphas = Levels {
-        interval: alpha,
-        test: alpha / tests.max(1) as f64,
-    };
+    let level = alpha / tests.max(1) as f64;
     let effect = match splits(sizes[0], sizes[1]) {
-        Some(all) if all <= SIMULATED => by_studies(sizes, stds, alphas),
-        _ => by_formula(sizes, stds, alphas.test),
+        Some(all) if all <= SIMULATED => by_studies(sizes, stds, level),
+        _ => by_formula(sizes, stds, level),
     };
     Some(effect * error)
-}
-
-/// The levels of the two parts of a verdict.
-#[derive(Clone, Copy)]
-struct Levels {
-    /// The share that the interval leaves out.
-    interval: f64,
-    /// The p-value that the test must reach.
-    test: f64,
 }
 
 fn error(variances: [f64; 2], sizes: [usize; 2]) -> f64 {
     (variances[0] / sizes[0] as f64 + variances[1] / sizes[1] as f64).sqrt()
 }
 
-fn by_studies(sizes: [usize; 2], stds: [f64; 2], levels: Levels) -> f64 {
+fn by_studies(sizes: [usize; 2], stds: [f64; 2], level: f64) -> f64 {
+    let welch_level = WorstCase::new(sizes).inverse(level);
     let mut rng = ChaCha8Rng::seed_from_u64(sizes[0] as u64);
     let mut sample = |i: usize| -> Vec<f64> {
         let draws = std::iter::repeat_with(|| -> f64 { StandardNormal.sample(&mut rng) });
@@ -84,10 +74,9 @@ fn by_studies(sizes: [usize; 2], stds: [f64; 2], levels: Levels) -> f64 {
     smallest(|effect| {
         let is_found = |[baseline, arm]: &&[Vec<f64>; 2]| {
             let arm: Vec<f64> = arm.iter().map(|x| x + effect).collect();
-            // the lower end of the interval lies above 0
             let welch = Welch::of(baseline, &arm);
-            welch.is_some_and(|welch| welch.p_above(0.0) < levels.interval / 2.0)
-                && permutation_reaches(baseline, &arm, levels.test) == Some(true)
+            welch.is_some_and(|welch| welch.uncorrected(0.0) < welch_level / 2.0)
+                && permutation_reaches(baseline, &arm, level) == Some(true)
         };
         studies.iter().filter(is_found).count() as f64 / STUDIES as f64
     })
@@ -104,6 +93,7 @@ fn by_formula(sizes: [usize; 2], stds: [f64; 2], level: f64) -> f64 {
         (0..NODES).map(node).collect()
     };
     let [a, b] = [variances(0), variances(1)];
+    let level = WorstCase::new(sizes).inverse(level);
     let half = |a: f64, b: f64| {
         let parts = [a / sizes[0] as f64, b / sizes[1] as f64];
         let t = distribution(freedom(parts, sizes)).inverse_cdf(1.0 - level / 2.0);
@@ -140,8 +130,8 @@ mod tests {
         };
         let is_found = |_: &i32| {
             let (a, b) = (sample(0), sample(1));
-            let excludes_0 = Welch::of(&a, &b).unwrap().interval(0.95).low > 0.0;
-            excludes_0 && permutation(&a, &b, 0) <= 0.05
+            let welch = Welch::of(&a, &b).unwrap();
+            welch.difference > 0.0 && welch.p().max(permutation(&a, &b, 0)) <= 0.05
         };
         (0..1000).filter(is_found).count() as f64 / 1000.0
     }

@@ -69,8 +69,8 @@ pub(super) fn difference_note(report: &AblationReport) -> String {
     };
     const PAIRED: &str = "seed against same seed; interval: Student's t of its mean, which takes the differences to be \
                           normal.";
-    const SAMPLES: &str =
-        "as independent samples; interval: Welch's t, which takes the scores to be normal.";
+    const SAMPLES: &str = "as independent samples; interval: Welch's t at the worst ratio of variances, which takes the scores to be \
+         normal.";
     let labels: Vec<&str> = unpaired(report)
         .map(|(arm, _)| arm.label.as_str())
         .collect();
@@ -100,7 +100,8 @@ pub(super) fn test_note(report: &AblationReport) -> String {
     }
     if unpaired(report).next().is_some() {
         tests.push(
-            "two-sided permutation test of Welch's t over the splits of all scores into two arms, exact up to 200000"
+            "two-sided permutation test of Welch's t over the splits of all scores into two arms, exact up to 200000, or \
+             Welch's own p, if larger"
                 .to_owned(),
         );
     }
