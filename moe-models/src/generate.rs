@@ -5,7 +5,7 @@ mod generator;
 mod sampling;
 mod scores;
 
-pub use generator::{Drafts, GeneratedToken, Generator};
+pub use generator::{Drafts, GeneratedToken, Generator, Pass};
 pub use sampling::Sampling;
 pub(crate) use scores::next_token;
 pub use scores::{NotFinite, Scores};

@@ -35,7 +35,7 @@ pub use decoder::{
 pub use deepseek::{DeepSeek, DeepSeekConfig};
 pub use error::ModelError;
 pub use finite::not_finite;
-pub use generate::{Drafts, GeneratedToken, Generator, NotFinite, Sampling, Scores};
+pub use generate::{Drafts, GeneratedToken, Generator, NotFinite, Pass, Sampling, Scores};
 pub use half::{WeightType, with_bf16_weights};
 pub use mixtral::{Mixtral, MixtralConfig};
 pub use path::ParameterPath;

@@ -3,14 +3,14 @@
 use super::communication::CommunicationArgs;
 use super::eval::HeldOut;
 use super::plan::ReadPlan;
-use super::trace::traced_engine;
+use super::trace::{traced, wrote};
 use crate::exit::{Status, analyze_error, run_error};
 use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{print, print_json};
 use clap::Args;
-use moe_lab::analyze::{AnalyzeOptions, TraceOptions, analyze};
+use moe_lab::analyze::{AnalyzeOptions, analyze};
 use moe_train::data::Split;
 use moe_train::run::LoadedRun;
 use moe_view::analysis_text;
@@ -76,10 +76,7 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
         capacities: args.capacity.clone(),
         evaluated_with: args.overrides.clone(),
         communication: args.communication.options(),
-        trace: trace.as_ref().map(|target| TraceOptions {
-            path: target.path().to_owned(),
-            engine: traced_engine(&device.name),
-        }),
+        trace: trace.as_ref().map(|target| traced(target, &device)),
     };
     if shared.dry_run {
         let task = format!("analyze the {} part", Split::from(args.split));
@@ -92,8 +89,7 @@ pub fn run(args: &AnalyzeArgs, shared: &Shared) -> anyhow::Result<Status> {
         print(&analysis_text(&analysis))?;
     }
     if let Some(trace) = &trace {
-        shared.note(&format!("wrote {}", trace.path().display()));
-        shared.next(&format!("trace show {}", shown(trace.path())));
+        wrote(trace, shared);
     }
     match target {
         Some(target) => target.write(&analysis_page(&analysis), shared)?,

@@ -4,14 +4,17 @@ use super::causality;
 use super::fill::fill_in;
 use super::plan::ReadPlan;
 use super::score::ScoreArgs;
-use crate::exit::{Status, Usage, run_error};
+use super::trace::{traced, wrote};
+use crate::exit::{Status, Usage, analyze_error, run_error};
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
+use crate::target::{Kind, Output, Overwrite, Target};
 use crate::terminal::{Progress, print, print_json};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use moe_checkpoint::PublishedCheckpoint;
+use moe_lab::analyze::record;
 use moe_train::data::Split;
 use moe_train::run::{EvalMetrics, LoadedRun, Watch, evaluate_run_on};
 use moe_train::task::Task;
@@ -39,7 +42,26 @@ pub struct EvalArgs {
     windows: Option<u64>,
     #[command(flatten)]
     texts: ScoreArgs,
+    /// Write a trace of the routings of what is scored, for `moe trace`; reads it once more
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
+
+impl EvalArgs {
+    /// The most windows, images or pairs.
+    fn most(&self) -> Option<usize> {
+        let most = self.windows;
+        most.map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+    }
+}
+
+const TRACE: Output = Output {
+    flag: "--trace",
+    maker: "moe eval",
+    kind: Kind::Trace,
+};
 
 /// The parts of the data that training does not read.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,11 +129,15 @@ fn score(
         observer: &mut progress,
         stop: &stop,
     };
-    let most = args
-        .windows
-        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let world = &*shared.mesh.world;
-    let metrics = evaluate_run_on(world, run, args.split.into(), most, device, &mut watch);
+    let metrics = evaluate_run_on(
+        world,
+        run,
+        args.split.into(),
+        args.most(),
+        device,
+        &mut watch,
+    );
     progress.finish();
     metrics.map_err(run_error)
 }
@@ -142,6 +168,7 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
             shown(&args.run)
         )));
     }
+    let trace = Target::of(args.trace.as_deref(), TRACE, args.overwrite)?;
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open_with(&path, &args.overrides, &device.device).map_err(run_error)?;
@@ -157,6 +184,18 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     if !shared.mesh.is_root() {
         return Ok(Status::Done);
     }
+    if let Some(trace) = &trace {
+        let options = traced(trace, &device);
+        record(
+            &run,
+            args.split.into(),
+            args.most(),
+            options,
+            &device.device,
+        )
+        .map_err(analyze_error)?;
+        wrote(trace, shared);
+    }
     if shared.json {
         let folder = &run.folder;
         print_json(&Report {
@@ -169,6 +208,9 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     }
     print(&text(&run, &metrics, &args.overrides))?;
+    if trace.is_some() {
+        return Ok(Status::Done);
+    }
     shared.next(&match run.config.model.task() {
         Task::Text => format!(
             "generate {} -p \"In the beginning\" --show-experts",

@@ -7,7 +7,7 @@ use super::plan::ReadPlan;
 use super::trace::traced_engine;
 use crate::backends::OpenDevice;
 use crate::exit::{Status, Usage, run_error};
-use crate::generation::{Generation, TextModel, Writer};
+use crate::generation::{Continued, Generation, TextModel, Writer};
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
@@ -37,7 +37,6 @@ const PICTURE: Output = Output {
     maker: MAKER,
     kind: Kind::Picture,
 };
-
 const TRACE: Output = Output {
     flag: "--trace",
     maker: MAKER,
@@ -138,13 +137,14 @@ impl Call<'_> {
             n_tokens: args.tokens,
             sampling: self.sampling,
             speculative: args.speculative,
+            records: self.routing.is_some(),
             stop: &stop,
         };
-        let trace = generation.trace(&args.prompt, &self.device.device, |text| {
+        let text = generation.trace(&args.prompt, &self.device.device, |text| {
             if streams { print_stream(text) } else { Ok(()) }
         })?;
-        self.show(&trace, layer, model)?;
-        if let Some(failure) = trace.failure {
+        self.show(&text, layer, model)?;
+        if let Some(failure) = text.trace.failure {
             return Err(failure.into());
         }
         if stop.load(Ordering::Relaxed) {
@@ -160,8 +160,9 @@ impl Call<'_> {
     }
 
     /// Prints the text and writes the files.
-    fn show(&self, trace: &Trace, layer: usize, model: &TextModel) -> anyhow::Result<()> {
+    fn show(&self, text: &Continued, layer: usize, model: &TextModel) -> anyhow::Result<()> {
         let Self { args, shared, .. } = self;
+        let trace = &text.trace;
         show(args, trace, layer, shared)?;
         if args.speculative {
             let Drafts { offered, accepted } = trace.drafts;
@@ -175,7 +176,7 @@ impl Call<'_> {
         }
         if let Some(target) = &self.routing {
             let how = format!("{}, {}", self.device.name, WeightType::from(args.weights));
-            let recorded = model.record(trace, self.device, target.path(), traced_engine(&how));
+            let recorded = model.record(text, target.path(), traced_engine(&how));
             recorded.map_err(Usage::error)?;
             shared.note(&format!("wrote {}", target.path().display()));
         }

@@ -32,7 +32,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(20);
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
     /// Score these texts whole, in place of the held-out part: files or folders with commas between, each a domain
-    #[arg(long, value_name = "PATHS", conflicts_with_all = ["split", "windows", "overrides"])]
+    #[arg(long, value_name = "PATHS", conflicts_with_all = ["split", "windows", "overrides", "trace"])]
     pub data: Option<String>,
     /// The column of the texts in .csv, .tsv and .jsonl files
     #[arg(

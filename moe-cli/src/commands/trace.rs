@@ -5,10 +5,14 @@ mod check;
 mod import;
 mod show;
 
+use crate::backends::OpenDevice;
 use crate::exit::{Status, Usage};
+use crate::runs::shown;
 use crate::shared::Shared;
+use crate::target::Target;
 use clap::{Args, Subcommand};
 use moe_checkpoint::trace::TraceReader;
+use moe_lab::analyze::TraceOptions;
 use std::path::Path;
 
 /// The arguments of `moe trace`.
@@ -40,6 +44,20 @@ pub fn run(args: &TraceArgs, shared: &Shared) -> anyhow::Result<Status> {
         Action::Agree(args) => agree::run(args, shared),
         Action::Import(args) => import::run(args, shared),
     }
+}
+
+/// The trace that a command writes of a run.
+pub(super) fn traced(target: &Target, device: &OpenDevice) -> TraceOptions {
+    TraceOptions {
+        path: target.path().to_owned(),
+        engine: traced_engine(&device.name),
+    }
+}
+
+/// Says that a trace was written, and what shows it.
+pub(super) fn wrote(target: &Target, shared: &Shared) {
+    shared.note(&format!("wrote {}", target.path().display()));
+    shared.next(&format!("trace show {}", shown(target.path())));
 }
 
 /// The program and how it computes, as a trace names them.

@@ -8,6 +8,6 @@ mod words;
 mod writer;
 
 pub use model::TextModel;
-pub use sample::Generation;
+pub use sample::{Continued, Generation};
 pub use words::Words;
 pub use writer::Writer;

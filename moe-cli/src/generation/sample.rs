@@ -3,7 +3,7 @@
 use super::TextModel;
 use anyhow::ensure;
 use burn::tensor::Device;
-use moe_models::{AnyDecoder, Decoder, Generator, Sampling};
+use moe_models::{AnyDecoder, Decoder, Generator, Pass, Sampling};
 use moe_view::generation::{Piece, Trace};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +19,19 @@ pub struct Generation<'a> {
     pub sampling: Sampling,
     /// True if the model drafts tokens.
     pub speculative: bool,
+    /// True if the routing of each pass is kept.
+    pub records: bool,
     /// Ends it early.
     pub stop: &'a AtomicBool,
+}
+
+/// A text that was continued.
+#[derive(Debug)]
+pub struct Continued {
+    /// The text, token by token.
+    pub trace: Trace,
+    /// The routing of each pass, if it was to be kept.
+    pub passes: Vec<Pass>,
 }
 
 impl Generation<'_> {
@@ -31,7 +42,7 @@ impl Generation<'_> {
         prompt: &str,
         device: &Device,
         mut emit: impl FnMut(&str) -> io::Result<()>,
-    ) -> anyhow::Result<Trace> {
+    ) -> anyhow::Result<Continued> {
         let prompt = self.model.words.encode(prompt)?;
         let mut decoder = self.model.words.stream();
         let mut pieces: Vec<Piece> = Vec::new();
@@ -58,18 +69,23 @@ impl Generation<'_> {
             pieces.len() >= prompt.len(),
             "interrupted before the prompt was read"
         );
-        Ok(Trace {
+        let trace = Trace {
             pieces,
             n_prompt: prompt.len(),
             n_experts: self.model.n_experts,
             drafts: generator.drafts(),
             failure: ran.err(),
             n_layers: self.model.decoder.n_moe_layers(),
-        })
+        };
+        let passes = generator.into_passes();
+        Ok(Continued { trace, passes })
     }
 
     fn generator(&self, device: &Device) -> Generator<'_, AnyDecoder> {
-        let generator = Generator::new(&self.model.decoder, self.sampling, device);
+        let mut generator = Generator::new(&self.model.decoder, self.sampling, device);
+        if self.records {
+            generator = generator.recording();
+        }
         if self.speculative {
             generator.speculative()
         } else {

@@ -90,6 +90,12 @@ fn a_trace_shows_what_the_analysis_counted() {
     let capacity = laws.iter().find(|law| law["law"] == "drop_order").unwrap();
     assert!(capacity["n_checked"].as_u64().unwrap() > 0);
 
+    // an evaluation reads the same windows
+    let scored = place.json(&format!("eval {run} --trace e.safetensors"));
+    assert!(scored["loss"].as_f64().unwrap() > 0.0);
+    let [analysed, scored] = ["t", "e"].map(|name| place.path(&format!("{name}.safetensors")));
+    assert!(fs::read(analysed).unwrap() == fs::read(scored).unwrap());
+
     // its own trace is replaced, another file is not
     assert_eq!(
         place
@@ -142,6 +148,43 @@ fn images_are_traced_with_their_classes() {
     assert_eq!(shown["layers"].as_array().unwrap().len(), 1);
     assert!(shown["labels"].as_array().unwrap().len() >= 5);
     assert_eq!(place.moe("trace check t.safetensors").code, 0);
+}
+
+/// The groups of a trace, and the words of its metadata.
+fn groups(place: &Place, name: &str) -> (Vec<u32>, Value) {
+    let file = fs::read(place.path(name)).unwrap();
+    let (header, data) = parts(&file);
+    let at = |i: usize| header["group"]["data_offsets"][i].as_u64().unwrap() as usize;
+    let (groups, _) = data[at(0)..at(1)].as_chunks::<4>();
+    let groups = groups.iter().map(|bytes| u32::from_le_bytes(*bytes));
+    (groups.collect(), header["__metadata__"].clone())
+}
+
+#[test]
+fn a_text_is_traced_as_it_was_written() {
+    let (place, run) = trained("router.name=switch router.capacity_factor=0.5 model.n_layers=2");
+    let generate = format!("generate {run} -n 3 --temperature 0 --trace t.safetensors -p abcdefgh");
+    let ended = place.moe(&generate);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let (found, words) = groups(&place, "t.safetensors");
+    // tokens compete: those of the prompt with each other, and each new one with nobody
+    let n_prompt = found.len() - 3;
+    let expected: Vec<u32> = [vec![0; n_prompt], vec![1, 2, 3]].concat();
+    assert_eq!((found, words.get("capacity")), (expected, None));
+    // alone in its pass, a new token is never dropped; of the prompt, half are
+    let shown = place.json("trace show t.safetensors");
+    let dropped = shown["layers"][0]["drop_rate"].as_f64().unwrap() * (n_prompt + 3) as f64;
+    assert!((1.0..=n_prompt as f64).contains(&dropped), "{dropped}");
+    assert_eq!(place.moe("trace check t.safetensors").code, 0);
+
+    // without a capacity the text is one group
+    let (place, run) = trained("");
+    let ended = place.moe(&format!(
+        "generate {run} -n 3 --trace t.safetensors -p abcdefgh"
+    ));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let (found, _) = groups(&place, "t.safetensors");
+    assert_eq!(found, vec![0; found.len()]);
 }
 
 #[test]

@@ -56,4 +56,4 @@ pub use text::TextAnalysis;
 pub use token_class::TokenClass;
 pub use top::{MOST_PATCHES, TopPatch};
 pub use traffic::{Traffic, Volume};
-pub use whole::{Analysis, AnalyzeOptions, TraceOptions, analyze};
+pub use whole::{Analysis, AnalyzeOptions, TraceOptions, analyze, record};

@@ -96,6 +96,32 @@ pub fn analyze(
     })
 }
 
+/// Writes the trace of a part of a run's own data, which [`analyze`] would write of it.
+///
+/// # Errors
+///
+/// Returns the errors of [`analyze`].
+pub fn record(
+    run: &LoadedRun,
+    split: Split,
+    most: Option<usize>,
+    trace: TraceOptions,
+    device: &Device,
+) -> Result<(), AnalyzeError> {
+    let has_capacity = run.config.router.capacity_factor().is_some();
+    let is_of_images = matches!(run.model, AnyModel::Images(_));
+    let options = AnalyzeOptions {
+        split,
+        most,
+        // no capacity besides its own
+        capacities: (is_of_images && has_capacity).then(Vec::new),
+        evaluated_with: Vec::new(),
+        communication: None,
+        trace: Some(trace),
+    };
+    analyze(run, &options, device).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

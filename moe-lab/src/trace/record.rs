@@ -41,27 +41,51 @@ impl Recorder {
         routings: &[Routing],
         tokens: TracedTokens<'_>,
     ) -> Result<(), TraceError> {
-        let Some(first) = routings.first() else {
-            return Err(TraceError::Chunk(
-                "there is no layer with experts".to_owned(),
-            ));
-        };
-        let (n_tokens, n_groups) = (first.n_tokens(), first.n_groups);
-        if routings
-            .iter()
-            .any(|routing| routing.n_tokens() != n_tokens)
-        {
-            let what = "its layers route different tokens, as those of an encoder and a decoder do";
-            return Err(TraceError::Chunk(what.to_owned()));
-        }
-        if self.n_groups == 0 {
-            self.writer.set_biases(routings.iter().map(bias).collect());
-        }
+        let (n_tokens, n_groups) = sizes(routings)?;
         let group_size = (n_tokens / n_groups).max(1);
         let group = |t: usize| self.n_groups + (t / group_size) as u32;
+        let group = (0..n_tokens).map(group).collect();
+        self.write(routings, tokens, group)?;
+        self.n_groups += n_groups as u32;
+        Ok(())
+    }
+
+    /// Adds the first tokens of a pass, those of `ids`, to the group that was added last.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`add`](Self::add).
+    pub fn continue_group(&mut self, routings: &[Routing], ids: &[u32]) -> Result<(), TraceError> {
+        sizes(routings)?;
+        let tokens = TracedTokens {
+            ids: Some(ids),
+            labels: None,
+        };
+        let last = self.n_groups.saturating_sub(1);
+        self.write(routings, tokens, vec![last; ids.len()])
+    }
+
+    /// Writes the first tokens of a batch, as many as have a group.
+    fn write(
+        &mut self,
+        routings: &[Routing],
+        tokens: TracedTokens<'_>,
+        group: Vec<u32>,
+    ) -> Result<(), TraceError> {
+        if self.writer.n_tokens() == 0 {
+            self.writer.set_biases(routings.iter().map(bias).collect());
+        }
+        let n_tokens = group.len();
         let label = |label: &Option<usize>| label.map_or(NO_LABEL, |label| label as i32);
-        let layers = routings.iter().map(layer_chunk).collect::<Result<_, _>>()?;
-        let padding = first.padding.as_ref();
+        let layers = routings
+            .iter()
+            .map(|routing| layer_chunk(routing, n_tokens));
+        let is_token = |padding: &[bool]| {
+            padding[..n_tokens]
+                .iter()
+                .map(|is_padding| !is_padding)
+                .collect()
+        };
         self.writer.add(&TraceChunk {
             start: self.writer.n_tokens() as u64,
             n_tokens,
@@ -69,12 +93,10 @@ impl Recorder {
             labels: tokens
                 .labels
                 .map(|labels| labels.iter().map(label).collect()),
-            mask: padding.map(|padding| padding.iter().map(|is_padding| !is_padding).collect()),
-            group: Some((0..n_tokens).map(group).collect()),
-            layers,
-        })?;
-        self.n_groups += n_groups as u32;
-        Ok(())
+            mask: routings[0].padding.as_deref().map(is_token),
+            group: Some(group),
+            layers: layers.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Writes the trace.
@@ -88,26 +110,50 @@ impl Recorder {
     }
 }
 
+/// The tokens and the groups of a batch.
+fn sizes(routings: &[Routing]) -> Result<(usize, usize), TraceError> {
+    let Some(first) = routings.first() else {
+        return Err(TraceError::Chunk(
+            "there is no layer with experts".to_owned(),
+        ));
+    };
+    let n_tokens = first.n_tokens();
+    if routings
+        .iter()
+        .any(|routing| routing.n_tokens() != n_tokens)
+    {
+        let what = "its layers route different tokens, as those of an encoder and a decoder do";
+        return Err(TraceError::Chunk(what.to_owned()));
+    }
+    Ok((n_tokens, first.n_groups))
+}
+
 /// The bias of the choice of a layer, `[E]`.
 fn bias(routing: &Routing) -> Option<Vec<f32>> {
     routing.selection_bias.clone().map(to_vec)
 }
 
-/// The choices of a layer.
-fn layer_chunk(routing: &Routing) -> Result<LayerChunk, TraceError> {
+/// The choices of a layer for its first tokens.
+fn layer_chunk(routing: &Routing, n_tokens: usize) -> Result<LayerChunk, TraceError> {
     let Plan::Sparse(plan) = &routing.plan else {
         let what = "its router mixes all tokens in every slot, so that no token goes anywhere";
         return Err(TraceError::Chunk(what.to_owned()));
     };
     let mut rows = Rows::new(plan, routing.n_tokens());
     rows.fill(plan);
+    let (width, n_experts) = (rows.width, routing.n_experts());
+    let mut logits = to_vec(routing.logits.clone().detach());
+    logits.truncate(n_tokens * n_experts);
+    rows.experts.truncate(n_tokens * width);
+    rows.weights.truncate(n_tokens * width);
+    rows.kept.truncate(n_tokens * width);
     Ok(LayerChunk {
-        width: rows.width,
-        n_experts: routing.n_experts(),
+        width,
+        n_experts,
         experts: rows.experts,
         weights: Some(rows.weights),
         kept: Some(rows.kept),
-        logits: Some(to_vec(routing.logits.clone().detach())),
+        logits: Some(logits),
     })
 }
 
@@ -196,5 +242,52 @@ mod tests {
         assert_eq!(layer.weights_of(4), Some(&[0.5, 0.25][..]));
         assert!(!layer.is_kept(0, 0) && layer.is_kept(0, 1));
         assert_eq!(layer.logits_of(3), Some(&[1.0; 3][..]));
+    }
+
+    #[test]
+    fn a_pass_continues_a_group_with_its_first_tokens() {
+        // a token -> expert 0; then two tokens -> 1 and 2, the second of which is left out
+        let device = Device::flex();
+        let pass = |experts: &[u32]| {
+            let mut assignments = Assignments::default();
+            (0..)
+                .zip(experts)
+                .for_each(|(t, &expert)| assignments.push(t, expert));
+            let n = experts.len();
+            let weights = Tensor::ones([n], &device);
+            [Routing::sparse(
+                assignments,
+                weights,
+                Tensor::<2>::ones([n, 3], &device),
+                None,
+            )]
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let mut recorder = Recorder::new(&path);
+        let tokens = TracedTokens {
+            ids: Some(&[7]),
+            labels: None,
+        };
+        recorder.add(&pass(&[0]), tokens).unwrap();
+        recorder.continue_group(&pass(&[1, 2]), &[8]).unwrap();
+        recorder.add(&pass(&[2]), tokens).unwrap();
+        recorder
+            .finish(TraceMeta {
+                n_experts: 3,
+                ..TraceMeta::default()
+            })
+            .unwrap();
+
+        let chunk = TraceReader::open(&path)
+            .unwrap()
+            .chunks()
+            .next()
+            .unwrap()
+            .unwrap();
+        assert_eq!(chunk.group, Some(vec![0, 0, 1]));
+        assert_eq!(chunk.tokens, Some(vec![7, 8, 7]));
+        assert_eq!(chunk.layers[0].experts, [0, 1, 2]);
+        assert_eq!(chunk.layers[0].logits.as_ref().unwrap().len(), 9);
     }
 }

@@ -27,6 +27,15 @@ pub struct Drafts {
     pub accepted: usize,
 }
 
+/// The routing of tokens that passed through the model together.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// The routing of each layer with experts.
+    pub routings: Vec<Routing>,
+    /// The tokens that stand in the text; a draft behind them was dropped.
+    pub n_kept: usize,
+}
+
 /// Generates the continuation of a prompt.
 #[derive(Debug)]
 pub struct Generator<'a, M: Decoder> {
@@ -37,6 +46,7 @@ pub struct Generator<'a, M: Decoder> {
     pub(super) stop_tokens: Vec<u32>,
     rng: ChaCha8Rng,
     drafts: Option<Drafts>,
+    passes: Option<Vec<Pass>>,
 }
 
 impl<'a, M: Decoder> Generator<'a, M> {
@@ -50,7 +60,19 @@ impl<'a, M: Decoder> Generator<'a, M> {
             stop_tokens: Vec::new(),
             rng: ChaCha8Rng::seed_from_u64(sampling.seed),
             drafts: None,
+            passes: None,
         }
+    }
+
+    /// Keeps the routing of each pass of [`run`](Self::run).
+    pub fn recording(mut self) -> Self {
+        self.passes = Some(Vec::new());
+        self
+    }
+
+    /// The passes that were kept: that of the prompt, then those of the new tokens.
+    pub fn into_passes(self) -> Vec<Pass> {
+        self.passes.unwrap_or_default()
     }
 
     /// Ends the text after any of these tokens.
@@ -114,6 +136,7 @@ impl<'a, M: Decoder> Generator<'a, M> {
         assert!(self.cache.is_empty(), "a text needs a generator of its own");
         let input = DecoderInput::new(tokens(prompt, &self.device)).last_only();
         let output = self.model.forward_cache(input, &mut self.cache);
+        self.keep(&output, prompt.len());
         if !prompt
             .iter()
             .enumerate()
@@ -141,6 +164,7 @@ impl<'a, M: Decoder> Generator<'a, M> {
             text.push(id);
             // the experts of a token are known once it has passed through the model
             output = self.advance(&[id]);
+            self.keep(&output, 1);
             if !emit(token(id, &output, 0)) || self.stop_tokens.contains(&id) {
                 return Ok(());
             }
@@ -173,6 +197,7 @@ impl<'a, M: Decoder> Generator<'a, M> {
                 Some(drafted) => self.judge(drafted, most_likely(&output, 0, n + 1)?),
                 None => 1,
             };
+            self.keep(&output, kept);
             for (t, &id) in candidates[..kept].iter().enumerate() {
                 n += 1;
                 let goes_on = emit(token(id, &output, t)) && !self.stop_tokens.contains(&id);
@@ -205,6 +230,13 @@ impl<'a, M: Decoder> Generator<'a, M> {
         let place = || format!("the draft of {}", next_token(n + 1));
         let scores = scores_of(&logits, [0, logits.dims()[1] - 1], place)?;
         Ok(scores.most_likely())
+    }
+
+    fn keep(&mut self, output: &DecoderOutput, n_kept: usize) {
+        if let Some(passes) = &mut self.passes {
+            let routings = output.routings.clone();
+            passes.push(Pass { routings, n_kept });
+        }
     }
 
     fn advance(&mut self, ids: &[u32]) -> DecoderOutput {
