@@ -277,6 +277,24 @@ fn a_trace_recorded_in_transformers_is_ours() {
 }
 
 #[test]
+fn a_trace_recorded_from_vmoe_obeys_its_rule() {
+    // two routers of google-research/vmoe (942a78b), batch priority, capacity factor 0.75, by examples/python/moe_trace_jax.py
+    let place = Place::new();
+    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces/vmoe.safetensors");
+    let checked = place.json(&format!("trace check {recorded}"));
+    for law in checked["laws"].as_array().unwrap() {
+        assert_eq!(law["n_violations"], 0, "{law}");
+        if ["weights", "capacity", "drops", "drop_order"].contains(&law["law"].as_str().unwrap()) {
+            assert!(law["n_checked"].as_u64().unwrap() > 0, "{law}");
+        }
+    }
+    let shown = place.json(&format!("trace show {recorded}"));
+    let layers = shown["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 2);
+    assert!(layers[0]["drop_rate"].as_f64().unwrap() > 0.1);
+}
+
+#[test]
 fn what_is_no_trace_is_refused() {
     let place = Place::new();
     fs::write(place.path("a.safetensors"), "mine").unwrap();

@@ -181,13 +181,14 @@ fn the_commands_of_the_other_pages_run_or_say_why_not() {
             unused.remove(words);
             continue;
         }
-        let here = |word: &String| match word.strip_prefix("moe-checkpoint/") {
-            Some(rest) => root()
-                .join("moe-checkpoint")
-                .join(rest)
-                .display()
-                .to_string(),
-            None => word.replace("NAME", &names[0]).replace("OTHER", &names[1]),
+        // a file of a crate, such as a fixture
+        let is_file = |word: &str| word.starts_with("moe-") && root().join(word).exists();
+        let here = |word: &String| {
+            if is_file(word) {
+                root().join(word).display().to_string()
+            } else {
+                word.replace("NAME", &names[0]).replace("OTHER", &names[1])
+            }
         };
         let mut arguments: Vec<String> = arguments.iter().map(here).collect();
         if ["train", "ablate"].contains(&arguments[0].as_str())

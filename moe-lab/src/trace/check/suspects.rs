@@ -2,19 +2,23 @@
 
 use super::scores::Ranked;
 use moe_router::TokenChoice;
-use moe_router::parts::{ExpertGroups, GroupScore, Normalise, Score, top_k};
+use moe_router::parts::{ExpertGroups, GroupScore, Normalise, Score};
 
 /// The mistake that gives a token's choice, in words; none known is no words.
 pub(super) fn suspect_of_choice(ranked: &Ranked<'_>, experts: &[u32]) -> String {
-    let mut taken = experts.to_vec();
-    taken.sort_unstable();
     let mistakes = mistakes_of_choice(ranked).into_iter();
-    let found = mistakes.filter(|(_, allowed_e)| {
-        let mut best = top_k(allowed_e, taken.len());
-        best.sort_unstable();
-        best == taken
-    });
+    let found = mistakes.filter(|(_, allowed_e)| are_best(allowed_e, experts));
     suspected(found.map(|(words, _)| words).next())
+}
+
+/// Tells whether no expert scores more than one of these. Equal scores may be taken in any order: `torch.topk` promises none,
+/// and groups that are masked with zero have many.
+fn are_best(scores_e: &[f32], experts: &[u32]) -> bool {
+    let is_taken = |e: usize| experts.contains(&(e as u32));
+    let lowest = experts.iter().filter_map(|&e| scores_e.get(e as usize));
+    let lowest = lowest.fold(f32::INFINITY, |lowest, score| lowest.min(*score));
+    let mut others = scores_e.iter().enumerate().filter(|(e, _)| !is_taken(*e));
+    others.all(|(_, score)| *score <= lowest)
 }
 
 /// Mistakes with the scores by which they choose, `[E]`.

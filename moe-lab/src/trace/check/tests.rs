@@ -181,22 +181,29 @@ fn groups_that_are_masked_with_zero_are_named() {
     let written = biased();
     let rule = written.reader.meta().rule.unwrap();
     let bias = written.reader.layers()[0].bias.clone().unwrap();
-    let planted = written.planted(|chunk| {
-        choose(chunk, rule, |scores| {
-            let pairs = scores.iter().zip(&bias);
-            let mut masked: Vec<f32> = pairs.map(|(s, b)| *s as f32 + b).collect();
-            rule.groups.unwrap().mask(&mut masked, 8);
-            masked
-                .iter()
-                .map(|&r| if r.is_finite() { r } else { 0.0 })
-                .collect()
+    // of equal scores, here the zeros, the lowest or the highest index wins
+    for by_index in [0.0, 1e-6] {
+        let planted = written.planted(|chunk| {
+            choose(chunk, rule, |scores| {
+                let pairs = scores.iter().zip(&bias);
+                let mut masked: Vec<f32> = pairs.map(|(s, b)| *s as f32 + b).collect();
+                rule.groups.unwrap().mask(&mut masked, 8);
+                let zero = |(e, r): (usize, &f32)| {
+                    if r.is_finite() {
+                        *r
+                    } else {
+                        by_index * e as f32
+                    }
+                };
+                masked.iter().enumerate().map(zero).collect()
+            });
         });
-    });
-    assert_fails(
-        &planted,
-        Law::ExpertGroups,
-        "as if groups are masked with zero",
-    );
+        assert_fails(
+            &planted,
+            Law::ExpertGroups,
+            "as if groups are masked with zero",
+        );
+    }
 }
 
 #[test]
