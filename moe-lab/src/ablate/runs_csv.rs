@@ -185,6 +185,12 @@ mod tests {
             lines[1]
         );
         assert!(lines[10].contains(",0.30000000000000004,"), "{}", lines[10]);
+        // as pandas and spreadsheets write it again
+        for [yes, no] in [["True", "False"], ["TRUE", "FALSE"]] {
+            let again = text.replace("true", yes).replace("false", no);
+            let rows = from_csv(again.as_bytes(), None).unwrap().rows;
+            assert_eq!(rows[0].seeds, report.arms[0].seeds);
+        }
     }
 
     #[test]

@@ -108,6 +108,17 @@ pub(super) fn test_note(report: &AblationReport) -> String {
     tests.join("; of arms of other seeds ")
 }
 
+/// The numbers by whose standard deviation a power is.
+pub(super) fn spread_of(report: &AblationReport) -> &'static str {
+    if unpaired(report).next().is_none() {
+        "differences"
+    } else if has_pairs(report) {
+        "differences, or of the scores of arms of other seeds,"
+    } else {
+        "scores"
+    }
+}
+
 /// Remarks on a table of another program, and what it does not say.
 pub(super) fn given_notes(given: &Given) -> Vec<String> {
     let mut notes = given.remarks.clone();
@@ -172,6 +183,7 @@ mod tests {
             "arm       val/loss  difference",
             "Of c, which has other seeds, as independent samples; interval: Welch's t",
             "all 2^6 patterns; of arms of other seeds two-sided permutation test",
+            "by the standard deviation of the differences, or of the scores of arms of other seeds, seen here.",
             "\na remark.\n",
             "not known from the table: cost (",
         ] {

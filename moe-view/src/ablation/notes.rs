@@ -1,6 +1,6 @@
 //! The notes below the table of an ablation.
 
-use super::given::{difference_note, given_notes, test_note};
+use super::given::{difference_note, given_notes, spread_of, test_note};
 use super::over_ranks;
 use crate::counted;
 use crate::significant;
@@ -199,8 +199,8 @@ fn visible_note(report: &AblationReport) -> Option<String> {
         format!("{least} to {most}, by arm,")
     };
     Some(format!(
-        "power: a true difference of {range} is found in 80 % of such studies, by the standard deviation of the \
-         differences seen here."
+        "power: a true difference of {range} is found in 80 % of such studies, by the standard deviation of the {} seen here.",
+        spread_of(report)
     ))
 }
 

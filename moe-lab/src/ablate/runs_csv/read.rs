@@ -123,6 +123,13 @@ impl Line<'_> {
         self.maybe(column)?.ok_or_else(|| self.cell(column, ""))
     }
 
+    /// A bool; pandas writes it as Python does, and spreadsheets in capitals.
+    fn flag(&self, column: &'static str) -> Result<bool, CsvError> {
+        let text = self.text(column)?;
+        let flag = text.to_ascii_lowercase().parse();
+        flag.map_err(|_| self.cell(column, text))
+    }
+
     fn cell(&self, column: &'static str, text: &str) -> CsvError {
         CsvError::Cell {
             line: self.record.position().map_or(0, csv::Position::line),
@@ -155,8 +162,8 @@ impl Line<'_> {
             tokens: self.whole("tokens")?,
             params_active: self.whole("params_active")?,
             params_total: self.whole("params_total")?,
-            causal: self.whole("causal")?,
-            causal_in_training: self.whole("causal_in_training")?,
+            causal: self.flag("causal")?,
+            causal_in_training: self.flag("causal_in_training")?,
             measured,
             training: self.training()?,
             cache_bytes: self.later(FURTHER[0])?,
