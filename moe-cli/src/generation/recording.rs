@@ -30,12 +30,14 @@ impl TextModel {
             }
             ids = rest;
         }
-        let gate = text.passes[0].routings[0].gate.as_ref();
+        // of the routing, since a router may add experts that compute nothing
+        let first = &text.passes[0].routings[0];
+        let n_experts = first.n_experts();
         let rule = self.router.as_ref();
-        let rule = rule.and_then(|router| router.token_choice(self.n_experts, text.trace.n_prompt));
+        let rule = rule.and_then(|router| router.token_choice(n_experts, text.trace.n_prompt));
         recorder.finish(TraceMeta {
-            n_experts: self.n_experts,
-            d_model: gate.map(|gate| gate.dims()[0]),
+            n_experts,
+            d_model: first.gate.as_ref().map(|gate| gate.dims()[0]),
             model: Some(self.title.clone()),
             engine: Some(engine),
             labels: Vec::new(),
