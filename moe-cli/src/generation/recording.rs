@@ -33,8 +33,7 @@ impl TextModel {
         // of the routing, since a router may add experts that compute nothing
         let first = &text.passes[0].routings[0];
         let n_experts = first.n_experts();
-        let rule = self.router.as_ref();
-        let rule = rule.and_then(|router| router.token_choice(n_experts, text.trace.n_prompt));
+        let rule = self.router.token_choice(n_experts, text.trace.n_prompt);
         recorder.finish(TraceMeta {
             n_experts,
             d_model: first.gate.as_ref().map(|gate| gate.dims()[0]),
