@@ -10,7 +10,7 @@ use moe_checkpoint::{CheckpointError, Precision, PublishedCheckpoint, PublishedT
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -80,11 +80,8 @@ fn read(path: &Path, device: &Device) -> Result<(), CheckpointError> {
     checkpoint.load(Precision::F32, device).map(drop)
 }
 
-#[test]
-fn damaged_files_are_errors_or_whole() {
-    let device = Device::flex();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("x.gguf");
+/// The files, each of which is read.
+fn whole_files(device: &Device) -> Vec<Vec<u8>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf");
     let names = [
         "llama_base",
@@ -93,14 +90,20 @@ fn damaged_files_are_errors_or_whole() {
         "vocabulary_smollm",
         "vocabulary_llama",
     ];
-    let files: Vec<PathBuf> = names
-        .map(|name| fixtures.join(format!("{name}.gguf")))
-        .to_vec();
-    let wholes = files.iter().map(|file| {
-        read(file, &device).expect("the whole file");
+    let whole = |name: &str| {
+        let file = fixtures.join(format!("{name}.gguf"));
+        read(&file, device).expect("the whole file");
         fs::read(file).expect("the file")
-    });
-    let wholes: Vec<Vec<u8>> = wholes.collect();
+    };
+    names.map(whole).to_vec()
+}
+
+#[test]
+fn damaged_files_are_errors_or_whole() {
+    let device = Device::flex();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("x.gguf");
+    let wholes = whole_files(&device);
     let (mut loaded, n) = (0, fuzzing::mutations(MUTATIONS));
     for seed in 0..n {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -1,5 +1,6 @@
 //! Errors of reading a GGUF file.
 
+use crate::pointer::LFS_POINTER;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -15,6 +16,9 @@ pub enum GgufError {
         /// Error of the system.
         source: io::Error,
     },
+    /// A file that stands for another.
+    #[error("{0} {LFS_POINTER}")]
+    Pointer(PathBuf),
     /// A file that is not in the format, or not whole.
     #[error("{path} is damaged: {what}. Download it again")]
     Damaged {
@@ -37,6 +41,7 @@ pub enum GgufError {
 #[derive(Debug)]
 pub(super) enum Fault {
     File(io::Error),
+    Pointer,
     Damaged(String),
     Unsupported(String),
 }
@@ -52,6 +57,7 @@ impl Fault {
         let path = path.to_owned();
         match self {
             Self::File(source) => GgufError::File { path, source },
+            Self::Pointer => GgufError::Pointer(path),
             Self::Damaged(what) => GgufError::Damaged { path, what },
             Self::Unsupported(what) => GgufError::Unsupported { path, what },
         }

@@ -5,7 +5,7 @@ use super::error::{Fault, GgufError, damaged, unsupported};
 use super::metadata::{self, Metadata};
 use super::reader::Reader;
 use crate::disk::open_regular;
-use crate::pointer::{LFS_POINTER, LFS_PREFIX};
+use crate::pointer::LFS_PREFIX;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -135,7 +135,7 @@ fn header(file: impl Read, length: u64) -> Result<Header, Fault> {
 fn check_version<R: Read>(reader: &mut Reader<R>) -> Result<(), Fault> {
     let magic = reader.array::<4>()?;
     if LFS_PREFIX.starts_with(&magic) {
-        return unsupported(LFS_POINTER);
+        return Err(Fault::Pointer);
     }
     if magic != *MAGIC {
         return damaged("it does not begin with GGUF");
@@ -297,7 +297,7 @@ mod tests {
             (&[("a", 0, &[3], 32)], "behind the end"),
             (&[("a", 0, &[3], u64::MAX - 31)], "behind the end"),
             (&[("a", 0, &[3], 4)], "multiple of 32"),
-            (&[("a", 0, &[16], 0), ("b", 0, &[2], 32)], "lies on another"),
+            (&[("a", 0, &[9], 0), ("b", 0, &[1], 32)], "lies on another"),
             (&[("a", 0, &[1], 0), ("a", 0, &[1], 32)], "a twice"),
             (&[("a", 2, &[33], 0)], "[33]"),
             (&[("a", 0, &[large, large], 0)], "[1099511627776"),
@@ -330,6 +330,8 @@ mod tests {
         let error = read(&bytes).expect_err("another format");
         assert!(error.contains("does not begin with GGUF"), "{error}");
         read(b"GGUF").expect_err("nothing more");
+        let error = read(LFS_PREFIX).expect_err("a pointer");
+        assert!(error.contains("git lfs pull"), "{error}");
     }
 
     #[test]

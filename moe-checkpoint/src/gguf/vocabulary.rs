@@ -116,27 +116,10 @@ impl Gguf {
             .metadata
             .truth("tokenizer.ggml.add_space_prefix")
             .unwrap_or(true);
-        let spaces = json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE});
-        let before = json!({"type": "Prepend", "prepend": SPACE});
-        let normalizers: Vec<Value> = prefix
-            .then_some(before)
-            .into_iter()
-            .chain([spaces])
-            .collect();
-        let strip = json!({"type": "Strip", "content": " ", "start": 1, "stop": 0});
-        let decoders = [
-            json!({"type": "Replace", "pattern": {"String": SPACE}, "content": " "}),
-            json!({"type": "ByteFallback"}),
-            json!({"type": "Fuse"}),
-        ];
-        let decoders: Vec<Value> = decoders
-            .into_iter()
-            .chain(prefix.then_some(strip))
-            .collect();
         Ok(json!({
-            "normalizer": {"type": "Sequence", "normalizers": normalizers},
+            "normalizer": {"type": "Sequence", "normalizers": spaces_written(prefix)},
             "post_processor": self.around(tokens, true),
-            "decoder": {"type": "Sequence", "decoders": decoders},
+            "decoder": {"type": "Sequence", "decoders": spaces_read(prefix)},
             "model": {"type": "BPE", "vocab": tokens.vocab(), "merges": tokens.merges(&scores),
                 "unk_token": unknown.map(|(_, text)| text), "fuse_unk": true, "byte_fallback": true},
         }))
@@ -186,6 +169,31 @@ fn pieces(split: &Split) -> Value {
     });
     let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
     json!({"type": "Sequence", "pretokenizers": splits.chain([bytes]).collect::<Vec<_>>()})
+}
+
+/// The writing of spaces as SentencePiece has them, with one before a text if there is a prefix.
+fn spaces_written(prefix: bool) -> Vec<Value> {
+    let before = json!({"type": "Prepend", "prepend": SPACE});
+    let spaces = json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE});
+    prefix
+        .then_some(before)
+        .into_iter()
+        .chain([spaces])
+        .collect()
+}
+
+/// The way back, bytes together to characters.
+fn spaces_read(prefix: bool) -> Vec<Value> {
+    let decoders = [
+        json!({"type": "Replace", "pattern": {"String": SPACE}, "content": " "}),
+        json!({"type": "ByteFallback"}),
+        json!({"type": "Fuse"}),
+    ];
+    let before = json!({"type": "Strip", "content": " ", "start": 1, "stop": 0});
+    decoders
+        .into_iter()
+        .chain(prefix.then_some(before))
+        .collect()
 }
 
 impl<'a> Tokens<'a> {
