@@ -2,6 +2,8 @@
 
 use burn::backend::Dispatch;
 use burn::nn::Linear;
+#[cfg(feature = "flex")]
+use burn::tensor::DType;
 use burn::tensor::Tensor;
 
 use crate::backend::AttentionBackend;
@@ -10,7 +12,7 @@ use crate::backend::AttentionBackend;
 const FEW_ROWS: usize = 4;
 
 /// The forward pass of a linear layer on tokens, read by all threads however few the tokens are. The
-/// weight may be held in bf16.
+/// weight may be held in bf16, or in blocks of few bits (`moe_quant::quantize`).
 ///
 /// # Shapes
 ///
@@ -18,10 +20,17 @@ const FEW_ROWS: usize = 4;
 /// - output: `[N, d_output]`
 pub(crate) fn project(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
     let [rows, _] = x.dims();
+    #[cfg(feature = "flex")]
+    if let DType::QFloat(_) = linear.weight.val().dtype() {
+        return biased(moe_quant::matmul(x, linear.weight.val()), linear);
+    }
     if !(1..=FEW_ROWS).contains(&rows) {
         return widened(linear, &x).forward(x);
     }
-    let product = few_rows_product(x, linear.weight.val());
+    biased(few_rows_product(x, linear.weight.val()), linear)
+}
+
+fn biased(product: Tensor<2>, linear: &Linear) -> Tensor<2> {
     match &linear.bias {
         Some(bias) => product + bias.val().unsqueeze(),
         None => product,
@@ -48,7 +57,8 @@ mod tests {
     use crate::testing::{assert_close, values};
     use burn::module::Param;
     use burn::nn::LinearConfig;
-    use burn::tensor::{DType, Device};
+    use burn::tensor::Device;
+    use moe_quant::{Format, dequantize, quantize};
 
     /// A layer of more rows than one task reads, wider than one line of the caches.
     fn linear(bias: bool, device: &Device) -> Linear {
@@ -89,6 +99,24 @@ mod tests {
         for rows in [1, FEW_ROWS, FEW_ROWS + 1] {
             let x = values([rows, 300], 2, &device);
             assert_close(project(&halves, x.clone()), wide.forward(x), 1e-5);
+        }
+    }
+
+    #[test]
+    fn a_matrix_in_blocks_is_read_as_its_numbers() {
+        let device = Device::flex();
+        let mut wide = LinearConfig::new(320, 37).init(&device);
+        wide.weight = Param::from_tensor(values([320, 37], 1, &device));
+        for format in [Format::Q8, Format::Q4] {
+            let mut held = wide.clone();
+            let weight = quantize(held.weight.val(), format).expect("whole blocks");
+            held.weight = Param::from_tensor(weight.clone());
+            wide.weight = Param::from_tensor(dequantize(weight));
+            for rows in [0, 1, FEW_ROWS, FEW_ROWS + 1] {
+                let x = values([rows, 320], 2, &device);
+                // numbers within 1, rounded by at most 1/254 each: sums of 320 of them by far less than 0.2
+                assert_close(project(&held, x.clone()), wide.forward(x), 0.2);
+            }
         }
     }
 

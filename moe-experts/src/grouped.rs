@@ -26,6 +26,7 @@ mod multiply;
 mod operation;
 mod places;
 mod portable;
+mod readable;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -33,14 +34,14 @@ mod tests;
 use std::sync::Arc;
 
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Tensor, assert_shape};
+use burn::tensor::{Tensor, assert_shape};
 
 pub(crate) use self::blocks::{Blocks, STEP};
 pub(crate) use self::devices::{is_far, is_listed};
 
-use self::devices::reads_bf16;
 use self::kernels::{Gate, Rows};
 use self::operation::MoeBackend;
+use self::readable::{all_readable, readable};
 use crate::device_rows::DeviceRows;
 use crate::{Activation, RowPlan, reference};
 
@@ -115,6 +116,9 @@ pub fn grouped_matmul(x: Tensor<2>, w: Tensor<3>, ends: impl Into<Arc<[u32]>>) -
 /// reads them as they are and sums in f32, where nothing is differentiated (processors with AVX512-BF16
 /// round the rows of more than a handful of tokens to bf16 too); elsewhere they are widened first.
 ///
+/// On the CPU backend they may also be held in blocks of 8 or 4 bits (`moe_quant::quantize`). Rows are rounded
+/// to blocks of 8 bits then, and there are no gradients.
+///
 /// # Shapes
 ///
 /// - x: `[n_tokens, d_model]`
@@ -124,8 +128,8 @@ pub fn grouped_matmul(x: Tensor<2>, w: Tensor<3>, ends: impl Into<Arc<[u32]>>) -
 ///
 /// # Panics
 ///
-/// Panics if a shape disagrees with the plan or another shape, or if the gate stack is present
-/// without a gated activation or the reverse.
+/// Panics if a shape disagrees with the plan or another shape, if the gate stack is present
+/// without a gated activation or the reverse, or if stacks in blocks are differentiated.
 pub fn moe_ffn(
     x: Tensor<2>,
     mut weights: ExpertWeights,
@@ -218,26 +222,5 @@ fn check_ffn(
         if let Some(gate) = &biases.gate {
             assert_shape!(gate, [n_experts, d_expert]);
         }
-    }
-}
-
-/// The stacks in types that products with `x` read.
-fn all_readable(weights: ExpertWeights, x: &Tensor<2>) -> ExpertWeights {
-    ExpertWeights {
-        gate: weights.gate.map(|gate| readable(gate, x)),
-        up: readable(weights.up, x),
-        down: readable(weights.down, x),
-        biases: weights.biases,
-    }
-}
-
-/// The stack in a type that products with `x` read: that of `x`, or bf16 where a backend reads it as it is
-/// and nothing is differentiated.
-fn readable(stack: Tensor<3>, x: &Tensor<2>) -> Tensor<3> {
-    let dtype = x.dtype();
-    if stack.dtype() == dtype || (dtype == DType::F32 && reads_bf16(&stack)) {
-        stack
-    } else {
-        stack.cast(dtype)
     }
 }

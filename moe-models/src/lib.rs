@@ -18,7 +18,7 @@ mod finite;
 #[cfg(feature = "flex")]
 mod flex;
 mod generate;
-mod half;
+mod held;
 pub mod mixtral;
 mod path;
 mod rms_norm;
@@ -36,7 +36,7 @@ pub use deepseek::{DeepSeek, DeepSeekConfig};
 pub use error::ModelError;
 pub use finite::not_finite;
 pub use generate::{Drafts, GeneratedToken, Generator, NotFinite, Pass, Sampling, Scores};
-pub use half::{WeightType, with_bf16_weights};
+pub use held::{WeightType, held_in_f32, with_bf16_weights};
 pub use mixtral::{Mixtral, MixtralConfig};
 pub use path::ParameterPath;
 pub use seed::{path_seed, seed_parameters};

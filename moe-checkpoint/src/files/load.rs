@@ -25,6 +25,10 @@ pub enum Precision {
     /// The matrices that tokens are multiplied by in bf16, everything else in f32, as
     /// [`with_bf16_weights`](moe_models::with_bf16_weights) has them: for decoders.
     Bf16Weights,
+    /// The same matrices in blocks of 8 bits, as [`WeightType::Q8`] has them.
+    Q8Weights,
+    /// The same matrices in blocks of 4 bits, as [`WeightType::Q4`] has them.
+    Q4Weights,
     /// 16 bits.
     F16,
     /// Each as it is stored; FP8, which no layer computes in, becomes f32.
@@ -36,6 +40,23 @@ impl From<WeightType> for Precision {
         match weights {
             WeightType::F32 => Self::F32,
             WeightType::Bf16 => Self::Bf16Weights,
+            WeightType::Q8 => Self::Q8Weights,
+            WeightType::Q4 => Self::Q4Weights,
+        }
+    }
+}
+
+impl Precision {
+    /// The parameter as it is held, if it was read to be held in blocks.
+    pub(super) fn in_blocks<const D: usize>(
+        self,
+        path: &ParameterPath,
+        tensor: Tensor<D>,
+    ) -> Tensor<D> {
+        match self {
+            Self::Q8Weights => WeightType::Q8.hold_parameter(path, tensor),
+            Self::Q4Weights => WeightType::Q4.hold_parameter(path, tensor),
+            _ => tensor,
         }
     }
 }
@@ -114,7 +135,8 @@ impl Filler<'_> {
             DType::F16 => self.read::<f16>(&entries, shape)?,
             _ => self.read::<f32>(&entries, shape)?,
         };
-        Ok(Tensor::from_data(data, (device, dtype)))
+        let tensor = Tensor::from_data(data, (device, dtype));
+        Ok(self.precision.in_blocks(&self.path, tensor))
     }
 
     fn dtype(&self, entries: &[Entry], rank: usize) -> Result<DType, CheckpointError> {
@@ -151,7 +173,7 @@ impl Filler<'_> {
     }
 }
 
-/// The type that a parameter of `rank` axes is held in; none if it is the one that it is stored in.
+/// The type that a parameter of `rank` axes is read in; none if it is the one that it is stored in.
 pub(super) fn held(
     precision: Precision,
     path: &ParameterPath,
@@ -164,7 +186,7 @@ pub(super) fn held(
         Precision::F32 => Some(DType::F32),
         Precision::Bf16 => Some(DType::BF16),
         Precision::Bf16Weights if path.is_product_weight(rank) => Some(DType::BF16),
-        Precision::Bf16Weights => Some(DType::F32),
+        Precision::Bf16Weights | Precision::Q8Weights | Precision::Q4Weights => Some(DType::F32),
         Precision::F16 => Some(DType::F16),
     }
 }

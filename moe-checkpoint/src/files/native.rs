@@ -148,7 +148,10 @@ impl ModuleMapper for Holder<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let is_choice_bias = self.choice_biases.contains(self.path.join().as_str());
         match held(self.precision, &self.path, D, is_choice_bias) {
-            Some(dtype) => param.map(|tensor| tensor.cast(dtype)),
+            Some(dtype) => param.map(|tensor| {
+                let tensor = tensor.cast(dtype);
+                self.precision.in_blocks(&self.path, tensor)
+            }),
             None => param,
         }
     }

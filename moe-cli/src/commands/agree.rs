@@ -80,7 +80,7 @@ struct Report<'a> {
 pub fn run(args: &AgreeArgs, shared: &Shared) -> anyhow::Result<Status> {
     let svg = Target::of(args.svg.as_deref(), PICTURE, args.overwrite)?;
     let devices = shared.open_devices()?;
-    args.check(devices.len())?;
+    args.check(&devices)?;
     let stop = interrupt::stop_flag("stopping")?;
     let subject = Subject::open(args, &devices[0].device, &stop, shared)?;
     let engines = args.engines(&devices, subject.usual_batch());
@@ -135,10 +135,13 @@ impl Report<'_> {
 }
 
 impl AgreeArgs {
-    /// Refuses a single engine, and a picture of several.
-    fn check(&self, n_devices: usize) -> anyhow::Result<()> {
+    /// Refuses a single engine, a picture of several, and a type that a device does not hold.
+    fn check(&self, devices: &[OpenDevice]) -> anyhow::Result<()> {
+        for OpenDevice { device, .. } in devices {
+            self.weights.iter().try_for_each(|w| w.check(device))?;
+        }
         match (
-            n_devices * self.weights.len() * self.batch.len().max(1),
+            devices.len() * self.weights.len() * self.batch.len().max(1),
             &self.svg,
         ) {
             (1, _) => Err(Usage::error(

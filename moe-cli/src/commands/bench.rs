@@ -211,6 +211,7 @@ fn attention(args: &AttentionArgs, shared: &Shared) -> anyhow::Result<Status> {
 fn model(args: &ModelArgs, shared: &Shared) -> anyhow::Result<Status> {
     let shapes = args.shapes();
     let device = shared.open_device()?;
+    args.weights.check(&device.device)?;
     if shared.dry_run {
         for shape in &shapes {
             print(&format!(

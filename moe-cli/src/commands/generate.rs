@@ -50,6 +50,7 @@ pub fn run(args: &GenerateArgs, shared: &Shared) -> anyhow::Result<Status> {
     let svg = Target::of(args.svg.as_deref(), PICTURE, args.overwrite)?;
     let routing = Target::of(args.trace.as_deref(), TRACE, args.overwrite)?;
     let device = shared.open_device()?;
+    args.weights.check(&device.device)?;
     let call = Call {
         args,
         sampling,
@@ -130,6 +131,7 @@ impl Call<'_> {
     fn continue_text(&self, model: &TextModel, path: &Path, next: &str) -> anyhow::Result<Status> {
         let Self { args, shared, .. } = self;
         let layer = args.check_decoder(&model.decoder)?;
+        args.weights.note(&model.decoder, shared);
         let stop = interrupt::stop_flag("stopping")?;
         let streams = !args.show_experts && !shared.json;
         let generation = Generation {

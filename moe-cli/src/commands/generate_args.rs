@@ -115,7 +115,7 @@ impl GenerateArgs {
             ("--svg", self.svg.is_some()),
             ("--trace", self.trace.is_some()),
             ("--layer", self.layer.is_some()),
-            ("--weights bf16", self.weights == Weights::Bf16),
+            ("--weights", self.weights != Weights::F32),
         ];
         match flags.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(Usage::error(format!(

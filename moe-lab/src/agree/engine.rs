@@ -27,12 +27,20 @@ impl Rounding {
     /// Weights rounded to 8 bits of mantissa: half a unit is 2e-3.
     pub const BF16: Self = Self(5e-2);
 
+    /// Weights and rows in blocks of 8 bits: half a step of the largest of a block, 1/254 of it.
+    pub const Q8: Self = Self(5e-2);
+
+    /// Weights in blocks of 4 bits: half a step is 1/16 of the largest of a block.
+    pub const Q4: Self = Self(0.5);
+
     /// Rounding between two engines: that of the coarser one.
     pub fn between(left: &Engine, right: &Engine) -> Self {
-        if [left, right].iter().any(|e| e.weights == WeightType::Bf16) {
-            Self::BF16
-        } else {
-            Self::F32
-        }
+        let of = |engine: &Engine| match engine.weights {
+            WeightType::F32 => Self::F32,
+            WeightType::Bf16 => Self::BF16,
+            WeightType::Q8 => Self::Q8,
+            WeightType::Q4 => Self::Q4,
+        };
+        Self(of(left).0.max(of(right).0))
     }
 }

@@ -1,6 +1,8 @@
 //! Output heads of decoders, tied to the embedding or not.
 
 use burn::nn::{Embedding, Linear};
+#[cfg(feature = "flex")]
+use burn::tensor::DType;
 use burn::tensor::Tensor;
 use burn::tensor::module::linear;
 use moe_experts::grouped_matmul;
@@ -17,6 +19,15 @@ const FEW_ROWS: usize = 4;
 pub(crate) fn scores(x: Tensor<3>, head: Option<&Linear>, embedding: &Embedding) -> Tensor<3> {
     let [batch, length, d_model] = x.dims();
     match head {
+        #[cfg(feature = "flex")]
+        Some(head)
+            if head.bias.is_none() && matches!(head.weight.val().dtype(), DType::QFloat(_)) =>
+        {
+            let [_, vocab_size] = head.weight.dims();
+            let rows = x.reshape([batch * length, d_model]);
+            let scores = moe_quant::matmul(rows, head.weight.val());
+            scores.reshape([batch, length, vocab_size])
+        }
         // the grouped product reads a matrix with all threads however few the rows are, and one in bf16
         Some(head)
             if head.bias.is_none()

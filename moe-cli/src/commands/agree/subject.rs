@@ -165,10 +165,11 @@ impl Subject {
         let Reading::Data(data) = &self.reading else {
             return Ok(());
         };
-        if engines.iter().any(|e| e.weights != WeightType::F32) {
-            return Err(Usage::error(
-                "--weights bf16: only decoders hold their matrices in bf16",
-            ));
+        if let Some(engine) = engines.iter().find(|e| e.weights != WeightType::F32) {
+            return Err(Usage::error(format!(
+                "--weights {0}: only decoders hold their matrices in {0}",
+                engine.weights
+            )));
         }
         let batches = engines.iter().any(|e| e.batch != engines[0].batch);
         match **data {

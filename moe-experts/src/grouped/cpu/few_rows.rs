@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::kernel::{MAX_STREAM_ROWS, stream};
 use super::tile::with_scratch;
-use super::weight::Weight;
+use super::weight::{Number, Weight};
 use crate::plan::block;
 
 /// A task reads this many rows of a matrix: enough to stream, few enough to keep all threads busy.
@@ -39,9 +39,13 @@ pub(super) fn is_few(n_tokens: usize, ends: &[u32]) -> bool {
 impl FewRows<'_> {
     /// `y_n = x_n W_e` for every stack `[n_experts, d_in, d_out]` with its `y [n_rows, d_out]`.
     pub fn products<const N: usize, W: Weight>(&self, stacks: [&[W]; N], outs: [&mut [f32]; N]) {
-        if self.x.is_empty() {
-            return;
+        if !self.x.is_empty() {
+            W::few(self, stacks, outs);
         }
+    }
+
+    /// As [`products`](Self::products), of stacks of plain numbers and at least one row.
+    pub fn streamed<const N: usize, W: Number>(&self, stacks: [&[W]; N], outs: [&mut [f32]; N]) {
         let n_parts = self.d_in.div_ceil(PART);
         let size = self.x.len() / self.d_in * self.d_out;
         with_scratch([N * n_parts * size], |[scratch]| {

@@ -199,7 +199,7 @@ impl<W: Weight> Ffn<'_, W> {
     }
 
     pub(super) fn matrix<'s>(&self, stack: &'s [W], expert: usize) -> &'s [W] {
-        let size = self.d_model * self.d_expert;
+        let size = stack.len() / self.plan.n_experts();
         &stack[expert * size..(expert + 1) * size]
     }
 }

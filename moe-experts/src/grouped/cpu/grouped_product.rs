@@ -53,7 +53,7 @@ impl<W: Weight> Product<'_, W> {
     }
 
     fn matrix(&self, expert: usize) -> &[W] {
-        let size = self.d_in * self.d_out;
+        let size = self.w.len() / self.ends.len();
         &self.w[expert * size..(expert + 1) * size]
     }
 }

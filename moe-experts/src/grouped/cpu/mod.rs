@@ -5,6 +5,7 @@ mod curve;
 mod few_rows;
 mod forward;
 mod grouped_product;
+mod in_blocks;
 #[allow(unsafe_code)] // the one module that has it
 mod kernel;
 mod tile;
@@ -13,6 +14,7 @@ mod weight;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape, bf16};
 use burn_flex::{FlexTensor, Layout};
+use moe_quant::{Format, Q4Tile, Q8Tile};
 
 use self::forward::{Ffn, PreActivations};
 use self::grouped_product::Product;
@@ -29,12 +31,15 @@ impl MoeKernels for Flex {
 
     fn product(x: FlexTensor, w: FlexTensor, ends: &[u32]) -> FlexTensor {
         let shape = [x.shape()[0], w.shape()[2]];
-        let [x, w] = [x.to_contiguous(), w.to_contiguous()];
-        match (x.dtype(), w.dtype()) {
-            (DType::F32, DType::F32) => tensor(product::<f32>(&x, &w, ends).forward(), shape),
-            (DType::F32, DType::BF16) => tensor(product::<bf16>(&x, &w, ends).forward(), shape),
-            _ => portable::product::<Self>(x, w, &Blocks::by_expert(ends)),
-        }
+        let [x, w] = [x.to_contiguous(), laid_out(&w)];
+        let y = match Held::of(&[&x], &w) {
+            Some(Held::F32) => product::<f32>(&x, &w, ends).forward(),
+            Some(Held::Bf16) => product::<bf16>(&x, &w, ends).forward(),
+            Some(Held::Blocks(Format::Q8)) => product::<Q8Tile>(&x, &w, ends).forward(),
+            Some(Held::Blocks(Format::Q4)) => product::<Q4Tile>(&x, &w, ends).forward(),
+            None => return portable::product::<Self>(x, w, &Blocks::by_expert(ends)),
+        };
+        tensor(y, shape)
     }
 
     fn product_backward(
@@ -55,17 +60,19 @@ impl MoeKernels for Flex {
     }
 
     fn ffn(inputs: FfnInputs<FlexTensor>, plan: &RowPlan, activation: Activation) -> FlexTensor {
-        if let Some(inputs) = contiguous(&inputs, DType::F32) {
-            let out = ffn::<f32>(&inputs, plan, activation).forward();
-            return tensor(out, inputs.x.shape());
-        }
-        if let Some(inputs) = contiguous(&inputs, DType::BF16) {
-            let out = ffn::<bf16>(&inputs, plan, activation).forward();
-            return tensor(out, inputs.x.shape());
-        }
-        // types that the kernels do not read
-        let places = Self::places(plan, &inputs.x);
-        portable::ffn::<Self>(inputs, &places, activation).out
+        let held = Held::of(&[&inputs.x, &inputs.gates], &inputs.up);
+        let Some((held, inputs)) = held.zip(contiguous(&inputs, inputs.up.dtype())) else {
+            // types that the kernels do not read
+            let places = Self::places(plan, &inputs.x);
+            return portable::ffn::<Self>(inputs, &places, activation).out;
+        };
+        let out = match held {
+            Held::F32 => ffn::<f32>(&inputs, plan, activation).forward(),
+            Held::Bf16 => ffn::<bf16>(&inputs, plan, activation).forward(),
+            Held::Blocks(Format::Q8) => ffn::<Q8Tile>(&inputs, plan, activation).forward(),
+            Held::Blocks(Format::Q4) => ffn::<Q4Tile>(&inputs, plan, activation).forward(),
+        };
+        tensor(out, inputs.x.shape())
     }
 
     fn ffn_tracked(
@@ -118,6 +125,25 @@ impl MoeKernels for Flex {
     }
 }
 
+/// The type that weights beside rows in f32 are held in.
+enum Held {
+    F32,
+    Bf16,
+    Blocks(Format),
+}
+
+impl Held {
+    /// That of `weights`; none if the kernels do not read it, or not all rows are in f32.
+    fn of(rows: &[&FlexTensor], weights: &FlexTensor) -> Option<Self> {
+        match weights.dtype() {
+            _ if !all_f32(rows) => None,
+            DType::F32 => Some(Self::F32),
+            DType::BF16 => Some(Self::Bf16),
+            other => Format::of(other).map(Self::Blocks),
+        }
+    }
+}
+
 fn product<'a, W: Weight>(x: &'a FlexTensor, w: &'a FlexTensor, ends: &'a [u32]) -> Product<'a, W> {
     Product {
         x: x.storage(),
@@ -160,11 +186,19 @@ fn contiguous(inputs: &FfnInputs<FlexTensor>, weights: DType) -> Option<FfnInput
     let fits = all_f32(&[x, gates]) && stacks.all(|stack| stack.dtype() == weights);
     fits.then(|| FfnInputs {
         x: x.to_contiguous(),
-        gate: gate.as_ref().map(FlexTensor::to_contiguous),
-        up: up.to_contiguous(),
-        down: down.to_contiguous(),
+        gate: gate.as_ref().map(laid_out),
+        up: laid_out(up),
+        down: laid_out(down),
         gates: gates.to_contiguous(),
     })
+}
+
+/// Plain row-major memory; blocks lie as they were made.
+fn laid_out(weights: &FlexTensor) -> FlexTensor {
+    match Format::of(weights.dtype()) {
+        Some(_) => weights.clone(),
+        None => weights.to_contiguous(),
+    }
 }
 
 fn all_f32(tensors: &[&FlexTensor]) -> bool {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use burn::tensor::bf16;
 
-use super::super::weight::Weight;
+use super::super::weight::Number;
 use super::{Mat, Write, gemm};
 
 /// `dst [R, d_out] = x [R, d_in] w [d_in, d_out]`, summed in f32.

@@ -1,6 +1,6 @@
 //! Rows times a matrix that is read once, front to back.
 
-use super::super::weight::Weight;
+use super::super::weight::Number;
 use moe_router::for_every_cpu;
 use std::array;
 
@@ -22,7 +22,7 @@ const ABREAST: usize = 8;
 /// # Panics
 ///
 /// Panics if there are no rows, more than [`MAX_STREAM_ROWS`], or if the sizes disagree.
-pub(in super::super) fn stream<W: Weight>(
+pub(in super::super) fn stream<W: Number>(
     x: &[f32],
     d_in: usize,
     first: usize,
@@ -41,11 +41,11 @@ pub(in super::super) fn stream<W: Weight>(
     }
 }
 
-for_every_cpu!(stream_rows<W: Weight>, rows_body, (x: &[f32], d_in: usize, d_out: usize, w: &[W], y: &mut [f32]));
-for_every_cpu!(stream_wide<W: Weight>, wide_body, (x: &[f32], w: &[W], y: &mut [f32]));
+for_every_cpu!(stream_rows<W: Number>, rows_body, (x: &[f32], d_in: usize, d_out: usize, w: &[W], y: &mut [f32]));
+for_every_cpu!(stream_wide<W: Number>, wide_body, (x: &[f32], w: &[W], y: &mut [f32]));
 
 #[inline(always)]
-fn rows_body<W: Weight>(x: &[f32], d_in: usize, d_out: usize, w: &[W], y: &mut [f32]) {
+fn rows_body<W: Number>(x: &[f32], d_in: usize, d_out: usize, w: &[W], y: &mut [f32]) {
     for (i, w) in w.chunks_exact(d_out).enumerate() {
         for (r, y) in y.chunks_exact_mut(d_out).enumerate() {
             let x = x[r * d_in + i];
@@ -55,7 +55,7 @@ fn rows_body<W: Weight>(x: &[f32], d_in: usize, d_out: usize, w: &[W], y: &mut [
 }
 
 #[inline(always)]
-fn wide_body<W: Weight>(x: &[f32], w: &[W], y: &mut [f32]) {
+fn wide_body<W: Number>(x: &[f32], w: &[W], y: &mut [f32]) {
     let d_out = y.len();
     let bands = w.chunks_exact(ABREAST * d_out);
     let rest = bands.remainder();
