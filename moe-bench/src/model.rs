@@ -103,7 +103,11 @@ impl ModelBenchConfig {
         let flops = body * self.prompt as u64 + head_flops;
         let prefill = self.prefill(&model, device);
         let decode = self.decode(&model, device);
-        let bytes = account.params_active_head_only * self.weights.block_bytes() / 32;
+        let head = account.params_embedding / 2;
+        let others = account.params_active_head_only - head;
+        let bytes = (others * self.weights.block_bytes()
+            + head * self.weights.of_head().block_bytes())
+            / 32;
         let gflop_per_s = flops as f64 / prefill.median_s / 1e9;
         let gb_per_s = bytes as f64 / decode.median_s / 1e9;
         ModelBench {

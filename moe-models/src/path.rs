@@ -48,4 +48,16 @@ impl ParameterPath {
             _ => false,
         }
     }
+
+    /// Tells whether this is a parameter of an output head.
+    pub fn is_head(&self) -> bool {
+        matches!(self.0.as_slice(), [.., layer, _] if layer.name == "head")
+    }
+
+    /// Tells whether the matrix here is one that tokens are multiplied by, and never its transpose: blocks run along
+    /// the inputs. Attention in latents turns the keys' half of `kv_b_proj`.
+    pub fn is_block_weight(&self, rank: usize) -> bool {
+        let turned = |step: &Step| step.name == "kv_b_proj";
+        self.is_product_weight(rank) && !self.0.iter().any(turned)
+    }
 }

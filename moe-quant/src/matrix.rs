@@ -146,6 +146,23 @@ mod tests {
         }
     }
 
+    /// What was read from a file in these blocks is held as it was.
+    #[test]
+    fn rounding_again_changes_nothing() {
+        fn check<T: Tile>() {
+            let w: Vec<f32> = (0..96 * 37)
+                .map(|i| (i as f32 * 0.37).sin() * 0.02)
+                .collect();
+            let once = pack::<T>(&w, 37);
+            let once = Matrix::new(&once, 37).weights();
+            assert_ne!(once, w);
+            let again = pack::<T>(&once, 37);
+            assert_eq!(Matrix::new(&again, 37).weights(), once);
+        }
+        check::<Q8Tile>();
+        check::<Q4Tile>();
+    }
+
     #[test]
     #[should_panic(expected = "are no blocks of 32 rows of 3")]
     fn rows_are_whole_blocks() {

@@ -53,6 +53,20 @@ fn precisions_and_batches_of_a_configuration_agree_but_for_rounding() {
 }
 
 #[test]
+fn blocks_of_few_bits_route_alike_but_for_rounding() {
+    let place = Place::new();
+    let report = place.json("agree tiny.toml --weights f32,q8,q4 --windows 4");
+    assert_eq!(report["explained"], true);
+    let comparisons = report["comparisons"].as_array().unwrap();
+    let outputs: Vec<f64> = comparisons
+        .iter()
+        .map(|c| c["outputs"].as_f64().unwrap())
+        .collect();
+    // four bits are coarser than eight, and both are other weights
+    assert!(outputs[0] > 1e-4 && outputs[1] > outputs[0], "{outputs:?}");
+}
+
+#[test]
 fn runs_and_published_checkpoints_are_compared_and_drawn() {
     let place = Place::new();
     assert_eq!(place.moe("train tiny.toml train.steps=4").code, 0);

@@ -21,17 +21,22 @@ pub(super) fn sums<const R: usize, T: Tile>(rows: [&[Block]; R], tiles: &[T]) ->
 }
 
 /// The sums of products of whole numbers: those of bytes without their zero, and then the zero's share.
+#[inline(always)]
 fn dots<T: Tile>(x: &Block, tile: &T) -> [i32; LANES] {
     let mut dots = [-i32::from(T::ZERO) * x.sum; LANES];
     for (g, x) in x.groups.iter().enumerate() {
-        let w = tile.group(g);
-        let x = x.to_le_bytes().map(|x| x as i8);
-        // the products of all lanes first, which is what compilers make vectors of
-        let products: [i16; LANES * GROUP] =
-            std::array::from_fn(|at| i16::from(w[at]) * i16::from(x[at % GROUP]));
-        let (quads, _) = products.as_chunks::<GROUP>();
-        for (dot, quad) in dots.iter_mut().zip(quads) {
-            *dot += quad.iter().map(|&product| i32::from(product)).sum::<i32>();
+        let group = tile.group(g);
+        let (quads, _) = group.as_chunks::<GROUP>();
+        let mut words = [0; LANES];
+        for (word, quad) in words.iter_mut().zip(quads) {
+            *word = u32::from_le_bytes(*quad);
+        }
+        // one weight of every column at a time, which compilers make vectors of
+        for (i, x) in x.to_le_bytes().into_iter().enumerate() {
+            let x = i32::from(x as i8);
+            for (dot, word) in dots.iter_mut().zip(words) {
+                *dot += (word >> (8 * i) & 255) as i32 * x;
+            }
         }
     }
     dots

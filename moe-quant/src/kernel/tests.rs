@@ -1,3 +1,5 @@
+//! Instruction sets beside one another, and beside dequantised numbers.
+
 use super::*;
 use crate::rows::Rows;
 use crate::tile::weight;
