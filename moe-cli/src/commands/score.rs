@@ -105,7 +105,9 @@ impl ScoreArgs {
         let stop = interrupt::stop_flag("stopping")?;
         let texts = texts(data, &self.column, &stop)?;
         let device = shared.open_device()?;
+        self.weights.check(&device.device)?;
         let (model, positions) = self.open(path, shared, &device.device)?;
+        self.weights.note(&model.decoder, shared);
         let question = Question {
             model: model.title.clone(),
             weights: WeightType::from(self.weights).to_string(),
@@ -291,9 +293,10 @@ impl Scoring<'_> {
     ) -> anyhow::Result<()> {
         let model = &self.model.decoder;
         // places are shared out among the windows of a call
-        let most = match model.tokens_compete() {
-            true => 1,
-            false => windows.at_once(self.model.words.vocab_size()),
+        let most = if model.tokens_compete() {
+            1
+        } else {
+            windows.at_once(self.model.words.vocab_size())
         };
         self.bar.set_length(windows.len() as u64);
         while self.scored.domains[place].done < windows.len() && !self.stop.load(Ordering::Relaxed)
