@@ -1,14 +1,14 @@
 //! Scores of whole texts by a decoder, in windows that overlap: bits per byte, perplexity, next-token accuracy.
 //!
 //! ```text
-//! window 0   [ token 0 .. length )               scores all but its first token
-//! window i   [ i stride .. i stride + length )   scores what no window before it has scored
+//! window 0   reads token 0 .. length                    and scores those after each
+//! window i   reads token i stride .. i stride + length  and scores what no window before it has scored
 //! ```
 //!
-//! A token behind the first window is so scored with at least `length - stride` tokens before it. The last window ends with
+//! A token behind the first window is so scored with more than `length - stride` tokens before it. The last window ends with
 //! the text and is as long as the others. The first token of a text has nothing before it and is not scored.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, s};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_models::{Decoder, DecoderInput, token_losses};
 use moe_router::to_vec;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,8 @@ const MOST_WINDOWS: usize = 32;
 /// The windows of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextWindows {
-    n_tokens: usize,
+    /// The tokens that something comes after.
+    n_read: usize,
     length: usize,
     stride: usize,
 }
@@ -44,15 +45,14 @@ impl TextWindows {
     ///
     /// # Panics
     ///
-    /// Panics if the stride is 0 or above the length, or if the length is below 2.
+    /// Panics if the stride is 0 or above the length.
     pub fn new(n_tokens: usize, length: usize, stride: usize) -> Self {
-        assert!(length >= 2, "a window of {length} tokens scores none");
         assert!(
             (1..=length).contains(&stride),
             "a stride of {stride} is not between 1 and the length {length}"
         );
         Self {
-            n_tokens,
+            n_read: n_tokens.saturating_sub(1),
             length,
             stride,
         }
@@ -60,8 +60,8 @@ impl TextWindows {
 
     /// The number of windows.
     pub fn len(&self) -> usize {
-        match self.n_tokens {
-            0 | 1 => 0,
+        match self.n_read {
+            0 => 0,
             n => 1 + n.saturating_sub(self.length).div_ceil(self.stride),
         }
     }
@@ -73,14 +73,14 @@ impl TextWindows {
 
     /// The tokens that a window reads.
     pub fn read(&self, window: usize) -> Range<usize> {
-        let end = (window * self.stride + self.length).min(self.n_tokens);
+        let end = (window * self.stride + self.length).min(self.n_read);
         end.saturating_sub(self.length)..end
     }
 
-    /// The tokens that it scores.
+    /// The tokens whose followers it scores.
     pub fn scored(&self, window: usize) -> Range<usize> {
         let first = match window {
-            0 => 1,
+            0 => 0,
             _ => self.read(window - 1).end,
         };
         first..self.read(window).end
@@ -132,23 +132,22 @@ pub fn score_windows(
     of: Range<usize>,
     device: &Device,
 ) -> TextScore {
-    assert_eq!(tokens.len(), windows.n_tokens, "one text, one division");
+    let n_tokens = windows.n_read + 1;
+    assert_eq!(tokens.len(), n_tokens, "the windows are of another text");
     assert!(
         of.end <= windows.len() && !of.is_empty(),
         "there are {} windows, not {of:?}",
         windows.len()
     );
     let length = windows.read(of.start).len();
-    let ids: Vec<i64> = of
-        .clone()
-        .flat_map(|window| &tokens[windows.read(window)])
-        .map(|&id| i64::from(id))
-        .collect();
-    let ids = TensorData::new(ids, [of.len(), length]);
-    let ids = Tensor::<2, Int>::from_data(ids, device);
-    let logits = model.forward(DecoderInput::new(ids.clone())).logits;
-    let logits = logits.slice(s![.., ..length as i64 - 1, ..]);
-    let targets = ids.slice(s![.., 1..]);
+    let ids = |ahead: usize| {
+        let windows = of.clone().map(|window| windows.read(window));
+        let ids = windows.flat_map(|read| &tokens[read.start + ahead..read.end + ahead]);
+        let ids: Vec<i64> = ids.map(|&id| i64::from(id)).collect();
+        Tensor::<2, Int>::from_data(TensorData::new(ids, [of.len(), length]), device)
+    };
+    let (inputs, targets) = (ids(0), ids(1));
+    let logits = model.forward(DecoderInput::new(inputs)).logits;
     let best = logits.clone().argmax(2).squeeze_dim::<2>(2);
     let right = to_vec(best.equal(targets.clone()).float().reshape([-1]));
     let nats = to_vec(token_losses(logits, targets).reshape([-1]));
@@ -157,7 +156,7 @@ pub fn score_windows(
     for (row, window) in of.enumerate() {
         let start = windows.read(window).start;
         for token in windows.scored(window) {
-            let place = row * (length - 1) + token - 1 - start;
+            let place = row * length + token - start;
             score.add(TextScore {
                 n_tokens: 1,
                 nats: f64::from(nats[place]),
@@ -179,15 +178,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_token_but_the_first_is_scored_once(n in 0usize..200, length in 2usize..40, part in 1usize..40) {
+        fn every_token_but_the_first_is_scored_once(n in 0usize..200, length in 1usize..40, part in 1usize..40) {
             let stride = part.min(length);
             let windows = TextWindows::new(n, length, stride);
             let scored: Vec<usize> = (0..windows.len()).flat_map(|w| windows.scored(w)).collect();
-            prop_assert_eq!(scored, (1..n).collect::<Vec<_>>());
+            prop_assert_eq!(scored, (0..n.saturating_sub(1)).collect::<Vec<_>>());
             for window in 0..windows.len() {
                 let (read, scored) = (windows.read(window), windows.scored(window));
-                prop_assert_eq!(read.len(), length.min(n));
-                prop_assert!(scored.start > read.start && scored.end == read.end && !scored.is_empty());
+                prop_assert_eq!(read.len(), length.min(n - 1));
+                prop_assert!(scored.start >= read.start && scored.end == read.end && !scored.is_empty());
                 // what is not in the first window has its context
                 prop_assert!(window == 0 || scored.start - read.start >= length - stride);
             }

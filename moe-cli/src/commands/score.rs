@@ -44,7 +44,7 @@ pub struct ScoreArgs {
     )]
     column: String,
     /// The tokens of a window. Default: those that the model is made for, up to 1024
-    #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
     seq_length: Option<u32>,
     /// The tokens from one window to the next; those in between are scored with what was before. Default: half a window
     #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
