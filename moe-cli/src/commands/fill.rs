@@ -7,6 +7,8 @@ use crate::terminal::{print, print_json};
 use burn::tensor::Device;
 use moe_models::Sampling;
 use moe_train::data::pairs::fills_between;
+use moe_train::data::{DataConfig, PairName};
+use moe_train::run::LoadedRun;
 use moe_view::visible;
 use serde_json::json;
 
@@ -29,6 +31,16 @@ pub enum Trained {
     Gaps,
     /// Something else, or more.
     Any,
+}
+
+impl Trained {
+    /// The purpose of a run.
+    pub fn of(run: &LoadedRun) -> Self {
+        match &run.config.data {
+            DataConfig::Pairs(pairs) if pairs.name == PairName::Spans => Self::Gaps,
+            _ => Self::Any,
+        }
+    }
 }
 
 /// The next command after a run that fills gaps or translates, without `moe`.

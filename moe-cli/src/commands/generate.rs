@@ -16,7 +16,6 @@ use crate::terminal::{print_json, print_raw};
 use burn::tensor::Device;
 use moe_checkpoint::{AnyCheckpoint, PublishedCheckpoint, SwitchCheckpoint};
 use moe_models::{Drafts, Sampling, WeightType};
-use moe_train::data::{DataConfig, PairName};
 use moe_train::run::LoadedRun;
 use moe_train::task::AnyModel;
 use moe_view::generation::{Trace, bracketed, coloured, legend, page, picture};
@@ -87,7 +86,7 @@ impl Call<'_> {
         shared.note_unread(checkpoint.unread());
         let checkpoint = match checkpoint {
             AnyCheckpoint::Pairs(checkpoint) => {
-                return args.fill_published(&checkpoint, self.sampling, device, shared);
+                return self.fill_published(&checkpoint);
             }
             AnyCheckpoint::Images(_) => return Err(writes_no_text(&args.run)),
             AnyCheckpoint::Text(_) if shared.dry_run => return args.would(&args.run),
@@ -114,7 +113,7 @@ impl Call<'_> {
             return ReadPlan::new(&run, &self.device.name, task).show(shared);
         }
         if let AnyModel::Pairs(_) = run.model {
-            return args.fill_run(run, self.sampling, &self.device.device, shared);
+            return self.fill_run(run);
         }
         warn(&run, args.tokens, shared);
         let family = run.config.model.name();
@@ -161,6 +160,49 @@ impl Call<'_> {
         Ok(Status::Done)
     }
 
+    fn fill_published(&self, checkpoint: &SwitchCheckpoint) -> anyhow::Result<Status> {
+        let Self { args, shared, .. } = self;
+        args.check_filling()?;
+        if shared.dry_run {
+            return args.would(checkpoint.folder());
+        }
+        let writer = Writer::of_published(checkpoint, &self.device.device)?;
+        let status = self.fill(&writer, Trained::Any)?;
+        shared.next(&format!("inspect {}", shown(checkpoint.folder())));
+        Ok(status)
+    }
+
+    fn fill_run(&self, run: LoadedRun) -> anyhow::Result<Status> {
+        self.args.check_filling()?;
+        let trained = Trained::of(&run);
+        let folder = shown(&run.folder);
+        let Some(writer) = Writer::of_run(run) else {
+            return Err(Usage::error(format!("{folder} has no vocabulary")));
+        };
+        let status = self.fill(&writer, trained)?;
+        self.shared.next(&format!("eval {folder}"));
+        Ok(status)
+    }
+
+    /// Writes about the prompt, and the trace of how the encoder read it.
+    fn fill(&self, writer: &Writer, trained: Trained) -> anyhow::Result<Status> {
+        let Self { args, shared, .. } = self;
+        let device = &self.device.device;
+        let filling = args.filling(self.sampling, trained);
+        let status = filling.run(writer, device, shared)?;
+        if let Some(target) = &self.routing {
+            let recorded = writer.record(
+                &writer.encode(&args.prompt)?,
+                device,
+                target.path(),
+                traced_engine(&self.device.name),
+            );
+            recorded.map_err(Usage::error)?;
+            shared.note(&format!("wrote {}", target.path().display()));
+        }
+        Ok(status)
+    }
+
     /// Prints the text and writes the files.
     fn show(&self, text: &Continued, layer: usize, model: &TextModel) -> anyhow::Result<()> {
         let Self { args, shared, .. } = self;
@@ -194,43 +236,6 @@ impl GenerateArgs {
         Ok(Status::Done)
     }
 
-    fn fill_published(
-        &self,
-        checkpoint: &SwitchCheckpoint,
-        sampling: Sampling,
-        device: &Device,
-        shared: &Shared,
-    ) -> anyhow::Result<Status> {
-        self.check_filling()?;
-        if shared.dry_run {
-            return self.would(checkpoint.folder());
-        }
-        let writer = Writer::of_published(checkpoint, device)?;
-        let status = self
-            .filling(sampling, Trained::Any)
-            .run(&writer, device, shared)?;
-        shared.next(&format!("inspect {}", shown(checkpoint.folder())));
-        Ok(status)
-    }
-
-    fn fill_run(
-        &self,
-        run: LoadedRun,
-        sampling: Sampling,
-        device: &Device,
-        shared: &Shared,
-    ) -> anyhow::Result<Status> {
-        self.check_filling()?;
-        let filling = self.filling(sampling, trained_for(&run));
-        let folder = shown(&run.folder);
-        let Some(writer) = Writer::of_run(run) else {
-            return Err(Usage::error(format!("{folder} has no vocabulary")));
-        };
-        let status = filling.run(&writer, device, shared)?;
-        shared.next(&format!("eval {folder}"));
-        Ok(status)
-    }
-
     fn filling(&self, sampling: Sampling, trained: Trained) -> Filling<'_> {
         Filling {
             prompt: &self.prompt,
@@ -238,14 +243,6 @@ impl GenerateArgs {
             sampling,
             trained,
         }
-    }
-}
-
-/// The purpose that a run of an encoder with a decoder was trained for.
-fn trained_for(run: &LoadedRun) -> Trained {
-    match &run.config.data {
-        DataConfig::Pairs(pairs) if pairs.name == PairName::Spans => Trained::Gaps,
-        _ => Trained::Any,
     }
 }
 

@@ -113,7 +113,6 @@ impl GenerateArgs {
             ("--speculative", self.speculative),
             ("--html", self.html.is_some()),
             ("--svg", self.svg.is_some()),
-            ("--trace", self.trace.is_some()),
             ("--layer", self.layer.is_some()),
             ("--weights", self.weights != Weights::F32),
         ];

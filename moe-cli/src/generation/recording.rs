@@ -1,6 +1,7 @@
 //! The trace of a text: the routing of its tokens as they were read and written.
 
-use super::{Continued, TextModel};
+use super::{Continued, TextModel, Writer};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use moe_checkpoint::trace::{TraceError, TraceMeta};
 use moe_lab::trace::{Recorder, TracedTokens};
 use moe_models::Decoder;
@@ -44,6 +45,37 @@ impl TextModel {
                 capacity: rule.capacity.filter(|_| !competes),
                 ..rule
             }),
+        })
+    }
+}
+
+impl Writer {
+    /// Writes how the encoder routes the tokens of a text.
+    pub fn record(
+        &self,
+        ids: &[u32],
+        device: &Device,
+        path: &Path,
+        engine: String,
+    ) -> Result<(), TraceError> {
+        let device = device.clone().without_autodiff();
+        let wide: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(wide, [1, ids.len()]), &device);
+        let routings = self.model.encode(tokens, None).routings;
+        let mut recorder = Recorder::new(path);
+        let tokens = TracedTokens {
+            ids: Some(ids),
+            labels: None,
+        };
+        recorder.add(&routings, tokens)?;
+        let n_experts = routings[0].n_experts();
+        recorder.finish(TraceMeta {
+            n_experts,
+            d_model: routings[0].gate.as_ref().map(|gate| gate.dims()[0]),
+            model: Some(self.title.clone()),
+            engine: Some(engine),
+            labels: Vec::new(),
+            rule: self.router.token_choice(n_experts, ids.len()),
         })
     }
 }

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use moe_checkpoint::{Precision, PublishedTokenizer, SwitchCheckpoint};
 use moe_models::switch::{Switch, SwitchGenerator};
 use moe_models::{NotFinite, Sampling};
+use moe_router::RouterConfig;
 use moe_train::data::UnigramVocab;
 use moe_train::run::LoadedRun;
 use moe_train::task::AnyModel;
@@ -24,6 +25,10 @@ pub struct Writer {
     pub ends: Vec<u32>,
     /// Tokens that are never drawn.
     pub banned: Vec<u32>,
+    /// The router of its sparse layers.
+    pub router: RouterConfig,
+    /// Where it is from.
+    pub title: String,
 }
 
 impl Writer {
@@ -38,6 +43,8 @@ impl Writer {
             start: UnigramVocab::PAD,
             ends: vec![UnigramVocab::END],
             banned: vec![UnigramVocab::PAD],
+            router: run.config.router,
+            title: run.folder.display().to_string(),
         })
     }
 
@@ -56,6 +63,8 @@ impl Writer {
             start: config.decoder_start_token_id,
             ends,
             banned: Vec::new(),
+            router: config.router(),
+            title: folder.display().to_string(),
         })
     }
 

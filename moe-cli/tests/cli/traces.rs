@@ -242,7 +242,14 @@ fn other_engines_are_held_against_ours() {
 
 #[test]
 fn a_trace_recorded_in_transformers_is_ours() {
-    for name in ["mixtral_base", "dsv3_groups_yarn", "dsv2_group_q"] {
+    for name in [
+        "mixtral_base",
+        "olmoe_base",
+        "qwen3_base",
+        "dsv3_groups_yarn",
+        "dsv2_group_q",
+        "switch_capacity",
+    ] {
         let place = Place::new();
         let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces");
         let recorded = format!("{recorded}/{name}.safetensors");
