@@ -135,6 +135,7 @@ fn a_damaged_trace_is_an_error_or_a_right_answer() {
         n_threads: 2,
     };
     let beside = AgreeOptions {
+        any_ties: false,
         most: 1000,
         rounding: 1e-4,
         tolerance: 5e-5,

@@ -13,9 +13,8 @@ use crate::runs::{find, shown};
 use crate::shared::Shared;
 use crate::target::{Kind, Output, Target};
 use crate::terminal::{print_json, print_raw};
-use burn::tensor::Device;
 use moe_checkpoint::{AnyCheckpoint, PublishedCheckpoint, SwitchCheckpoint};
-use moe_models::{Drafts, Sampling, WeightType};
+use moe_models::{Decoder, Drafts, Sampling, WeightType};
 use moe_train::run::LoadedRun;
 use moe_train::task::AnyModel;
 use moe_view::generation::{Trace, bracketed, coloured, legend, page, picture};
@@ -152,7 +151,7 @@ impl Call<'_> {
             return Ok(Status::Interrupted);
         }
         let path = shown(path);
-        shared.next(&if args.show_experts {
+        shared.next(&if args.show_experts || model.decoder.n_moe_layers() == 0 {
             format!("{next} {path}")
         } else {
             format!("generate {path} -p TEXT --show-experts --html tokens.html")

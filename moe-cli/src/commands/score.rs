@@ -1,32 +1,31 @@
 //! `moe eval PATH --data TEXTS`: scores texts that anybody chooses, by a run or a published checkpoint.
 
+mod scored;
+mod scoring;
+
+use self::scored::{Question, Scored};
+use self::scoring::{Scoring, bar};
 use super::weights::Weights;
 use crate::exit::{OrUsage, Status, Usage, run_error};
 use crate::generation::{TextModel, Words};
 use crate::interrupt;
 use crate::runs::{find, shown};
 use crate::shared::Shared;
-use crate::terminal::{print, print_json};
+use crate::terminal::print;
+use burn::tensor::Device;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use moe_checkpoint::{AnyCheckpoint, PublishedCheckpoint, disk};
-use moe_lab::score::{TextScore, TextWindows, score_windows};
-use moe_models::{Decoder, WeightType};
+use moe_models::WeightType;
 use moe_train::data::Corpus;
 use moe_train::run::LoadedRun;
-use moe_view::{Align, columns, significant, thousands};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use moe_view::thousands;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The tokens of a window, if the model is made for as many.
 const LENGTH: usize = 1024;
-
-/// The time between two notes of what is scored so far.
-const KEEP_EVERY: Duration = Duration::from_secs(20);
 
 /// The arguments of `moe eval` for texts of one's own.
 #[derive(Args, Debug)]
@@ -63,37 +62,6 @@ pub struct ScoreArgs {
     progress: Option<PathBuf>,
 }
 
-/// The answer, and what a file of progress holds.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-struct Scored {
-    question: Question,
-    domains: Vec<DomainScore>,
-}
-
-/// Everything that the scores depend on.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-struct Question {
-    model: String,
-    weights: String,
-    device: String,
-    seq_length: usize,
-    stride: usize,
-    /// SHA-256 of the texts and their names.
-    texts: String,
-}
-
-/// A domain, as far as it is scored.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-struct DomainScore {
-    name: String,
-    /// The bytes of all tokens but the first.
-    n_bytes: u64,
-    n_windows: usize,
-    done: usize,
-    #[serde(flatten)]
-    score: TextScore,
-}
-
 impl ScoreArgs {
     /// Scores the texts and prints a row for each domain.
     pub fn run(&self, path: &Path, data: &str, shared: &Shared) -> anyhow::Result<Status> {
@@ -125,7 +93,7 @@ impl ScoreArgs {
             return Ok(Status::Done);
         }
         let mut scoring = Scoring {
-            args: self,
+            file: self.progress.as_deref(),
             scored: self.begun(question, texts.len())?,
             device: &device.device,
             model: &model,
@@ -138,6 +106,17 @@ impl ScoreArgs {
         }
         scoring.bar.finish_and_clear();
         scoring.keep()?;
+        self.end(&scoring.scored, path, &stop, shared)
+    }
+
+    /// Prints the scores, or says how an evaluation that was stopped goes on.
+    fn end(
+        &self,
+        scored: &Scored,
+        path: &Path,
+        stop: &AtomicBool,
+        shared: &Shared,
+    ) -> anyhow::Result<Status> {
         if stop.load(Ordering::Relaxed) {
             shared.note(&match &self.progress {
                 Some(file) => format!(
@@ -148,7 +127,7 @@ impl ScoreArgs {
             });
             return Ok(Status::Interrupted);
         }
-        scoring.scored.show(shared)?;
+        scored.show(shared)?;
         shared.next(&format!("generate {} -p TEXT", shown(path)));
         Ok(Status::Done)
     }
@@ -158,7 +137,7 @@ impl ScoreArgs {
         &self,
         path: &Path,
         shared: &Shared,
-        device: &burn::tensor::Device,
+        device: &Device,
     ) -> anyhow::Result<(TextModel, usize)> {
         let no_decoder = || {
             Usage::error(format!(
@@ -240,174 +219,10 @@ impl ScoreArgs {
     }
 }
 
-/// An evaluation on its way.
-struct Scoring<'a> {
-    args: &'a ScoreArgs,
-    scored: Scored,
-    device: &'a burn::tensor::Device,
-    model: &'a TextModel,
-    stop: &'a AtomicBool,
-    kept: Instant,
-    bar: ProgressBar,
-}
-
-impl Scoring<'_> {
-    /// Scores a domain, from where it was left.
-    fn domain(&mut self, place: usize, name: &str, text: &str) -> anyhow::Result<()> {
-        if self.stop.load(Ordering::Relaxed)
-            || self
-                .scored
-                .domains
-                .get(place)
-                .is_some_and(|d| d.done == d.n_windows)
-        {
-            return Ok(());
-        }
-        let tokens = self.model.words.encode(text)?;
-        let Question {
-            seq_length, stride, ..
-        } = self.scored.question;
-        let windows = TextWindows::new(tokens.len(), seq_length, stride);
-        if windows.is_empty() {
-            return Err(Usage::error(format!(
-                "the text {name} has no token to score"
-            )));
-        }
-        if self.scored.domains.len() == place {
-            self.scored.domains.push(DomainScore {
-                name: name.to_owned(),
-                n_bytes: (text.len() - first_bytes(&self.model.words, tokens[0])) as u64,
-                n_windows: windows.len(),
-                done: 0,
-                score: TextScore::default(),
-            });
-        }
-        self.windows(place, &tokens, &windows)
-    }
-
-    fn windows(
-        &mut self,
-        place: usize,
-        tokens: &[u32],
-        windows: &TextWindows,
-    ) -> anyhow::Result<()> {
-        let model = &self.model.decoder;
-        // places are shared out among the windows of a call
-        let most = if model.tokens_compete() {
-            1
-        } else {
-            windows.at_once(self.model.words.vocab_size())
-        };
-        self.bar.set_length(windows.len() as u64);
-        while self.scored.domains[place].done < windows.len() && !self.stop.load(Ordering::Relaxed)
-        {
-            let domain = &mut self.scored.domains[place];
-            let some = domain.done..windows.len().min(domain.done + most);
-            domain.done = some.end;
-            domain
-                .score
-                .add(score_windows(model, tokens, windows, some, self.device));
-            self.bar.set_position(domain.done as u64);
-            self.bar.set_message(format!(
-                "{}  {} bits/byte",
-                domain.name,
-                significant(domain.bits_per_byte(), 4)
-            ));
-            if self.kept.elapsed() > KEEP_EVERY {
-                self.keep()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what was scored, if there is a file for it.
-    fn keep(&mut self) -> anyhow::Result<()> {
-        self.kept = Instant::now();
-        let Some(file) = &self.args.progress else {
-            return Ok(());
-        };
-        let text = serde_json::to_string_pretty(&self.scored)? + "\n";
-        disk::write_whole(file, text.as_bytes())
-            .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", file.display()))
-    }
-}
-
-impl DomainScore {
-    /// The bits a byte so far, if the bytes are as many as the share of the windows.
-    fn bits_per_byte(&self) -> f64 {
-        let share = self.done as f64 / self.n_windows as f64;
-        self.score.bits_per_byte(1) / (self.n_bytes as f64 * share)
-    }
-}
-
-impl Scored {
-    fn show(&self, shared: &Shared) -> anyhow::Result<()> {
-        let mut all = TextScore::default();
-        let mut n_bytes = 0;
-        for domain in &self.domains {
-            all.add(domain.score);
-            n_bytes += domain.n_bytes;
-        }
-        let row = |name: &str, score: &TextScore, n_bytes: u64| {
-            [
-                name.to_owned(),
-                thousands(n_bytes),
-                thousands(score.n_tokens),
-                significant(score.bits_per_byte(n_bytes), 4),
-                significant(score.perplexity(), 4),
-                significant(100.0 * score.accuracy(), 3),
-            ]
-        };
-        if shared.json {
-            let value = |score: &TextScore, n_bytes: u64| {
-                json!({"n_bytes": n_bytes, "n_tokens": score.n_tokens, "bits_per_byte": score.bits_per_byte(n_bytes),
-                    "perplexity": score.perplexity(), "accuracy": score.accuracy()})
-            };
-            let domains = self
-                .domains
-                .iter()
-                .map(|d| (d.name.clone(), value(&d.score, d.n_bytes)));
-            let domains: serde_json::Map<_, _> = domains.collect();
-            return print_json(
-                &json!({"question": self.question, "domains": domains, "all": value(&all, n_bytes)}),
-            );
-        }
-        let header = [
-            "domain",
-            "bytes",
-            "tokens",
-            "bits/byte",
-            "perplexity",
-            "accuracy (%)",
-        ]
-        .map(str::to_owned);
-        let domains = self
-            .domains
-            .iter()
-            .map(|d| row(&d.name, &d.score, d.n_bytes));
-        let rows = [header]
-            .into_iter()
-            .chain(domains)
-            .chain([row("all", &all, n_bytes)]);
-        let rows: Vec<Vec<String>> = rows.map(Vec::from).collect();
-        let mut align = vec![Align::Left];
-        align.resize(6, Align::Right);
-        let Question {
-            model,
-            weights,
-            seq_length,
-            stride,
-            ..
-        } = &self.question;
-        let title = format!("{model}, {weights}: windows of {seq_length} tokens, {stride} apart");
-        print(&format!("{title}\n\n{}", columns(&rows, &align)))?;
-        Ok(())
-    }
-}
-
 /// The domains and their whole texts.
 fn texts(paths: &str, column: &str, stop: &AtomicBool) -> anyhow::Result<Vec<(String, String)>> {
-    let corpus = Corpus::from_path(paths, column, stop).or_usage()?;
+    let corpus = Corpus::from_path(paths, column, stop)
+        .map_err(|error| Usage::error(error.to_string().replace("data.column", "--column")))?;
     let domain = |domain: moe_train::data::Domain| (domain.name, domain.files.join("\n"));
     Ok(corpus.domains.into_iter().map(domain).collect())
 }
@@ -424,22 +239,4 @@ fn digest(texts: &[(String, String)]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// The bytes of text that a first token stands for; none if it marks the beginning.
-fn first_bytes(words: &Words, id: u32) -> usize {
-    let mut stream = words.stream();
-    let text = stream.push(id) + &stream.finish();
-    text.len()
-}
-
-fn bar(shared: &Shared) -> ProgressBar {
-    if shared.quiet {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{msg}  {pos}/{len} windows  {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -10,7 +10,7 @@ use crate::exit::{Status, Usage};
 use crate::runs::shown;
 use crate::shared::Shared;
 use crate::target::Target;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use moe_checkpoint::trace::TraceReader;
 use moe_lab::analyze::TraceOptions;
 use std::path::Path;
@@ -34,6 +34,16 @@ enum Action {
     Agree(agree::AgreeArgs),
     /// Turn the experts that a serving engine gives, as .npy or JSON, into a trace
     Import(import::ImportArgs),
+}
+
+/// Experts that may be taken of those with equal scores.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Ties {
+    /// Those of the lowest index, as ours does
+    #[default]
+    Lowest,
+    /// Any, as torch.topk does
+    Any,
 }
 
 /// Answers the question.

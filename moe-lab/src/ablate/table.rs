@@ -259,11 +259,14 @@ fn correct(arms: &mut [ArmReport], alpha: f64) -> usize {
         each.collect()
     };
     let (p, p_equal) = (corrected(|c| c.p), corrected(|c| c.p_equal));
+    // what Holm's correction can reach where every arm reaches its least
+    let least = corrected(|c| c.p.map(|_| c.smallest_p));
     // simulated once for all arms of as many seeds
     let mut effects: BTreeMap<usize, Option<f64>> = BTreeMap::new();
     for (i, comparison) in comparisons.iter_mut().enumerate() {
         comparison.n_tests = n_compared;
-        comparison.smallest_p_holm = smallest_holm(comparison.smallest_p, n_compared);
+        comparison.smallest_p_holm =
+            least[i].unwrap_or_else(|| smallest_holm(comparison.smallest_p, n_compared));
         comparison.p_holm = p[i];
         comparison.p_equal = p_equal[i];
         **comparison = comparison.clone().corrected(alpha, |n, tests| {

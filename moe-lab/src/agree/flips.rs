@@ -31,7 +31,7 @@ pub(super) struct Judged {
 
 /// A token of a layer, by its window and its position there.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At {
+pub(crate) struct At {
     pub token: usize,
     window: usize,
     position: usize,
@@ -39,7 +39,7 @@ pub(super) struct At {
 
 /// The tokens that went elsewhere in earlier layers.
 #[derive(Debug)]
-pub(super) struct Changed {
+pub(crate) struct Changed {
     is_causal: bool,
     /// The first position of each window that did.
     first: Vec<Option<usize>>,
@@ -54,17 +54,17 @@ struct Scores<'a> {
 
 impl Changed {
     /// Nothing yet; in a causal model a token reads those before it alone.
-    pub(super) fn new(is_causal: bool) -> Self {
+    pub(crate) fn new(is_causal: bool) -> Self {
         let first = Vec::new();
         Self { is_causal, first }
     }
 
-    fn reaches(&self, at: At) -> bool {
+    pub(crate) fn reaches(&self, at: At) -> bool {
         let first = self.first.get(at.window).copied().flatten();
         first.is_some_and(|first| !self.is_causal || first <= at.position)
     }
 
-    pub(super) fn add(&mut self, at: At) {
+    pub(crate) fn add(&mut self, at: At) {
         if self.first.len() <= at.window {
             self.first.resize(at.window + 1, None);
         }
@@ -74,7 +74,7 @@ impl Changed {
 }
 
 /// The tokens of a layer in order.
-pub(super) fn places(layer: &SeenLayer) -> Vec<At> {
+pub(crate) fn places(layer: &SeenLayer) -> Vec<At> {
     let mut start = 0;
     let windows = layer.windows.iter().enumerate();
     let place = |(token, &window): (usize, &u32)| {
@@ -113,8 +113,8 @@ pub(super) fn judge(
     };
     let follows = changed.reaches(at);
     let cause = || {
-        let takes_best = scores.are_best(scores.own, taken)
-            && (of_other.is_none() || scores.are_best(scores.other, taken_there));
+        let takes_best = scores.are_best(scores.own, taken, own.any_ties)
+            && (of_other.is_none() || scores.are_best(scores.other, taken_there, other.any_ties));
         if !takes_best {
             Cause::Selection
         } else if follows {
@@ -143,8 +143,18 @@ impl Scores<'_> {
         allowed
     }
 
-    fn are_best(&self, scores: &[f32], taken: &[u32]) -> bool {
-        let mut best = top_k(&self.allowed(scores), taken.len());
+    /// Tells whether the best were taken: of equal scores those of the lowest index, or any.
+    fn are_best(&self, scores: &[f32], taken: &[u32], any_ties: bool) -> bool {
+        let allowed = self.allowed(scores);
+        let mut best = top_k(&allowed, taken.len());
+        if any_ties {
+            let values = |experts: &[u32]| {
+                let mut values: Vec<f32> = experts.iter().map(|&e| allowed[e as usize]).collect();
+                values.sort_unstable_by(f32::total_cmp);
+                values
+            };
+            return values(&best) == values(taken);
+        }
         best.sort_unstable();
         best == taken
     }

@@ -18,7 +18,7 @@
 mod compare;
 mod comparison;
 mod engine;
-mod flips;
+pub(crate) mod flips;
 mod reading;
 mod seen;
 

@@ -31,6 +31,8 @@ pub struct SeenLayer {
     pub ranking: Option<Vec<f32>>,
     /// Groups of experts that tokens are limited to.
     pub groups: Option<ExpertGroups>,
+    /// True if of equal scores any may be taken, and not those of the lowest index alone.
+    pub any_ties: bool,
 }
 
 impl Seen {
@@ -54,6 +56,7 @@ impl SeenLayer {
             kept: Vec::new(),
             ranking: routing.ranking.is_some().then(Vec::new),
             groups: routing.expert_groups,
+            any_ties: false,
         }
     }
 

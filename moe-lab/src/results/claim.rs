@@ -11,6 +11,7 @@
 //! seed = "seed"
 //! where = ["State=finished"]
 //! costs = ["params"]
+//! higher = ["score"]                 # columns whose names do not tell their better direction; lower likewise
 //!
 //! [[rule]]                           # as in a claim of runs; a metric is a column
 //! arms = ["mine"]
@@ -18,19 +19,19 @@
 //! below = "baseline"
 //! ```
 
+use super::claim_file::{Document, rule};
+use super::direction::direction;
 use super::error::ResultsError;
-use super::names::Names;
 use super::number::number;
-use super::question::{Filter, Question};
+use super::question::Question;
 use super::scores::Scores;
 use super::table::Table;
 use crate::ablate::{
     AblationConfig, AblationReport, ArmReport, ClaimReport, Explored, Levels, MIN_SEEDS, Pairing,
-    Rule, Statement, together,
+    Rule, Side, Statement, together,
 };
 use crate::stats::Goal;
 use moe_train::resolve::{ConfigFile, typed};
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -45,54 +46,9 @@ pub struct ResultsClaim {
     source: String,
     explored: Option<Explored>,
     question: Question,
+    /// The better directions of columns, as the file says.
+    goals: BTreeMap<String, Goal>,
     path: PathBuf,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    claim: Header,
-    results: ResultsTable,
-    explored: Option<Explored>,
-    rule: Vec<toml::Table>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    hypothesis: String,
-    source: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ResultsTable {
-    table: PathBuf,
-    arm: Option<String>,
-    seed: Option<String>,
-    names: Option<String>,
-    #[serde(default, rename = "where")]
-    filters: Vec<String>,
-    #[serde(default)]
-    costs: Vec<String>,
-    causal: Option<String>,
-}
-
-impl ResultsTable {
-    fn question(&self) -> Result<Question, String> {
-        let filters = self.filters.iter().map(|text| Filter::parse(text));
-        Ok(Question {
-            arm: self.arm.clone(),
-            seed: self.seed.clone(),
-            names: self.names.as_deref().map(Names::parse).transpose()?,
-            filters: filters.collect::<Result<_, _>>()?,
-            costs: self.costs.clone(),
-            causal: self.causal.clone(),
-            // the rules say what they claim, whichever direction is better
-            goal: Some(Goal::Lower),
-            ..Question::default()
-        })
-    }
 }
 
 impl ResultsClaim {
@@ -128,6 +84,7 @@ impl ResultsClaim {
                 .parent()
                 .unwrap_or(Path::new(""))
                 .join(&document.results.table),
+            goals: document.results.goals().map_err(invalid)?,
             question: document.results.question().map_err(invalid)?,
             path: path.to_owned(),
         }))
@@ -146,7 +103,7 @@ impl ResultsClaim {
         for rule in &self.rules {
             let column = rule.name();
             if !reports.contains_key(column) {
-                reports.insert(column, self.report(&table, column)?);
+                reports.insert(column, self.report(&table, rule)?);
             }
             let report = &reports[column];
             let rule = self.ordered(rule, report, &table)?;
@@ -169,9 +126,27 @@ impl ResultsClaim {
         Ok(report)
     }
 
-    fn report(&self, table: &Table, column: &str) -> Result<AblationReport, ResultsError> {
+    /// The better direction of a rule's column: as the file, the table, the name or the rule has it.
+    fn goal(&self, table: &Table, rule: &Rule) -> Result<Goal, ResultsError> {
+        let column = rule.name();
+        let told = self.goals.get(column).or(table.goals.get(column)).copied();
+        let of_rule = match rule.statement {
+            Statement::Is(Side::Above, _) | Statement::IsNot(Side::Below, ..) => Some(Goal::Higher),
+            Statement::Is(Side::Below, _) | Statement::IsNot(Side::Above, ..) => Some(Goal::Lower),
+            Statement::Equals(..) | Statement::Trend { .. } => None,
+        };
+        told.or_else(|| direction(column)).or(of_rule).ok_or_else(|| {
+            self.fault(format!(
+                "the name `{column}` does not tell which direction is better; add lower = [\"{column}\"] or \
+                 higher = [\"{column}\"] to [results]"
+            ))
+        })
+    }
+
+    fn report(&self, table: &Table, rule: &Rule) -> Result<AblationReport, ResultsError> {
         let question = Question {
-            metric: Some(column.to_owned()),
+            metric: Some(rule.name().to_owned()),
+            goal: Some(self.goal(table, rule)?),
             ..self.question.clone()
         };
         let scores: Scores = question.scores(table)?;
@@ -284,20 +259,6 @@ impl Question {
     }
 }
 
-/// A rule about a column, read as one about the loss.
-fn rule(mut table: toml::Table) -> Result<Rule, String> {
-    let loss = toml::Value::from("loss");
-    let column = match table.insert("metric".to_owned(), loss) {
-        Some(toml::Value::String(column)) => column,
-        _ => return Err("a rule needs a `metric`, the name of a column".to_owned()),
-    };
-    let rule: Rule = typed(table).map_err(|error| error.to_string())?;
-    Ok(Rule {
-        column: Some(column),
-        ..rule
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -350,6 +311,24 @@ mod tests {
             decide(&fails).unwrap().claim.unwrap().decision,
             Decision::Fail
         );
+    }
+
+    #[test]
+    fn the_better_direction_is_that_of_the_name_the_file_or_the_rule() {
+        let rule = |column: &str, side: &str, more: &str| {
+            let rule = format!("[[rule]]\narms = [\"b\"]\nmetric = \"{column}\"\n{side} = \"a\"\n");
+            decide(&format!("{more}{rule}")).map(|report| report.given.unwrap().goal)
+        };
+        // a name, whatever the rule says; then a name that does not tell
+        assert_eq!(rule("val loss", "above", "").unwrap(), Goal::Lower);
+        assert_eq!(rule("k", "above", "").unwrap(), Goal::Higher);
+        assert_eq!(rule("k", "below", "").unwrap(), Goal::Lower);
+        assert_eq!(
+            rule("k", "below", "higher = [\"k\"]\n").unwrap(),
+            Goal::Higher
+        );
+        let error = rule("k", "above", "higher = [\"k\"]\nlower = [\"k\"]\n").unwrap_err();
+        assert!(error.to_string().contains("among `lower`"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod chart;
 mod claim;
+mod claim_file;
 mod direction;
 mod error;
 mod json;

@@ -290,6 +290,34 @@ mod tests {
     }
 
     #[test]
+    fn arms_of_other_seeds_leave_paired_arms_their_step_of_the_correction() {
+        // b beats a by 0.1 to 0.105 on each seed, p = 2/64; c has other seeds and other losses, p = 2/924 at least
+        let of = |arm: &str, first: usize, less: f64| {
+            let row = |i: usize| {
+                let loss = 2.0 + 0.01 * i as f64 - less - 0.001 * (i * i % 5) as f64;
+                format!("{arm},{},{loss}\n", first + i)
+            };
+            (0..6).map(row).collect::<String>()
+        };
+        let text = [
+            "arm,seed,loss\n".to_owned(),
+            of("a", 0, 0.0),
+            of("b", 0, 0.1),
+            of("c", 100, 1.0),
+        ]
+        .concat();
+        let report = scores(&text, &question()).unwrap();
+        let report = report.report(&AblationConfig::default()).unwrap();
+        let b = report.arms[1].comparison.as_ref().unwrap();
+        // Holm: c first, by two; then b by one
+        assert_eq!(
+            (b.p, b.p_holm, b.smallest_p_holm),
+            (Some(0.03125), Some(0.03125), 0.03125)
+        );
+        assert_eq!(report.arms[1].verdict, Some(Verdict::Better));
+    }
+
+    #[test]
     fn only_shared_seeds_are_said_to_be() {
         let text = "arm,seed,loss\na,x,1\na,y,2\na,z,3\nb,z,4\nb,x,5\n";
         let shared = Question {

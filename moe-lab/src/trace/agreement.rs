@@ -5,6 +5,7 @@ mod read;
 
 use self::read::Read;
 use super::TraceReadError;
+use crate::agree::flips::{At, Changed, places};
 use crate::agree::{Comparison, Rounding, Seen, compare};
 use moe_checkpoint::trace::TraceReader;
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub struct AgreeOptions {
     pub tolerance: f64,
     /// True if tokens read those before them alone.
     pub is_causal: bool,
+    /// True if of equal scores an engine may take any, and not those of the lowest index alone.
+    pub any_ties: bool,
 }
 
 /// Two traces beside one another.
@@ -37,7 +40,8 @@ pub struct TraceAgreement {
     pub n_routers_flipped: u64,
     /// The tokens that ask for other experts in at least one layer.
     pub n_tokens_flipped: u64,
-    /// The largest difference of a weight where the experts are the same; none if a trace has no weights.
+    /// The largest difference of a weight where the experts are the same, at tokens that read nothing that went elsewhere
+    /// in an earlier layer; none if a trace has no weights.
     pub weights: Option<f64>,
     /// The most by which they may differ.
     pub tolerance: f64,
@@ -68,7 +72,7 @@ pub fn agree(
     check_alike(own, other)?;
     let most = options.most.min(own.n_tokens()).min(other.n_tokens());
     let rule = own.meta().rule.or(other.meta().rule);
-    let [first, second] = [own, other].map(|reader| Read::of(reader, most, rule));
+    let [first, second] = [own, other].map(|reader| Read::of(reader, most, rule, options.any_ties));
     let (mut first, mut second) = (first?, second?);
     check_columns(&first, &second)?;
     let windows = windows(&first, &second)?;
@@ -95,7 +99,7 @@ pub fn agree(
         n_routers: routers[0],
         n_routers_flipped: routers[1],
         n_tokens_flipped: n_flipped(seen, seen_there),
-        weights: largest_difference(&first, &second),
+        weights: largest_difference(&first, &second, options.is_causal),
         tolerance: options.tolerance,
     })
 }
@@ -174,32 +178,46 @@ fn n_flipped(own: &Seen, other: &Seen) -> u64 {
     (0..n_tokens).filter(differs).count() as u64
 }
 
-/// The largest difference of a weight at tokens with the same experts; infinite where one alone is a number.
-fn largest_difference(own: &Read, other: &Read) -> Option<f64> {
-    let (own, other) = (own.weights.as_ref()?, other.weights.as_ref()?);
-    let mut largest = 0.0;
-    for (own, other) in own
-        .iter()
-        .zip(other)
-        .filter(|(own, other)| own.len() == other.len())
-    {
-        let pairs = own.iter().zip(other);
-        if pairs
-            .clone()
-            .any(|((expert, _), (there, _))| expert != there)
-        {
-            continue;
-        }
-        for ((_, weight), (_, there)) in pairs {
-            let difference = f64::from((weight - there).abs());
-            largest = if difference.is_nan() {
-                f64::INFINITY
-            } else {
-                difference.max(largest)
-            };
-        }
+/// The largest difference of a weight at tokens with the same experts that read nothing that went elsewhere in an earlier
+/// layer; infinite where one alone is a number.
+fn largest_difference(own: &Read, other: &Read, is_causal: bool) -> Option<f64> {
+    let (weights, weights_there) = (own.weights.as_ref()?, other.weights.as_ref()?);
+    let layers = own.seen.layers.iter().zip(&other.seen.layers);
+    let n_layers = own.seen.layers.len();
+    let mut changed = Changed::new(is_causal);
+    let mut largest = 0f64;
+    for (l, (layer, layer_there)) in layers.enumerate() {
+        let places = places(layer);
+        let untouched = places.iter().filter(|at| !changed.reaches(**at));
+        let of_token = |at: &At| {
+            let row = at.token * n_layers + l;
+            difference(&weights[row], &weights_there[row])
+        };
+        largest = untouched.map(of_token).fold(largest, f64::max);
+        let flipped = |at: &&At| layer.asked[at.token] != layer_there.asked[at.token];
+        places
+            .iter()
+            .filter(flipped)
+            .for_each(|at| changed.add(*at));
     }
     Some(largest)
+}
+
+/// The largest difference of a token's weights; 0 if it has other experts.
+fn difference(own: &[(u32, f32)], other: &[(u32, f32)]) -> f64 {
+    let experts = |of: &[(u32, f32)]| of.iter().map(|(expert, _)| *expert).collect::<Vec<_>>();
+    if experts(own) != experts(other) {
+        return 0.0;
+    }
+    let of_pair = |((_, weight), (_, there)): (&(u32, f32), &(u32, f32))| {
+        let difference = f64::from((weight - there).abs());
+        if difference.is_nan() {
+            f64::INFINITY
+        } else {
+            difference
+        }
+    };
+    own.iter().zip(other).map(of_pair).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

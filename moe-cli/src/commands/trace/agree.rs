@@ -1,6 +1,6 @@
 //! `moe trace agree`: do two engines route the same text alike?
 
-use super::open;
+use super::{Ties, open};
 use crate::exit::{Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
@@ -33,6 +33,9 @@ pub struct AgreeArgs {
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     most: u64,
+    /// The experts that may be taken of those with equal scores
+    #[arg(long, value_enum, default_value_t)]
+    ties: Ties,
     /// Tokens read later ones too, as in an encoder
     #[arg(long)]
     not_causal: bool,
@@ -53,6 +56,7 @@ pub fn run(args: &AgreeArgs, shared: &Shared) -> anyhow::Result<Status> {
         rounding: args.rounding.unwrap_or(rounding),
         tolerance: args.tolerance.unwrap_or(tolerance),
         is_causal: !args.not_causal && !leaks,
+        any_ties: args.ties == Ties::Any,
     };
     let found = agree(&own, &other, &options).map_err(Usage::error)?;
     if shared.json {

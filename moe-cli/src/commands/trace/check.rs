@@ -1,6 +1,6 @@
 //! `moe trace check`: is a trace what its rule says?
 
-use super::open;
+use super::{Ties, open};
 use crate::exit::{Status, Usage};
 use crate::shared::Shared;
 use crate::terminal::{print, print_json};
@@ -20,6 +20,9 @@ pub struct CheckArgs {
     /// The most by which a weight or a score may differ, as a share of the largest
     #[arg(long, value_name = "SHARE", default_value_t = 5e-5, value_parser = share)]
     tolerance: f64,
+    /// The experts that may be taken of those with equal scores
+    #[arg(long, value_enum, default_value_t)]
+    ties: Ties,
 }
 
 /// A number from 0 to 1.
@@ -33,6 +36,7 @@ pub fn run(args: &CheckArgs, shared: &Shared) -> anyhow::Result<Status> {
     let reader = open(&args.file)?;
     let options = CheckOptions {
         tolerance: args.tolerance,
+        any_ties: args.ties == Ties::Any,
     };
     let found = check(&reader, &options).map_err(Usage::error)?;
     if shared.json {

@@ -26,6 +26,7 @@ impl Read {
         reader: &TraceReader,
         most: u64,
         rule: Option<TokenChoice>,
+        any_ties: bool,
     ) -> Result<Self, TraceReadError> {
         let layers = reader.layers().iter();
         let has_weights = layers.clone().all(|layer| layer.has_weights);
@@ -45,6 +46,7 @@ impl Read {
                 kept: Vec::new(),
                 ranking: (layer.has_logits && rule.is_some()).then(Vec::new),
                 groups: rule.and_then(|rule| rule.groups),
+                any_ties,
             })
             .collect();
         for chunk in reader.chunks() {

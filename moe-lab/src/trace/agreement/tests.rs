@@ -46,11 +46,57 @@ fn trace(layers: Vec<LayerChunk>) -> Written {
 
 fn options() -> AgreeOptions {
     AgreeOptions {
+        any_ties: false,
         most: 1000,
         rounding: 1e-4,
         tolerance: 5e-5,
         is_causal: true,
     }
+}
+
+#[test]
+fn ties_that_fall_otherwise_are_faults_unless_any_may_be_taken() {
+    let logits = [[2.0, 2.0, 0.0]];
+    let [own, other] = [0, 1].map(|expert| trace(vec![layer(&logits, &[expert])]));
+    assert_eq!(compared(&own, &other).comparison.layers[0].selection, 1);
+    let any = AgreeOptions {
+        any_ties: true,
+        ..options()
+    };
+    let found = agree(&own.reader, &other.reader, &any).unwrap();
+    assert!(found.is_explained());
+    // the third is no best one
+    let wrong = trace(vec![layer(&logits, &[2])]);
+    let found = agree(&own.reader, &wrong.reader, &any).unwrap();
+    assert_eq!(found.comparison.layers[0].selection, 1);
+}
+
+#[test]
+fn weights_are_compared_where_nothing_that_is_read_went_elsewhere() {
+    // token 1 flips in the first layer, so tokens 1 and 2 read other numbers in the second
+    let first = |expert| {
+        layer(
+            &[[2.0, 0.0, 0.0], [1.0, 1.0 + 1e-6, 0.0], [2.0, 0.0, 0.0]],
+            &[0, expert, 0],
+        )
+    };
+    let second = |weights: [f32; 3]| LayerChunk {
+        weights: Some(weights.to_vec()),
+        ..layer(&[[2.0, 0.0, 0.0]; 3], &[0; 3])
+    };
+    let own = trace(vec![first(1), second([1.0; 3])]);
+    let there = trace(vec![
+        layer(
+            &[[2.0, 0.0, 0.0], [1.0 + 1e-6, 1.0, 0.0], [2.0, 0.0, 0.0]],
+            &[0, 0, 0],
+        ),
+        second([1.0, 0.5, 0.5]),
+    ]);
+    let found = compared(&own, &there);
+    assert_eq!(found.weights, Some(0.0));
+    assert!(found.is_explained());
+    let there = trace(vec![first(1), second([1.0, 0.5, 1.0])]);
+    assert_eq!(compared(&own, &there).weights, Some(0.5));
 }
 
 fn compared(own: &Written, other: &Written) -> TraceAgreement {

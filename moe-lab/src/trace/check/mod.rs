@@ -24,11 +24,16 @@ pub struct CheckOptions {
     /// The most by which a weight may differ from what follows from the logits, and a score from that of a better expert,
     /// as a share of the largest. Weights of short types may differ by a step of theirs.
     pub tolerance: f64,
+    /// True if of equal scores any may be taken, and not those of the lowest index alone.
+    pub any_ties: bool,
 }
 
 impl Default for CheckOptions {
     fn default() -> Self {
-        Self { tolerance: 5e-5 }
+        Self {
+            tolerance: 5e-5,
+            any_ties: false,
+        }
     }
 }
 
@@ -55,6 +60,7 @@ struct At<'a> {
     layer: usize,
     t: usize,
     tolerance: f64,
+    any_ties: bool,
 }
 
 impl At<'_> {
@@ -107,6 +113,7 @@ pub fn check(reader: &TraceReader, options: &CheckOptions) -> Result<TraceCheck,
                     layer,
                     t,
                     tolerance: options.tolerance,
+                    any_ties: options.any_ties,
                 };
                 check_row(&at, &mut findings);
                 if chunk.is_padding(t) {

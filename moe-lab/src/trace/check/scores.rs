@@ -133,6 +133,9 @@ fn check_best(
             left[best]
         )
     });
+    if at.any_ties {
+        return;
+    }
     let passed_by = (0..worst).find(|&e| left[e] == score && ranked.is_tie(e, worst));
     findings.judge(Law::Ties, passed_by.is_none(), || {
         let first = passed_by.unwrap_or_default();
