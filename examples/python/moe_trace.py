@@ -19,14 +19,16 @@ NO_EXPERT = -1
 
 
 @contextlib.contextmanager
-def record(model, path, labels=None, label_names=None, within="", keep_padding=False):
+def record(model, path, labels=None, label_names=None, within="", keep_padding=False, rule=None):
     """Records what happens in the block.
 
     labels: a number for each sequence, such as its domain, in the order of the passes; label_names: their names.
     within: the beginning of the names of the modules, such as "encoder".
     keep_padding: keep what routers did to padding, which transformers routes as any token. Else it goes nowhere.
+    rule: the rule of a family that is not known here, in the words of docs/reference/traces.md, such as
+        {"top_k": 2, "scoring": "softmax", "normalise": "sum"}.
     """
-    recorder = _Recorder(model, within, keep_padding)
+    recorder = _Recorder(model, within, keep_padding, rule)
     hooks = [model.register_forward_pre_hook(recorder.before, with_kwargs=True)]
     for layer, router in enumerate(recorder.routers):
         hooks.append(router.register_forward_hook(recorder.after(layer)))
@@ -39,8 +41,8 @@ def record(model, path, labels=None, label_names=None, within="", keep_padding=F
 
 
 class _Recorder:
-    def __init__(self, model, within, keep_padding):
-        self.model, self.within, self.keep_padding = model, within, keep_padding
+    def __init__(self, model, within, keep_padding, rule):
+        self.model, self.within, self.keep_padding, self.rule = model, within, keep_padding, rule
         named = [(name, module) for name, module in model.named_modules() if name.startswith(within)]
         self.routers = [module for _, module in named if type(module).__name__.endswith("Router")]
         if not self.routers:
@@ -51,6 +53,8 @@ class _Recorder:
         """Begins a pass: notes its tokens and its mask, and joins it to the last one if that is continued from a cache."""
         decodes = self.within.startswith("decoder")
         tokens = kwargs.get("decoder_input_ids" if decodes else "input_ids", args[0] if args else None)
+        if tokens is None:
+            raise ValueError("a trace has the ids of tokens: give the model input_ids in place of embeddings")
         mask = kwargs.get("decoder_attention_mask" if decodes else "attention_mask")
         cache = kwargs.get("past_key_values", kwargs.get("cache"))
         if cache is None or cache.get_seq_length() == 0 or not self.batches:
@@ -75,7 +79,8 @@ class _Recorder:
             "mask": mask.to(torch.uint8),
             "group": torch.arange(len(rows), dtype=torch.int32).repeat_interleave(lengths),
         }
-        if labels is not None:
+        fits = labels is None or len(labels) == len(rows)
+        if labels is not None and fits:
             tensors["labels"] = torch.tensor(labels, dtype=torch.int32).repeat_interleave(lengths)
         for layer, router in enumerate(self.routers):
             for name in rows[0]["layers"][layer]:
@@ -89,6 +94,8 @@ class _Recorder:
         if label_names is not None:
             words["label_names"] = json.dumps(label_names)
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, words)
+        if not fits:
+            raise ValueError(f"{path} is without labels: there are {len(labels)}, and {len(rows)} sequences were recorded")
 
     def words(self):
         import transformers
@@ -101,7 +108,7 @@ class _Recorder:
             "d_model": getattr(config, "hidden_size", None) or config.d_model,
             "model": f"{config.model_type} {config.name_or_path}".strip(),
             "engine": f"transformers {transformers.__version__}, torch {torch.__version__}, {dtype}, {device}",
-            **_rule(config, self.routers[0]),
+            **(_rule(config, self.routers[0]) if self.rule is None else self.rule),
         }
         return {key: str(value) for key, value in words.items()}
 
