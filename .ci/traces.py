@@ -32,8 +32,7 @@ for name in decoders:
     with moe_trace.record(model, work / f"{name}.safetensors"):
         model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False)
 switch = load(AutoModelForSeq2SeqLM, "switch_capacity")
-# ours puts the end of a text behind it
-record("switch_capacity", switch.get_encoder(), torch.tensor([[*prompt, switch.config.eos_token_id]]))
+record("switch_capacity", switch.get_encoder(), torch.tensor([prompt]))
 ids = torch.tensor([prompt[:24], prompt[24:]])
 (work / "ids").write_text(" ".join(map(str, prompt)))
 
