@@ -321,13 +321,13 @@ mod tests {
         };
         // a name, whatever the rule says; then a name that does not tell
         assert_eq!(rule("val loss", "above", "").unwrap(), Goal::Lower);
-        assert_eq!(rule("k", "above", "").unwrap(), Goal::Higher);
-        assert_eq!(rule("k", "below", "").unwrap(), Goal::Lower);
+        assert_eq!(rule("size", "above", "").unwrap(), Goal::Higher);
+        assert_eq!(rule("size", "below", "").unwrap(), Goal::Lower);
         assert_eq!(
-            rule("k", "below", "higher = [\"k\"]\n").unwrap(),
+            rule("size", "below", "higher = [\"size\"]\n").unwrap(),
             Goal::Higher
         );
-        let error = rule("k", "above", "higher = [\"k\"]\nlower = [\"k\"]\n").unwrap_err();
+        let error = rule("size", "above", "higher = [\"size\"]\nlower = [\"size\"]\n").unwrap_err();
         assert!(error.to_string().contains("among `lower`"), "{error}");
     }
 

@@ -63,7 +63,8 @@ fn of_every_router_with_images() {
 
 #[test]
 fn of_every_family_over_twenty_steps() {
-    for family in ModelConfig::NAMES {
+    // a family without experts has none to share out
+    for family in ModelConfig::NAMES.iter().filter(|name| **name != "llama") {
         check(&config(family, "loss_free", &[]), 20);
     }
 }
