@@ -22,13 +22,8 @@ pub enum Precision {
     F32,
     /// 16 bits, with the range of f32.
     Bf16,
-    /// The matrices that tokens are multiplied by in bf16, everything else in f32, as
-    /// [`with_bf16_weights`](moe_models::with_bf16_weights) has them: for decoders.
-    Bf16Weights,
-    /// The same matrices in blocks of 8 bits, as [`WeightType::Q8`] has them.
-    Q8Weights,
-    /// The same matrices in blocks of 4 bits, as [`WeightType::Q4`] has them.
-    Q4Weights,
+    /// The matrices that tokens are multiplied by in a type of their own, everything else in f32: for decoders.
+    Weights(WeightType),
     /// 16 bits.
     F16,
     /// Each as it is stored; FP8, which no layer computes in, becomes f32.
@@ -39,23 +34,16 @@ impl From<WeightType> for Precision {
     fn from(weights: WeightType) -> Self {
         match weights {
             WeightType::F32 => Self::F32,
-            WeightType::Bf16 => Self::Bf16Weights,
-            WeightType::Q8 => Self::Q8Weights,
-            WeightType::Q4 => Self::Q4Weights,
+            weights => Self::Weights(weights),
         }
     }
 }
 
 impl Precision {
-    /// The parameter as it is held, if it was read to be held in blocks.
-    pub(super) fn in_blocks<const D: usize>(
-        self,
-        path: &ParameterPath,
-        tensor: Tensor<D>,
-    ) -> Tensor<D> {
+    /// A parameter that was read, as it is held.
+    pub(super) fn hold<const D: usize>(self, path: &ParameterPath, tensor: Tensor<D>) -> Tensor<D> {
         match self {
-            Self::Q8Weights => WeightType::Q8.hold_parameter(path, tensor),
-            Self::Q4Weights => WeightType::Q4.hold_parameter(path, tensor),
+            Self::Weights(weights) => weights.hold_parameter(path, tensor),
             _ => tensor,
         }
     }
@@ -136,7 +124,7 @@ impl Filler<'_> {
             _ => self.read::<f32>(&entries, shape)?,
         };
         let tensor = Tensor::from_data(data, (device, dtype));
-        Ok(self.precision.in_blocks(&self.path, tensor))
+        Ok(self.precision.hold(&self.path, tensor))
     }
 
     fn dtype(&self, entries: &[Entry], rank: usize) -> Result<DType, CheckpointError> {
@@ -185,8 +173,8 @@ pub(super) fn held(
         _ if is_choice_bias => Some(DType::F32),
         Precision::F32 => Some(DType::F32),
         Precision::Bf16 => Some(DType::BF16),
-        Precision::Bf16Weights if path.is_product_weight(rank) => Some(DType::BF16),
-        Precision::Bf16Weights | Precision::Q8Weights | Precision::Q4Weights => Some(DType::F32),
+        Precision::Weights(WeightType::Bf16) if path.is_product_weight(rank) => Some(DType::BF16),
+        Precision::Weights(_) => Some(DType::F32),
         Precision::F16 => Some(DType::F16),
     }
 }

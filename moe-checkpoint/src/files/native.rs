@@ -150,7 +150,7 @@ impl ModuleMapper for Holder<'_> {
         match held(self.precision, &self.path, D, is_choice_bias) {
             Some(dtype) => param.map(|tensor| {
                 let tensor = tensor.cast(dtype);
-                self.precision.in_blocks(&self.path, tensor)
+                self.precision.hold(&self.path, tensor)
             }),
             None => param,
         }

@@ -23,7 +23,7 @@ pub(crate) struct TensorFile {
     pub(crate) path: PathBuf,
     file: Mutex<File>,
     header: Header,
-    /// How the tensors of a GGUF file are made of its bytes; none of others, whose tensors lie in them.
+    /// Recipes that make the tensors of a GGUF file of its bytes; none of others, whose tensors lie in them.
     recipes: HashMap<String, Recipe>,
 }
 

@@ -32,7 +32,7 @@ pub enum GgufError {
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What is not read, and what to do.
+        /// Description of what is not read, and of what to do.
         what: String,
     },
 }

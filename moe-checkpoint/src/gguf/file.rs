@@ -23,7 +23,7 @@ const MOST_TENSORS: u64 = 1 << 16;
 /// The most axes of a tensor.
 const MOST_AXES: u32 = 4;
 
-/// What the places of tensors are multiples of, if the file does not say.
+/// Multiple that tensors are placed at, if the file does not say.
 const ALIGNMENT: u64 = 32;
 
 /// A tensor in the file.

@@ -158,7 +158,7 @@ impl Gguf {
     }
 }
 
-/// What to do about a vocabulary that is not read.
+/// Advice about a vocabulary that is not read.
 const REMEDY: &str =
     "convert the file with `moe convert`, and put the tokenizer.json of the model into the folder";
 

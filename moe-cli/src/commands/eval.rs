@@ -162,6 +162,11 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     if let Some(data) = &args.texts.data {
         return args.texts.run(&args.run, data, shared);
     }
+    held_out(args, shared)
+}
+
+/// Scores the run on its own held-out data.
+fn held_out(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     if PublishedCheckpoint::is_at(&args.run) {
         return Err(Usage::error(format!(
             "{}: a published checkpoint has no held-out data; name texts with --data PATH",
@@ -172,7 +177,6 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     let path = find(&args.run, &shared.runs)?;
     let device = shared.open_device()?;
     let run = LoadedRun::open_with(&path, &args.overrides, &device.device).map_err(run_error)?;
-    let causality = run.config.causality();
     if shared.dry_run {
         let task = format!("score the {} part", Split::from(args.split));
         return ReadPlan::new(&run, &device.name, task).show(shared);
@@ -186,38 +190,49 @@ pub fn run(args: &EvalArgs, shared: &Shared) -> anyhow::Result<Status> {
     }
     if let Some(trace) = &trace {
         let options = traced(trace, &device);
-        record(
+        let recorded = record(
             &run,
             args.split.into(),
             args.most(),
             options,
             &device.device,
-        )
-        .map_err(analyze_error)?;
+        );
+        recorded.map_err(analyze_error)?;
         wrote(trace, shared);
     }
-    if shared.json {
-        let folder = &run.folder;
-        print_json(&Report {
-            folder,
-            overrides: &args.overrides,
-            causal: causality::holds(causality),
-            causal_in_training: causality::holds_in_training(causality),
-            metrics: &metrics,
-        })?;
-        return Ok(Status::Done);
+    answer(args, &run, &metrics, shared)?;
+    if trace.is_none() && !shared.json {
+        next(&run, &path, shared);
     }
-    print(&text(&run, &metrics, &args.overrides))?;
-    if trace.is_some() {
-        return Ok(Status::Done);
-    }
-    shared.next(&match run.config.model.task() {
-        Task::Text => format!(
-            "generate {} -p \"In the beginning\" --show-experts",
-            shown(&path)
-        ),
-        Task::Pairs => fill_in(&shown(&path)),
-        Task::Images => format!("analyze {} -o experts.html", shown(&path)),
-    });
     Ok(Status::Done)
+}
+
+/// Prints the scores.
+fn answer(
+    args: &EvalArgs,
+    run: &LoadedRun,
+    metrics: &EvalMetrics,
+    shared: &Shared,
+) -> anyhow::Result<()> {
+    if !shared.json {
+        return Ok(print(&text(run, metrics, &args.overrides))?);
+    }
+    let causality = run.config.causality();
+    print_json(&Report {
+        folder: &run.folder,
+        overrides: &args.overrides,
+        causal: causality::holds(causality),
+        causal_in_training: causality::holds_in_training(causality),
+        metrics,
+    })
+}
+
+/// Points to a command that shows what the run has learned.
+fn next(run: &LoadedRun, path: &Path, shared: &Shared) {
+    let path = shown(path);
+    shared.next(&match run.config.model.task() {
+        Task::Text => format!("generate {path} -p \"In the beginning\" --show-experts"),
+        Task::Pairs => fill_in(&path),
+        Task::Images => format!("analyze {path} -o experts.html"),
+    });
 }

@@ -56,9 +56,7 @@ impl ResultsTable {
             ..Question::default()
         })
     }
-}
 
-impl ResultsTable {
     pub(super) fn goals(&self) -> Result<BTreeMap<String, Goal>, String> {
         if let Some(both) = self.lower.iter().find(|name| self.higher.contains(name)) {
             return Err(format!("`{both}` is among `lower` and among `higher`"));

@@ -37,20 +37,10 @@ impl Default for LlamaModel {
 
 impl FamilyKeys for LlamaModel {
     fn build(&self, config: &RunConfig) -> AnyModelConfig {
-        let AttentionConfig::Gqa(attention) = &config.attention else {
-            panic!("a Llama has grouped-query attention: attention.kind = \"gqa\"");
-        };
-        let attention = attention.layer(self.d_model, self.norm_eps, config.train.seq_length);
-        let decoder = DeepSeekConfig::new(
-            config.vocab_size(),
-            self.n_layers,
-            DeepSeekAttentionConfig::Gqa(attention),
-            config.experts(),
-        )
-        .with_n_dense_layers(self.n_layers)
-        .with_d_dense(self.d_dense)
-        .with_norm_eps(self.norm_eps)
-        .with_tied_embeddings(self.tied_embeddings);
+        let decoder = decoder(config, self.d_model, self.n_layers, self.norm_eps)
+            .with_n_dense_layers(self.n_layers)
+            .with_d_dense(self.d_dense)
+            .with_tied_embeddings(self.tied_embeddings);
         AnyModelConfig::Text(DecoderConfig::DeepSeek(decoder))
     }
 
@@ -77,4 +67,24 @@ impl FamilyKeys for LlamaModel {
             ..ExpertsConfig::default()
         }
     }
+}
+
+/// A decoder with grouped-query attention, of these sizes.
+///
+/// # Panics
+///
+/// Panics if attention is of another kind.
+pub(super) fn decoder(
+    config: &RunConfig,
+    d_model: usize,
+    n_layers: usize,
+    norm_eps: f64,
+) -> DeepSeekConfig {
+    let AttentionConfig::Gqa(attention) = &config.attention else {
+        panic!("Llama and Qwen3-MoE have grouped-query attention: attention.kind = \"gqa\"");
+    };
+    let attention = attention.layer(d_model, norm_eps, config.train.seq_length);
+    let attention = DeepSeekAttentionConfig::Gqa(attention);
+    DeepSeekConfig::new(config.vocab_size(), n_layers, attention, config.experts())
+        .with_norm_eps(norm_eps)
 }

@@ -1,10 +1,10 @@
 //! The keys of `[model]` for the family `qwen3_moe`.
 
 use super::keys::FamilyKeys;
-use super::{AttentionConfig, ExpertsConfig, RunConfig};
+use super::llama::decoder;
+use super::{ExpertsConfig, RunConfig};
 use crate::task::AnyModelConfig;
-use moe_models::deepseek::DeepSeekAttentionConfig;
-use moe_models::{DecoderConfig, DeepSeekConfig};
+use moe_models::DecoderConfig;
 use serde::{Deserialize, Serialize};
 
 /// The keys of `[model]` for `family = "qwen3_moe"`.
@@ -46,23 +46,13 @@ impl Default for Qwen3MoeModel {
 
 impl FamilyKeys for Qwen3MoeModel {
     fn build(&self, config: &RunConfig) -> AnyModelConfig {
-        let AttentionConfig::Gqa(attention) = &config.attention else {
-            panic!("a Qwen3-MoE has grouped-query attention: attention.kind = \"gqa\"");
-        };
-        let attention = attention.layer(self.d_model, self.norm_eps, config.train.seq_length);
-        let decoder = DeepSeekConfig::new(
-            config.vocab_size(),
-            self.n_layers,
-            DeepSeekAttentionConfig::Gqa(attention),
-            config.experts(),
-        )
-        .with_moe_every(self.moe_every)
-        .with_moe_offset(self.moe_every.saturating_sub(1))
-        .with_dense_layers(self.dense_layers.clone())
-        .with_d_dense(self.d_dense)
-        .with_norm_eps(self.norm_eps)
-        .with_tied_embeddings(self.tied_embeddings)
-        .with_allow_leak(self.allow_leak);
+        let decoder = decoder(config, self.d_model, self.n_layers, self.norm_eps)
+            .with_moe_every(self.moe_every)
+            .with_moe_offset(self.moe_every.saturating_sub(1))
+            .with_dense_layers(self.dense_layers.clone())
+            .with_d_dense(self.d_dense)
+            .with_tied_embeddings(self.tied_embeddings)
+            .with_allow_leak(self.allow_leak);
         AnyModelConfig::Text(DecoderConfig::DeepSeek(decoder))
     }
 

@@ -38,6 +38,23 @@ pub(super) struct DomainScore {
     pub(super) score: TextScore,
 }
 
+/// A row of the answer.
+struct Row<'a> {
+    name: &'a str,
+    n_bytes: u64,
+    score: TextScore,
+}
+
+/// The columns of the table.
+const HEADER: [&str; 6] = [
+    "domain",
+    "bytes",
+    "tokens",
+    "bits/byte",
+    "perplexity",
+    "accuracy (%)",
+];
+
 impl DomainScore {
     /// The bits a byte so far, if the bytes are as many as the share of the windows.
     pub(super) fn bits_per_byte(&self) -> f64 {
@@ -48,65 +65,72 @@ impl DomainScore {
 
 impl Scored {
     pub(super) fn show(&self, shared: &Shared) -> anyhow::Result<()> {
-        let mut all = TextScore::default();
-        let mut n_bytes = 0;
-        for domain in &self.domains {
-            all.add(domain.score);
-            n_bytes += domain.n_bytes;
+        let rows = self.rows();
+        if !shared.json {
+            return Ok(print(&self.text(&rows))?);
         }
-        let row = |name: &str, score: &TextScore, n_bytes: u64| {
-            [
-                name.to_owned(),
-                thousands(n_bytes),
-                thousands(score.n_tokens),
-                significant(score.bits_per_byte(n_bytes), 4),
-                significant(score.perplexity(), 4),
-                significant(100.0 * score.accuracy(), 3),
-            ]
+        let value = |row: &Row| {
+            json!({"n_bytes": row.n_bytes, "n_tokens": row.score.n_tokens,
+                "bits_per_byte": row.score.bits_per_byte(row.n_bytes),
+                "perplexity": row.score.perplexity(), "accuracy": row.score.accuracy()})
         };
-        if shared.json {
-            let value = |score: &TextScore, n_bytes: u64| {
-                json!({"n_bytes": n_bytes, "n_tokens": score.n_tokens, "bits_per_byte": score.bits_per_byte(n_bytes),
-                    "perplexity": score.perplexity(), "accuracy": score.accuracy()})
-            };
-            let domains = self
-                .domains
-                .iter()
-                .map(|d| (d.name.clone(), value(&d.score, d.n_bytes)));
-            let domains: serde_json::Map<_, _> = domains.collect();
-            return print_json(
-                &json!({"question": self.question, "domains": domains, "all": value(&all, n_bytes)}),
-            );
+        let [domains @ .., all] = &rows[..] else {
+            return Ok(());
+        };
+        let domains = domains.iter().map(|row| (row.name.to_owned(), value(row)));
+        let domains: serde_json::Map<_, _> = domains.collect();
+        print_json(&json!({"question": self.question, "domains": domains, "all": value(all)}))
+    }
+
+    /// The domains, and all of them together.
+    fn rows(&self) -> Vec<Row<'_>> {
+        let mut all = Row {
+            name: "all",
+            n_bytes: 0,
+            score: TextScore::default(),
+        };
+        let mut rows: Vec<Row<'_>> = Vec::with_capacity(self.domains.len() + 1);
+        for domain in &self.domains {
+            all.score.add(domain.score);
+            all.n_bytes += domain.n_bytes;
+            rows.push(Row {
+                name: &domain.name,
+                n_bytes: domain.n_bytes,
+                score: domain.score,
+            });
         }
-        let header = [
-            "domain",
-            "bytes",
-            "tokens",
-            "bits/byte",
-            "perplexity",
-            "accuracy (%)",
-        ]
-        .map(str::to_owned);
-        let domains = self
-            .domains
-            .iter()
-            .map(|d| row(&d.name, &d.score, d.n_bytes));
-        let rows = [header]
-            .into_iter()
-            .chain(domains)
-            .chain([row("all", &all, n_bytes)]);
-        let rows: Vec<Vec<String>> = rows.map(Vec::from).collect();
+        rows.push(all);
+        rows
+    }
+
+    fn text(&self, rows: &[Row<'_>]) -> String {
         let mut align = vec![Align::Left];
-        align.resize(6, Align::Right);
-        let Question {
-            model,
-            weights,
-            seq_length,
-            stride,
-            ..
-        } = &self.question;
-        let title = format!("{model}, {weights}: windows of {seq_length} tokens, {stride} apart");
-        print(&format!("{title}\n\n{}", columns(&rows, &align)))?;
-        Ok(())
+        align.resize(HEADER.len(), Align::Right);
+        let cells = rows.iter().map(Row::cells);
+        let header = HEADER.map(str::to_owned).to_vec();
+        let cells: Vec<Vec<String>> = [header].into_iter().chain(cells).collect();
+        let asked = &self.question;
+        format!(
+            "{}, {}: windows of {} tokens, {} apart\n\n{}",
+            asked.model,
+            asked.weights,
+            asked.seq_length,
+            asked.stride,
+            columns(&cells, &align)
+        )
+    }
+}
+
+impl Row<'_> {
+    fn cells(&self) -> Vec<String> {
+        let score = &self.score;
+        vec![
+            self.name.to_owned(),
+            thousands(self.n_bytes),
+            thousands(score.n_tokens),
+            significant(score.bits_per_byte(self.n_bytes), 4),
+            significant(score.perplexity(), 4),
+            significant(100.0 * score.accuracy(), 3),
+        ]
     }
 }

@@ -1,12 +1,13 @@
 //! Decoders whose matrices are held in bf16 while everything else stays in f32.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use moe_checkpoint::{Precision, PublishedCheckpoint};
-use moe_models::{AnyDecoder, Decoder, DecoderInput, with_bf16_weights};
+use burn::tensor::{DType, Tensor, TensorData};
+use moe_checkpoint::Precision;
+use moe_models::{AnyDecoder, Decoder, DecoderInput, WeightType, with_bf16_weights};
+
+use crate::{load, logits, tokens};
 
 /// A fixture of every family and kind of attention.
 const FIXTURES: [&str; 7] = [
@@ -18,28 +19,6 @@ const FIXTURES: [&str; 7] = [
     "dsv2_lite_greedy_noq",
     "dsv3_mtp",
 ];
-
-fn load(name: &str, precision: Precision) -> AnyDecoder {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name);
-    let checkpoint = PublishedCheckpoint::open(&folder).expect("a fixture");
-    checkpoint
-        .load(precision, &Device::flex())
-        .expect("a model")
-}
-
-fn tokens(length: usize) -> Tensor<2, Int> {
-    let ids: Vec<i64> = (0..length as i64).map(|i| (i * 7 + 3) % 19).collect();
-    Tensor::from_data(TensorData::new(ids, [1, length]), &Device::flex())
-}
-
-fn logits(model: &AnyDecoder) -> TensorData {
-    model
-        .forward(DecoderInput::new(tokens(12)))
-        .logits
-        .into_data()
-}
 
 fn values(data: &TensorData) -> Vec<f32> {
     data.clone().try_into_vec().expect("f32 logits")
@@ -75,7 +54,7 @@ fn types(model: &AnyDecoder) -> BTreeMap<String, DType> {
 #[test]
 fn matrices_are_halved_and_nothing_else() {
     for name in FIXTURES {
-        let model = load(name, Precision::Bf16Weights);
+        let model = load(name, Precision::Weights(WeightType::Bf16));
         for (path, dtype) in types(&model) {
             let is_norm = path.contains("norm") || path.ends_with(".gamma");
             let kept = is_norm || path.contains("router") || path.contains("embedding");
@@ -99,7 +78,7 @@ fn matrices_are_halved_and_nothing_else() {
 #[test]
 fn halved_while_read_is_halved_afterwards() {
     for name in FIXTURES {
-        let read = load(name, Precision::Bf16Weights);
+        let read = load(name, Precision::Weights(WeightType::Bf16));
         let afterwards = with_bf16_weights(load(name, Precision::F32));
         assert_eq!(types(&read), types(&afterwards), "{name}");
         logits(&read).assert_eq(&logits(&afterwards), true);
@@ -110,7 +89,7 @@ fn halved_while_read_is_halved_afterwards() {
 fn scores_are_near_those_in_f32() {
     for name in FIXTURES {
         let exact = values(&logits(&load(name, Precision::F32)));
-        let halved = values(&logits(&load(name, Precision::Bf16Weights)));
+        let halved = values(&logits(&load(name, Precision::Weights(WeightType::Bf16))));
         let largest = exact.iter().fold(0f32, |most, x| most.max(x.abs()));
         let error = exact.iter().zip(&halved).map(|(x, y)| (x - y).abs());
         let error = error.fold(0f32, f32::max);
@@ -125,7 +104,7 @@ fn scores_are_near_those_in_f32() {
 #[test]
 fn token_by_token_is_the_whole_sequence() {
     for name in FIXTURES {
-        let model = load(name, Precision::Bf16Weights);
+        let model = load(name, Precision::Weights(WeightType::Bf16));
         let whole = model.forward(DecoderInput::new(tokens(12))).logits;
         let mut cache = model.new_cache();
         for position in 0..12 {
